@@ -1,0 +1,25 @@
+# make run: set up a virtual environment, run the demo suite, print its table.  make test: the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch torchvision
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.PHONY: install run test lint
+install: $(VENV)/.installed
+
+run: $(VENV)/.installed
+	$(BIN)/vitmem run configs/suites/demo.yaml --results store/demo-results
+	$(BIN)/vitmem tables --results store/demo-results --print chosen
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports

@@ -1,0 +1,1 @@
+"""The matrix: suites become cells, cells become rows."""

@@ -1,0 +1,127 @@
+"""The last stage: edit the trained network, predict every image once, measure from what is stored.
+
+Per-example logits are kept, so a new metric needs no training and no GPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vitmem.bench.plan import Cell, base_cell
+from vitmem.bench.stages import Bench, Say, ensure_statistics, own, peak_memory
+from vitmem.bench.store import read_json, write_json
+from vitmem.bench.suite import EditCommon
+from vitmem.kfac import Factors, edited, find_layers
+from vitmem.methods.base import EditContext, EditResult
+from vitmem.metrics.measure import measure
+from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METHODS
+from vitmem.specs import seed_from
+from vitmem.training.predict import predict
+
+
+def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
+    """Edit the trained network and predict all images, or read both from the store.
+
+    Returns the content of ``result.json``; the predictions lie beside it (logits as float16).
+    """
+    store = bench.places.store
+    folder = store.folder("evaluation", cell.id)
+    if not store.has("evaluation", cell.id):
+        factors = ensure_statistics(bench, cell, say) if cell.statistics else None
+        say(cell.label)
+        with store.writing("evaluation", cell.id) as partial:
+            started = time.perf_counter()
+            result = _edit(bench, cell, factors)
+            edited_at = time.perf_counter()
+            with edited(bench.model.net, result.weights):
+                train_logits, validation_logits = _predict(bench)
+            save_file(
+                {
+                    "index": bench.noisy.data.train.index.clone(),
+                    "given": bench.noisy.given.clone(),
+                    "true": bench.noisy.true.clone(),
+                    "logits": train_logits,
+                    "validation_index": bench.noisy.data.validation.index.clone(),
+                    "validation_true": bench.noisy.data.validation.labels.clone(),
+                    "validation_logits": validation_logits,
+                },
+                partial / "predictions.safetensors",
+            )
+            write_json(
+                partial / "result.json",
+                {
+                    "layers": {path: report.as_dict() for path, report in result.reports.items()},
+                    "edit_seconds": edited_at - started,
+                    "evaluate_seconds": time.perf_counter() - edited_at,
+                    "peak_memory_bytes": peak_memory(),
+                },
+            )
+    out: dict[str, Any] = read_json(folder / "result.json")
+    return out
+
+
+def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
+    edit = cell.config["edit"]
+    entry = METHODS.get(edit["method"])
+    params = entry.parse(own(edit, *EditCommon.model_fields), "edit")
+    blocks = edit.get("blocks")
+    layers = find_layers(bench.model.net, bench.model.editable(blocks, edit.get("layers"))) if blocks is not None else {}
+    context = EditContext(
+        model=bench.model.net,
+        layers=layers,
+        factors=factors,
+        seed=seed_from("edit", cell.training, edit["method"]),
+        evaluate=lambda weights: _selection_accuracy(bench, weights),
+    )
+    result: EditResult = entry.load()(context, **params.model_dump())
+    return result
+
+
+def _predict(bench: Bench) -> tuple[Tensor, Tensor]:
+    """Return the logits of all training and validation images as float16, (N, K) and (V, K)."""
+    data = bench.noisy.data
+    train_logits, validation_logits = (
+        predict(bench.model.net, images, data.mean, data.std, bench.device, bench.config["recipe"]["precision"])
+        for images in (data.train.images, data.validation.images)
+    )
+    return train_logits.half(), validation_logits.half()
+
+
+def _selection_accuracy(bench: Bench, weights: Mapping[str, Tensor]) -> float:
+    data, rows = bench.noisy.data, bench.halves.validation_selection
+    with edited(bench.model.net, weights):
+        logits = predict(
+            bench.model.net,
+            data.validation.images[rows],
+            data.mean,
+            data.std,
+            bench.device,
+            bench.config["recipe"]["precision"],
+        )
+    return float((logits.argmax(1) == data.validation.labels[rows]).double().mean())
+
+
+def read_predictions(bench: Bench, cell_id: str, half: str) -> Predictions:
+    """Return the stored predictions of a cell, measured on the ``selection`` or the ``report`` half."""
+    stored = load_file(bench.places.store.folder("evaluation", cell_id) / "predictions.safetensors")
+    return Predictions(
+        train_logits=stored["logits"].float(),
+        given=stored["given"],
+        true=stored["true"],
+        noisy_rows=getattr(bench.halves, f"noisy_{half}"),
+        validation_logits=stored["validation_logits"].float(),
+        validation_true=stored["validation_true"],
+        validation_rows=getattr(bench.halves, f"validation_{half}"),
+    )
+
+
+def measured(bench: Bench, cell: Cell, half: str) -> dict[str, float]:
+    """Return every metric of ``cell`` on one half, beside the unedited model of the same training."""
+    base = read_predictions(bench, base_cell(bench.config).id, half)
+    return measure(read_predictions(bench, cell.id, half), base)

@@ -1,0 +1,99 @@
+"""Jobs on this machine: in this process, or a pool of processes with a share of the cores (or a GPU) each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from vitmem.bench.job import run_job
+from vitmem.bench.plan import Job
+from vitmem.bench.plugins import load_plugins
+from vitmem.bench.stages import Places
+from vitmem.errors import InputError, VitmemError
+
+# ("say", job label, text), ("row", job label, row) or ("error", "", exception)
+Event = tuple[str, str, Any]
+OnEvent = Callable[[Event], None]
+
+
+def run_local(
+    jobs: Sequence[Job], suite: str, places: Places, workers: int, plugins: Sequence[str], on_event: OnEvent
+) -> None:
+    """Run all ``jobs`` and tell ``on_event`` what happens; one worker runs them in this process, in order."""
+    if workers == 1 or len(jobs) == 1:
+        for job in jobs:
+            for row in run_job(job, suite, places, lambda text, job=job: on_event(("say", job.label, text))):
+                on_event(("row", job.label, row))
+        return
+    _pool(jobs, suite, replace(places, progress=False), min(workers, len(jobs)), plugins, on_event)
+
+
+def _pool(
+    jobs: Sequence[Job], suite: str, places: Places, workers: int, plugins: Sequence[str], on_event: OnEvent
+) -> None:
+    """Run jobs in ``workers`` fresh processes; they end with this one."""
+    context = multiprocessing.get_context("spawn")
+    todo: Any = context.Queue()
+    events: Any = context.Queue()
+    for job in [*jobs, *[None] * workers]:
+        todo.put(job)
+    pool = [
+        context.Process(target=_work, args=(n, workers, todo, events, suite, places, tuple(plugins)), daemon=True)
+        for n in range(workers)
+    ]
+    for process in pool:
+        process.start()
+    try:
+        while any(p.is_alive() for p in pool) or not events.empty():
+            try:
+                event: Event = events.get(timeout=1)
+            except queue.Empty:
+                dead = [p for p in pool if p.exitcode not in (None, 0)]
+                if dead:
+                    raise VitmemError(
+                        f"a worker ended with exit code {dead[0].exitcode}; "
+                        "run the same command again, finished work is kept"
+                    ) from None
+                continue
+            if event[0] == "error":
+                raise event[2]
+            on_event(event)
+    finally:
+        for process in pool:
+            process.terminate()
+
+
+def _work(
+    number: int, workers: int, todo: Any, events: Any, suite: str, places: Places, plugins: Sequence[str]
+) -> None:
+    """Take jobs until there are none; cores and GPUs are shared out by worker number."""
+    _share_out(number, workers)
+    try:
+        load_plugins(plugins)
+        while (job := todo.get()) is not None:
+            for row in run_job(job, suite, places, lambda text, job=job: events.put(("say", job.label, text))):
+                events.put(("row", job.label, row))
+    except KeyboardInterrupt:
+        return
+    except InputError as error:
+        events.put(("error", "", error))
+    except Exception:
+        events.put(("error", "", VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}")))
+
+
+def _share_out(number: int, workers: int) -> None:
+    """Give this process its own cores: threads of two trainings on the same cores slow both down."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    mine = cores[number::workers] or cores
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, mine)
+    torch.set_num_threads(len(mine))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number % torch.cuda.device_count())

@@ -1,0 +1,115 @@
+"""A job: the cells of one training, one after another, each ending as a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vitmem.bench.environment import environment
+from vitmem.bench.evaluation import ensure_evaluation, measured
+from vitmem.bench.plan import Cell, Job, base_cell
+from vitmem.bench.stages import Bench, Places, Say, ensure_training, prepare
+from vitmem.bench.store import read_json
+from vitmem.errors import InputError, VitmemError
+from vitmem.rows import ROW_SCHEMA
+
+Row = dict[str, Any]
+
+
+def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
+    """Yield a row for every cell of ``job``; a cell that fails is a row too and the others go on.
+
+    Raises InputError when the data cannot be read or the network cannot be built as the user asked:
+    nothing has been done then that a second call would not find.
+    """
+    bench = prepare(job.config, places)
+    try:
+        ensure_training(bench, say)
+        ensure_evaluation(bench, base_cell(job.config), say)
+    except InputError:
+        raise
+    except Exception as error:
+        for cell in job.cells:
+            yield failed_row(cell, suite, f"training: {reason(error)}")
+        return
+    for cell in job.cells:
+        try:
+            row = _finished_row(bench, cell, suite, ensure_evaluation(bench, cell, say))
+        except Exception as error:
+            row = failed_row(cell, suite, reason(error))
+        yield row
+
+
+def reason(error: Exception) -> str:
+    """Return one sentence for ``error``; ours read alone, others carry their type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
+
+
+def failed_row(cell: Cell, suite: str, why: str) -> Row:
+    """Return the row of a cell that failed."""
+    return {**_identity(cell, suite), "status": "failed", "reason": why}
+
+
+def _identity(cell: Cell, suite: str) -> Row:
+    ids = {"training": cell.training}
+    if cell.statistics is not None:
+        ids["statistics"] = cell.statistics
+    return {"schema": ROW_SCHEMA, "id": cell.id, "suite": suite, "ids": ids, "config": cell.config}
+
+
+def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) -> Row:
+    """Join what the stages left in the store into one row of raw numbers."""
+    store, labels, halves = bench.places.store, bench.noisy.labels, bench.halves
+    training = read_json(store.folder("training", cell.training) / "training.json")
+    costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
+    costs["training_seconds"] = training["training_seconds"]
+    costs["training_resumed"] = training["training_resumed"]
+    peaks = [result["peak_memory_bytes"], training["peak_memory_bytes"]]
+    counts = {
+        "train": len(bench.noisy.given),
+        "validation": len(bench.noisy.data.validation.labels),
+        "noisy": int((bench.noisy.given != bench.noisy.true).sum()),
+        **{name: len(rows) for name, rows in vars(halves).items()},
+    }
+    if cell.statistics is not None:
+        statistics = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
+        costs["statistics_seconds"] = statistics["statistics_seconds"]
+        counts["images_per_statistics"] = statistics["images"]
+        peaks.append(statistics["peak_memory_bytes"])
+    costs["peak_memory_bytes"] = max(peaks)
+    return {
+        **_identity(cell, suite),
+        "status": "ok",
+        "metrics": measured(bench, cell, "report"),
+        "selection": measured(bench, cell, "selection"),
+        "counts": counts,
+        "noise": {
+            "nominal": labels.nominal,
+            "realised": labels.realised,
+            "transition": labels.transition.round(6).tolist(),
+            "sha256": labels.sha256,
+        },
+        "edit": _edit_totals(result["layers"]),
+        "costs": costs,
+        "environment": environment(bench.device),
+    }
+
+
+def _edit_totals(layers: dict[str, dict[str, float]]) -> Row:
+    """Sum the reports of all edited matrices; the report of each stays beside the totals."""
+    if not layers:
+        return {"layers": {}}
+    reports = layers.values()
+    change = sum(r["change_norm"] ** 2 for r in reports) ** 0.5
+    weight = sum(r["weight_norm"] ** 2 for r in reports) ** 0.5
+    masses = [r["kept_mass"] for r in reports if r.get("kept_mass") is not None]
+    totals: Row = {
+        "kept_pairs": sum(r["kept_pairs"] for r in reports),
+        "total_pairs": sum(r["total_pairs"] for r in reports),
+        "relative_change": change / weight,
+        "layers": layers,
+    }
+    if masses:
+        totals["kept_mass"] = sum(masses) / len(masses)
+    return totals

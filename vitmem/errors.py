@@ -1,0 +1,26 @@
+"""Errors that a person reads: one sentence saying where, what was expected, what came and what to try."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VitmemError(Exception):
+    """Something failed while running; the command line exits with code 1."""
+
+    exit_code = 1
+
+
+class InputError(VitmemError):
+    """Something the user can mend (a name, a value, a file); the command line exits with code 2."""
+
+    exit_code = 2
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """Return the error for ``name``, which is not one of ``known``, offering the nearest name."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+    return InputError(f"unknown {kind} '{name}'; {hint}")
