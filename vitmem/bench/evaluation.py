@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from vitmem.metrics.predictions import Predictions
 from vitmem.registry import METHODS
 from vitmem.specs import seed_from
 from vitmem.training.predict import predict
+from vitmem.training.tail import Tail, keep_tail
 
 
 def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
@@ -39,8 +42,7 @@ def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
             started = time.perf_counter()
             result = _edit(bench, cell, factors)
             edited_at = time.perf_counter()
-            with edited(bench.model.net, result.weights):
-                train_logits, validation_logits = _predict(bench)
+            train_logits, validation_logits = _predict(bench, result.weights)
             save_file(
                 {
                     "index": bench.noisy.data.train.index.clone(),
@@ -83,14 +85,40 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
     return result
 
 
-def _predict(bench: Bench) -> tuple[Tensor, Tensor]:
-    """Return the logits of all training and validation images as float16, (N, K) and (V, K)."""
+def _predict(bench: Bench, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the edited network's logits of all training and validation images as float16, (N, K) and (V, K)."""
+    tail = _tail(bench, weights)
+    with edited(bench.model.net, weights), tail.replayed() if tail else nullcontext():
+        logits = _all_logits(bench)
+    count = len(bench.noisy.given)
+    return logits[:count].half(), logits[count:].half()
+
+
+def _all_logits(bench: Bench) -> Tensor:
+    """Return the logits of the training images, then of the validation images, (N + V, K)."""
     data = bench.noisy.data
-    train_logits, validation_logits = (
-        predict(bench.model.net, images, data.mean, data.std, bench.device, bench.config["recipe"]["precision"])
-        for images in (data.train.images, data.validation.images)
+    return torch.cat(
+        [
+            predict(bench.model.net, images, data.mean, data.std, bench.device, bench.config["recipe"]["precision"])
+            for images in (data.train.images, data.validation.images)
+        ]
     )
-    return train_logits.half(), validation_logits.half()
+
+
+def _tail(bench: Bench, weights: Mapping[str, Tensor]) -> Tail | None:
+    """Return what lets a pass start at the first edited block, made when it is first asked for."""
+    blocks = bench.model.blocks
+    touched = [n for n, block in enumerate(blocks) if any(f"{path}.".startswith(f"{block}.") for path in weights)]
+    first = min(touched, default=0)
+    if first == 0:
+        return None
+    if first not in bench.tails:
+        if bench.base_logits is None:
+            bench.base_logits = _all_logits(bench)
+        bench.tails[first] = keep_tail(
+            bench.model.net, blocks, first, lambda: _all_logits(bench), bench.base_logits
+        )
+    return bench.tails[first]
 
 
 def _selection_accuracy(bench: Bench, weights: Mapping[str, Tensor]) -> float:

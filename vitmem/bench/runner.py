@@ -21,13 +21,10 @@ Row = dict[str, Any]
 class Progress:
     """Counts and clocks of a run, from which the time left is estimated."""
 
-    total_cells: int
-    total_trainings: int
-    workers: int
+    total: int
     started: float = field(default_factory=time.monotonic)
     cells: int = 0
     failed: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         """Count ``row``."""
@@ -38,7 +35,7 @@ class Progress:
         """Return the seconds that are left if the cells to come take what the finished ones took."""
         if not self.cells:
             return None
-        return (time.monotonic() - self.started) / self.cells * (self.total_cells - self.cells)
+        return (time.monotonic() - self.started) / self.cells * (self.total - self.cells)
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ def run_suite(
     *,
     workers: int = 1,
     plugins: Sequence[str] = (),
-    only: Callable[[Any], bool] | None = None,
     on_event: Callable[[Event, Progress], None] = lambda event, progress: None,
 ) -> Outcome:
     """Make a row of every cell of ``plan`` that has none and return the counts.
@@ -79,10 +75,10 @@ def run_suite(
     name = plan.suite.name
     path = rows_path(results, name)
     busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
-    with guard_disk(results), lock(places.store.root / f"{name}.lock", busy=busy):
+    with guard_disk(results), lock(path.parent / ".lock", busy=busy):
         done = finished_ids(path)
-        jobs = [job for job in plan.jobs(done) if only is None or only(job)]
-        progress = Progress(sum(len(j.cells) for j in jobs), len(jobs), workers)
+        jobs = plan.jobs(done)
+        progress = Progress(sum(len(j.cells) for j in jobs))
         found = sum(cell.id in done for cell in plan.cells)
 
         def handle(event: Event) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import DATA, MODELS, NOISES
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.fit import pick_device, train
+from vitmem.training.tail import Tail
 
 Say = Callable[[str], None]
 
@@ -46,7 +47,10 @@ class Places:
 
 @dataclass
 class Bench:
-    """One training's data, labels, halves and network, ready for its stages."""
+    """One training's data, labels, halves and network, ready for its stages.
+
+    ``base_logits`` (N + V, K) and ``tails`` (by first edited block) are kept between evaluations.
+    """
 
     config: Config
     id: str
@@ -54,6 +58,8 @@ class Bench:
     noisy: NoisyImages
     halves: Halves
     model: VisionModel
+    base_logits: Tensor | None = None
+    tails: dict[int, Tail | None] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,79 @@
+"""Run a suite in child processes that kill themselves at named points, then once undisturbed.
+
+Usage: killed.py SUITE FOLDER. Children are forked after the imports, which take most of the time.
+Prints, for each attempt, its name and whether it was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import vitmem.bench.evaluation as evaluation
+import vitmem.bench.stages as stages
+import vitmem.rows as rows
+from vitmem.bench.plan import make_plan
+from vitmem.bench.runner import run_suite
+from vitmem.bench.suite import load_suite
+from vitmem.kfac import Factors
+
+
+def die(*_: Any, **__: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def on_call(number: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``function`` that dies when it is called for the ``number``-th time."""
+    calls = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return die() if calls == number else function(*args, **kwargs)
+
+    return counted
+
+
+def watch(folder: Path) -> None:
+    """Die as soon as a training has left its first checkpoint."""
+    while not list(folder.glob("store/training/*.partial/checkpoints/last.ckpt")):
+        time.sleep(0.002)
+    die()
+
+
+def patch(point: str, folder: Path) -> None:
+    if point == "training":
+        threading.Thread(target=watch, args=(folder,), daemon=True).start()
+    elif point == "statistics":
+        Factors.save = die  # type: ignore[method-assign, assignment]
+    elif point == "edit":
+        evaluation.edited = on_call(2, evaluation.edited)  # type: ignore[assignment]
+    elif point == "row":
+        rows.os.replace = on_call(2, os.replace)  # type: ignore[attr-defined]
+
+
+def run(suite: Path, folder: Path) -> None:
+    plan = make_plan(load_suite(suite), suite)
+    places = stages.Places(stages.Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    run_suite(plan, places, folder / "results")
+
+
+def main() -> None:
+    suite, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    for point in ("training", "statistics", "edit", "row", "nothing", "undisturbed"):
+        child = os.fork()
+        if child == 0:
+            patch(point, folder)
+            run(suite, folder / "whole" if point == "undisturbed" else folder)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        print(point, "killed" if os.WIFSIGNALED(status) else f"ended {os.waitstatus_to_exitcode(status)}")
+
+
+main()

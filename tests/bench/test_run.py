@@ -1,0 +1,162 @@
+"""A suite end to end on real digits: rows, tables, nothing repeated, failures as rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import vitmem.bench.evaluation as evaluation
+from vitmem.bench.plan import make_plan
+from vitmem.bench.runner import Outcome, rows_path, run_suite
+from vitmem.bench.stages import Places
+from vitmem.bench.store import Store, lock
+from vitmem.bench.suite import load_suite
+from vitmem.errors import InputError, VitmemError
+from vitmem.registry import METHODS
+from vitmem.reports.tables import check_tables, write_tables
+from vitmem.rows import read_rows
+
+TINY = Path(__file__).parent / "tiny.yaml"
+
+
+def run(folder: Path, suite: Path = TINY, **options: Any) -> Outcome:
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return run_suite(make_plan(load_suite(suite), suite), places, folder / "results", **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    assert run(folder) == Outcome(cells=5, found=0, made=5, failed=0)
+    return folder
+
+
+@pytest.fixture
+def rows(finished: Path) -> list[dict[str, Any]]:
+    return read_rows(rows_path(finished / "results", "tiny"))
+
+
+def test_a_row_holds_what_the_tables_need(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        metrics = row["metrics"]
+        assert metrics["memorized"] + metrics["recovered"] + metrics["other"] == pytest.approx(1)
+        assert row["counts"]["noisy"] == 40
+        assert row["counts"]["noisy_selection"] == row["counts"]["noisy_report"] == 20
+        assert row["noise"]["realised"] == pytest.approx(0.1)
+        assert {"training_seconds", "evaluate_seconds", "peak_memory_bytes"} <= set(row["costs"])
+    edits = [r for r in rows if r["config"]["edit"]["method"] != "none"]
+    assert all(r["edit"]["relative_change"] > 0 for r in edits)
+    kfac = next(r for r in edits if r["config"]["edit"] == {**r["config"]["edit"], "method": "kfac", "blocks": "last"})
+    assert kfac["edit"]["kept_pairs"] == round(0.1 * 32 * 128) * 2
+
+
+def test_metrics_can_be_computed_again_from_the_stored_predictions(finished: Path, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        stored = load_file(finished / "store" / "evaluation" / row["id"] / "predictions.safetensors")
+        clean = stored["given"] == stored["true"]
+        right = stored["logits"].float().argmax(1) == stored["true"]
+        assert row["metrics"]["clean_train"] == pytest.approx(float(right[clean].float().mean()))
+
+
+def test_running_again_does_nothing(finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p.name != ".lock"}
+    assert run(finished) == Outcome(cells=5, found=5, made=0, failed=0)
+    after = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p.name != ".lock"}
+    assert after == before
+
+
+def test_rows_alone_are_enough_to_do_nothing(finished: Path, tmp_path: Path) -> None:
+    path = rows_path(tmp_path / "results", "tiny")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(rows_path(finished / "results", "tiny").read_bytes())
+    assert run(tmp_path).made == 0
+
+
+def test_lost_rows_come_back_from_the_store_without_training(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").symlink_to(finished / "store")
+    assert run(tmp_path).made == 5
+    new, old = (read_rows(rows_path(f / "results", "tiny")) for f in (tmp_path, finished))
+    assert [r["metrics"] for r in new] == [r["metrics"] for r in old]
+
+
+def test_tables_are_the_same_bytes_and_a_changed_one_is_found(finished: Path) -> None:
+    results = finished / "results"
+    first = {p: p.read_bytes() for p in write_tables(results)}
+    for path in first:
+        path.unlink()
+    assert {p: p.read_bytes() for p in write_tables(results)} == first
+    assert check_tables(results) == []
+    victim = next(iter(first))
+    victim.write_text("changed")
+    assert check_tables(results) == [victim]
+    write_tables(results)
+
+
+def test_a_cell_that_fails_is_a_row_and_the_others_go_on(tmp_path: Path, finished: Path) -> None:
+    (tmp_path / "store").symlink_to(finished / "store")
+
+    @METHODS.register("failing", version=1, statistics=False, input_class="D0")
+    def failing(context: Any) -> Any:
+        raise VitmemError("blocks.1.mlp.fc1: NaN in the edited weights")
+
+    try:
+        content = yaml.safe_load(TINY.read_text())
+        content["edits"] = [{"method": "failing", "blocks": "last"}, {"method": "none"}]
+        suite = tmp_path / "tiny.yaml"
+        suite.write_text(yaml.safe_dump(content))
+        assert run(tmp_path, suite) == Outcome(cells=2, found=0, made=2, failed=1)
+        by_status = {r["status"]: r for r in read_rows(rows_path(tmp_path / "results", "tiny"))}
+        assert by_status["failed"]["reason"] == "blocks.1.mlp.fc1: NaN in the edited weights"
+        assert "memorized" in by_status["ok"]["metrics"]
+        assert run(tmp_path, suite).made == 1  # what failed is tried again
+    finally:
+        METHODS.discard("failing")
+
+
+def test_two_runs_of_one_suite_at_once(finished: Path) -> None:
+    with (
+        lock(finished / "results" / "tiny" / ".lock"),
+        pytest.raises(InputError, match="suite 'tiny' is being run by another process"),
+    ):
+        run(finished)
+
+
+def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
+    for name in ("schema.json", "training"):
+        (tmp_path / "store" / name).symlink_to(finished / "store" / name)
+    real = evaluation.edited
+    calls = iter(range(100))
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(evaluation, "edited", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    kept = len(read_rows(rows_path(tmp_path / "results", "tiny")))
+    assert 0 < kept < 5
+    monkeypatch.undo()
+    assert run(tmp_path).found == kept
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cuda", progress=False)
+    with pytest.raises(InputError, match="cuda"):
+        run_suite(make_plan(load_suite(TINY), TINY), places, tmp_path / "results")
+
+
+def test_a_store_is_never_unpickled(finished: Path) -> None:
+    suffixes = {p.suffix for p in (finished / "store").rglob("*") if p.is_file() and "checkpoints" not in p.parts}
+    assert suffixes <= {".safetensors", ".json", ".csv", ".yaml", ".lock", ""}, suffixes
+    for path in (finished / "store").rglob("*.json"):
+        json.loads(path.read_text())

@@ -1,0 +1,94 @@
+"""Suites: sweeps, products, exclusions and one sentence for every typo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vitmem.bench.plan import make_plan
+from vitmem.bench.suite import cell_configs, load_suite
+from vitmem.errors import InputError
+
+SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "suites").glob("*.yaml"))
+Write = Callable[..., Path]
+
+
+def cells(path: Path) -> list[dict]:
+    return list(cell_configs(load_suite(path), path))
+
+
+def test_the_product_of_axes_and_sweeps(write: Write, tmp_path: Path) -> None:
+    # 2 seeds x 2 noises x 2 widths x (1 base + 2 block sets x 3 fractions)
+    found = cells(write())
+    assert len(found) == 2 * 2 * 2 * 7
+    assert {c["model"]["width"] for c in found} == {32, 64}
+    assert {str(c["edit"].get("blocks")) for c in found} == {"None", "last", "[0, 1]"}
+
+
+def test_exclude_takes_out_what_it_names(write: Write, tmp_path: Path) -> None:
+    out = [{"noise": {"name": "pair"}, "edit": {"method": "kfac", "fraction": [0.2, 0.3]}}]
+    assert len(cells(write(exclude=out))) == 56 - 2 * 2 * 2 * 2
+
+
+def test_defaults_are_filled_in_and_none_is_left_out(write: Write, tmp_path: Path) -> None:
+    cell = cells(write())[0]
+    assert cell["recipe"]["batch_size"] == 128
+    assert "steps" not in cell["recipe"]
+    assert "statistics" not in cell  # the unedited model reads none
+
+
+def test_layers_are_a_list_and_a_list_of_lists_is_a_sweep(write: Write, tmp_path: Path) -> None:
+    edit = {"method": "svd", "blocks": "last", "rank_fraction": 0.1}
+    one = cells(write(edits=[{**edit, "layers": ["mlp.fc1", "mlp.fc2"]}]))
+    two = cells(write(edits=[{**edit, "layers": [["mlp.fc1"], ["mlp.fc2"]]}]))
+    assert one[0]["edit"]["layers"] == ["mlp.fc1", "mlp.fc2"]
+    assert len(two) == 2 * len(one)
+
+
+def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("epochs: 9\nlr: 0.5\n")
+    assert cells(write(recipe="long.yaml"))[0]["recipe"]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"seedz": [1]}, "unknown key 'seedz'; did you mean 'seeds'?"),
+        ({"model": {"name": "vti"}}, "unknown model 'vti'; did you mean 'vit'?"),
+        ({"model": {"name": "vit", "widht": 3}}, "unknown key 'widht'; did you mean 'width'?"),
+        ({"noise": {"name": "symmetric", "rate": 1.5}}, "'rate': input should be less than or equal to 1, got 1.5"),
+        ({"noise": {"name": "symmetric"}}, "'rate': field required"),
+        ({"data": {"nam": "digits"}}, "missing key 'name'"),
+        ({"data": {"name": "digits", "train": -1}}, "'train': input should be greater than 0, got -1"),
+        ({"recipe": {"epochs": 1, "steps": 2}}, "give exactly one of 'epochs' and 'steps'"),
+        ({"recipe": "nowhere.yaml"}, "no such file"),
+        ({"statistics": {"labels": "samples"}}, "'labels': input should be 'sampled', 'given'"),
+        ({"edits": [{"method": "kfac", "fraction": 0.1}]}, "needs 'blocks'"),
+        ({"edits": [{"method": "kfac", "blocks": "lats", "fraction": 0.1}]}, "unknown block set 'lats'"),
+        ({"edits": [{"method": "kfac", "blocks": "last"}]}, "exactly one of 'mass', 'fraction' and 'match_drop'"),
+        ({"seeds": []}, "'seeds'"),
+        ({"name": "Not A Name"}, "'name'"),
+    ],
+)
+def test_a_typo_is_one_sentence(write: Write, tmp_path: Path, changes: dict, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        cells(write(**changes))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "says"), [("a: [", "not valid YAML"), ("- a\n", "expected a mapping")])
+def test_a_file_that_is_no_suite(write: Write, tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_suite(path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_every_shipped_suite_is_planned(path: Path) -> None:
+    plan = make_plan(load_suite(path), path)
+    assert plan.suite.name == path.stem
+    assert any(c.config["edit"]["method"] == "none" for c in plan.cells)

@@ -1,0 +1,136 @@
+"""Given labels, halves and the data module: whole epochs, the same batches when resumed, enough speed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+
+import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
+from vitmem.data.augment import normalise
+from vitmem.data.load import load_data
+from vitmem.data.module import NoisyImagesModule
+from vitmem.data.noisy import NoisyImages, add_noise
+from vitmem.registry import DATA, NOISES
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> NoisyImages:
+    cache = tmp_path_factory.mktemp("cache")
+    data = load_data("digits", DATA.get("digits").parse({}, "data"), None, cache, train=301)
+    return add_noise(data, "symmetric", NOISES.get("symmetric").parse({"rate": 0.1}, "noise"), 1)
+
+
+def test_noisy_images(noisy: NoisyImages) -> None:
+    assert torch.equal(noisy.true, noisy.data.train.labels)
+    assert torch.equal(noisy.noisy, noisy.given != noisy.true) and noisy.noisy.sum() == 30
+
+
+def test_halves_share_nothing_and_leave_nothing(noisy: NoisyImages) -> None:
+    halves = noisy.halves(5)
+    wrong = torch.cat([halves.noisy_selection, halves.noisy_report])
+    assert torch.equal(wrong.sort().values, torch.nonzero(noisy.noisy).flatten())
+    held = torch.cat([halves.validation_selection, halves.validation_report])
+    assert torch.equal(held.sort().values, torch.arange(500))
+    assert len(halves.noisy_selection) == 15 and len(halves.validation_selection) == 250
+    assert torch.equal(halves.noisy_report, noisy.halves(5).noisy_report)
+    assert not torch.equal(halves.noisy_report, noisy.halves(6).noisy_report)
+
+
+def test_an_epoch_has_every_image_once(noisy: NoisyImages) -> None:
+    module = NoisyImagesModule(noisy, batch_size=64, seed=0)
+    batches = list(module.batches(0))
+    assert [len(b[1]) for b in batches] == [64, 64, 64, 64, 45] and len(module.train_dataloader()) == 5
+    index = torch.cat([b[2] for b in batches])
+    assert torch.equal(index.sort().values, torch.arange(301)) and not torch.equal(index, torch.arange(301))
+    for images, given, rows in batches:
+        assert torch.equal(given, noisy.given[rows])
+        expected = normalise(noisy.data.train.images[rows], noisy.data.mean, noisy.data.std)
+        assert torch.equal(images, expected)
+
+
+def test_epochs_and_seeds_differ_and_repeat(noisy: NoisyImages) -> None:
+    module = NoisyImagesModule(noisy, batch_size=64, seed=0, crop=1, flip=True)
+    first = [b[0] for b in module.batches(3)]
+    list(module.batches(7))
+    assert all(torch.equal(a, b[0]) for a, b in zip(first, module.batches(3), strict=True))
+    other = NoisyImagesModule(noisy, batch_size=64, seed=1, crop=1, flip=True)
+    assert not torch.equal(first[0], next(module.batches(4))[0])
+    assert not torch.equal(first[0], next(other.batches(3))[0])
+
+
+def test_devices_share_an_epoch(noisy: NoisyImages) -> None:
+    module = NoisyImagesModule(noisy, batch_size=40, seed=0)
+    shares = [torch.cat([b[2] for b in module.batches(0, rank, 2)]) for rank in (0, 1)]
+    assert [len(s) for s in shares] == [150, 150] and len(torch.cat(shares).unique()) == 300
+
+
+class Recorder(LightningModule):
+    """Remembers the images of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.seen: dict[int, list[torch.Tensor]] = {}
+
+    def training_step(self, batch: tuple[torch.Tensor, ...], step: int) -> torch.Tensor:
+        self.seen.setdefault(self.current_epoch, []).append(batch[0])
+        return self.layer(batch[0].mean().view(1, 1)).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 1e-3)
+
+
+def record(noisy: NoisyImages, epochs: int, save: Path | None = None, resume: Path | None = None) -> Recorder:
+    recorder, module = Recorder(), NoisyImagesModule(noisy, batch_size=64, seed=9, crop=1, flip=True)
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(recorder, module, ckpt_path=resume, weights_only=True)
+    if save:
+        trainer.save_checkpoint(save)
+    return recorder
+
+
+def test_a_run_resumed_at_an_epoch_sees_the_same_batches(noisy: NoisyImages, tmp_path: Path) -> None:
+    whole = record(noisy, 4)
+    record(noisy, 2, save=tmp_path / "half.ckpt")
+    rest = record(noisy, 4, resume=tmp_path / "half.ckpt")
+    assert sorted(whole.seen) == [0, 1, 2, 3] and sorted(rest.seen) == [2, 3]
+    for epoch in (2, 3):
+        assert len(rest.seen[epoch]) == len(whole.seen[epoch]) == 5
+        assert all(torch.equal(a, b) for a, b in zip(rest.seen[epoch], whole.seen[epoch], strict=True))
+    assert not torch.equal(whole.seen[2][0], whole.seen[3][0])
+
+
+def test_batches_are_no_bottleneck(tmp_path: Path) -> None:
+    """Feeding a small network costs at most a ninth of the processor time of its own work."""
+    data = load_data("mnist5k", DATA.get("mnist5k").parse({}, "data"), None, tmp_path, train=384)
+    noisy = add_noise(data, "none", NOISES.get("none").parse({}, "noise"), 0)
+    module = NoisyImagesModule(noisy, batch_size=128, seed=0, crop=2, flip=True)
+    ready = normalise(data.train.images, data.mean, data.std)
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 32, 3), torch.nn.ReLU(), torch.nn.Conv2d(32, 32, 3))
+
+    def bare() -> float:
+        started = time.process_time()
+        for images in ready.split(128):
+            net(images).mean().backward()
+        return time.process_time() - started
+
+    def fed() -> float:
+        started = time.process_time()
+        for images, _, _ in module.batches(0):
+            net(images).mean().backward()
+        return time.process_time() - started
+
+    bare(), fed()
+    times = [(bare(), fed()) for _ in range(3)]
+    assert min(t[0] for t in times) / min(t[1] for t in times) >= 0.9

@@ -1,0 +1,82 @@
+"""CIFAR-10 and CIFAR-100 as they are: counts, superclasses, and the published rates of human labels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
+from vitmem.data.cifar import CIFAR100_COARSE
+from vitmem.data.load import load_data
+from vitmem.data.noisy import add_noise
+from vitmem.data.sets import ImageData
+from vitmem.registry import DATA, NOISES
+
+REAL = Path(os.environ.get("VITMEM_DATA_DIR", Path(__file__).parents[3] / "shared" / "data"))
+needs_real = pytest.mark.skipif(
+    not (REAL / "cifar10" / "train.parquet").exists(), reason=f"no CIFAR in {REAL}; set VITMEM_DATA_DIR"
+)
+CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+def load(name: str, cache: Path, folder: Path | None = None, **options: Any) -> ImageData:
+    counts = {key: options.pop(key, None) for key in ("train", "validation")}
+    seed = options.pop("seed", 0)
+    return load_data(name, DATA.get(name).parse(options, "data"), folder, cache, **counts, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("decoded")
+
+
+HUMAN_RATES = [
+    ("aggre_label", 0.0901),
+    ("random_label1", 0.1723),
+    ("random_label2", 0.1812),
+    ("random_label3", 0.1764),
+    ("worse_label", 0.4021),
+]
+
+
+@needs_real
+def test_real_cifar10(real_cache: Path) -> None:
+    data = load("cifar10", real_cache, REAL)
+    assert data.train.images.shape == (50_000, 3, 32, 32) and len(data.validation) == 10_000
+    assert data.classes == tuple(CIFAR10_CLASSES) and data.coarse is None
+    assert torch.bincount(data.train.labels).tolist() == [5000] * 10
+    # the channel means that everybody uses for CIFAR-10, to what one pass of JPEG changes
+    assert data.mean.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=5e-4)
+    entry = NOISES.get("human")
+    for column, rate in HUMAN_RATES:
+        noisy = add_noise(data, "human", entry.parse({"column": column}, "noise"), 0)
+        assert noisy.labels.realised == pytest.approx(rate, abs=5e-5)
+    part = load("cifar10", real_cache, REAL, train=5000)
+    npz = np.load(REAL / "cifar10" / "cifar10n.npz")
+    assert np.array_equal(
+        part.train.extra_labels["worse_label"], npz["worse_label"][part.train.index.numpy()]
+    )
+
+
+@needs_real
+def test_real_cifar100(real_cache: Path) -> None:
+    data = load("cifar100", real_cache, REAL)
+    table = pq.read_table(REAL / "cifar100" / "test.parquet", columns=["fine_label", "coarse_label"])
+    fine, coarse = (np.array(table.column(c)) for c in ("fine_label", "coarse_label"))
+    assert np.array_equal(np.array(CIFAR100_COARSE)[fine], coarse)
+    assert data.coarse is not None and data.coarse.tolist() == list(CIFAR100_COARSE)
+    assert data.num_classes == 100 and data.classes[:3] == ("apple", "aquarium_fish", "baby")
+    assert set(data.train.extra_labels) == {"human_label", "noisy_label"}  # no superclass columns
+    noisy = add_noise(data, "human", NOISES.get("human").parse({"column": "human_label"}, "noise"), 0)
+    assert noisy.labels.realised == pytest.approx(0.4020, abs=5e-5)
+    flipped = add_noise(data, "asymmetric", NOISES.get("asymmetric").parse({"rate": 0.1}, "noise"), 0)
+    assert torch.equal(
+        torch.from_numpy(data.coarse)[flipped.given], torch.from_numpy(data.coarse)[flipped.true]
+    )
+    assert flipped.labels.realised == 0.1

@@ -1,0 +1,30 @@
+"""Figures are made of the rows alone and come out byte for byte the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vitmem.reports.figures import write_figures
+from vitmem.rows import write_rows
+
+Row = dict[str, Any]
+
+
+def test_same_bytes(toy: list[Row], make_row: Callable[..., Row], tmp_path: Path) -> None:
+    model = {"name": "vit", "pool": "mean"}
+    mean = [{**r, "id": r["id"] + "m", "config": {**r["config"], "model": model}} for r in toy]
+    for name in ("one", "two"):
+        write_rows(tmp_path / name / "toy" / "rows.jsonl", [*toy, *mean])
+    one, two = (write_figures(tmp_path / name) for name in ("one", "two"))
+    assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png"]
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+    assert "<dc:date>" not in one[0].read_text()
+    assert one[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_to_draw(make_row: Callable[..., Row], tmp_path: Path) -> None:
+    failed = make_row(0, {"method": "none"}, report=(0, 0), selection=(0, 0), status="failed")
+    write_rows(tmp_path / "toy" / "rows.jsonl", [failed])
+    assert write_figures(tmp_path) == []

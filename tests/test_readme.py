@@ -1,0 +1,69 @@
+"""README blocks are run: the plug-in of ten lines through its contract and a one-cell suite, the engine alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vitmem.rows import read_rows
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def vitmem(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "vitmem.cli.main", *arguments], cwd=cwd, capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    (block,) = [b for b in BLOCKS if "@MODELS.register" in b]
+    path = tmp_path / "mynet.py"
+    path.write_text(block)
+    return path
+
+
+def test_the_plug_in_keeps_the_contract(plugin: Path) -> None:
+    out = vitmem("check", "model", "patch_mlp", "--plugin", plugin.name, cwd=plugin.parent)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "FAIL" not in out.stdout
+
+
+def test_the_plug_in_goes_through_a_one_cell_suite(plugin: Path) -> None:
+    suite = {
+        "name": "mysuite",
+        "seeds": [0],
+        "data": {"name": "digits", "train": 300, "validation": 100},
+        "noise": {"name": "symmetric", "rate": 0.1},
+        "model": {"name": "patch_mlp", "width": 32},
+        "recipe": {"epochs": 2},
+        "edits": [{"method": "kfac", "blocks": "last", "fraction": 0.2}],
+    }
+    (plugin.parent / "mysuite.yaml").write_text(yaml.safe_dump(suite))
+    out = vitmem("run", "mysuite.yaml", "--plugin", plugin.name, "--cache-dir", "cache", cwd=plugin.parent)
+    assert out.returncode == 0, out.stdout + out.stderr
+    (row,) = read_rows(plugin.parent / "results" / "mysuite" / "rows.jsonl")
+    assert row["status"] == "ok"
+    assert row["edit"]["kept_pairs"] == round(0.2 * 32 * 32)
+
+
+def test_the_engine_alone() -> None:
+    (block,) = [b for b in BLOCKS if "find_layers" in b]
+    exec(compile(block, "README.md", "exec"), {})
+
+
+def test_what_the_readme_names_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"configs/\S+\.yaml", text):
+        assert (ROOT / path).is_file(), path
+    assert "make test" in text
+    assert "make test" in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,41 @@
+"""Image classifiers as the engine sees them: one loss an image, tokens as positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class VisionTask:
+    """A batch is (images (B, C, H, W) float32 normalised, given labels (B,) int64).
+
+    ``positions`` says which tokens of an activation (B, T, f) count: the class token (the first), all,
+    or those behind the ``prefix_tokens``. An activation (B, f) has one position an image, one of
+    (B, H, W, f) a position a place.
+    """
+
+    positions: Literal["cls", "all", "patches"] = "cls"
+    prefix_tokens: int = 1
+
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the logits (B, K), a row a loss."""
+        logits: Tensor = model(batch[0])
+        return logits
+
+    def given(self, batch: Batch) -> Tensor:
+        """Return the given labels (B,) int64."""
+        return batch[1]
+
+    def rows(self, activation: Tensor) -> Tensor:
+        """Return the positions that count, (n, f); places of a map (B, H, W, f) all count."""
+        if activation.ndim == 3:
+            if self.positions == "cls":
+                return activation[:, 0]
+            if self.positions == "patches":
+                activation = activation[:, self.prefix_tokens :]
+        return activation.reshape(-1, activation.shape[-1])

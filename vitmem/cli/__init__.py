@@ -1,0 +1,1 @@
+"""The command line: ``main`` declares the verbs, a module each does the work."""

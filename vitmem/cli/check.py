@@ -1,0 +1,32 @@
+"""``vitmem check``: run the contract of a plug-in and print what it keeps and what it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from vitmem.bench.check import check_model
+from vitmem.bench.plugins import load_plugins
+from vitmem.errors import InputError, VitmemError, unknown
+
+
+def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -> None:
+    """Check one entry, a line for each clause; raises VitmemError when one is broken."""
+    if kind != "model":
+        raise unknown("contract", kind, ["model"])
+    load_plugins(plugins)
+    checks = check_model(name, dict(_pair(text) for text in params))
+    for one in checks:
+        print(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
+    broken = [one.name for one in checks if not one.ok]
+    if broken:
+        raise VitmemError(f"model '{name}' breaks its contract: {', '.join(broken)}")
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"--param: expected key=value, got '{text}'")
+    return key, yaml.safe_load(value)

@@ -1,0 +1,149 @@
+"""The verbs and their options. What a verb does is imported when it is called: ``--help`` stays light."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vitmem.errors import VitmemError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What has a vision transformer memorized, and what is left when it is edited out?",
+)
+
+SuiteFile = Annotated[Path, typer.Argument(help="the suite, a YAML file such as configs/suites/demo.yaml")]
+Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
+Plugin = Annotated[list[str] | None, typer.Option(help="a module or .py file to import first; may be repeated")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def _call(place: str, **options: Any) -> None:
+    """Import ``module:function`` and call it."""
+    module, _, name = place.partition(":")
+    getattr(importlib.import_module(module), name)(**options)
+
+
+@app.command()
+def plan(
+    suite: SuiteFile, results: Results = Path("results"), plugin: Plugin = None, as_json: Json = False
+) -> None:
+    """Show what a suite would run and what has rows already.
+
+    Example: vitmem plan configs/suites/demo.yaml
+    """
+    _call("vitmem.cli.plan:plan", suite=suite, results=results, plugins=plugin or [], as_json=as_json)
+
+
+@app.command()
+def run(
+    suite: SuiteFile,
+    data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
+    results: Results = Path("results"),
+    store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
+    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
+    plugin: Plugin = None,
+    progress: Annotated[bool, typer.Option(help="show the bar of a training")] = True,
+) -> None:
+    """Run a suite: every cell without a row gets one, then the tables are written.
+
+    Example: vitmem run configs/suites/cifar10_noise10_small.yaml --data-dir ~/data --workers 2
+    """
+    _call(
+        "vitmem.cli.run:run",
+        suite=suite,
+        data_dir=data_dir,
+        results=results,
+        store=store,
+        cache_dir=cache_dir,
+        device=device,
+        workers=workers,
+        plugins=plugin or [],
+        progress=progress,
+    )
+
+
+@app.command()
+def tables(
+    results: Results = Path("results"),
+    suite: Annotated[str | None, typer.Option(help="only this suite")] = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail when a committed table differs")] = False,
+    show: Annotated[str | None, typer.Option("--print", help="print this table too: chosen, matched or sweep")] = None,
+) -> None:
+    """Write the tables of all suites from their rows.
+
+    Example: vitmem tables --check
+    """
+    _call("vitmem.cli.tables:tables", results=results, suite=suite, check=check, show=show)
+
+
+@app.command()
+def figures(
+    results: Results = Path("results"), suite: Annotated[str | None, typer.Option(help="only this suite")] = None
+) -> None:
+    """Draw the figures of all suites from their rows.
+
+    Example: vitmem figures --suite demo
+    """
+    _call("vitmem.cli.tables:figures", results=results, suite=suite)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="models, data, noises, methods or metrics")],
+    plugin: Plugin = None,
+    as_json: Json = False,
+) -> None:
+    """List what can be named in a suite, one entry a line, its name first.
+
+    Example: vitmem list methods
+    """
+    _call("vitmem.cli.catalogue:list_entries", kind=kind, plugins=plugin or [], as_json=as_json)
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(help="the id of a row, or its first digits")],
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Show one row: its config, its metrics, what it cost and where it ran.
+
+    Example: vitmem show 3f2a
+    """
+    _call("vitmem.cli.catalogue:show_row", id=id, results=results, as_json=as_json)
+
+
+@app.command()
+def check(
+    kind: Annotated[str, typer.Argument(help="what to check: model")],
+    name: Annotated[str, typer.Argument(help="its name, such as vit or timm/resmlp_12_224")],
+    param: Annotated[list[str] | None, typer.Option(help="key=value, a parameter of it; may be repeated")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Run the contract that a plug-in has to keep.
+
+    Example: vitmem check model vit --param width=64
+    """
+    _call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugins=plugin or [])
+
+
+def main() -> None:
+    """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
+    try:
+        app()
+    except VitmemError as error:
+        print(f"vitmem: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

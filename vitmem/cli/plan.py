@@ -1,0 +1,48 @@
+"""``vitmem plan``: what a suite would run. Loads no torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitmem.bench.plan import Plan, make_plan
+from vitmem.bench.plugins import load_plugins
+from vitmem.bench.suite import load_suite
+from vitmem.rows import read_rows
+
+
+def plan(suite: Path, results: Path, plugins: Sequence[str], as_json: bool) -> None:
+    """Print the counts of cells, trainings and statistics, and a line for each training."""
+    load_plugins(plugins)
+    made = make_plan(load_suite(suite), suite)
+    path = results / made.suite.name / "rows.jsonl"
+    rows = read_rows(path) if path.exists() else []
+    done = {row["id"] for row in rows if row["status"] == "ok"}
+    summary = {
+        "suite": made.suite.name,
+        "cells": len(made.cells),
+        "trainings": len({c.training for c in made.cells}),
+        "statistics": len({c.statistics for c in made.cells} - {None}),
+        "done": sum(c.id in done for c in made.cells),
+        "stale": len({row["id"] for row in rows} - {c.id for c in made.cells}),
+    }
+    if as_json:
+        print(json.dumps({**summary, "ids": [c.id for c in made.cells]}))
+        return
+    print("{suite}: {cells} cells, {trainings} trainings, {statistics} statistics; {done} done".format(**summary))
+    if summary["stale"]:
+        print(f"{summary['stale']} rows in {path} belong to no cell of this suite any more")
+    for line in _trainings(made, done):
+        print(line)
+
+
+def _trainings(made: Plan, done: set[str]) -> list[str]:
+    lines = []
+    for job in made.jobs():
+        methods = Counter(cell.config["edit"]["method"] for cell in job.cells)
+        finished = sum(cell.id in done for cell in job.cells)
+        counts = ", ".join(f"{n} {method}" for method, n in methods.items())
+        lines.append(f"  {job.training}  {job.label}: {len(job.cells)} cells ({counts}), {finished} done")
+    return lines

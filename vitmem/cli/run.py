@@ -1,0 +1,81 @@
+"""``vitmem run``: run a suite and write its tables."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vitmem.bench.executors.local import Event
+from vitmem.bench.plan import make_plan
+from vitmem.bench.plugins import load_plugins
+from vitmem.bench.runner import Progress, finished_ids, rows_path, run_suite
+from vitmem.bench.stages import Places
+from vitmem.bench.store import Store
+from vitmem.bench.suite import load_suite
+from vitmem.errors import InputError
+from vitmem.reports.tables import write_tables
+
+
+def run(
+    suite: Path,
+    data_dir: Path | None,
+    results: Path,
+    store: Path,
+    cache_dir: Path,
+    device: str,
+    workers: int,
+    plugins: Sequence[str],
+    progress: bool,
+) -> None:
+    """Make the missing rows of ``suite``, a line for each, then its tables."""
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning").setLevel(logging.ERROR)
+    load_plugins(plugins)
+    plan = make_plan(load_suite(suite), suite)
+    name = plan.suite.name
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError(f"--data-dir: no such folder: {data_dir}")
+    found = len({c.id for c in plan.cells} & finished_ids(rows_path(results, name)))
+    print(f"{name}: {len(plan.cells)} cells, {found} have a row, {len(plan.cells) - found} to do", flush=True)
+    if found < len(plan.cells):
+        places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress and sys.stderr.isatty())
+        try:
+            outcome = run_suite(
+                plan, places, results, workers=workers, plugins=plugins, on_event=lambda e, p: _line(e, p)
+            )
+        except KeyboardInterrupt:
+            print("\nstopped; the same command goes on from here", file=sys.stderr)
+            sys.exit(130)
+        print(f"{name}: {outcome.made} rows made, {outcome.failed} failed")
+    for path in write_tables(results, name):
+        print(f"wrote {path}")
+
+
+def _line(event: Event, progress: Progress) -> None:
+    """Print what happened: a stage begins, or a cell has its row."""
+    kind, job, what = event
+    if kind == "say":
+        if what in ("training", "statistics"):
+            print(f"{job}: {what}", flush=True)
+        return
+    left = progress.left()
+    time_left = "" if left is None or progress.cells == progress.total else f", about {_duration(left)} left"
+    print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(what)}{time_left}", flush=True)
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    edit = row["config"]["edit"]
+    label = " ".join(str(v) for v in edit.values())
+    if row["status"] != "ok":
+        return f"{label}: {row['status']}: {row['reason']}"
+    shown = (f"{key} {100 * row['metrics'][key]:.1f}" for key in ("memorized", "recovered", "validation"))
+    return f"{label}: {', '.join(shown)}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,102 @@
+"""Decoded data sets on disk: one safetensors file a data set, written whole or not at all.
+
+The name of a file holds the digest of what it was decoded from (file names, sizes, times and the
+settings), so a changed source is decoded anew. A file that cannot be read is decoded anew too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vitmem.data.sets import ImageData, ImageSet
+from vitmem.errors import InputError
+from vitmem.specs import digest
+
+CACHE_VERSION = 1
+EXTRA = "extra."
+
+
+def file_key(files: Iterable[Path], *settings: Any) -> str:
+    """Return a digest of the names, sizes and modification times of ``files`` and of ``settings``."""
+    stats = [(f.parent.name, f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return digest([CACHE_VERSION, stats, list(settings)])
+
+
+def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]) -> ImageData:
+    """Return the data set kept as ``<name>-<key>.safetensors``, or decode it and keep it.
+
+    Raises InputError when the folder cannot be written; several processes may do this at once.
+    """
+    path = cache_dir.expanduser() / f"{name}-{key}.safetensors"
+    if path.exists():
+        try:
+            return _read(path)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, InputError):
+            pass  # torn or not ours: decoded anew and replaced below
+    data = decode()
+    try:
+        _write(path, data)
+    except OSError as error:
+        raise InputError(
+            f"cache of '{name}': cannot write {path}: {error.strerror or error}; give another --cache-dir"
+        ) from None
+    return data
+
+
+def _write(path: Path, data: ImageData) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {"mean": data.mean, "std": data.std}
+    if data.coarse is not None:
+        tensors["coarse"] = torch.from_numpy(np.asarray(data.coarse, dtype=np.int64))
+    for split, part in (("train", data.train), ("validation", data.validation)):
+        tensors[f"{split}.images"] = part.images
+        tensors[f"{split}.labels"] = part.labels
+        tensors[f"{split}.index"] = part.index
+        for name, values in part.extra_labels.items():
+            tensors[f"{split}.{EXTRA}{name}"] = torch.from_numpy(values.astype(np.int64))
+    metadata = {"name": data.name, "classes": json.dumps(data.classes)}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    os.close(handle)
+    try:
+        try:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:  # a full disk comes as this, not as OSError
+            raise OSError(str(error)) from None
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> ImageData:
+    with safe_open(path, framework="pt") as stored:
+        metadata = stored.metadata()
+        tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+    coarse = tensors.get("coarse")
+    return ImageData(
+        name=metadata["name"],
+        train=_split(tensors, "train"),
+        validation=_split(tensors, "validation"),
+        classes=tuple(json.loads(metadata["classes"])),
+        coarse=None if coarse is None else coarse.numpy(),
+        mean=tensors["mean"],
+        std=tensors["std"],
+    )
+
+
+def _split(tensors: dict[str, Tensor], split: str) -> ImageSet:
+    prefix = f"{split}.{EXTRA}"
+    extra = {key.removeprefix(prefix): t.numpy() for key, t in tensors.items() if key.startswith(prefix)}
+    return ImageSet(tensors[f"{split}.images"], tensors[f"{split}.labels"], tensors[f"{split}.index"], extra)

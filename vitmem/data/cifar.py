@@ -1,0 +1,119 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): from parquet files, or from torchvision's download.
+
+``--data-dir`` may hold ``cifar10/train*.parquet`` and ``test*.parquet`` (or these files themselves), or
+the folder that torchvision unpacks. Without it torchvision downloads into the cache folder. Images keep
+the order of their files in ``index``; only the training order is the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from vitmem.data.cache import cached, file_key
+from vitmem.data.human_labels import find_human, read_human
+from vitmem.data.parquet import find_split, read_split
+from vitmem.data.sets import ImageData, ImageSet, assemble
+from vitmem.errors import InputError
+
+# the superclass of each of the 100 classes, as in the data set's own coarse labels
+# fmt: off
+CIFAR100_COARSE = (
+    4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7,
+    6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5, 5, 19, 8, 8, 15, 13, 14, 17, 18, 10,
+    16, 4, 17, 4, 2, 0, 17, 4, 18, 17, 10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16,
+    12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13,
+)
+# fmt: on
+SIZE = 32
+
+
+def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
+    """Return CIFAR-10: 50,000 training and 10,000 test images of 10 classes, (3, 32, 32)."""
+    return _cifar("cifar10", 10, CIFAR10, data_dir, cache_dir.expanduser())
+
+
+def cifar100(data_dir: Path | None, cache_dir: Path) -> ImageData:
+    """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32)."""
+    return _cifar("cifar100", 100, CIFAR100, data_dir, cache_dir.expanduser())
+
+
+def _cifar(
+    name: str, num_classes: int, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path
+) -> ImageData:
+    folders = [] if data_dir is None else [data_dir / name, data_dir]
+    train, test = (find_split(folders, split) for split in ("train", "test"))
+    human = find_human(name, [*folders, cache_dir / name, cache_dir])
+    if train and test:
+
+        def decode() -> ImageData:
+            return _with_human(_from_parquet(name, num_classes, train, test), human)
+
+        return cached(cache_dir, name, file_key([*train, *test, *human]), decode)
+    root = _torchvision_root(name, source, data_dir, cache_dir)
+
+    def unpack() -> ImageData:
+        return _with_human(_from_torchvision(name, source, root, data_dir is None), human)
+
+    # torchvision checks the MD5 of the archive, so that its name says what is in it
+    return cached(cache_dir, name, file_key(human, "torchvision", source.tgz_md5), unpack)
+
+
+def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Path]) -> ImageData:
+    first, second = read_split(train), read_split(test)
+    for files, split in ((train, first), (test, second)):
+        height, width = split.images.images.shape[-2:]
+        if len(split.classes) != num_classes or (height, width) != (SIZE, SIZE):
+            raise InputError(
+                f"{files[0]}: expected {name} with {num_classes} classes of {SIZE}x{SIZE} pixels, "
+                f"got {len(split.classes)} classes of {width}x{height}"
+            )
+    coarse = first.coarse
+    if coarse is None and num_classes == len(CIFAR100_COARSE):
+        coarse = np.array(CIFAR100_COARSE)
+    return assemble(name, first.images, second.images, first.classes, coarse)
+
+
+def _torchvision_root(name: str, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path) -> Path:
+    """Return the folder that holds torchvision's unpacked archive; raises InputError when there is none."""
+    if data_dir is None:
+        return cache_dir / "downloads"
+    for folder in (data_dir / name, data_dir):
+        if (folder / source.base_folder).is_dir():
+            return folder
+    raise InputError(
+        f"{name}: expected both train*.parquet and test*.parquet, or the folder {source.base_folder}, in "
+        f"{data_dir / name} or {data_dir}; correct --data-dir, or leave it out to download"
+    )
+
+
+def _from_torchvision(name: str, source: type[CIFAR10], root: Path, download: bool) -> ImageData:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        # an unpacked and whole folder is found without the network
+        train, test = (source(str(root), train=part, download=download) for part in (True, False))
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{name}: cannot {'download it into' if download else 'read it from'} {root} ({reason}); "
+            "give a folder that has it with --data-dir"
+        ) from None
+    coarse = np.array(CIFAR100_COARSE) if len(train.classes) == len(CIFAR100_COARSE) else None
+    return assemble(name, _image_set(train), _image_set(test), tuple(train.classes), coarse)
+
+
+def _image_set(source: CIFAR10) -> ImageSet:
+    pixels = torch.from_numpy(np.ascontiguousarray(source.data.transpose(0, 3, 1, 2)))  # (N, 3, 32, 32)
+    return ImageSet(pixels, torch.tensor(source.targets), torch.arange(len(pixels)))
+
+
+def _with_human(data: ImageData, human: list[Path]) -> ImageData:
+    """Add the columns of the file of human labels, if there is one, to the training images."""
+    if not human:
+        return data
+    extra = read_human(human[0], data.train.labels.numpy())
+    return replace(data, train=replace(data.train, extra_labels={**data.train.extra_labels, **extra}))

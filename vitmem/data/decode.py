@@ -1,0 +1,67 @@
+"""Encoded images (JPEG, PNG, WebP) to uint8 tensors of one size, on a few threads."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from vitmem.errors import InputError
+
+
+def decode_all(
+    sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None
+) -> Tensor:
+    """Decode ``sources`` (files or their contents) to RGB, (N, 3, S, S) uint8.
+
+    With ``size`` the shorter side is scaled to it and the centre cut out; without it all images must
+    have the size of the first. ``where(i)`` names image i in the InputError for one that cannot be
+    read or has another size.
+    """
+    # Pillow lets go of the interpreter lock while it decodes
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        first = _decode(sources[0], where(0), size)
+        out = np.empty((len(sources), *first.shape), dtype=np.uint8)  # (N, H, W, 3)
+
+        def place(i: int) -> None:
+            pixels = _decode(sources[i], where(i), size)
+            if pixels.shape != first.shape:
+                (height, width, _), (rows, columns, _) = first.shape, pixels.shape
+                raise InputError(
+                    f"{where(i)}: expected {width}x{height} pixels as the first, got {columns}x{rows}"
+                )
+            out[i] = pixels
+
+        for _ in pool.map(place, range(len(sources)), chunksize=1):
+            pass
+    return torch.from_numpy(np.ascontiguousarray(out.transpose(0, 3, 1, 2)))
+
+
+def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.uint8]:
+    """Return one image as (H, W, 3) uint8."""
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            picture = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{where}: not a readable image ({error}); fetch the file again") from None
+    if size is not None and picture.size != (size, size):
+        picture = _fit(picture, size)
+    return np.asarray(picture)
+
+
+def _fit(picture: Image.Image, size: int) -> Image.Image:
+    """Scale the shorter side to ``size`` and cut the centre square out."""
+    width, height = picture.size
+    scale = size / min(width, height)
+    width, height = max(size, round(width * scale)), max(size, round(height * scale))
+    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - size) // 2, (height - size) // 2
+    return picture.crop((left, top, left + size, top + size))

@@ -1,0 +1,71 @@
+"""Images with given and true labels, and the halves that selection and report are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vitmem.data.sets import ImageData
+from vitmem.noise.base import NoiseContext, NoisyLabels, make
+from vitmem.registry import NOISES
+from vitmem.specs import Spec
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Positions (int64, sorted) of the images that choose a setting and of those that report it.
+
+    The noisy ones are positions in the training set, the others in the validation set. The halves
+    share no image, so what is reported was not chosen on.
+    """
+
+    noisy_selection: Tensor
+    noisy_report: Tensor
+    validation_selection: Tensor
+    validation_report: Tensor
+
+
+@dataclass(frozen=True)
+class NoisyImages:
+    """A data set whose training labels are given by ``labels``."""
+
+    data: ImageData
+    labels: NoisyLabels
+
+    @cached_property
+    def given(self) -> Tensor:
+        """The labels that are trained on, (N,) int64."""
+        return torch.from_numpy(self.labels.given)
+
+    @cached_property
+    def true(self) -> Tensor:
+        """The true labels, (N,) int64."""
+        return torch.from_numpy(self.labels.clean)
+
+    @cached_property
+    def noisy(self) -> Tensor:
+        """Whether the given label is wrong, (N,) bool."""
+        return torch.from_numpy(self.labels.changed)
+
+    def halves(self, seed: int) -> Halves:
+        """Split wrong labels and validation images into halves; with an odd count report has one more."""
+        generator = torch.Generator().manual_seed(seed)
+        noisy = _halves(torch.nonzero(self.noisy).flatten(), generator)
+        validation = _halves(torch.arange(len(self.data.validation)), generator)
+        return Halves(*noisy, *validation)
+
+
+def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    shuffled = rows[torch.randperm(len(rows), generator=generator)]
+    middle = len(rows) // 2
+    return shuffled[:middle].sort().values, shuffled[middle:].sort().values
+
+
+def add_noise(data: ImageData, noise_name: str, params: Spec, seed: int) -> NoisyImages:
+    """Draw the given labels of ``data``'s training images from noise model ``noise_name``."""
+    context = NoiseContext(data.name, data.num_classes, data.coarse, data.train.extra_labels)
+    labels = make(NOISES.get(noise_name), params, data.train.labels.numpy(), context, seed)
+    return NoisyImages(data, labels)

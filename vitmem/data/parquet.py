@@ -1,0 +1,150 @@
+"""Image data sets as parquet files in the layout of the Hugging Face Hub.
+
+A column ``img`` or ``image`` of encoded images (a struct of ``bytes`` and ``path``), a label column
+``label`` or ``fine_label``, class names in the schema's ``huggingface`` metadata; one file a split or
+several shards of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from vitmem.data.decode import decode_all
+from vitmem.data.sets import ImageSet
+from vitmem.errors import InputError
+
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "fine_label")
+COARSE_COLUMN = "coarse_label"
+
+
+@dataclass(frozen=True)
+class ParquetSplit:
+    """One split: its images in the order of the files, class names, superclass of each class (K,) or None."""
+
+    images: ImageSet
+    classes: tuple[str, ...]
+    coarse: NDArray[np.int64] | None
+
+
+def find_split(folders: Sequence[Path], *splits: str) -> list[Path]:
+    """Return the sorted ``<split>*.parquet`` of the first of ``folders`` and ``splits`` that has any."""
+    for folder in folders:
+        for split in splits:
+            files = sorted(folder.glob(f"{split}*.parquet"))
+            if files:
+                return files
+    return []
+
+
+def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
+    """Decode the images and labels of ``files``, scaled to ``size`` pixels when given.
+
+    Integer columns other than the label and those of superclasses become ``extra_labels``. Raises
+    InputError for a file that is torn, empty or without these columns.
+    """
+    tables = [_read_table(file) for file in files]
+    schema = tables[0].schema
+    for file, table in zip(files, tables, strict=True):
+        if table.schema.names != schema.names:
+            raise InputError(
+                f"{file}: expected the columns {schema.names} of {files[0].name}, got {table.schema.names}"
+            )
+    table = pa.concat_tables(tables)
+    image_column = _first(schema, IMAGE_COLUMNS, files[0])
+    label_column = _first(schema, LABEL_COLUMNS, files[0])
+    integers = {
+        n: _integers(table, n, files[0]) for n in schema.names if pa.types.is_integer(schema.field(n).type)
+    }
+    if label_column not in integers:
+        raise InputError(
+            f"{files[0]}: expected whole numbers in column '{label_column}', "
+            f"got {schema.field(label_column).type}"
+        )
+    labels = integers.pop(label_column)
+    classes = _class_names(schema, label_column, labels)
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise InputError(
+            f"{files[0]}: expected labels 0 to {len(classes) - 1} in column '{label_column}', "
+            f"got {labels.min()} to {labels.max()}"
+        )
+    coarse = integers.get(COARSE_COLUMN)
+    encoded = _encoded(table, image_column, files[0])
+    pixels = decode_all(encoded, lambda row: f"{files[0]}: row {row} of column '{image_column}'", size)
+    extra = {n: v for n, v in integers.items() if "coarse" not in n}
+    images = ImageSet(pixels, torch.from_numpy(labels), torch.arange(len(labels)), extra)
+    return ParquetSplit(
+        images, classes, None if coarse is None else _superclass(labels, coarse, len(classes))
+    )
+
+
+def _read_table(file: Path) -> pa.Table:
+    try:
+        # without threads: the decoder that follows has its own
+        table = pq.ParquetFile(file).read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file}: not a readable parquet file ({reason}); fetch the file again") from None
+    if table.num_rows == 0:
+        raise InputError(f"{file}: expected images, got a parquet file without rows")
+    return table
+
+
+def _first(schema: pa.Schema, wanted: Sequence[str], file: Path) -> str:
+    for name in wanted:
+        if name in schema.names:
+            return name
+    raise InputError(
+        f"{file}: expected a column {' or '.join(repr(n) for n in wanted)}, got {', '.join(schema.names)}"
+    )
+
+
+def _integers(table: pa.Table, column: str, file: Path) -> NDArray[np.int64]:
+    values = table.column(column)
+    if values.null_count:
+        raise InputError(
+            f"{file}: expected a label in every row, got {values.null_count} empty ones in '{column}'"
+        )
+    return np.array(values.to_numpy(), dtype=np.int64)
+
+
+def _encoded(table: pa.Table, column: str, file: Path) -> list[bytes]:
+    values = table.column(column).to_pylist()
+    encoded: list[bytes] = []
+    for row, value in enumerate(values):
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise InputError(
+                f"{file}: row {row}: expected the bytes of an image in column '{column}', got none"
+            )
+        encoded.append(content)
+    return encoded
+
+
+def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """Return the class names of the metadata, or the numbers as names where there are none."""
+    text = (schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
+    except (ValueError, AttributeError):
+        feature = {}
+    names = feature.get("names") if isinstance(feature, dict) else None
+    return tuple(names) if names else tuple(str(c) for c in range(int(labels.max()) + 1))
+
+
+def _superclass(
+    labels: NDArray[np.int64], coarse: NDArray[np.int64], num_classes: int
+) -> NDArray[np.int64] | None:
+    """Return the superclass of each class (K,), or None when a class has several or no images."""
+    table = np.full(num_classes, -1)
+    table[labels] = coarse
+    return table if (table >= 0).all() and (table[labels] == coarse).all() else None

@@ -1,0 +1,123 @@
+"""What every source returns: images as uint8, labels, and the position in the original set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitmem.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split: ``images`` (N, C, H, W) uint8, ``labels`` (N,) int64, ``index`` (N,) int64.
+
+    ``index`` is the position in the original set and survives ``take``. ``extra_labels`` holds further
+    labels of the same images by name, each (N,).
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    extra_labels: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not belong together."""
+        count = len(self.images)
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise InputError(
+                f"images: expected uint8 of shape (N, C, H, W), got {self.images.dtype} of "
+                f"{tuple(self.images.shape)}"
+            )
+        lengths = {"labels": len(self.labels), "index": len(self.index)}
+        lengths |= {name: len(values) for name, values in self.extra_labels.items()}
+        for name, length in lengths.items():
+            if length != count:
+                raise InputError(f"{name}: expected {count} values, one an image, got {length}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: Tensor) -> ImageSet:
+        """Return the images at ``rows`` (m,) int64, in that order."""
+        extra = {name: values[rows.numpy()] for name, values in self.extra_labels.items()}
+        return ImageSet(self.images[rows], self.labels[rows], self.index[rows], extra)
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set: two splits, class names and how to normalise.
+
+    ``mean`` and ``std`` are those of the whole training set's pixels, (C,) float32, in units where
+    white is 1; ``coarse`` is the superclass of each class, (K,), or ``None``.
+    """
+
+    name: str
+    train: ImageSet
+    validation: ImageSet
+    classes: tuple[str, ...]
+    coarse: NDArray[np.integer] | None
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels C."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def size(self) -> int:
+        """Height of the images in pixels (they are square)."""
+        return int(self.train.images.shape[2])
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.classes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of all pixels and true labels."""
+        state = hashlib.sha256(repr((self.name, self.classes)).encode())
+        for part in (self.train, self.validation):
+            for tensor in (part.images, part.labels, part.index):
+                state.update(repr(tuple(tensor.shape)).encode())
+                state.update(tensor.contiguous().numpy().data)
+        return state.hexdigest()[:16]
+
+
+def channel_statistics(images: Tensor, chunk: int = 1000) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel of ``images`` (N, C, H, W) uint8, in [0, 1] units.
+
+    Sums run in float64 over chunks of images, so the result does not depend on the size of the set.
+    """
+    channels = images.shape[1]
+    total, squares = torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
+    for part in images.split(chunk):
+        pixels = part.double().div_(255)
+        total += pixels.sum(dim=(0, 2, 3))
+        squares += pixels.square_().sum(dim=(0, 2, 3))
+    count = max(images.numel() // max(channels, 1), 1)
+    mean = total / count
+    std = (squares / count - mean**2).clamp_min(0).sqrt()
+    # a channel without variation is left as it is rather than divided by zero
+    return mean.float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
+
+
+def assemble(
+    name: str,
+    train: ImageSet,
+    validation: ImageSet,
+    classes: tuple[str, ...],
+    coarse: NDArray[np.integer] | None = None,
+) -> ImageData:
+    """Return the data set with the normalisation of its training images."""
+    mean, std = channel_statistics(train.images)
+    return ImageData(name, train, validation, classes, coarse, mean, std)

@@ -1,0 +1,56 @@
+"""Finding wrong labels: how well a score of each training image tells noisy from clean."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+from vitmem.metrics.predictions import Predictions
+
+
+def loss(logits: Tensor, given: Tensor) -> Tensor:
+    """Return the cross-entropy of each image on its given label, (n,) float64, from (n, K) and (n,)."""
+    return cross_entropy(logits.double(), given, reduction="none")
+
+
+def negative_margin(logits: Tensor, given: Tensor) -> Tensor:
+    """Return the largest other logit minus the given label's, (n,) float64, from (n, K) and (n,)."""
+    own = logits.gather(1, given[:, None])  # (n, 1)
+    others = logits.scatter(1, given[:, None], -torch.inf)  # (n, K)
+    return (others.amax(dim=1) - own[:, 0]).double()
+
+
+def detect(score: Tensor, noisy: Tensor) -> tuple[float, float]:
+    """Return AUROC and average precision of ``score`` (n,), high = suspect, for ``noisy`` (n,) bool.
+
+    Scores are replaced by their ranks (equal ones stay equal): the library would squash scores outside
+    [0, 1] by a sigmoid, which makes large ones tie.
+    """
+    values, rank = torch.unique(score, return_inverse=True)
+    unit = rank.double() / max(len(values) - 1, 1)  # (n,) in [0, 1]
+    target = noisy.long()
+    return float(binary_auroc(unit, target)), float(binary_average_precision(unit, target))
+
+
+def detection(predictions: Predictions, base: Predictions) -> dict[str, float]:
+    """Return auroc_* and ap_* of the base's loss and negative margin, and of the loss rise under the edit.
+
+    The noisy half is told from all clean training images. The loss rise is left out when nothing rose
+    or fell (the base itself), all of it when either set is empty.
+    """
+    rows = torch.cat([predictions.noisy_rows, predictions.clean_rows])
+    if len(predictions.noisy_rows) == 0 or len(predictions.clean_rows) == 0:
+        return {}
+    noisy = torch.arange(len(rows)) < len(predictions.noisy_rows)
+    given = predictions.given[rows]
+    before = loss(base.train_logits[rows], given)
+    rise = loss(predictions.train_logits[rows], given) - before
+    scores = {"loss": before, "margin": negative_margin(base.train_logits[rows], given)}
+    if bool((rise != 0).any()):
+        scores["loss_rise"] = rise
+    out: dict[str, float] = {}
+    for name, score in scores.items():
+        out[f"auroc_{name}"], out[f"ap_{name}"] = detect(score, noisy)
+    return out

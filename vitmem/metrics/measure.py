@@ -1,0 +1,27 @@
+"""All registered metrics of one model, on the half of the images that its predictions name."""
+
+from __future__ import annotations
+
+import math
+
+import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
+from vitmem.errors import VitmemError
+from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+
+def measure(predictions: Predictions, base: Predictions) -> dict[str, float]:
+    """Return every metric of ``predictions`` by name, fractions in [0, 1]; what is undefined is left out.
+
+    ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two
+    families give the same name or a value is not finite.
+    """
+    values: dict[str, float] = {}
+    for entry in METRICS.entries():
+        for name, value in entry.load()(predictions, base).items():
+            if name in values:
+                raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")
+            if not math.isfinite(value):
+                raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out what is undefined")
+            values[name] = float(value)
+    return values

@@ -1,0 +1,64 @@
+"""The predictions of one model, and which images of them are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vitmem.errors import VitmemError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of all images in evaluation mode, each once, with the positions of the half that is measured.
+
+    ``train_logits`` (N, K) and ``validation_logits`` (V, K) are floating; ``given``, ``true`` (N,) and
+    ``validation_true`` (V,) int64; ``noisy_rows`` (m,) are positions among the N whose given label is
+    wrong, ``validation_rows`` (v,) positions among the V. The clean training images are not halved.
+    Raises VitmemError when lengths differ, a noisy row has the right label, or a logit is not finite.
+    """
+
+    train_logits: Tensor
+    given: Tensor
+    true: Tensor
+    noisy_rows: Tensor
+    validation_logits: Tensor
+    validation_true: Tensor
+    validation_rows: Tensor
+
+    def __post_init__(self) -> None:
+        """Check lengths and numbers."""
+        for name, logits, labels in (
+            ("train", self.train_logits, (self.given, self.true)),
+            ("validation", self.validation_logits, (self.validation_true,)),
+        ):
+            if any(len(x) != len(logits) for x in labels):
+                counts = [len(x) for x in labels]
+                raise VitmemError(f"{name} predictions: {len(logits)} logits, labels {counts}")
+            if not bool(torch.isfinite(logits).all()):
+                raise VitmemError(f"{name} logits hold NaN or infinity: the model or the edit is broken")
+        if bool((self.given == self.true)[self.noisy_rows].any()):
+            raise VitmemError("a row that is measured as wrongly labelled has the right label")
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """The predicted classes of the training images, (N,) int64."""
+        return self.train_logits.argmax(dim=1)
+
+    @cached_property
+    def validation_predicted(self) -> Tensor:
+        """The predicted classes of the measured validation images, (v,) int64."""
+        return self.validation_logits[self.validation_rows].argmax(dim=1)
+
+    @cached_property
+    def validation_labels(self) -> Tensor:
+        """The true classes of the measured validation images, (v,) int64."""
+        return self.validation_true[self.validation_rows]
+
+    @cached_property
+    def clean_rows(self) -> Tensor:
+        """Positions of all training images whose given label is right, (c,) int64."""
+        return torch.nonzero(self.given == self.true).flatten()

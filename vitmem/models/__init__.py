@@ -1,0 +1,1 @@
+"""Networks and the plug-in contract that they keep."""

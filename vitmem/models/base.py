@@ -1,0 +1,92 @@
+"""The plug-in contract: what a network has to say about itself to be trained, edited and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vitmem.errors import InputError
+from vitmem.registry import MODELS
+from vitmem.specs import Spec
+
+Blocks = str | int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What a network is built for: images (``channels``, ``size``, ``size``) in ``num_classes`` classes."""
+
+    channels: int
+    size: int
+    num_classes: int
+
+
+@dataclass
+class VisionModel:
+    """A network and where its editable layers are.
+
+    ``net`` maps normalised images (B, C, H, W) float32 to logits (B, K). ``blocks`` are the module
+    paths of its blocks in order; ``layers`` are patterns of the linear layers inside a block that may
+    be edited. ``positions`` is which tokens count in the statistics by default, and ``prefix_tokens``
+    how many tokens (class token, registers) stand before the patches.
+    """
+
+    net: nn.Module
+    blocks: tuple[str, ...]
+    layers: tuple[str, ...]
+    positions: Literal["cls", "all"] = "all"
+    prefix_tokens: int = 0
+
+    def editable(self, blocks: Blocks, layers: Sequence[str] | None = None) -> list[str]:
+        """Return the patterns of the editable layers in ``blocks``: a set's name, a number, or numbers.
+
+        Raises InputError when a number is not that of a block.
+        """
+        return [
+            f"{self.blocks[n]}.{layer}" for n in block_numbers(blocks, len(self.blocks)) for layer in layers or self.layers
+        ]
+
+
+def block_numbers(blocks: Blocks, depth: int) -> list[int]:
+    """Return the numbers of the blocks that ``blocks`` names in a network of ``depth`` blocks, ascending."""
+    sets = {
+        "last": [depth - 1],
+        "last_two": range(max(depth - 2, 0), depth),
+        "last_half": range(depth // 2, depth),
+        "all_but_first": range(min(1, depth - 1), depth),
+        "all": range(depth),
+        "first_and_last": sorted({0, depth - 1}),
+        "first": [0],
+    }
+    if isinstance(blocks, str):
+        if blocks not in sets:
+            raise InputError(f"blocks: unknown set '{blocks}'; expected one of {', '.join(sets)} or numbers")
+        return list(sets[blocks])
+    numbers = [blocks] if isinstance(blocks, int) else list(blocks)
+    for number in numbers:
+        if not -depth <= number < depth:
+            raise InputError(f"blocks: expected numbers from 0 to {depth - 1}, got {number}")
+    return sorted({number % depth for number in numbers})
+
+
+def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:
+    """Build the registered model ``name`` with weights drawn from ``seed``; no global generator is changed.
+
+    Raises InputError when the parameters do not fit the images or the result breaks the contract.
+    """
+    entry = MODELS.get(name)
+    options = params.model_dump()
+    if entry.info.get("family"):
+        options["architecture"] = name.partition("/")[2]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = entry.load()(shape, **options)
+    if not isinstance(model, VisionModel):
+        raise InputError(f"model '{name}': expected it to return a VisionModel, got {type(model).__name__}")
+    if not model.blocks:
+        raise InputError(f"model '{name}': it names no blocks, so there is nothing to edit; set 'blocks'")
+    return model

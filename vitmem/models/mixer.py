@@ -1,0 +1,36 @@
+"""MLP-Mixer: no attention, no class token. It keeps the seam for other architectures honest."""
+
+from __future__ import annotations
+
+from timm.models.mlp_mixer import MlpMixer
+
+from vitmem.models.base import ImageShape, VisionModel
+from vitmem.models.vit import check_patches
+
+
+def mixer(
+    shape: ImageShape, *, patch_size: int = 8, width: int = 192, depth: int = 6, dropout: float = 0.0
+) -> VisionModel:
+    """Return an MLP-Mixer for images of ``shape`` (Tolstikhin et al. 2021).
+
+    Edited are the channel MLPs, whose rows are tokens; the token MLPs see a transposed (B, C, T).
+    Raises InputError when the patches do not tile the image.
+    """
+    check_patches("mixer", shape, patch_size)
+    net = MlpMixer(
+        img_size=shape.size,
+        patch_size=patch_size,
+        in_chans=shape.channels,
+        num_classes=shape.num_classes,
+        embed_dim=width,
+        num_blocks=depth,
+        drop_rate=dropout,
+        proj_drop_rate=dropout,
+    )
+    return VisionModel(
+        net,
+        blocks=tuple(f"blocks.{n}" for n in range(depth)),
+        layers=("mlp_channels.fc1", "mlp_channels.fc2"),
+        positions="all",
+        prefix_tokens=0,
+    )

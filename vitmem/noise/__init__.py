@@ -1,0 +1,1 @@
+"""Label-noise models, one a file: pure numpy, each with the generator it is given."""

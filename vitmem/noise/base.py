@@ -1,0 +1,106 @@
+"""What a noise model sees, what it returns, and the checks that every one goes through.
+
+A noise model is ``f(clean, context, rng, *, params...) -> given``: the labels that the network is
+trained on, (n,) int64, drawn from the true ones, (n,) int64. It always reads ``clean`` and writes to
+a copy, so that no label is flipped twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitmem.errors import InputError, VitmemError
+from vitmem.registry import Entry
+from vitmem.specs import Spec
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NoiseContext:
+    """What a noise model may know of the data set beside the true labels.
+
+    ``coarse`` is the superclass of each class, (K,), where the data set has superclasses;
+    ``extra_labels`` are further labels of the same n images by name, each (n,).
+    """
+
+    dataset: str
+    num_classes: int
+    coarse: NDArray[np.integer] | None = None
+    extra_labels: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NoisyLabels:
+    """Given labels beside the true ones, and how wrong they came out.
+
+    ``given``, ``clean``: (n,) int64; ``changed``: (n,) bool, given differs from clean. ``nominal`` is
+    the rate that was asked for (``None`` where the noise has no rate), ``realised`` the share of wrong
+    labels, ``realised_per_class`` the same within each true class, (K,), 0 for a class without images.
+    ``transition[i, j]`` is the share of true class i that is given label j, (K, K): rows are true
+    classes and sum to 1; a class without images has the row of the identity. ``sha256`` is that of
+    the given labels as little-endian int16.
+    """
+
+    given: Labels
+    clean: Labels
+    changed: NDArray[np.bool_]
+    nominal: float | None
+    realised: float
+    realised_per_class: NDArray[np.float64]
+    transition: NDArray[np.float64]
+    sha256: str
+
+
+def make(
+    entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseContext, seed: int
+) -> NoisyLabels:
+    """Draw the given labels of noise model ``entry`` for the true labels ``clean`` (n,).
+
+    The same entry, params, labels and seed give the same labels. Raises InputError for labels outside
+    the classes, VitmemError when the model returns labels of another length or outside the classes.
+    """
+    clean = _checked("true labels", clean, len(clean), context.num_classes, InputError)
+    draw = entry.load()
+    given = draw(clean.copy(), context, np.random.default_rng(seed), **params.model_dump())
+    given = _checked(f"labels of noise '{entry.name}'", given, len(clean), context.num_classes, VitmemError)
+    changed = given != clean
+    transition = transition_matrix(clean, given, context.num_classes)
+    return NoisyLabels(
+        given=given,
+        clean=clean,
+        changed=changed,
+        nominal=getattr(params, "rate", None),
+        realised=float(changed.mean()) if len(clean) else 0.0,
+        realised_per_class=1.0 - np.diagonal(transition),
+        transition=transition,
+        sha256=hashlib.sha256(given.astype("<i2").tobytes()).hexdigest(),
+    )
+
+
+def transition_matrix(clean: Labels, given: Labels, num_classes: int) -> NDArray[np.float64]:
+    """Return T (K, K) with T[i, j] the share of true class i whose given label is j."""
+    pairs = np.bincount(clean * num_classes + given, minlength=num_classes**2)
+    counts = pairs.reshape(num_classes, num_classes).astype(np.float64)  # (true, given)
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, counts / np.maximum(totals, 1), np.eye(num_classes))
+
+
+def _checked(
+    what: str, labels: NDArray[np.integer], length: int, num_classes: int, error: type[VitmemError]
+) -> Labels:
+    """Return ``labels`` as int64 when they are whole numbers, (length,), all in [0, num_classes)."""
+    labels = np.asarray(labels)
+    if labels.shape != (length,):
+        raise error(f"{what}: expected {length} of them, one an image, got an array of shape {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise error(f"{what}: expected whole numbers, got {labels.dtype}")
+    if length and (labels.min() < 0 or labels.max() >= num_classes):
+        found = f"{labels.min()} to {labels.max()}"
+        raise error(f"{what}: expected classes 0 to {num_classes - 1}, got {found}")
+    return labels.astype(np.int64)

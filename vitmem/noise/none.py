@@ -1,0 +1,12 @@
+"""No noise: the true labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitmem.noise.base import Labels, NoiseContext
+
+
+def none(clean: Labels, context: NoiseContext, rng: np.random.Generator) -> Labels:
+    """Return the true labels (n,)."""
+    return clean.copy()

@@ -1,0 +1,27 @@
+"""Pair flip: every class is taken for the next one (Han et al. 2018, Co-teaching).
+
+Class names of CIFAR are in alphabetical order, so that these pairs have no visual meaning.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitmem.errors import InputError
+from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.counts import pick
+
+
+def pair(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+    """Give ``rate`` of the images of class i the label (i + 1) mod K, an exact count in each class.
+
+    Raises InputError when there is one class only.
+    """
+    if context.num_classes < 2:
+        raise InputError(
+            "noise 'pair': expected a data set of two classes or more, got one; use noise 'none'"
+        )
+    chosen = pick(clean, range(context.num_classes), rate, rng)
+    given = clean.copy()
+    given[chosen] = (clean[chosen] + 1) % context.num_classes
+    return given

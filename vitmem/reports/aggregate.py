@@ -1,0 +1,146 @@
+"""Rows of one cell over its seeds, and means with 95 % t intervals between seeds. No torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.special import stdtrit
+
+from vitmem.errors import InputError
+from vitmem.rows import Row
+
+Config = dict[str, Any]
+Reader = Callable[[Row], float | None]
+TRAINING = ("data", "noise", "model", "recipe")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over ``n`` seeds with the half-width of its 95 % t interval, ``None`` for one seed."""
+
+    mean: float
+    half: float | None
+    n: int
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Return mean and 95 % interval of ``values``, one a seed (t with n - 1 degrees of freedom)."""
+    n = len(values)
+    if n == 0:
+        return None
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Estimate(mean, None, 1)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    return Estimate(mean, float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n), n)
+
+
+def at(*path: str) -> Reader:
+    """Return a reader of the number that lies at ``path`` in a row, ``None`` where there is none."""
+
+    def read(row: Row) -> float | None:
+        value: Any = row
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return None if value is None else float(value)
+
+    return read
+
+
+def kept_share(row: Row) -> float | None:
+    """Return the kept share of the pairs (of the singular values for SVD) of all edited matrices."""
+    edit = row.get("edit", {})
+    return edit["kept_pairs"] / edit["total_pairs"] if edit.get("total_pairs") else None
+
+
+def seconds(row: Row) -> float | None:
+    """Return the seconds of statistics and edit: what a method costs beyond the training."""
+    costs = row.get("costs", {})
+    if row["config"]["edit"]["method"] == "none" or "edit_seconds" not in costs:
+        return None
+    return float(costs["edit_seconds"] + costs.get("statistics_seconds", 0.0))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The finished rows of one cell, by seed; ``config`` is that of the cell without its seed."""
+
+    config: Config
+    rows: Mapping[int, Row]
+
+    @property
+    def method(self) -> str:
+        """The name of the edit method."""
+        return str(self.config["edit"]["method"])
+
+    def values(self, read: Reader) -> dict[int, float]:
+        """Return what ``read`` finds, by seed."""
+        found = ((seed, read(row)) for seed, row in sorted(self.rows.items()))
+        return {seed: value for seed, value in found if value is not None}
+
+    def estimate(self, read: Reader) -> Estimate | None:
+        """Return mean and interval of what ``read`` finds over the seeds."""
+        return estimate(list(self.values(read).values()))
+
+
+def difference(group: Group, other: Group, read: Reader) -> Estimate | None:
+    """Return mean and interval of ``group`` minus ``other`` over the seeds that both have."""
+    ours, theirs = group.values(read), other.values(read)
+    return estimate([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+
+
+@dataclass(frozen=True)
+class Training:
+    """All groups of one training configuration (data, noise, model, recipe) and its unedited model."""
+
+    config: Config
+    base: Group | None
+    edits: tuple[Group, ...]
+
+
+def canonical_text(value: Any) -> str:
+    """Return ``value`` as JSON with sorted keys, to compare and group by."""
+    return json.dumps(value, sort_keys=True)
+
+
+def group_rows(rows: Iterable[Row]) -> list[Group]:
+    """Group the rows with status ok by their cell without the seed, in the order of the cells' configs.
+
+    Raises InputError when two rows are the same cell and seed (an entry's version has changed since).
+    """
+    groups: dict[str, tuple[Config, dict[int, Row]]] = {}
+    for row in rows:
+        if row["status"] != "ok":
+            continue
+        config = {key: value for key, value in row["config"].items() if key != "seed"}
+        seed = row["config"]["seed"]
+        seeds = groups.setdefault(canonical_text(config), (config, {}))[1]
+        if seed in seeds:
+            raise InputError(
+                f"rows {seeds[seed]['id']} and {row['id']} of suite '{row.get('suite')}' are the same cell; "
+                "delete the line of the older one from rows.jsonl ('vitmem plan --json' lists current ids)"
+            )
+        seeds[seed] = row
+    return [Group(*groups[key]) for key in sorted(groups)]
+
+
+def by_training(groups: Iterable[Group]) -> list[Training]:
+    """Gather ``groups`` by data, noise, model and recipe."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(canonical_text(training_config(group.config)), []).append(group)
+    out = []
+    for members in found.values():
+        base = next((g for g in members if g.method == "none"), None)
+        edits = tuple(g for g in members if g.method != "none")
+        out.append(Training(training_config(members[0].config), base, edits))
+    return out
+
+
+def training_config(config: Config) -> Config:
+    """Return the part of a cell's config that says how its network was trained, without the seed."""
+    return {key: config[key] for key in TRAINING if key in config}

@@ -1,0 +1,58 @@
+"""Choosing blocks and strength of a method on the selection halves, never on what is reported. No torch.
+
+The rule: of the settings whose selection accuracy, averaged over the seeds, is at most ``drop`` below
+the unedited model's, the one under which the selection memorized falls most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vitmem.reports.aggregate import Group, at, difference
+from vitmem.reports.naming import method_key, setting_order
+
+DROP = 0.02
+GATE = 0.6
+MEMORIZED = at("selection", "memorized")
+VALIDATION = at("selection", "validation")
+# Accuracies are ratios of counts: a loss of exactly the allowed size must not fail by a rounding error.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The setting of a method that was chosen; ``group`` is ``None`` when none qualifies, ``why`` says so."""
+
+    group: Group | None
+    why: str = ""
+
+
+def by_method(groups: Iterable[Group]) -> dict[str, list[Group]]:
+    """Gather groups that differ in blocks, layers and strength alone."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(method_key(group), []).append(group)
+    return found
+
+
+def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
+    """Return the choice among the settings ``groups`` of one method, against ``base`` on the same seeds.
+
+    Settings with fewer seeds than the method's most complete one do not take part: a mean over fewer
+    seeds wins by luck. Equal falls are settled by the smaller loss, then by the order of settings.
+    """
+    scored = []
+    for group in groups:
+        fall, loss = difference(base, group, MEMORIZED), difference(base, group, VALIDATION)
+        if fall is not None and loss is not None:
+            scored.append((group, fall, loss))
+    if not scored:
+        return Choice(None, "no finished cell with wrong labels")
+    seeds = max(fall.n for _, fall, _ in scored)
+    fit = [s for s in scored if s[1].n == seeds and s[2].mean <= drop + ROUNDING]
+    if not fit:
+        points = f"{100 * drop:g} point{'' if drop == 0.01 else 's'}"
+        return Choice(None, f"no setting loses at most {points}" if drop else "no setting loses nothing")
+    best = min(fit, key=lambda s: (-s[1].mean, s[2].mean, setting_order(s[0])))
+    return Choice(best[0])

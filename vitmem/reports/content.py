@@ -1,0 +1,160 @@
+"""What the three tables hold: chosen settings, methods at matched validation, the whole sweep. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vitmem.reports.aggregate import (
+    Group,
+    Training,
+    at,
+    by_training,
+    difference,
+    group_rows,
+    kept_share,
+    seconds,
+)
+from vitmem.reports.choose import by_method, choose
+from vitmem.reports.naming import Names, setting, setting_order, strength_text, where
+from vitmem.reports.notes import INTERVAL, RULE, describe, gate_lines, provenance, reference_lines
+from vitmem.reports.render import Cell, Column, Table
+from vitmem.rows import Row
+
+DROPS = (0.0, 0.01, 0.02)
+MEASURED = ("memorized", "recovered", "other", "clean_train", "validation")
+MEASURED_COLUMNS = tuple(Column(name, name.replace("_", " "), "percent") for name in MEASURED)
+EDIT_COLUMNS = (
+    Column("kept_pairs", "kept pairs %", "share"),
+    Column("kept_mass", "kept mass %", "share"),
+    Column("relative_change", "‖ΔW‖/‖W‖", "number"),
+    Column("seconds", "seconds", "seconds"),
+)
+SECONDS = "seconds: collecting the statistics and editing, mean over the seeds; the training is not counted"
+
+
+class Report:
+    """The trainings of one suite in order, with their names: what every table is made from."""
+
+    def __init__(self, suite: str, rows: Sequence[Row]) -> None:
+        """Group ``rows``; raises InputError when two are the same cell and seed."""
+        trainings = by_training(group_rows(rows))
+        self.names = Names.of(trainings)
+        self.trainings = sorted(trainings, key=self.names.training_order)
+        self.about = describe(suite, rows)
+        notes = (reference_lines, gate_lines)
+        self.notes = tuple(line for lines in notes for line in lines(self.trainings, self.names))
+        self.footer = tuple(provenance(rows))
+
+    def methods(self, training: Training) -> list[list[Group]]:
+        """Return the settings of each method of ``training``, both in order."""
+        found = by_method(training.edits).values()
+        ordered = sorted(found, key=lambda groups: self.names.method_order(groups[0]))
+        return [sorted(groups, key=setting_order) for groups in ordered]
+
+
+def chosen(report: Report) -> Table:
+    """Return a row for the unedited model and for each method at its chosen setting, by training."""
+    columns = (
+        Column("model", "model"),
+        Column("method", "method"),
+        Column("setting", "setting"),
+        Column("seeds", "seeds", "count"),
+        *MEASURED_COLUMNS,
+        *EDIT_COLUMNS,
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for training in report.trainings:
+        if training.base is None:
+            continue
+        name = report.names.training(training)
+        rows.append((name, "base", None, len(training.base.rows), *_numbers(training.base)))
+        for groups in report.methods(training):
+            choice = choose(groups, training.base)
+            method = report.names.method(groups[0])
+            if choice.group is None:
+                rows.append((name, method, choice.why, None, *([None] * (len(columns) - 4))))
+            else:
+                group = choice.group
+                rows.append((name, method, setting(group), len(group.rows), *_numbers(group)))
+    notes = (*report.notes, INTERVAL, RULE, SECONDS)
+    return Table(report.about, columns, tuple(rows), notes, report.footer)
+
+
+def matched(report: Report) -> Table:
+    """Return each method at the largest fall of memorized that several losses of accuracy allow."""
+    columns = (
+        Column("model", "model"),
+        Column("allowed_drop", "allowed loss"),
+        Column("method", "method"),
+        Column("setting", "setting"),
+        Column("seeds", "seeds", "count"),
+        Column("memorized", "memorized", "percent"),
+        Column("recovered", "recovered", "percent"),
+        Column("validation", "validation", "percent"),
+        Column("validation_minus_base", "validation - base", "change"),
+        Column("memorized_minus_kfac", "memorized - K-FAC", "change"),
+        Column("recovered_minus_kfac", "recovered - K-FAC", "change"),
+    )
+    places = [(training, drop) for training in report.trainings for drop in DROPS]
+    rows = [row for training, drop in places for row in _matched_rows(report, training, drop)]
+    notes = (
+        *report.notes,
+        INTERVAL,
+        "for each allowed loss of selection accuracy (points), the setting with the largest fall of "
+        "memorized on the selection halves, reported on the other halves; differences are paired over "
+        "the same seeds",
+    )
+    return Table(report.about, columns, tuple(rows), notes, report.footer)
+
+
+def _matched_rows(report: Report, training: Training, drop: float) -> Iterator[tuple[Cell, ...]]:
+    if training.base is None:
+        return
+    name, allowed = report.names.training(training), f"{100 * drop:g}"
+    choices = [(groups[0], choose(groups, training.base, drop)) for groups in report.methods(training)]
+    kfac = next((choice.group for first, choice in choices if first.method == "kfac"), None)
+    for first, choice in choices:
+        head = (name, allowed, report.names.method(first))
+        group = choice.group
+        if group is None:
+            yield (*head, choice.why, None, *([None] * 6))
+            continue
+        against: list[Cell] = [None, None]
+        if kfac is not None and group is not kfac:
+            against = [difference(group, kfac, at("metrics", key)) for key in ("memorized", "recovered")]
+        measured = [group.estimate(at("metrics", key)) for key in ("memorized", "recovered", "validation")]
+        change = difference(group, training.base, at("metrics", "validation"))
+        yield (*head, setting(group), len(group.rows), *measured, change, *against)
+
+
+def sweep(report: Report) -> Table:
+    """Return a row for every cell over its seeds, with the selection halves that choices are made on."""
+    columns = (
+        Column("model", "model"),
+        Column("method", "method"),
+        Column("blocks", "blocks"),
+        Column("strength", "strength"),
+        Column("seeds", "seeds", "count"),
+        *MEASURED_COLUMNS,
+        Column("selection_memorized", "selection memorized", "percent"),
+        Column("selection_validation", "selection validation", "percent"),
+        *EDIT_COLUMNS,
+    )
+    rows: list[tuple[Cell, ...]] = []
+    names = report.names
+    for training in report.trainings:
+        base = [training.base] if training.base else []
+        for group in (*base, *(g for groups in report.methods(training) for g in groups)):
+            head = (names.training(training), names.method(group), where(group), strength_text(group))
+            numbers = _numbers(group)
+            selection = [group.estimate(at("selection", key)) for key in ("memorized", "validation")]
+            split = len(MEASURED)
+            rows.append((*head, len(group.rows), *numbers[:split], *selection, *numbers[split:]))
+    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, SECONDS), report.footer)
+
+
+def _numbers(group: Group) -> list[Cell]:
+    """Return the cells of the measured and the edit columns."""
+    readers = [at("metrics", name) for name in MEASURED]
+    readers += [kept_share, at("edit", "kept_mass"), at("edit", "relative_change"), seconds]
+    return [group.estimate(read) for read in readers]

@@ -1,0 +1,123 @@
+"""Memorized against validation for every cell of a suite, a panel a model. Imports matplotlib, no torch.
+
+The files are a pure function of the rows: no date, fixed salt for the names inside the SVG.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.choose import choose
+from vitmem.reports.content import Report
+from vitmem.reports.naming import strength, where
+from vitmem.reports.tables import suite_folders
+from vitmem.rows import read_rows
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
+MARKERS = "osD^vP<>X*hp"
+STYLE: Any = {"svg.hashsalt": "vitmem", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9}
+VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
+
+
+def write_figures(results: Path, suite: str | None = None) -> list[Path]:
+    """Draw ``tradeoff.svg`` and ``tradeoff.png`` of all suites in ``results``, or of one; return their paths.
+
+    Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
+    """
+    written = []
+    for folder in suite_folders(results, suite):
+        report = Report(folder.name, read_rows(folder / "rows.jsonl"))
+        trainings = [t for t in report.trainings if t.base is not None and _point(t.base) is not None]
+        if not trainings:
+            continue
+        out = folder / "figures"
+        out.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context(STYLE):
+            figure = tradeoff(report, trainings)
+            figure.savefig(out / "tradeoff.svg", metadata={"Date": None, "Creator": None})
+            figure.savefig(out / "tradeoff.png", dpi=120, metadata={"Software": None})
+        written += [out / "tradeoff.svg", out / "tradeoff.png"]
+    return written
+
+
+def tradeoff(report: Report, trainings: list[Training]) -> Figure:
+    """Return the figure: means over the seeds in percent, a line for each method and block set."""
+    methods, blocks = _styles(report, trainings)
+    columns = min(3, len(trainings))
+    rows = -(-len(trainings) // columns)
+    # The Agg canvas of a Figure of one's own: nothing global, no window.
+    figure = Figure(figsize=(4.6 * columns + 1.8, 3.8 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, training in zip(panels, trainings, strict=False):
+        _panel(axes, report, training, methods, blocks)
+    for axes in list(panels)[len(trainings) :]:
+        axes.set_axis_off()
+    figure.legend(handles=_handles(methods, blocks), loc="outside right center", frameon=False)
+    return figure
+
+
+def _styles(report: Report, trainings: list[Training]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a colour for each method and a marker for each block set of the suite."""
+    settings = [group for t in trainings for groups in report.methods(t) for group in groups]
+    methods = dict.fromkeys(report.names.method(g) for g in sorted(settings, key=report.names.method_order))
+    blocks = dict.fromkeys(where(g) for g in settings)
+    return (
+        {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(methods)},
+        {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(blocks)},
+    )
+
+
+def _point(group: Group) -> tuple[float, float] | None:
+    """Return validation and memorized in percent."""
+    found = group.estimate(VALIDATION), group.estimate(MEMORIZED)
+    return None if found[0] is None or found[1] is None else (100 * found[0].mean, 100 * found[1].mean)
+
+
+def _line(group: Group) -> tuple[str, str]:
+    """Return block set and stopping rule: settings that differ in the rule's value alone share a line."""
+    return where(group), " ".join(sorted(strength(group)))
+
+
+def _panel(
+    axes: Axes, report: Report, training: Training, methods: dict[str, str], blocks: dict[str, str]
+) -> None:
+    assert training.base is not None
+    base = _point(training.base)
+    assert base is not None
+    for groups in report.methods(training):
+        colour = methods[report.names.method(groups[0])]
+        for place, rule in dict.fromkeys(map(_line, groups)):
+            points = [p for g in groups if _line(g) == (place, rule) and (p := _point(g)) is not None]
+            if points:
+                x, y = zip(*points, strict=True)
+                axes.plot(x, y, color=colour, marker=blocks[place], lw=0.8, ms=4, alpha=0.75)
+        best = choose(groups, training.base).group
+        ring = _point(best) if best is not None else None
+        if ring is not None:
+            axes.plot(*ring, "o", ms=11, mfc="none", mec=colour, mew=1.6)
+    axes.axvline(base[0], color="black", lw=0.7, ls=":")
+    axes.axhline(base[1], color="black", lw=0.7, ls=":")
+    unseen = training.base.estimate(at("metrics", "reference_memorized"))
+    if unseen is not None:
+        axes.axhline(100 * unseen.mean, color="black", lw=0.9, ls="--")
+    axes.plot(*base, "*", color="black", ms=12, zorder=5)
+    axes.set(xlabel="validation (%)", ylabel="memorized (%)", title=report.names.training(training))
+    axes.set_ylim(bottom=0)
+
+
+def _handles(methods: dict[str, str], blocks: dict[str, str]) -> list[Any]:
+    return [
+        Line2D([], [], color="black", marker="*", ms=10, ls=":", lw=0.7, label="base"),
+        Line2D([], [], color="black", ls="--", lw=0.9, label="never seen"),
+        *(Line2D([], [], color=colour, lw=2.5, label=name) for name, colour in methods.items()),
+        Line2D([], [], color="grey", marker="o", ms=10, mfc="none", ls="", label="chosen"),
+        *(Line2D([], [], color="grey", marker=m, ms=4, ls="", label=name) for name, m in blocks.items()),
+    ]

@@ -1,0 +1,141 @@
+"""Names of trainings, methods and settings as a reader needs them: only what differs is said. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from vitmem.reports.aggregate import Config, Group, Training, canonical_text
+
+METHODS = {
+    "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
+}  # fmt: skip
+CONTROLS = ("random_basis", "complement")
+BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
+# Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
+PLAIN = {"importance": "kfac", "side": "both"}
+PLACE = ("method", "blocks", "layers")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def strength(group: Group) -> Config:
+    """Return the numeric parameters of an edit: how strong it is (``{"fraction": 0.005}``)."""
+    return {k: v for k, v in group.config["edit"].items() if k not in PLACE and _is_number(v)}
+
+
+def variant(group: Group) -> Config:
+    """Return what makes an edit another method than its plain form: other parameters and statistics."""
+    edit = group.config["edit"]
+    own = {k: v for k, v in edit.items() if k not in PLACE and not _is_number(v) and PLAIN.get(k) != v}
+    return {**own, **{f"statistics.{k}": v for k, v in group.config.get("statistics", {}).items()}}
+
+
+def method_key(group: Group) -> str:
+    """Return a text that is equal for groups that differ in blocks, layers and strength alone."""
+    return canonical_text([group.method, variant(group)])
+
+
+def where(group: Group) -> str:
+    """Return the edited blocks (and layers when given) as a text."""
+    edit = group.config["edit"]
+    return " ".join(_text(edit[key]) for key in ("blocks", "layers") if edit.get(key) is not None)
+
+
+def strength_text(group: Group) -> str:
+    """Return the strength of an edit as a text."""
+    return " ".join(f"{key} {_text(value)}" for key, value in strength(group).items())
+
+
+def setting(group: Group) -> str:
+    """Return blocks and strength as one text."""
+    return ", ".join(text for text in (where(group), strength_text(group)) if text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(_text(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def setting_order(group: Group) -> tuple[Any, ...]:
+    """Return a key that sorts the settings of one method: block set, then strength."""
+    blocks = group.config["edit"].get("blocks")
+    known = BLOCKS.index(blocks) if isinstance(blocks, str) and blocks in BLOCKS else len(BLOCKS)
+    return known, where(group), sorted(strength(group).items())
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one suite's trainings and methods; build it with ``Names.of``."""
+
+    varying: tuple[tuple[str, str], ...]
+    varying_variants: frozenset[str]
+
+    @classmethod
+    def of(cls, trainings: Iterable[Training]) -> Names:
+        """Find out what differs between the trainings, and between the variants of each method."""
+        trainings = list(trainings)
+        flat = [_flat(t.config) for t in trainings]
+        varying = tuple(key for key in _keys(flat) if len({canonical_text(f.get(key)) for f in flat}) > 1)
+        methods: dict[str, list[Config]] = {}
+        for group in (g for t in trainings for g in t.edits):
+            methods.setdefault(group.method, []).append(variant(group))
+        names = {
+            key
+            for variants in methods.values()
+            for key in {k for v in variants for k in v}
+            if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in variants}) > 1
+        }
+        return cls(varying, frozenset(names))
+
+    def training(self, training: Training) -> str:
+        """Return the model's name with what differs between the trainings of the suite."""
+        flat = _flat(training.config)
+        parts = []
+        for section, key in self.varying:
+            if (section, key) in flat and (section, key) != ("model", "name"):
+                shown = section if key == "name" else key
+                parts.append(f"{shown}={_text(flat[section, key])}")
+        return " ".join([str(training.config["model"]["name"]), *parts])
+
+    def training_order(self, training: Training) -> tuple[Any, ...]:
+        """Return a key that sorts trainings by what differs, numbers by size."""
+        flat = _flat(training.config)
+        keys = [("model", "name"), *self.varying]
+        return tuple(_sortable(flat.get(key)) for key in keys)
+
+    def method(self, group: Group) -> str:
+        """Return the method's name with what makes it a variant."""
+        name = METHODS.get(group.method, group.method)
+        parts = [
+            f"{key.removeprefix('statistics.')}={_text(value)}"
+            for key, value in sorted(variant(group).items())
+            if key in self.varying_variants
+        ]
+        return " ".join([name, *parts])
+
+    def method_order(self, group: Group) -> tuple[Any, ...]:
+        """Return a key that sorts methods: K-FAC, SVD, others by name, controls; plain forms first."""
+        first = list(METHODS)[:3]
+        rank = first.index(group.method) if group.method in first else 3 + (group.method in CONTROLS)
+        return rank, group.method, len(variant(group)), self.method(group)
+
+
+def _flat(config: Config) -> dict[tuple[str, str], Any]:
+    return {(section, key): value for section, keys in config.items() for key, value in keys.items()}
+
+
+def _keys(flat: list[dict[tuple[str, str], Any]]) -> list[tuple[str, str]]:
+    """Return all keys, those of the model first."""
+    keys = {key for f in flat for key in f}
+    return sorted(keys, key=lambda key: (key[0] != "model", key))
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    if value is None:
+        return 0, 0.0, ""
+    return (1, float(value), "") if _is_number(value) else (2, 0.0, _text(value))

@@ -1,0 +1,95 @@
+"""What stands under a table: reference lines, the gate, the rule, cells, devices and versions. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from vitmem.reports.aggregate import Training, at
+from vitmem.reports.choose import DROP, GATE
+from vitmem.reports.naming import Names
+from vitmem.reports.render import fixed
+from vitmem.rows import Row
+
+INTERVAL = "mean ± half-width of the 95 % t interval over the seeds, in percent; one seed has no interval"
+RULE = (
+    f"chosen on the selection halves: the largest fall of memorized among the settings that lose at most "
+    f"{100 * DROP:g} points of accuracy on average over the seeds; reported on the other halves"
+)
+PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
+
+
+def describe(suite: str, rows: Sequence[Row]) -> str:
+    """Return the sentence above a table: the suite, its data and its noise with the realised rates."""
+    finished = [row for row in rows if row["status"] == "ok"]
+    data = sorted({row["config"]["data"]["name"] for row in rows})
+    noise = sorted({_noise(row["config"]["noise"]) for row in rows})
+    counts = [row["counts"]["train"] for row in finished if "train" in row.get("counts", {})]
+    rates = [row["noise"]["realised"] for row in finished if "realised" in row.get("noise", {})]
+    images = f", {_range([float(c) for c in counts], ',.0f')} training images" if counts else ""
+    realised = f" (realised {_range([100 * r for r in rates], '.2f')} %)" if rates else ""
+    return f"{suite}: {' and '.join(data)}{images}, noise {' and '.join(noise)}{realised}."
+
+
+def _noise(config: dict[str, object]) -> str:
+    return " ".join([str(config["name"]), *(str(v) for k, v in sorted(config.items()) if k != "name")])
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    low, high = format(min(values), form), format(max(values), form)
+    return low if low == high else f"{low} to {high}"
+
+
+def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
+    """Return, for each training, what its unedited model would score on noisy images it had never seen."""
+    lines = []
+    for training in trainings:
+        if training.base is None:
+            continue
+        found = [
+            training.base.estimate(at("metrics", f"reference_{name}")) for name in ("memorized", "recovered")
+        ]
+        if found[0] is not None and found[1] is not None:
+            lines.append(
+                f"{names.training(training)}: with the accuracy of its base, a model that never saw the "
+                f"wrongly labelled images has memorized {fixed(100 * found[0].mean, 1)}, "
+                f"recovered {fixed(100 * found[1].mean, 1)}"
+            )
+    return lines
+
+
+def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
+    """Return a line for each training that cannot be judged: no base, or one that memorizes too little."""
+    lines = []
+    for training in trainings:
+        name = names.training(training)
+        base = training.base.estimate(at("metrics", "memorized")) if training.base else None
+        if training.base is None:
+            lines.append(f"{name}: no finished cell of the unedited model, so nothing is chosen")
+        elif base is not None and base.mean < GATE:
+            lines.append(
+                f"{name}: nothing to remove: the base memorizes {fixed(100 * base.mean, 1)} % of the wrong "
+                f"labels, the gate is {100 * GATE:g} %"
+            )
+    return lines
+
+
+def provenance(rows: Sequence[Row]) -> list[str]:
+    """Return seeds, counts of cells by status, and the devices and versions that made the rows."""
+    statuses = Counter(row["status"] for row in rows)
+    seeds = sorted({row["config"]["seed"] for row in rows})
+    shown = ", ".join(str(s) for s in seeds)
+    lines = [
+        f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} ({shown}); {len(rows)} cells: "
+        f"{statuses['ok']} finished, {statuses['failed']} failed, {statuses['skipped']} skipped"
+    ]
+    machines = Counter(_machine(row["environment"]) for row in rows if row.get("environment"))
+    lines += [f"{count} cells on {machine}" for machine, count in sorted(machines.items())]
+    return lines
+
+
+def _machine(environment: dict[str, object]) -> str:
+    device, name = environment.get("device"), environment.get("device_name")
+    threads = f", {environment['threads']} threads" if device == "cpu" and "threads" in environment else ""
+    versions = ", ".join(f"{p} {environment[p]}" for p in PACKAGES if environment.get(p))
+    return f"{device} ({name}{threads}); {versions}" if name else f"{device}{threads}; {versions}"

@@ -1,0 +1,63 @@
+"""The tables of a suite as files beside its rows, written or compared. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vitmem.errors import InputError, unknown
+from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.render import RENDERERS
+from vitmem.rows import Row, read_rows
+
+CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
+
+
+def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
+    """Return the text of every table file of ``suite`` by file name; a pure function of ``rows``."""
+    report = Report(suite, rows)
+    tables = {name: content(report) for name, content in CONTENT.items()}
+    return {f"{name}.{end}": render(tables[name]) for name in CONTENT for end, render in RENDERERS.items()}
+
+
+def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
+    """Return the folders in ``results`` that hold rows, or that of ``suite`` alone.
+
+    Raises InputError when ``suite`` has no rows there, offering the nearest name.
+    """
+    folders = sorted(path.parent for path in results.glob("*/rows.jsonl"))
+    if suite is None:
+        return folders
+    found = [folder for folder in folders if folder.name == suite]
+    if not found:
+        if not folders:
+            raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
+        raise unknown(f"suite in {results}", suite, [folder.name for folder in folders])
+    return found
+
+
+def _files(results: Path, suite: str | None) -> Iterator[tuple[Path, bytes]]:
+    """Yield path and content of every table file."""
+    for folder in suite_folders(results, suite):
+        rows = read_rows(folder / "rows.jsonl")
+        for name, text in render_tables(folder.name, rows).items():
+            yield folder / "tables" / name, text.encode()
+
+
+def write_tables(results: Path, suite: str | None = None) -> list[Path]:
+    """Write the tables of all suites in ``results``, or of one, and return their paths."""
+    written = []
+    for path, content in _files(results, suite):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+        written.append(path)
+    return written
+
+
+def check_tables(results: Path) -> list[Path]:
+    """Return the table files in ``results`` that are missing or differ from what their rows give."""
+    files = _files(results, None)
+    return [path for path, content in files if not path.is_file() or path.read_bytes() != content]

@@ -1,0 +1,70 @@
+"""Curves over epochs: what is memorized, recovered and learned while the network trains."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from vitmem.data.noisy import NoisyImages
+from vitmem.training.predict import predict
+
+COLUMNS = ("epoch", "train_loss", "memorized", "recovered", "clean_train", "validation")
+# Curves look at all wrong labels and at this many of the other images and of the validation images.
+MOST = 2000
+
+
+class Curves(Callback):
+    """Writes a line of ``path`` every ``every`` epochs and after the last one; a resumed run repeats none."""
+
+    def __init__(self, path: Path, noisy: NoisyImages, every: int, precision: str) -> None:
+        self.path = path
+        self.every = every
+        self.precision = precision
+        self.data = noisy.data
+        wrong = torch.nonzero(noisy.noisy).flatten()
+        clean = torch.nonzero(~noisy.noisy).flatten()[:MOST]
+        self.rows = torch.cat([wrong, clean])
+        self.wrong = len(wrong)
+        self.given, self.true = noisy.given[self.rows], noisy.true[self.rows]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure and write, when it is time."""
+        epoch = trainer.current_epoch + 1
+        last = epoch == trainer.max_epochs or trainer.should_stop or trainer.global_step >= trainer.max_steps > 0
+        if epoch % self.every == 0 or last:
+            self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **self._measure(pl_module)})
+
+    def _measure(self, module: LightningModule) -> dict[str, float]:
+        """Return shares in [0, 1]; a share of nothing is left out."""
+        validation = self.data.validation
+        found = self._classes(module, self.data.train.images[self.rows])
+        seen = self._classes(module, validation.images[:MOST])
+        wrong, clean = slice(0, self.wrong), slice(self.wrong, None)
+        pairs = {
+            "memorized": (found[wrong], self.given[wrong]),
+            "recovered": (found[wrong], self.true[wrong]),
+            "clean_train": (found[clean], self.true[clean]),
+            "validation": (seen, validation.labels[:MOST]),
+        }
+        return {name: float((a == b).double().mean()) for name, (a, b) in pairs.items() if len(a)}
+
+    def _classes(self, module: LightningModule, images: Tensor) -> Tensor:
+        logits = predict(module.net, images, self.data.mean, self.data.std, module.device, self.precision)
+        return logits.argmax(1)
+
+    def _append(self, line: dict[str, float]) -> None:
+        kept = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                kept = [old for old in csv.DictReader(file) if int(old["epoch"]) < line["epoch"]]
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows([*kept, line])
+        os.replace(temporary, self.path)

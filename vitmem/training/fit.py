@@ -1,0 +1,124 @@
+"""Train a network on given labels; a run that was killed goes on from its last whole epoch."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from safetensors.torch import save_file
+
+from vitmem.data.module import NoisyImagesModule
+from vitmem.data.noisy import NoisyImages
+from vitmem.errors import InputError
+from vitmem.models.base import VisionModel
+from vitmem.specs import Recipe
+from vitmem.training.curves import Curves
+from vitmem.training.module import Classifier
+
+WEIGHTS = "model.safetensors"
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called ``name`` (auto, cpu, cuda, cuda:<n>); raises InputError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device: expected auto, cpu, cuda or cuda:<n>, got '{name}'") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise InputError(f"device '{name}' was asked for, but this machine has {found} CUDA devices; use --device cpu")
+    return device
+
+
+class KeepCheckpoint(Callback):
+    """Saves every epoch under a temporary name and renames it, so that ``last.ckpt`` is always whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the state after the epoch, unless its loss is not a number."""
+        pl_module.epoch_loss()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        trainer.save_checkpoint(temporary)
+        os.replace(temporary, self.path)
+
+
+def train(
+    model: VisionModel,
+    noisy: NoisyImages,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    *,
+    device: str = "auto",
+    progress: bool = True,
+) -> None:
+    """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
+
+    The same seed gives the same weights on one machine, resumed or not. Raises VitmemError when the
+    loss is not a number, InputError when the device is not there.
+    """
+    place = pick_device(device)
+    data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
+    steps_per_epoch = -(-data.count // recipe.batch_size)
+    total = recipe.steps or steps_per_epoch * (recipe.epochs or 0)
+    module = Classifier(model.net, recipe, total, steps_per_epoch, seed)
+    last = folder / "checkpoints" / "last.ckpt"
+    callbacks = [
+        Curves(folder / "curves.csv", noisy, recipe.curve_every, recipe.precision),
+        KeepCheckpoint(last),
+    ]
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        warnings.simplefilter("ignore")
+        trainer = Trainer(
+            accelerator="gpu" if place.type == "cuda" else "cpu",
+            devices=[place.index or 0] if place.type == "cuda" else 1,
+            precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
+            max_epochs=recipe.epochs if recipe.epochs else -1,
+            max_steps=recipe.steps if recipe.steps else -1,
+            logger=_loggers(folder),
+            callbacks=callbacks,
+            **_quiet(progress),
+        )
+        resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
+        trainer.fit(module, datamodule=data, **resume)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.net.state_dict().items()}
+    temporary = folder / f"{WEIGHTS}.tmp"
+    save_file(weights, temporary)
+    os.replace(temporary, folder / WEIGHTS)
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    """A CSV log always, TensorBoard's beside it where that is installed."""
+    loggers: list[Logger] = [CSVLogger(folder, name="logs", version="", flush_logs_every_n_steps=1)]
+    if importlib.util.find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(str(folder), name="tensorboard", version=""))
+    return loggers
+
+
+def _quiet(progress: bool) -> dict[str, Any]:
+    """Return trainer options that leave a progress bar at most on the screen, and no work beside training."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return {
+        "enable_progress_bar": progress,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1_000_000,
+        "deterministic": "warn",
+        "use_distributed_sampler": False,
+    }

@@ -1,0 +1,65 @@
+"""The LightningModule: it trains. Measuring and storing are elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitmem.errors import VitmemError
+from vitmem.specs import Recipe, seed_from
+from vitmem.training.optim import optimizer, schedule
+
+
+class Classifier(LightningModule):
+    """Cross-entropy on the given labels. A batch is (images (B, C, H, W), given (B,), position (B,))."""
+
+    def __init__(self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int) -> None:
+        super().__init__()
+        self.net = net
+        self.recipe = recipe
+        self.total_steps = total_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.losses: list[Tensor] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by the epoch, so that a resumed run drops what it would have dropped."""
+        torch.manual_seed(seed_from("dropout", self.seed, self.current_epoch))
+        self.losses.clear()
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean loss of one batch; losses are read once an epoch, which spares a sync a step."""
+        images, given, _ = batch
+        loss = functional.cross_entropy(self.net(images).float(), given, label_smoothing=self.recipe.label_smoothing)
+        self.losses.append(loss.detach())
+        return loss
+
+    def epoch_loss(self) -> float:
+        """Return the mean loss of the epoch so far; raises VitmemError when a step's is not a number."""
+        losses = torch.stack(self.losses)
+        bad = torch.nonzero(~torch.isfinite(losses)).flatten()
+        if len(bad):
+            raise VitmemError(
+                f"training: the loss is {losses[bad[0]].item()} in epoch {self.current_epoch}, step {int(bad[0])}; "
+                "lower lr or clip, or train with precision '32'"
+            )
+        return float(losses.mean())
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss of the epoch."""
+        self.log("train_loss", self.epoch_loss())
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip the norm of all gradients here: Lightning's own clipping refuses a fused optimizer."""
+        if self.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW and its schedule, which moves every step."""
+        chosen = optimizer(self.net, self.recipe)
+        by_step = schedule(chosen, self.recipe, self.total_steps, self.steps_per_epoch)
+        return {"optimizer": chosen, "lr_scheduler": {"scheduler": by_step, "interval": "step"}}
