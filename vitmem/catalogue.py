@@ -49,9 +49,9 @@ class TimmParams(Spec):
 
 
 class FolderParams(Spec):
-    """A folder of images by class (``train/<class>/*`` and ``val/<class>/*``) scaled to ``size`` pixels."""
+    """Images by class in ``<data-dir>/<folder>`` (``train/<class>/*``, ``val/<class>/*``), scaled to ``size`` pixels."""
 
-    path: str
+    folder: str
     classes: tuple[str, ...] | None = None
     size: int = Field(default=224, gt=0)
 

@@ -46,12 +46,15 @@ def read_rows(path: Path) -> list[Row]:
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Merge ``rows`` by id into the file ``path`` (made when missing), a new row replacing an old one.
 
+    An old row of the same config under another id goes too: an entry's version was bumped since.
     The file is written under a temporary name, flushed to the disk and renamed. Raises InputError when
     the old file cannot be read, VitmemError when a new row holds NaN or infinity; both leave it as it was.
     """
     merged = {row["id"]: row for row in (read_rows(path) if path.exists() else [])}
     for row in rows:
         _check(row, f"row {row.get('id')}")
+        config = row.get("config")
+        merged = {id: old for id, old in merged.items() if config is None or old.get("config") != config}
         merged[row["id"]] = row
     text = "".join(_line(merged[id]) + "\n" for id in sorted(merged))
     path.parent.mkdir(parents=True, exist_ok=True)

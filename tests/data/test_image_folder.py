@@ -29,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
-def load(folder: Path | str, cache: Path, data_dir: Path | None = None, **options: object) -> ImageData:
-    params = DATA.get("image_folder").parse({"path": str(folder), "size": 16, **options}, "data")
-    return load_data("image_folder", params, data_dir, cache)
+def load(folder: Path, cache: Path, **options: object) -> ImageData:
+    params = DATA.get("image_folder").parse({"folder": folder.name, "size": 16, **options}, "data")
+    return load_data("image_folder", params, folder.parent, cache)
 
 
 def test_all_classes_sorted(folder: Path, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_all_classes_sorted(folder: Path, tmp_path: Path) -> None:
         for pixels, label in zip(images.images, images.labels, strict=True):
             assert (pixels.amax((1, 2)) == pixels.amin((1, 2))).all()
             assert tuple(pixels[:, 0, 0].tolist()) == COLOURS[data.classes[label]]
-    again = load("pictures", tmp_path / "cache", data_dir=tmp_path)
+    again = load(folder, tmp_path / "cache")
     assert again.fingerprint == data.fingerprint and len(list((tmp_path / "cache").iterdir())) == 1
 
 
@@ -82,8 +82,11 @@ def test_classes_that_do_not_match(classes: list[str], message: str, folder: Pat
 
 
 def test_missing_folders(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a folder at 'path'"):
+    with pytest.raises(InputError, match="expected a folder at"):
         load(tmp_path / "nowhere", tmp_path / "cache")
+    params = DATA.get("image_folder").parse({"folder": "pictures"}, "data")
+    with pytest.raises(InputError, match="expected --data-dir"):
+        load_data("image_folder", params, None, tmp_path / "cache")
     with pytest.raises(InputError, match="expected a folder train of classes"):
         load(folder / "train", tmp_path / "cache")
     (folder / "val" / "bee" / "0.png").unlink()

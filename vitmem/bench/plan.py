@@ -100,7 +100,7 @@ def statistics_request(config: Config) -> Config | None:
         return None
     edit = config["edit"]
     request = dict(config["statistics"])
-    request["coupled"] = edit.get("importance") == "ckfac"
+    request["moments"] = {"ckfac": "coupled", "identity": "diagonal"}.get(edit.get("importance"), "plain")
     if edit.get("layers") is not None:
         request["layers"] = list(edit["layers"])
     return request

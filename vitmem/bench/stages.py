@@ -7,6 +7,7 @@ data, noise and seed, never on the model, so all architectures memorise the same
 from __future__ import annotations
 
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class Places:
 class Bench:
     """One training's data, labels, halves and network, ready for its stages.
 
-    ``base_logits`` (N + V, K) and ``tails`` (by first edited block) are kept between evaluations.
+    ``factors`` (with their id and spectra), ``base_logits`` (N + V, K) and ``tails`` (by first edited
+    block) are kept between evaluations.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class Bench:
     noisy: NoisyImages
     halves: Halves
     model: VisionModel
+    factors: tuple[str, Factors] | None = None
     base_logits: Tensor | None = None
     tails: dict[int, Tail | None] = field(default_factory=dict)
 
@@ -114,6 +117,7 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
                 device=bench.places.device,
                 progress=bench.places.progress,
             )
+            shutil.rmtree(folder / "checkpoints")  # a finished training is never resumed
             write_json(
                 folder / "training.json",
                 {
@@ -152,7 +156,7 @@ def ensure_statistics(bench: Bench, cell: Cell, say: Say = print) -> Factors:
                 label_samples=request["label_samples"],
                 seed=seed,
                 metadata=metadata,
-                coupled=request["coupled"],
+                moments=request["moments"],
             )
             factors.save(folder / path.name)
             write_json(
@@ -164,9 +168,11 @@ def ensure_statistics(bench: Bench, cell: Cell, say: Say = print) -> Factors:
                     "peak_memory_bytes": peak_memory(),
                 },
             )
-    factors = Factors.load(path)
-    factors.check(bench.model.net, layers)
-    return factors
+    if bench.factors is None or bench.factors[0] != cell.statistics:
+        factors = Factors.load(path)
+        factors.check(bench.model.net, layers)
+        bench.factors = cell.statistics, factors
+    return bench.factors[1]
 
 
 def _batches(bench: Bench, images: int | None, batch_size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:

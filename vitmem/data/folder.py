@@ -28,16 +28,16 @@ def image_folder(
     data_dir: Path | None,
     cache_dir: Path,
     *,
-    path: str,
+    folder: str,
     classes: tuple[str, ...] | None = None,
     size: int = 224,
 ) -> ImageData:
-    """Return the images of folder ``path`` (seen from ``data_dir`` when it is relative and there).
+    """Return the images of ``folder`` inside ``data_dir``: a name, so that no path of a machine enters an id.
 
     ``classes`` chooses classes by name and gives their order (default: all, sorted by name). Raises
     InputError for a folder or class that is not there, and for a class without images.
     """
-    root = _root(path, data_dir)
+    root = _root(folder, data_dir)
     parquet = find_split([root], "train"), find_split([root], *HELD_OUT)
     if all(parquet):
         key = file_key([*parquet[0], *parquet[1]], size, classes)
@@ -45,17 +45,17 @@ def image_folder(
     train = _subfolder(root, ("train",))
     held_out = _subfolder(root, HELD_OUT)
     names = _choose(sorted(p.name for p in train.iterdir() if p.is_dir()), classes, train)
-    splits = [[_images_of(folder, name) for name in names] for folder in (train, held_out)]
+    splits = [[_images_of(split, name) for name in names] for split in (train, held_out)]
     files = [file for split in splits for members in split for file in members]
     return cached(cache_dir, NAME, file_key(files, size, names), lambda: _decode(splits, names, size))
 
 
-def _root(path: str, data_dir: Path | None) -> Path:
-    root = Path(path).expanduser()
-    if data_dir is not None and (data_dir / root).is_dir():
-        root = data_dir / root
+def _root(folder: str, data_dir: Path | None) -> Path:
+    if data_dir is None:
+        raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
+    root = data_dir / folder
     if not root.is_dir():
-        raise InputError(f"data '{NAME}': expected a folder at 'path', got {root}, which is none")
+        raise InputError(f"data '{NAME}': expected a folder at {root}, found none; see 'folder' and --data-dir")
     return root
 
 

@@ -46,9 +46,8 @@ class VisionModel:
 
         Raises InputError when a number is not that of a block.
         """
-        return [
-            f"{self.blocks[n]}.{layer}" for n in block_numbers(blocks, len(self.blocks)) for layer in layers or self.layers
-        ]
+        numbers = block_numbers(blocks, len(self.blocks))
+        return [f"{self.blocks[n]}.{layer}" for n in numbers for layer in layers or self.layers]
 
 
 def block_numbers(blocks: Blocks, depth: int) -> list[int]:
@@ -83,7 +82,8 @@ def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:
     if entry.info.get("family"):
         options["architecture"] = name.partition("/")[2]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # only the CPU's generator: torch.manual_seed would seed those of the GPUs too, and for good
+        torch.default_generator.manual_seed(seed)
         model = entry.load()(shape, **options)
     if not isinstance(model, VisionModel):
         raise InputError(f"model '{name}': expected it to return a VisionModel, got {type(model).__name__}")

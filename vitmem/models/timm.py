@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 import timm as library
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from vitmem.errors import InputError, unknown
 from vitmem.models.base import ImageShape, VisionModel
@@ -23,14 +24,18 @@ def timm(
     dropout: float = 0.0,
     architecture: str = "",
 ) -> VisionModel:
-    """Return timm's ``architecture`` for images of ``shape``; its blocks are those with an MLP of linear layers.
+    """Return timm's ``architecture`` for images of ``shape``; its blocks are those with a linear MLP.
 
+    With an ``image_size`` other than the data's, images are scaled to it (bilinear) before the first layer.
     Raises InputError for an unknown architecture, one that cannot take the images, and one without
     linear layers in its blocks.
     """
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
-    net = _create(architecture, image_size or shape.size, shape, pretrained, dropout)
+    size = image_size or shape.size
+    net = _create(architecture, size, shape, pretrained, dropout)
+    if size != shape.size:
+        net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
     found: dict[str, list[str]] = {}
     for path, module in net.named_modules():
         match = MLP_LAYERS.match(path)
@@ -67,10 +72,13 @@ def _create(architecture: str, size: int, shape: ImageShape, pretrained: bool, d
             if "img_size" not in str(error):
                 raise
             return library.create_model(architecture, **options)
-    except (AssertionError, ValueError, RuntimeError, TypeError) as error:
+    except (AssertionError, ValueError, RuntimeError, TypeError, OSError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"model 'timm/{architecture}': cannot be built for {shape.channels}x{size}x{size} images: {text}"
         ) from error
 
 
+def _scaled(images: Tensor, size: int) -> Tensor:
+    """Return ``images`` (B, C, H, W) scaled to (B, C, size, size)."""
+    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)

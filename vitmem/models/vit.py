@@ -31,7 +31,9 @@ def vit(
     """
     check_patches("vit", shape, patch_size)
     if width % heads:
-        raise InputError(f"model 'vit': expected a width that {heads} heads divide, got {width}; change width or heads")
+        raise InputError(
+            f"model 'vit': expected a width that {heads} heads divide, got {width}; change width or heads"
+        )
     token = pool == "token"
     net = VisionTransformer(
         img_size=shape.size,
@@ -49,7 +51,7 @@ def vit(
     )
     if (shape.size // patch_size) ** 2 + token <= SHORT_SEQUENCE:
         for block in net.blocks:
-            block.attn.fused_attn = False
+            setattr(block.attn, "fused_attn", False)  # noqa: B010  timm types a block as a tensor or a module
     return VisionModel(
         net,
         blocks=tuple(f"blocks.{n}" for n in range(depth)),
@@ -63,5 +65,6 @@ def check_patches(name: str, shape: ImageShape, patch_size: int) -> None:
     """Raise InputError when patches of ``patch_size`` pixels do not tile an image of ``shape``."""
     if shape.size % patch_size:
         raise InputError(
-            f"model '{name}': expected a patch size that divides {shape.size} pixels, got {patch_size}; change patch_size"
+            f"model '{name}': expected a patch size that divides {shape.size} pixels, got {patch_size}; "
+            "change patch_size"
         )

@@ -1,4 +1,4 @@
-"""Tables inside a document: the text between two marks is the table's file, put there by ``vitmem tables``."""
+"""Tables inside a document: between two marks stands the table's file, put there by ``vitmem tables``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ INCLUDE = re.compile(r"(<!-- include (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def included(document: str, root: Path) -> str:
-    """Return ``document`` with every include filled from the files below ``root`` (missing ones stay empty)."""
+    """Return ``document`` with every include filled from a file below ``root`` (empty when missing)."""
 
     def fill(match: re.Match[str]) -> str:
         path = root / match[2]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitmem.errors import InputError, unknown
 from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
 from vitmem.rows import Row, read_rows
 
@@ -54,10 +55,24 @@ def write_tables(results: Path, suite: str | None = None) -> list[Path]:
         temporary.write_bytes(content)
         os.replace(temporary, path)
         written.append(path)
+    for path, text in _documents(results):
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
     return written
 
 
 def check_tables(results: Path) -> list[Path]:
     """Return the table files in ``results`` that are missing or differ from what their rows give."""
     files = _files(results, None)
-    return [path for path, content in files if not path.is_file() or path.read_bytes() != content]
+    wrong = [path for path, content in files if not path.is_file() or path.read_bytes() != content]
+    return wrong + [path for path, _ in _documents(results)]
+
+
+def _documents(results: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the README beside ``results`` with its tables filled in, if that changes it."""
+    readme = results.absolute().parent / "README.md"
+    if readme.is_file():
+        old = readme.read_text(encoding="utf-8")
+        new = included(old, readme.parent)
+        if new != old:
+            yield readme, new

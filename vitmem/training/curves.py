@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from vitmem.data.noisy import NoisyImages
+from vitmem.training.module import Classifier
 from vitmem.training.predict import predict
 
 COLUMNS = ("epoch", "train_loss", "memorized", "recovered", "clean_train", "validation")
@@ -32,14 +33,15 @@ class Curves(Callback):
         self.wrong = len(wrong)
         self.given, self.true = noisy.given[self.rows], noisy.true[self.rows]
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
         """Measure and write, when it is time."""
         epoch = trainer.current_epoch + 1
-        last = epoch == trainer.max_epochs or trainer.should_stop or trainer.global_step >= trainer.max_steps > 0
+        spent = trainer.global_step >= trainer.max_steps > 0
+        last = epoch == trainer.max_epochs or trainer.should_stop or spent
         if epoch % self.every == 0 or last:
             self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **self._measure(pl_module)})
 
-    def _measure(self, module: LightningModule) -> dict[str, float]:
+    def _measure(self, module: Classifier) -> dict[str, float]:
         """Return shares in [0, 1]; a share of nothing is left out."""
         validation = self.data.validation
         found = self._classes(module, self.data.train.images[self.rows])
@@ -53,7 +55,7 @@ class Curves(Callback):
         }
         return {name: float((a == b).double().mean()) for name, (a, b) in pairs.items() if len(a)}
 
-    def _classes(self, module: LightningModule, images: Tensor) -> Tensor:
+    def _classes(self, module: Classifier, images: Tensor) -> Tensor:
         logits = predict(module.net, images, self.data.mean, self.data.std, module.device, self.precision)
         return logits.argmax(1)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from safetensors.torch import save_file
 
@@ -26,16 +27,20 @@ WEIGHTS = "model.safetensors"
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device called ``name`` (auto, cpu, cuda, cuda:<n>); raises InputError when it is not there."""
+    """Return the device called ``name``: auto, cpu, cuda or cuda:<n>; raises InputError when there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"device: expected auto, cpu, cuda or cuda:<n>, got '{name}'") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device: expected auto, cpu, cuda or cuda:<n>, got '{name}'")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise InputError(f"device '{name}' was asked for, but this machine has {found} CUDA devices; use --device cpu")
+        raise InputError(
+            f"device '{name}' was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; "
+            "use --device cpu"
+        )
     return device
 
 
@@ -45,7 +50,7 @@ class KeepCheckpoint(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
         """Save the state after the epoch, unless its loss is not a number."""
         pl_module.epoch_loss()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +75,9 @@ def train(
     loss is not a number, InputError when the device is not there.
     """
     place = pick_device(device)
-    data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
+    data = NoisyImagesModule(
+        noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip
+    )
     steps_per_epoch = -(-data.count // recipe.batch_size)
     total = recipe.steps or steps_per_epoch * (recipe.epochs or 0)
     module = Classifier(model.net, recipe, total, steps_per_epoch, seed)
@@ -92,18 +99,30 @@ def train(
             **_quiet(progress),
         )
         resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
-        trainer.fit(module, datamodule=data, **resume)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.net.state_dict().items()}
+        _fit(trainer, module, data, **resume)
+    # clones, for safetensors refuses tensors that share their memory (tied weights)
+    state = model.net.state_dict()
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     temporary = folder / f"{WEIGHTS}.tmp"
     save_file(weights, temporary)
     os.replace(temporary, folder / WEIGHTS)
 
 
+def _fit(trainer: Trainer, module: Classifier, data: NoisyImagesModule, **resume: Any) -> None:
+    """Fit; Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, **resume)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+
 def _loggers(folder: Path) -> list[Logger]:
-    """A CSV log always, TensorBoard's beside it where that is installed."""
-    loggers: list[Logger] = [CSVLogger(folder, name="logs", version="", flush_logs_every_n_steps=1)]
+    """A CSV log always (``logs/version_<n>`` for the n-th sitting), TensorBoard's beside it if installed."""
+    loggers: list[Logger] = [CSVLogger(folder, name="logs", flush_logs_every_n_steps=1)]
     if importlib.util.find_spec("tensorboard") is not None:
         loggers.append(TensorBoardLogger(str(folder), name="tensorboard", version=""))
     return loggers

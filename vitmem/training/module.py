@@ -17,7 +17,9 @@ from vitmem.training.optim import optimizer, schedule
 class Classifier(LightningModule):
     """Cross-entropy on the given labels. A batch is (images (B, C, H, W), given (B,), position (B,))."""
 
-    def __init__(self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int) -> None:
+    def __init__(
+        self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int
+    ) -> None:
         super().__init__()
         self.net = net
         self.recipe = recipe
@@ -34,7 +36,8 @@ class Classifier(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the mean loss of one batch; losses are read once an epoch, which spares a sync a step."""
         images, given, _ = batch
-        loss = functional.cross_entropy(self.net(images).float(), given, label_smoothing=self.recipe.label_smoothing)
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
         self.losses.append(loss.detach())
         return loss
 
@@ -44,8 +47,8 @@ class Classifier(LightningModule):
         bad = torch.nonzero(~torch.isfinite(losses)).flatten()
         if len(bad):
             raise VitmemError(
-                f"training: the loss is {losses[bad[0]].item()} in epoch {self.current_epoch}, step {int(bad[0])}; "
-                "lower lr or clip, or train with precision '32'"
+                f"training: the loss is {losses[bad[0]].item()} in epoch {self.current_epoch}, "
+                f"step {int(bad[0])}; lower lr or clip, or train with precision '32'"
             )
         return float(losses.mean())
 

@@ -37,7 +37,7 @@ class Tail:
         kept = iter(self.inputs)
         handle = self.block.register_forward_pre_hook(lambda _module, args: (next(kept), *args[1:]))
         for module in self.below:
-            module.forward = _unchanged  # type: ignore[method-assign]
+            module.forward = _unchanged
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ import queue
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,10 +30,14 @@ def run_local(
     """Run all ``jobs`` and tell ``on_event`` what happens; one worker runs them in this process, in order."""
     if workers == 1 or len(jobs) == 1:
         for job in jobs:
-            for row in run_job(job, suite, places, lambda text, job=job: on_event(("say", job.label, text))):
+            for row in run_job(job, suite, places, partial(_say, on_event, job.label)):
                 on_event(("row", job.label, row))
         return
     _pool(jobs, suite, replace(places, progress=False), min(workers, len(jobs)), plugins, on_event)
+
+
+def _say(on_event: OnEvent, label: str, text: str) -> None:
+    on_event(("say", label, text))
 
 
 def _pool(
@@ -78,7 +83,7 @@ def _work(
     try:
         load_plugins(plugins)
         while (job := todo.get()) is not None:
-            for row in run_job(job, suite, places, lambda text, job=job: events.put(("say", job.label, text))):
+            for row in run_job(job, suite, places, partial(_say, events.put, job.label)):
                 events.put(("row", job.label, row))
     except KeyboardInterrupt:
         return

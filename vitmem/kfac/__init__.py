@@ -1,0 +1,35 @@
+"""The K-FAC engine: statistics of linear layers, spectra, selection and undoable edits.
+
+It knows no image, token, data set or model family: it sees a model, layers by path, and a Task.
+"""
+
+from vitmem.kfac.edit import LayerReport, edit_matrix, edited
+from vitmem.kfac.factors import Factors, LayerFactors, model_fingerprint
+from vitmem.kfac.fit import fit
+from vitmem.kfac.importance import Basis, Pairs, pairs
+from vitmem.kfac.layers import find_layers, weight_matrix
+from vitmem.kfac.selection import mask_of, matched_fraction, staircase_by_fraction, staircase_by_mass
+from vitmem.kfac.spectrum import Eigen, eigen
+from vitmem.kfac.task import Task
+
+__all__ = [
+    "Basis",
+    "Eigen",
+    "Factors",
+    "LayerFactors",
+    "LayerReport",
+    "Pairs",
+    "Task",
+    "edit_matrix",
+    "edited",
+    "eigen",
+    "find_layers",
+    "fit",
+    "mask_of",
+    "matched_fraction",
+    "model_fingerprint",
+    "pairs",
+    "staircase_by_fraction",
+    "staircase_by_mass",
+    "weight_matrix",
+]

@@ -1,0 +1,97 @@
+"""One pass over batches that collects the statistics of a set of layers (method.md, section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitmem.errors import InputError, VitmemError
+from vitmem.kfac.capture import captured
+from vitmem.kfac.factors import Factors, model_fingerprint
+from vitmem.kfac.labels import LabelMode, cotangents, passes
+from vitmem.kfac.moments import LayerMoments, Moments
+from vitmem.kfac.task import Task
+
+
+def fit(
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    task: Task,
+    batches: Iterable[Any],
+    *,
+    seed: int,
+    labels: LabelMode = "sampled",
+    label_samples: int = 1,
+    moments: Moments = "plain",
+    metadata: Mapping[str, str] | None = None,
+) -> Factors:
+    """Return A = mean a aᵀ (q, q) and G = mean g gᵀ (p, p) of every layer over the positions that count.
+
+    a is a row of the layer's input, g the gradient of the summed loss at its output, so nothing depends
+    on the batch size. ``moments`` adds the diagonals, or all, of mean |g|² a aᵀ and mean |a|² g gᵀ.
+    The model is in eval mode and frozen meanwhile; its modes and flags are put back. Raises VitmemError
+    naming the layer for NaN in weights, activations or gradients, and for a layer that saw no data.
+    """
+    if not layers:
+        raise InputError("statistics: expected at least one layer, got none")
+    _check_weights(model)
+    sums = {path: LayerMoments(path, moments) for path in layers}
+    generator = torch.Generator().manual_seed(seed)
+    with _frozen(model), _full_precision(), captured(layers, sums, task.rows) as state, torch.enable_grad():
+        for batch in batches:
+            logits = task.logits(model, batch)
+            if not logits.requires_grad:
+                raise VitmemError(f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer")
+            state.first_pass = True
+            todo = list(cotangents(logits, task.given(batch), labels, label_samples, generator))
+            for number, cotangent in enumerate(todo, start=1):
+                logits.backward(cotangent, retain_graph=number < len(todo))
+                state.first_pass = False
+    averaged = passes(labels, label_samples)
+    facts = {
+        "labels": labels,
+        "label_samples": str(label_samples),
+        "seed": str(seed),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "model": model_fingerprint(model),
+        **(metadata or {}),
+    }
+    return Factors({path: s.factors(averaged) for path, s in sums.items()}, facts)
+
+
+def _check_weights(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise VitmemError(f"weights: NaN or infinity in '{name}'; was the model trained to the end?")
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Put the model in eval mode with all parameters frozen, and everything back afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval()
+    for parameter, _ in flags:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep TF32 and its kin out of the products: ten bits of mantissa are noise at the bottom of a spectrum."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,104 @@
+"""Sums of outer products over positions: accumulated in float32, flushed to float64."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vitmem.errors import VitmemError
+from vitmem.kfac.factors import LayerFactors
+
+Moments = Literal["plain", "diagonal", "coupled"]
+# Batches between two flushes; float32 sums of more would lose the bottom of the spectrum.
+FLUSH_EVERY = 8
+
+
+class Sum:
+    """A running sum of (rows, cols) products: float32 while short, float64 in the long run."""
+
+    def __init__(self) -> None:
+        self._short: Tensor | None = None
+        self._long: Tensor | None = None
+        self._batches = 0
+
+    def add(self, left: Tensor, right: Tensor) -> None:
+        """Add leftᵀ right; (n, f) and (n, h) give (f, h)."""
+        if self._short is None:
+            self._short = left.new_zeros(left.shape[1], right.shape[1])
+        self._short.addmm_(left.T, right)
+        self._batches += 1
+        if self._batches >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Move what was summed in float32 to float64."""
+        if self._short is not None:
+            short = self._short.to("cpu", torch.float64)
+            self._long = short if self._long is None else self._long.add_(short)
+            self._short.zero_()
+        self._batches = 0
+
+    def value(self) -> Tensor | None:
+        """Return the sum so far, float64 on the CPU."""
+        self.flush()
+        return self._long
+
+
+class LayerMoments:
+    """What is summed for one layer over the rows a (n, q) and g (n, p) of each backward pass."""
+
+    def __init__(self, path: str, moments: Moments) -> None:
+        self.path = path
+        self.moments = moments
+        self.count = 0
+        self.a, self.g = Sum(), Sum()
+        self.a_coupled, self.g_coupled = Sum(), Sum()
+        self.a_diagonal, self.g_diagonal = Sum(), Sum()
+
+    def add_inputs(self, rows: Tensor) -> None:
+        """Count the rows a (n, q), once a forward pass however many backward passes follow."""
+        self.count += len(rows)
+        self.a.add(rows, rows)
+
+    def add_gradients(self, a: Tensor, g: Tensor) -> None:
+        """Add the gradients g (n, p) of one backward pass, and what couples them to their inputs a (n, q)."""
+        self.g.add(g, g)
+        if self.moments == "plain":
+            return
+        a2, g2 = a.square(), g.square()  # (n, q), (n, p)
+        a_norm, g_norm = a2.sum(1, keepdim=True), g2.sum(1, keepdim=True)  # (n, 1)
+        self.a_diagonal.add(g_norm, a2)  # (1, q)
+        self.g_diagonal.add(a_norm, g2)  # (1, p)
+        if self.moments == "coupled":
+            self.a_coupled.add(a * g_norm, a)
+            self.g_coupled.add(g * a_norm, g)
+
+    def factors(self, passes: int) -> LayerFactors:
+        """Return means over positions; gradients are averaged over ``passes`` backward passes a position too.
+
+        Raises VitmemError, naming the layer, when it saw no position or something that is not a number.
+        """
+        a, g = self.a.value(), self.g.value()
+        if a is None or g is None or self.count == 0:
+            raise VitmemError(
+                f"layer '{self.path}' saw no data: no position of its input or no gradient of its output reached it"
+            )
+        for what, value in (("activations", a), ("gradients", g)):
+            if not torch.isfinite(value).all():
+                raise VitmemError(f"layer '{self.path}': NaN or infinity in its {what}; was the model trained to the end?")
+        weighted = self.count * passes
+        out: dict[str, Tensor] = {"a": _symmetric(a / self.count), "g": _symmetric(g / weighted)}
+        for name in ("a_diagonal", "g_diagonal"):
+            if (value := getattr(self, name).value()) is not None:
+                out[name] = value.flatten() / weighted
+        for name in ("a_coupled", "g_coupled"):
+            if (value := getattr(self, name).value()) is not None:
+                out[name] = _symmetric(value / weighted)
+        trace = float(out["a_diagonal"].sum()) if "a_diagonal" in out else None
+        return LayerFactors(count=self.count, trace=trace, **out)
+
+
+def _symmetric(matrix: Tensor) -> Tensor:
+    return (matrix + matrix.T) / 2

@@ -1,0 +1,116 @@
+"""Which pairs to keep, without sorting them.
+
+With both importances descending the kept set of Π_ij = rows_i * columns_j is a staircase: row i keeps
+its first J_i columns. The threshold is found by bisection over floating-point numbers themselves, a
+binary search in every row a step: O(p log q) a step, 63 steps, O(p + q) memory. Pairs that are equal
+to the threshold are taken in the order (i, j) until the rule is met, so the set is that of a full sort
+by (Π descending, i, j).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitmem.errors import InputError
+
+Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
+    """Return J (p,) int64 of the smallest set, largest pairs first, whose sum is ``mass`` of all pairs'.
+
+    ``rows`` (p,) and ``columns`` (q,) are descending and >= 0; ``mass`` in (0, 1], 1 keeps every pair.
+    """
+    lam, mu = _checked(rows, columns, mass, "mass")
+    if mass == 1:
+        return torch.full((len(lam),), len(mu))
+    running = np.concatenate([[0.0], np.cumsum(mu)])  # (q + 1,)
+    target = mass * float(lam.sum()) * float(running[-1])
+    return _staircase(lam, mu, lambda counts: float(lam @ running[counts]), lambda tau: tau, target)
+
+
+def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Tensor:
+    """Return J (p,) int64 of the round(fraction * p * q) largest pairs, at least one."""
+    lam, mu = _checked(rows, columns, fraction, "fraction")
+    wanted = max(1, round(fraction * len(lam) * len(mu)))
+    return _staircase(lam, mu, lambda counts: float(counts.sum()), lambda tau: 1.0, float(wanted))
+
+
+def matched_fraction(evaluate: Callable[[float], float], floor: float, *, smallest: float = 1e-4, steps: int = 8) -> float:
+    """Return the smallest fraction found by bisection (in its logarithm) at which ``evaluate`` is >= ``floor``.
+
+    ``evaluate`` is taken to grow with the fraction; where it does not, what is returned still meets the
+    floor, for 1 (no edit) does.
+    """
+    low, high = math.log(smallest), 0.0
+    if evaluate(smallest) >= floor:
+        return smallest
+    for _ in range(steps):
+        middle = (low + high) / 2
+        if evaluate(math.exp(middle)) >= floor:
+            high = middle
+        else:
+            low = middle
+    return math.exp(high)
+
+
+def mask_of(staircase: Tensor, columns: int) -> Tensor:
+    """Return the 0/1 mask (p, q) bool of a staircase J (p,)."""
+    return torch.arange(columns)[None, :] < staircase[:, None]
+
+
+def _checked(rows: Tensor, columns: Tensor, share: float, name: str) -> tuple[Values, Values]:
+    if not 0 < share <= 1:
+        raise InputError(f"{name}: expected a number in (0, 1], got {share}")
+    lam, mu = (v.detach().cpu().double().numpy() for v in (rows, columns))
+    for values in (lam, mu):
+        if not np.isfinite(values).all() or (values < 0).any() or (np.diff(values) > 0).any():
+            raise InputError("importances: expected finite numbers >= 0 in descending order")
+    if not (lam.any() and mu.any()):
+        raise InputError("importances: all are zero, so no pair can be told from another; is the model trained?")
+    return lam, mu
+
+
+def _staircase(
+    lam: Values, mu: Values, reached: Callable[[Counts], float], step: Callable[[float], float], target: float
+) -> Tensor:
+    """Return the staircase whose ``reached`` value meets ``target``; a pair at threshold tau adds step(tau)."""
+    # Floats >= 0 are ordered as their bits are, so this ends at one number after 63 steps at most.
+    low, high = 0, int(np.float64(lam[0] * mu[0]).view(np.int64)) + 1
+    while high - low > 1:  # low meets the target, high does not
+        middle = (low + high) // 2
+        if reached(_counts(lam, mu, _float(middle))) >= target:
+            low = middle
+        else:
+            high = middle
+    tau = _float(low)
+    above, with_ties = _counts(lam, mu, _float(high)), _counts(lam, mu, tau)
+    ties = with_ties - above
+    missing = target - reached(above)
+    wanted = math.ceil(missing / step(tau)) if step(tau) > 0 else int(ties.sum())
+    before = np.cumsum(ties) - ties
+    return torch.from_numpy(above + np.clip(wanted - before, 0, ties))
+
+
+def _float(bits: int) -> float:
+    return float(np.int64(bits).view(np.float64))
+
+
+def _counts(lam: Values, mu: Values, tau: float) -> Counts:
+    """Return for every row the number of columns with lam_i * mu_j >= tau, by binary search on the products."""
+    low = np.zeros(len(lam), np.int64)
+    high = np.full(len(lam), len(mu), np.int64)
+    for _ in range(len(mu).bit_length()):
+        middle = (low + high) // 2
+        inside = lam * mu[np.minimum(middle, len(mu) - 1)] >= tau
+        open_ = low < high
+        low = np.where(open_ & inside, middle + 1, low)
+        high = np.where(open_ & ~inside, middle, high)
+    return low

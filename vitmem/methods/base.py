@@ -1,0 +1,42 @@
+"""What an edit is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from vitmem.errors import InputError
+from vitmem.kfac import Factors, LayerFactors, LayerReport
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EditContext:
+    """The trained ``model``, the ``layers`` to edit by path, and what a method may use beside them.
+
+    ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
+    is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights.
+    """
+
+    model: nn.Module
+    layers: Mapping[str, nn.Module]
+    factors: Factors | None
+    seed: int
+    evaluate: Callable[[Weights], float] | None = None
+
+    def statistics(self, path: str) -> LayerFactors:
+        """Return the statistics of one layer; raises InputError when there are none."""
+        if self.factors is None or path not in self.factors.layers:
+            raise InputError(f"edit: no statistics of layer '{path}'; collect them with vitmem.kfac.fit first")
+        return self.factors.layers[path]
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """Path -> new weight W' (p, q), and a report for each."""
+
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    reports: dict[str, LayerReport] = field(default_factory=dict)
