@@ -15,7 +15,8 @@ IMAGES = torch.randn(10, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def vit() -> nn.Module:
-    return VisionTransformer(img_size=16, patch_size=8, embed_dim=16, depth=3, num_heads=2, num_classes=5).eval()
+    net = VisionTransformer(img_size=16, patch_size=8, embed_dim=16, depth=3, num_heads=2, num_classes=5)
+    return net.eval()
 
 
 @torch.no_grad()

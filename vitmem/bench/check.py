@@ -6,6 +6,7 @@ import copy
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ class _Subject:
 
     @torch.no_grad()
     def logits(self) -> Tensor:
-        return self.net(self.images)  # type: ignore[no-any-return]
+        logits: Tensor = self.net(self.images)
+        return logits
 
     def layers(self) -> dict[str, nn.Module]:
         return find_layers(self.net, self.model.editable("all"))
@@ -112,8 +114,13 @@ class _Subject:
         # diagonals are enough for an edit and spare the spectra of wide layers
         return fit(self.net, self.layers(), task, batches, seed=0, moments="diagonal")
 
+    @cached_property
+    def whole(self) -> Factors:
+        """The statistics of all images in one batch."""
+        return self.statistics(IMAGES)
+
     def edit(self, mass: float) -> EditResult:
-        context = EditContext(self.net, self.layers(), self.statistics(IMAGES), seed=0)
+        context = EditContext(self.net, self.layers(), self.whole, seed=0)
         return kfac(context, mass=mass, importance="identity")
 
 
@@ -162,13 +169,13 @@ def _positions(subject: _Subject) -> None:
     if subject.model.positions != "cls":
         return
     _require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
-    for path, layer in subject.statistics(IMAGES).layers.items():
+    for path, layer in subject.whole.layers.items():
         found = f"positions 'cls': layer '{path}' counts {layer.count} positions of {IMAGES} images"
         _require(layer.count == IMAGES, found)
 
 
 def _batch_size(subject: _Subject) -> None:
-    whole, parts = subject.statistics(IMAGES), subject.statistics(IMAGES // 3)
+    whole, parts = subject.whole, subject.statistics(IMAGES // 3)
     for path, layer in whole.layers.items():
         other = parts.layers[path]
         for side, one, two in (("A", layer.a, other.a), ("G", layer.g, other.g)):
@@ -200,7 +207,7 @@ def _save_and_load(subject: _Subject) -> None:
         net.load_state_dict(load_file(weights))
         with torch.no_grad():
             _require(torch.equal(net(subject.images), subject.logits()), "loaded weights give other logits")
-        saved = subject.statistics(IMAGES)
+        saved = subject.whole
         saved.save(factors)
         loaded = Factors.load(factors)
         loaded.check(net, find_layers(net, subject.model.editable("all")))

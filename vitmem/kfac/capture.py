@@ -39,8 +39,8 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
             replaced = not output.requires_grad
             if replaced:
                 output = output.detach().requires_grad_()
-            entered = args[0].detach()
-            output.register_hook(lambda gradient: _add(sums[path], rows(entered), rows(gradient), state))
+            entered = _kept(rows(args[0].detach()), args[0])
+            output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient), state))
             return output if replaced else None
 
         handles.append(layer.register_forward_hook(hook))
@@ -49,6 +49,11 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _kept(rows: Tensor, activation: Tensor) -> Tensor:
+    """Copy a small part of an activation, so that the whole of it does not stay in memory until the backward pass."""
+    return rows.clone() if rows.numel() < activation.numel() else rows
 
 
 def _add(sums: LayerMoments, a: Tensor, g: Tensor, state: Capture) -> None:

@@ -35,7 +35,7 @@ class Sum:
     def flush(self) -> None:
         """Move what was summed in float32 to float64."""
         if self._short is not None:
-            short = self._short.to("cpu", torch.float64)
+            short = self._short.to("cpu", torch.float64, copy=True)
             self._long = short if self._long is None else self._long.add_(short)
             self._short.zero_()
         self._batches = 0

@@ -1,10 +1,10 @@
 """Which pairs to keep, without sorting them.
 
 With both importances descending the kept set of Π_ij = rows_i * columns_j is a staircase: row i keeps
-its first J_i columns. The threshold is found by bisection over floating-point numbers themselves, a
-binary search in every row a step: O(p log q) a step, 63 steps, O(p + q) memory. Pairs that are equal
-to the threshold are taken in the order (i, j) until the rule is met, so the set is that of a full sort
-by (Π descending, i, j).
+its first J_i columns. The threshold is found by bisection over floating-point numbers themselves, with
+searches along the longer side, O(min(p, q) log max(p, q)) a step and O(p + q) memory: first on rounded
+quotients, then on the products where the rounding could matter. Pairs that are equal to the threshold
+are taken in the order (i, j) until the rule is met: the set is that of a full sort by (Π descending, i, j).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vitmem.errors import InputError
 
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Reached = Callable[[Counts], float]
 
 
 def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
@@ -31,16 +32,14 @@ def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
     lam, mu = _checked(rows, columns, mass, "mass")
     if mass == 1:
         return torch.full((len(lam),), len(mu))
-    running = np.concatenate([[0.0], np.cumsum(mu)])  # (q + 1,)
-    target = mass * float(lam.sum()) * float(running[-1])
-    return _staircase(lam, mu, lambda counts: float(lam @ running[counts]), lambda tau: tau, target)
+    return _staircase(lam, mu, _mass, mass * float(lam.sum()) * float(mu.sum()))
 
 
 def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Tensor:
     """Return J (p,) int64 of the round(fraction * p * q) largest pairs, at least one."""
     lam, mu = _checked(rows, columns, fraction, "fraction")
     wanted = max(1, round(fraction * len(lam) * len(mu)))
-    return _staircase(lam, mu, lambda counts: float(counts.sum()), lambda tau: 1.0, float(wanted))
+    return _staircase(lam, mu, _count, float(wanted))
 
 
 def matched_fraction(evaluate: Callable[[float], float], floor: float, *, smallest: float = 1e-4, steps: int = 8) -> float:
@@ -78,25 +77,59 @@ def _checked(rows: Tensor, columns: Tensor, share: float, name: str) -> tuple[Va
     return lam, mu
 
 
-def _staircase(
-    lam: Values, mu: Values, reached: Callable[[Counts], float], step: Callable[[float], float], target: float
-) -> Tensor:
-    """Return the staircase whose ``reached`` value meets ``target``; a pair at threshold tau adds step(tau)."""
-    # Floats >= 0 are ordered as their bits are, so this ends at one number after 63 steps at most.
-    low, high = 0, int(np.float64(lam[0] * mu[0]).view(np.int64)) + 1
-    while high - low > 1:  # low meets the target, high does not
-        middle = (low + high) // 2
-        if reached(_counts(lam, mu, _float(middle))) >= target:
-            low = middle
-        else:
-            high = middle
+def _mass(lam: Values, mu: Values) -> Reached:
+    running = np.concatenate([[0.0], np.cumsum(mu)])  # (q + 1,)
+    return lambda counts: float(lam @ running[counts])
+
+
+def _count(lam: Values, mu: Values) -> Reached:
+    return lambda counts: float(counts.sum())
+
+
+def _staircase(lam: Values, mu: Values, rule: Callable[[Values, Values], Reached], target: float) -> Tensor:
+    """Return the staircase of the smallest set whose mass or count (``rule``) meets ``target``."""
+    low = _threshold(*sorted((lam, mu), key=len), rule, target)
     tau = _float(low)
-    above, with_ties = _counts(lam, mu, _float(high)), _counts(lam, mu, tau)
+    above, with_ties = _counts(lam, mu, _float(low + 1)), _counts(lam, mu, tau)
     ties = with_ties - above
-    missing = target - reached(above)
-    wanted = math.ceil(missing / step(tau)) if step(tau) > 0 else int(ties.sum())
+    step = tau if rule is _mass else 1.0
+    wanted = math.ceil((target - rule(lam, mu)(above)) / step) if step > 0 else int(ties.sum())
     before = np.cumsum(ties) - ties
     return torch.from_numpy(above + np.clip(wanted - before, 0, ties))
+
+
+def _threshold(short: Values, long: Values, rule: Callable[[Values, Values], Reached], target: float) -> int:
+    """Return the bits of the largest tau for which the pairs >= tau meet ``target``."""
+    # Floats >= 0 are ordered as their bits are, so a bisection ends after 63 steps at most.
+    reached = rule(short, long)
+    top = int(np.float64(short[0] * long[0]).view(np.int64)) + 1
+    guess = _bisect(0, top, lambda bits: reached(_rounded_counts(short, long, _float(bits))) >= target)
+
+    def meets(bits: int) -> bool:
+        return reached(_counts(short, long, _float(bits))) >= target
+
+    width = 64
+    while guess - width > 0 and not meets(guess - width):
+        width *= 64
+    low = max(guess - width, 0)
+    while guess + width < top and meets(guess + width):
+        low, width = guess + width, width * 64
+    return _bisect(low, min(guess + width, top), meets)
+
+
+def _bisect(low: int, high: int, meets: Callable[[int], bool]) -> int:
+    """Return the last number before ``high`` that ``meets``, where ``low`` does and ``high`` does not."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if meets(middle) else (low, middle)
+    return low
+
+
+def _rounded_counts(lam: Values, mu: Values, tau: float) -> Counts:
+    """Return about how many columns of every row have lam_i * mu_j >= tau, from rounded quotients."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.where(lam > 0, tau / lam, np.inf if tau > 0 else 0.0)
+    return len(mu) - np.searchsorted(mu[::-1], quotient, side="left")
 
 
 def _float(bits: int) -> float:

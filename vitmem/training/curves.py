@@ -36,9 +36,7 @@ class Curves(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
         """Measure and write, when it is time."""
         epoch = trainer.current_epoch + 1
-        spent = trainer.global_step >= trainer.max_steps > 0
-        last = epoch == trainer.max_epochs or trainer.should_stop or spent
-        if epoch % self.every == 0 or last:
+        if epoch % self.every == 0 or epoch == trainer.max_epochs:
             self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **self._measure(pl_module)})
 
     def _measure(self, module: Classifier) -> dict[str, float]:

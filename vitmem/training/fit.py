@@ -27,7 +27,7 @@ WEIGHTS = "model.safetensors"
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device called ``name``: auto, cpu, cuda or cuda:<n>; raises InputError when there is none."""
+    """Return device ``name`` (auto, cpu, cuda, cuda:<n>); raises InputError when it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -92,8 +92,8 @@ def train(
             accelerator="gpu" if place.type == "cuda" else "cpu",
             devices=[place.index or 0] if place.type == "cuda" else 1,
             precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
-            max_epochs=recipe.epochs if recipe.epochs else -1,
-            max_steps=recipe.steps if recipe.steps else -1,
+            # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
+            max_epochs=-(-total // steps_per_epoch),
             logger=_loggers(folder),
             callbacks=callbacks,
             **_quiet(progress),

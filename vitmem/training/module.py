@@ -41,6 +41,11 @@ class Classifier(LightningModule):
         self.losses.append(loss.detach())
         return loss
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop after the last step, which may be within an epoch."""
+        if self.trainer.global_step >= self.total_steps:
+            self.trainer.should_stop = True
+
     def epoch_loss(self) -> float:
         """Return the mean loss of the epoch so far; raises VitmemError when a step's is not a number."""
         losses = torch.stack(self.losses)

@@ -1,0 +1,126 @@
+"""Training through Lightning beside a bare loop: asserts at least 0.9 of its images/s.
+
+Both train the same ViT on the same uint8 tensors in memory with the same crops, flips, precision, clip
+and schedule. The Lightning side is ``vitmem.training.fit.train`` as it is, logging and checkpoint
+included; its last epoch, which measures the curves, is left out as the first is, which warms up. Epochs
+of both are measured in turns; the ratio is that of the medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+import vitmem.catalogue
+import vitmem.training.fit as fit
+from vitmem.data.augment import normalise, random_crop, random_flip
+from vitmem.data.noisy import NoisyImages, add_noise
+from vitmem.data.sets import ImageSet, assemble
+from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.registry import MODELS, NOISES
+from vitmem.specs import Recipe
+from vitmem.training.optim import optimizer, schedule
+
+assert vitmem.catalogue  # registers the built-in entries
+LIMIT = 0.9
+EPOCHS = 2  # measured in a turn
+SHAPE = ImageShape(channels=3, size=32, num_classes=10)
+
+
+class Timed(fit.KeepCheckpoint):
+    """Notes the time after each epoch's checkpoint."""
+
+    ends: list[float]
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        Timed.ends.append(time.perf_counter())
+
+
+def problem(images: int) -> NoisyImages:
+    """Return random images with a tenth of the labels wrong."""
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for count in (images, 128):
+        pixels = torch.randint(256, (count, SHAPE.channels, SHAPE.size, SHAPE.size), generator=generator)
+        labels = torch.randint(SHAPE.num_classes, (count,), generator=generator)
+        parts.append(ImageSet(pixels.to(torch.uint8), labels, torch.arange(count)))
+    data = assemble("random", parts[0], parts[1], tuple("0123456789"))
+    return add_noise(data, "symmetric", NOISES.get("symmetric").parse({"rate": 0.1}, "noise"), 0)
+
+
+def model() -> VisionModel:
+    """Return the ViT of the small suite: width 192, 6 blocks, patches of 8 pixels."""
+    return build("vit", MODELS.get("vit").parse({}, "model"), SHAPE, 0)
+
+
+def through_lightning(noisy: NoisyImages, recipe: Recipe, device: torch.device) -> list[float]:
+    """Return seconds for each epoch but the first and the last."""
+    Timed.ends = []
+    with tempfile.TemporaryDirectory() as folder:
+        fit.train(model(), noisy, recipe, 0, Path(folder), device=str(device), progress=False)
+    return [end - start for start, end in pairwise(Timed.ends)][:EPOCHS]
+
+
+def bare(noisy: NoisyImages, recipe: Recipe, device: torch.device) -> list[float]:
+    """Return seconds for each epoch but the first of the same training without Lightning."""
+    images, given = noisy.data.train.images.to(device), noisy.given.to(device)
+    mean, std = noisy.data.mean.to(device), noisy.data.std.to(device)
+    net = model().net.to(device).train()
+    steps = -(-len(given) // recipe.batch_size)
+    chosen = optimizer(net, recipe)
+    by_step = schedule(chosen, recipe, steps * (EPOCHS + 1), steps)
+    generator = torch.Generator().manual_seed(0)
+    ends = []
+    for _ in range(EPOCHS + 1):
+        order = torch.randperm(len(given), generator=generator).to(device)
+        for rows in order.split(recipe.batch_size):
+            batch = random_flip(random_crop(images[rows], recipe.crop, generator), generator)
+            chosen.zero_grad()
+            with torch.autocast(device.type, torch.bfloat16):
+                loss = functional.cross_entropy(net(normalise(batch, mean, std)).float(), given[rows])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip or 1.0)
+            chosen.step()
+            by_step.step()
+        loss.item()  # waits for the device
+        ends.append(time.perf_counter())
+    return [end - start for start, end in pairwise(ends)]
+
+
+def main() -> None:
+    """Measure in turns and assert the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--images", type=int, help="images an epoch (1,280 on a CPU, 50,000 on a GPU)")
+    parser.add_argument("--repeats", type=int, default=4)
+    options = parser.parse_args()
+    device = fit.pick_device(options.device)
+    images = options.images or (50_000 if device.type == "cuda" else 1_280)
+    noisy = problem(images)
+    recipe = Recipe(epochs=EPOCHS + 2, batch_size=128, crop=1, flip=True, curve_every=1000)
+    fit.KeepCheckpoint = Timed  # type: ignore[misc]
+    times: dict[str, list[float]] = {"bare": [], "lightning": []}
+    for _ in range(options.repeats):
+        times["bare"] += bare(noisy, recipe, device)
+        times["lightning"] += through_lightning(noisy, recipe, device)
+    speed = {name: images / statistics.median(seconds) for name, seconds in times.items()}
+    ratio = speed["lightning"] / speed["bare"]
+    where = f"{torch.get_num_threads()} CPU threads"
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    print(f"{where}: bare loop {speed['bare']:.0f}, through Lightning {speed['lightning']:.0f} images/s")
+    print(f"ratio {ratio:.3f} (limit {LIMIT})")
+    assert ratio >= LIMIT, "training through Lightning is too slow"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Every edit on a small network: what it keeps, what it controls for, what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vitmem.adapters.vision import VisionTask
+from vitmem.errors import InputError
+from vitmem.kfac import edited, find_layers, fit
+from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.controls import complement, orthogonal, random_basis
+from vitmem.methods.kfac import kfac
+from vitmem.methods.none import none
+from vitmem.methods.svd import svd
+
+
+@pytest.fixture
+def context() -> EditContext:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 10), nn.Tanh(), nn.Linear(10, 3))
+        for parameter in net.parameters():
+            parameter.data.mul_(4)  # far from its initial size, so that the classes of the outputs differ
+        batch = torch.randn(40, 12), torch.randint(3, (40,))
+    layers = find_layers(net, ["0", "2"])
+    factors = fit(net, find_layers(net, ["*"]), VisionTask("all", 0), [batch], seed=0, moments="coupled")
+    return EditContext(net, layers, factors, seed=5)
+
+
+def test_no_edit(context: EditContext) -> None:
+    assert none(context) == EditResult()
+
+
+def test_kfac_keeps_the_asked_share_and_the_complement_the_rest(context: EditContext) -> None:
+    high, low = kfac(context, fraction=0.3), complement(context, fraction=0.3)
+    for path, layer in context.layers.items():
+        total = layer.weight.numel()
+        assert high.reports[path].kept_pairs == low.reports[path].kept_pairs == round(0.3 * total)
+        assert high.reports[path].kept_mass > 0.3 > low.reports[path].kept_mass
+    half, other = kfac(context, fraction=0.5), complement(context, fraction=0.5)
+    for path, layer in context.layers.items():  # the two halves add up to the whole
+        torch.testing.assert_close(half.weights[path] + other.weights[path], layer.weight.detach())
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.75, 0.9])
+def test_mass_is_reached_by_the_smallest_set(context: EditContext, mass: float) -> None:
+    for report in kfac(context, mass=mass).reports.values():
+        assert report.kept_mass >= mass
+        assert report.kept_pairs < report.total_pairs
+
+
+def test_the_random_basis_has_the_same_profile_and_depends_on_the_seed_alone(context: EditContext) -> None:
+    one, two = random_basis(context, fraction=0.3), random_basis(context, fraction=0.3)
+    other = random_basis(EditContext(context.model, context.layers, context.factors, seed=6), fraction=0.3)
+    for path, report in kfac(context, fraction=0.3).reports.items():
+        assert one.reports[path].kept_pairs == report.kept_pairs
+        assert one.reports[path].first_row == report.first_row
+        assert torch.equal(one.weights[path], two.weights[path])
+        assert not torch.equal(one.weights[path], other.weights[path])
+
+
+def test_random_bases_are_orthogonal() -> None:
+    q = orthogonal(7, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(q @ q.T, torch.eye(7, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("rank_fraction", [0.01, 0.3, 1.0])
+def test_svd_is_the_nearest_matrix_of_its_rank(context: EditContext, rank_fraction: float) -> None:
+    result = svd(context, rank_fraction=rank_fraction)
+    for path, layer in context.layers.items():
+        s = np.linalg.svd(layer.weight.detach().double().numpy(), compute_uv=False)
+        rank = max(1, int(rank_fraction * len(s)))
+        assert np.linalg.matrix_rank(result.weights[path].double().numpy(), tol=1e-5) == rank
+        # Eckart-Young: the distance is the norm of the dropped singular values
+        assert result.reports[path].change_norm == pytest.approx(np.sqrt((s[rank:] ** 2).sum()), abs=1e-5)
+
+
+def test_matching_edits_no_more_than_the_drop_allows(context: EditContext) -> None:
+    x = torch.randn(200, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        base = context.model(x).argmax(1)
+
+    def agreement(weights: Any) -> float:
+        with torch.no_grad(), edited(context.model, weights):
+            return float((context.model(x).argmax(1) == base).double().mean())
+
+    matching = EditContext(context.model, context.layers, context.factors, seed=5, evaluate=agreement)
+    loose, tight = (kfac(matching, match_drop=drop) for drop in (0.3, 0.05))
+    assert agreement(loose.weights) >= 0.7
+    assert agreement(tight.weights) >= 0.95
+    assert loose.reports["0"].kept_pairs < tight.reports["0"].kept_pairs <= 12 * 16
+
+
+@pytest.mark.parametrize("strength", [{}, {"mass": 0.5, "fraction": 0.5}])
+def test_exactly_one_strength(context: EditContext, strength: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="exactly one of"):
+        kfac(context, **strength)
+
+
+def test_what_is_missing_is_said(context: EditContext) -> None:
+    bare = EditContext(context.model, context.layers, None, seed=0)
+    with pytest.raises(InputError, match="no statistics of layer '0'"):
+        kfac(bare, mass=0.5)
+    with pytest.raises(InputError, match="'match_drop' needs images"):
+        kfac(context, match_drop=0.1)

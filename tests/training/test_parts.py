@@ -1,0 +1,113 @@
+"""Parameter groups, the schedule, curves and prediction, each against its definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from vitmem.data.noisy import NoisyImages
+from vitmem.models.base import VisionModel
+from vitmem.specs import Recipe
+from vitmem.training.curves import Curves
+from vitmem.training.module import Classifier
+from vitmem.training.optim import optimizer, schedule
+from vitmem.training.predict import predict
+
+
+def test_norms_and_biases_do_not_decay() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2, bias=False))
+    decayed, others = optimizer(net, Recipe(epochs=1, weight_decay=0.3)).param_groups
+    assert decayed["weight_decay"] == 0.3
+    assert [id(p) for p in decayed["params"]] == [id(net[0].weight), id(net[2].weight)]
+    assert others["weight_decay"] == 0 and len(others["params"]) == 3
+
+
+@pytest.mark.parametrize("min_lr", [0.0, 0.1])
+def test_warm_up_and_cosine(min_lr: float) -> None:
+    recipe = Recipe(epochs=4, lr=2.0, min_lr=min_lr, warmup_epochs=0.5)
+    chosen = optimizer(nn.Linear(2, 2), recipe)
+    by_step = schedule(chosen, recipe, total_steps=40, steps_per_epoch=10)
+    rates = []
+    for _ in range(40):
+        rates.append(chosen.param_groups[0]["lr"])
+        chosen.step()
+        by_step.step()
+    assert rates[:5] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
+    cosine = [min_lr + (1 - min_lr) * (1 + math.cos(math.pi * k / 35)) / 2 for k in range(35)]
+    assert rates[5:] == pytest.approx([2 * c for c in cosine])
+    assert chosen.param_groups[0]["lr"] == pytest.approx(2 * min_lr)
+
+
+def test_a_warm_up_longer_than_the_training() -> None:
+    recipe = Recipe(steps=4, lr=1.0, warmup_epochs=5)
+    chosen = optimizer(nn.Linear(2, 2), recipe)
+    by_step = schedule(chosen, recipe, total_steps=4, steps_per_epoch=10)
+    rates = []
+    for _ in range(4):
+        rates.append(chosen.param_groups[0]["lr"])
+        chosen.step()
+        by_step.step()
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0])
+
+
+class Oracle(nn.Module):
+    """Knows the right answer of every image by its pixels, and nothing else."""
+
+    def __init__(self, answers: dict[bytes, int]) -> None:
+        super().__init__()
+        self.answers = answers
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        classes = [self.answers[image.numpy().tobytes()] for image in images]
+        return nn.functional.one_hot(torch.tensor(classes), 10).float()
+
+
+def normalised(noisy: NoisyImages, images: torch.Tensor) -> torch.Tensor:
+    return predict(nn.Identity(), images, noisy.data.mean, noisy.data.std, "cpu")
+
+
+def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
+    train, validation = noisy.data.train, noisy.data.validation
+    answers: dict[bytes, int] = {}
+    wrong = torch.nonzero(noisy.noisy).flatten().tolist()
+    reciting = set(wrong[: len(wrong) // 4])
+    for n, image in enumerate(normalised(noisy, train.images)):
+        answers[image.numpy().tobytes()] = int(noisy.given[n] if n in reciting else noisy.true[n])
+    for n, image in enumerate(normalised(noisy, validation.images)):
+        answers[image.numpy().tobytes()] = (int(validation.labels[n]) + (n >= 30)) % 10
+    module = Classifier(Oracle(answers), Recipe(epochs=1), 1, 1, 0)
+    measured = Curves(tmp_path / "curves.csv", noisy, 1, "32")._measure(module)
+    assert measured == {
+        "memorized": pytest.approx(len(reciting) / len(wrong)),
+        "recovered": pytest.approx(1 - len(reciting) / len(wrong)),
+        "clean_train": 1.0,
+        "validation": pytest.approx(30 / 50),
+    }
+
+
+def test_a_resumed_curve_has_every_epoch_once(noisy: NoisyImages, tmp_path: Path) -> None:
+    curves = Curves(tmp_path / "curves.csv", noisy, 1, "32")
+    for epoch in (1, 2, 3, 2, 3):
+        curves._append({"epoch": epoch, "train_loss": epoch / 2})
+    lines = curves.path.read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["1", "0.5"], ["2", "1.0"], ["3", "1.5"]]
+
+
+def test_prediction_is_in_order_and_leaves_the_mode(
+    new_model: Callable[[], VisionModel], noisy: NoisyImages
+) -> None:
+    net, data = new_model().net.train(), noisy.data
+    logits = predict(net, data.train.images, data.mean, data.std, "cpu", batch_size=64)
+    assert net.training and logits.dtype == torch.float32
+    pixels = (data.train.images.double() / 255 - data.mean[:, None, None]) / data.std[:, None, None]
+    with torch.no_grad():
+        expected = net.double().eval()(pixels)
+    assert torch.allclose(logits.double(), expected, atol=1e-4)
+    rounded = predict(net.float(), data.train.images, data.mean, data.std, "cpu", "bf16")
+    assert 0 < float((rounded - logits).abs().max()) < 0.2

@@ -1,0 +1,151 @@
+"""Training is the same to the bit whether it was disturbed or not, and leaves what it promises."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import vitmem.training.fit as fit_module
+from vitmem.data.noisy import NoisyImages
+from vitmem.errors import InputError, VitmemError
+from vitmem.models.base import VisionModel
+from vitmem.specs import Recipe
+from vitmem.training.fit import KeepCheckpoint, pick_device, train
+
+NewModel = Callable[[], VisionModel]
+RECIPE = Recipe(epochs=5, batch_size=48, lr=3e-3, warmup_epochs=1, crop=1, flip=True, curve_every=2)
+
+
+def run(
+    new_model: NewModel, noisy: NoisyImages, folder: Path, recipe: Recipe = RECIPE, seed: int = 5
+) -> None:
+    folder.mkdir(exist_ok=True)
+    train(new_model(), noisy, recipe, seed, folder, device="cpu", progress=False)
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def die_in(epoch: int, when: str, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise ``error`` in ``epoch``: before its checkpoint is written, or just after."""
+    keep = KeepCheckpoint.on_train_epoch_end
+
+    def dying(self, trainer, pl_module):  # type: ignore[no-untyped-def]
+        if when == "after" or trainer.current_epoch != epoch:
+            keep(self, trainer, pl_module)
+        if trainer.current_epoch == epoch:
+            raise error
+
+    monkeypatch.setattr(KeepCheckpoint, "on_train_epoch_end", dying)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "32"])
+@pytest.mark.parametrize(("epoch", "when"), [(0, "before"), (2, "before"), (2, "after"), (4, "after")])
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
+    epoch: int,
+    when: str,
+    precision: str,
+    new_model: NewModel,
+    noisy: NoisyImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = RECIPE.model_copy(update={"precision": precision})
+    run(new_model, noisy, tmp_path / "whole", recipe)
+    with monkeypatch.context() as patch:
+        die_in(epoch, when, RuntimeError("killed"), patch)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(new_model, noisy, tmp_path / "killed", recipe)
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    torch.manual_seed(99)  # what the second sitting finds in the global generator does not count
+    run(new_model, noisy, tmp_path / "killed", recipe)
+    assert same(tmp_path / "whole", tmp_path / "killed")
+    curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_steps_end_within_an_epoch_and_resume(
+    epoch: int, new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(steps=12, batch_size=48, warmup_epochs=1, curve_every=1)  # 5 steps an epoch
+    run(new_model, noisy, tmp_path / "whole", recipe)
+    with monkeypatch.context() as patch:
+        die_in(epoch, "after", RuntimeError("killed"), patch)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(new_model, noisy, tmp_path / "killed", recipe)
+    run(new_model, noisy, tmp_path / "killed", recipe)
+    assert same(tmp_path / "whole", tmp_path / "killed")
+    last = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 12
+    lines = list(csv.DictReader((tmp_path / "killed" / "curves.csv").open()))
+    assert [line["epoch"] for line in lines] == ["1", "2", "3"]
+
+
+def test_a_seed_decides_and_the_global_generator_is_put_back(
+    new_model: NewModel, noisy: NoisyImages, tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 2})
+    torch.manual_seed(4)
+    before = torch.get_rng_state()
+    run(new_model, noisy, tmp_path / "one", recipe)
+    assert torch.equal(before, torch.get_rng_state())
+    run(new_model, noisy, tmp_path / "other", recipe, seed=6)
+    assert not same(tmp_path / "one", tmp_path / "other")
+
+
+def test_what_is_left_behind(
+    new_model: NewModel, noisy: NoisyImages, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(new_model, noisy, tmp_path / "run")
+    assert capfd.readouterr() == ("", "")
+    folder = tmp_path / "run"
+    assert not list(folder.rglob("*.tmp"))
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    logged = list(csv.DictReader((folder / "logs" / "version_0" / "metrics.csv").open()))
+    assert [line["epoch"] for line in logged] == ["0", "1", "2", "3", "4"]
+    curves = list(csv.DictReader((folder / "curves.csv").open()))
+    assert [line["epoch"] for line in curves] == ["2", "4", "5"]
+    assert float(curves[-1]["train_loss"]) == pytest.approx(float(logged[-1]["train_loss"]))
+
+
+def test_it_learns(new_model: NewModel, noisy: NoisyImages, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=30, batch_size=50, lr=4e-3, warmup_epochs=2, curve_every=30, precision="32")
+    run(new_model, noisy, tmp_path / "run", recipe)
+    (line,) = csv.DictReader((tmp_path / "run" / "curves.csv").open())
+    assert float(line["validation"]) > 0.5 and float(line["clean_train"]) > 0.5  # chance is 0.1
+
+
+def test_a_loss_that_is_not_a_number_ends_it(new_model: NewModel, noisy: NoisyImages, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=2, batch_size=48, lr=1e30, warmup_epochs=0, precision="32")
+    with pytest.raises(VitmemError, match=r"the loss is (nan|inf) in epoch 0, step \d; lower lr"):
+        run(new_model, noisy, tmp_path / "run", recipe)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_ctrl_c_stays_ctrl_c(
+    new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = fit_module.signal.getsignal(fit_module.signal.SIGINT)
+    die_in(1, "after", KeyboardInterrupt(), monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(new_model, noisy, tmp_path / "run")
+    assert fit_module.signal.getsignal(fit_module.signal.SIGINT) is handler
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("cuda:99", "CUDA devices; use --device cpu"), ("gpu", "got 'gpu'"), ("mps", "got 'mps'")],
+)
+def test_devices_that_are_not_there(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pick_device(name)
+    assert pick_device("cpu").type == "cpu"
