@@ -24,7 +24,9 @@ model: {name: vit, width: [64, 128, 192, 384, 768]}
 recipe: {epochs: 300}
 edits:
   - {method: none}
-  - {method: kfac, blocks: [last, all, first], fraction: [.001, .002, .003, .004, .005, .006, .007, .008, .009, .01, .02, .03]}
+  - method: kfac
+    blocks: [last, all, first]
+    fraction: [.001, .002, .003, .004, .005, .006, .007, .008, .009, .01, .02, .03]
   - {method: svd, blocks: last, rank_fraction: [.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .96, .97, .98]}
 """
 
@@ -58,7 +60,9 @@ def main() -> None:
         )
         print(out.stdout.splitlines()[0])
         claim("vitmem plan, 5,000 cells", seconds(python, "-m", "vitmem.cli.main", "plan", str(suite)), 3.0)
-    claim("vitmem tables --check, the committed rows", seconds(python, "-m", "vitmem.cli.main", "tables", "--check"), 2.0)
+    claim(
+        "vitmem tables --check, the committed rows", seconds(python, "-m", "vitmem.cli.main", "tables", "--check"), 2.0
+    )
     program = "import sys, vitmem.cli.tables; assert 'torch' not in sys.modules"
     subprocess.run([python, "-c", program], check=True)
     print("vitmem tables loads no torch")

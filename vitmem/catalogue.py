@@ -49,7 +49,7 @@ class TimmParams(Spec):
 
 
 class FolderParams(Spec):
-    """Images by class in ``<data-dir>/<folder>`` (``train/<class>/*``, ``val/<class>/*``), scaled to ``size`` pixels."""
+    """Images by class in ``<data-dir>/<folder>``: ``train/<class>/*`` and ``val/<class>/*``, ``size`` pixels."""
 
     folder: str
     classes: tuple[str, ...] | None = None
@@ -119,21 +119,115 @@ _add(DATA, "cifar100", "vitmem.data.cifar:cifar100", NoParams, "CIFAR-100, 32x32
 _add(DATA, "image_folder", "vitmem.data.folder:image_folder", FolderParams, "a folder of images by class")
 
 _add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")
-_add(NOISES, "symmetric", "vitmem.noise.symmetric:symmetric", RateParams, "exactly rate * n labels, uniform over the other classes")
-_add(NOISES, "symmetric_iid", "vitmem.noise.symmetric_iid:symmetric_iid", RateParams, "each label independently, uniform over the other classes")
+_add(
+    NOISES,
+    "symmetric",
+    "vitmem.noise.symmetric:symmetric",
+    RateParams,
+    "exactly rate * n labels, uniform over the other classes",
+)
+_add(
+    NOISES,
+    "symmetric_iid",
+    "vitmem.noise.symmetric_iid:symmetric_iid",
+    RateParams,
+    "each label independently, uniform over the other classes",
+)
 _add(NOISES, "pair", "vitmem.noise.pair:pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip)")
-_add(NOISES, "asymmetric", "vitmem.noise.asymmetric:asymmetric", AsymmetricParams, "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
+_add(
+    NOISES,
+    "asymmetric",
+    "vitmem.noise.asymmetric:asymmetric",
+    AsymmetricParams,
+    "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)",
+)
 _add(NOISES, "human", "vitmem.noise.human:human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
 
-_add(METHODS, "none", "vitmem.methods.none:none", NoParams, "the trained model as it is", statistics=False, input_class="D0")
-_add(METHODS, "kfac", "vitmem.methods.kfac:kfac", KfacParams, "keep the pairs of high curvature (Merullo 2025)", statistics=True, input_class="U")
-_add(METHODS, "complement", "vitmem.methods.controls:complement", KfacParams, "control: keep the same number of pairs of lowest curvature", statistics=True, input_class="U")
-_add(METHODS, "random_basis", "vitmem.methods.controls:random_basis", KfacParams, "control: K-FAC's mask profile in random orthogonal bases", statistics=True, input_class="D0")
-_add(METHODS, "svd", "vitmem.methods.svd:svd", SvdParams, "keep the largest singular values (LASER)", statistics=False, input_class="D0")
+_add(
+    METHODS,
+    "none",
+    "vitmem.methods.none:none",
+    NoParams,
+    "the trained model as it is",
+    statistics=False,
+    input_class="D0",
+)
+_add(
+    METHODS,
+    "kfac",
+    "vitmem.methods.kfac:kfac",
+    KfacParams,
+    "keep the pairs of high curvature (Merullo 2025)",
+    statistics=True,
+    input_class="U",
+)
+_add(
+    METHODS,
+    "complement",
+    "vitmem.methods.controls:complement",
+    KfacParams,
+    "control: keep the same number of pairs of lowest curvature",
+    statistics=True,
+    input_class="U",
+)
+_add(
+    METHODS,
+    "random_basis",
+    "vitmem.methods.controls:random_basis",
+    KfacParams,
+    "control: K-FAC's mask profile in random orthogonal bases",
+    statistics=True,
+    input_class="D0",
+)
+_add(
+    METHODS,
+    "svd",
+    "vitmem.methods.svd:svd",
+    SvdParams,
+    "keep the largest singular values (LASER)",
+    statistics=False,
+    input_class="D0",
+)
 
-_add(METRICS, "labels", "vitmem.metrics.labels:labels", NoParams, "memorized, recovered, other, clean_train, validation, gap")
-_add(METRICS, "conditional", "vitmem.metrics.labels:conditional", NoParams, "the same on the wrong labels that the base recites; selectivity")
-_add(METRICS, "reference", "vitmem.metrics.labels:reference", NoParams, "what a model that never saw an image would have memorized and recovered")
-_add(METRICS, "calibration", "vitmem.metrics.calibration:calibration", NoParams, "ece, adaptive_ece, nll and brier on validation")
-_add(METRICS, "agreement", "vitmem.metrics.agreement:agreement", NoParams, "share of equal predictions with the base, and flips both ways")
-_add(METRICS, "detection", "vitmem.metrics.detection:detection", NoParams, "AUROC and average precision of noisy-label scores")
+_add(
+    METRICS,
+    "labels",
+    "vitmem.metrics.labels:labels",
+    NoParams,
+    "memorized, recovered, other, clean_train, validation, gap",
+)
+_add(
+    METRICS,
+    "conditional",
+    "vitmem.metrics.labels:conditional",
+    NoParams,
+    "the same on the wrong labels that the base recites; selectivity",
+)
+_add(
+    METRICS,
+    "reference",
+    "vitmem.metrics.labels:reference",
+    NoParams,
+    "what a model that never saw an image would have memorized and recovered",
+)
+_add(
+    METRICS,
+    "calibration",
+    "vitmem.metrics.calibration:calibration",
+    NoParams,
+    "ece, adaptive_ece, nll and brier on validation",
+)
+_add(
+    METRICS,
+    "agreement",
+    "vitmem.metrics.agreement:agreement",
+    NoParams,
+    "share of equal predictions with the base, and flips both ways",
+)
+_add(
+    METRICS,
+    "detection",
+    "vitmem.metrics.detection:detection",
+    NoParams,
+    "AUROC and average precision of noisy-label scores",
+)

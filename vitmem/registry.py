@@ -65,9 +65,7 @@ class Registry:
     def add(self, entry: Entry) -> None:
         """Add ``entry``; raises InputError when its name is taken."""
         if entry.name in self._entries:
-            raise InputError(
-                f"{self.kind} '{entry.name}' is registered already; give the plug-in's entry another name"
-            )
+            raise InputError(f"{self.kind} '{entry.name}' is registered already; give the plug-in's entry another name")
         self._entries[entry.name] = entry
 
     def register(self, name: str, version: int = 1, summary: str = "", **info: Any) -> Callable[[F], F]:

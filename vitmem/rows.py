@@ -35,9 +35,7 @@ def read_rows(path: Path) -> list[Row]:
     for number, line in enumerate(lines if lines != [""] else [], start=1):
         row = _parse(line, f"{path}:{number}")
         if row["id"] in seen:
-            raise InputError(
-                f"{path}:{number}: id {row['id']} is on line {seen[row['id']]} too; delete one of them"
-            )
+            raise InputError(f"{path}:{number}: id {row['id']} is on line {seen[row['id']]} too; delete one of them")
         seen[row["id"]] = number
         rows.append(row)
     return rows

@@ -15,7 +15,6 @@ from vitmem.bench.plan import Plan, make_plan, training_id
 from vitmem.bench.suite import load_suite
 from vitmem.specs import digest, seed_from
 
-
 Write = Callable[..., Path]
 
 
@@ -51,9 +50,12 @@ def test_what_the_coupled_importance_reads_is_collected_only_for_it(write: Write
 
 
 @pytest.mark.parametrize(
-    ("part", "key", "value"), [("recipe", "lr", 0.3), ("model", "depth", 3), ("noise", "rate", 0.3), ("data", "train", 9)]
+    ("part", "key", "value"),
+    [("recipe", "lr", 0.3), ("model", "depth", 3), ("noise", "rate", 0.3), ("data", "train", 9)],
 )
-def test_each_part_of_a_training_changes_its_id(write: Write, tmp_path: Path, part: str, key: str, value: float) -> None:
+def test_each_part_of_a_training_changes_its_id(
+    write: Write, tmp_path: Path, part: str, key: str, value: float
+) -> None:
     config = plan_of(write()).cells[0].config
     assert training_id({**config, part: {**config[part], key: value}}) != training_id(config)
     assert training_id({**config, "edit": {"method": "svd"}}) == training_id(config)
@@ -68,7 +70,10 @@ def test_finished_cells_are_left_out(write: Write, tmp_path: Path) -> None:
 
 
 def test_planning_5000_cells_takes_seconds_and_loads_no_torch(write: Write, tmp_path: Path) -> None:
-    edits = [{"method": "none"}, {"method": "kfac", "blocks": ["last", "all"], "fraction": [i / 1000 for i in range(1, 157)]}]
+    edits = [
+        {"method": "none"},
+        {"method": "kfac", "blocks": ["last", "all"], "fraction": [i / 1000 for i in range(1, 157)]},
+    ]
     path = write(edits=edits, seeds=[0, 1, 2, 3])
     program = (
         "import sys; from vitmem.cli.plan import plan; from pathlib import Path; "

@@ -46,7 +46,11 @@ def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_held_is_one_sentence(tmp_path: Path) -> None:
-    with lock(tmp_path / "l", busy="taken"), pytest.raises(InputError, match="taken"), lock(tmp_path / "l", busy="taken"):
+    with (
+        lock(tmp_path / "l", busy="taken"),
+        pytest.raises(InputError, match="taken"),
+        lock(tmp_path / "l", busy="taken"),
+    ):
         pass
 
 

@@ -19,7 +19,9 @@ runner = CliRunner()
 
 
 def test_help_imports_little_and_every_verb_shows_an_example() -> None:
-    program = "import sys, vitmem.cli.main; print([m for m in ('torch', 'pandas', 'numpy', 'scipy') if m in sys.modules])"
+    program = (
+        "import sys, vitmem.cli.main; print([m for m in ('torch', 'pandas', 'numpy', 'scipy') if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
     for verb in ("plan", "run", "tables", "figures", "list", "show", "check"):

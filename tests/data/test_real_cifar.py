@@ -59,9 +59,7 @@ def test_real_cifar10(real_cache: Path) -> None:
         assert noisy.labels.realised == pytest.approx(rate, abs=5e-5)
     part = load("cifar10", real_cache, REAL, train=5000)
     npz = np.load(REAL / "cifar10" / "cifar10n.npz")
-    assert np.array_equal(
-        part.train.extra_labels["worse_label"], npz["worse_label"][part.train.index.numpy()]
-    )
+    assert np.array_equal(part.train.extra_labels["worse_label"], npz["worse_label"][part.train.index.numpy()])
 
 
 @needs_real
@@ -76,7 +74,5 @@ def test_real_cifar100(real_cache: Path) -> None:
     noisy = add_noise(data, "human", NOISES.get("human").parse({"column": "human_label"}, "noise"), 0)
     assert noisy.labels.realised == pytest.approx(0.4020, abs=5e-5)
     flipped = add_noise(data, "asymmetric", NOISES.get("asymmetric").parse({"rate": 0.1}, "noise"), 0)
-    assert torch.equal(
-        torch.from_numpy(data.coarse)[flipped.given], torch.from_numpy(data.coarse)[flipped.true]
-    )
+    assert torch.equal(torch.from_numpy(data.coarse)[flipped.given], torch.from_numpy(data.coarse)[flipped.true])
     assert flipped.labels.realised == 0.1

@@ -43,9 +43,7 @@ def write_parquet(path: Path, pixels: np.ndarray, labels: np.ndarray, **columns:
     table = pa.table({"img": images, "label": labels, **columns})
     features = {"img": {"_type": "Image"}, "label": {"names": CIFAR10_CLASSES, "_type": "ClassLabel"}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(
-        table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), path
-    )
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), path)
 
 
 @pytest.fixture
@@ -126,9 +124,7 @@ def test_cache_is_reused_and_rebuilt(tiny: tuple[Path, np.ndarray, np.ndarray], 
     assert len(list(cache.iterdir())) == 2
 
 
-def test_cache_folder_that_cannot_be_written(
-    tiny: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
+def test_cache_folder_that_cannot_be_written(tiny: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(InputError, match=r"cannot write .*another --cache-dir"):
@@ -141,9 +137,7 @@ def tear(folder: Path) -> None:
 
 
 def empty(folder: Path) -> None:
-    write_parquet(
-        folder / "cifar10" / "test-00000-of-00001.parquet", np.zeros((0, 32, 32, 3)), np.zeros(0, dtype=int)
-    )
+    write_parquet(folder / "cifar10" / "test-00000-of-00001.parquet", np.zeros((0, 32, 32, 3)), np.zeros(0, dtype=int))
 
 
 def lose_test(folder: Path) -> None:
@@ -155,9 +149,7 @@ def other_columns(folder: Path) -> None:
 
 
 def other_size(folder: Path) -> None:
-    write_parquet(
-        folder / "cifar10" / "test-00000-of-00001.parquet", np.zeros((2, 8, 8, 3), np.uint8), np.arange(2)
-    )
+    write_parquet(folder / "cifar10" / "test-00000-of-00001.parquet", np.zeros((2, 8, 8, 3), np.uint8), np.arange(2))
 
 
 def label_range(folder: Path) -> None:
@@ -227,9 +219,7 @@ def test_published_file_of_human_labels(
     assert noisy.given.tolist() == worse.tolist() and noisy.labels.realised == 1.0
 
 
-def test_a_file_of_human_labels_runs_no_code(
-    tiny: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
+def test_a_file_of_human_labels_runs_no_code(tiny: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
     folder = tiny[0]
     torch.save({"worse_label": Path("x")}, folder / "cifar10" / "CIFAR-10_human.pt")
     with pytest.raises(InputError, match="not a readable file of human labels"):

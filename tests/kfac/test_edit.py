@@ -11,7 +11,16 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import edit_matrix, edited, fit, find_layers, mask_of, pairs, staircase_by_mass, weight_matrix
+from vitmem.kfac import (
+    edit_matrix,
+    edited,
+    find_layers,
+    fit,
+    mask_of,
+    pairs,
+    staircase_by_mass,
+    weight_matrix,
+)
 
 
 @pytest.fixture
@@ -54,9 +63,13 @@ def test_every_importance_is_sorted_and_its_bases_are_orthonormal(factors: Any, 
         assert (found.rows == 1).all()
 
 
-def test_the_coupled_importance_has_the_sums_of_the_pairwise_one(net: Any, batch: Any, truth: Any, factors: Any, tokens: Any) -> None:
+def test_the_coupled_importance_has_the_sums_of_the_pairwise_one(
+    net: Any, batch: Any, truth: Any, factors: Any, tokens: Any
+) -> None:
     # identity of method.md: row and column sums of mean (u_iᵀ g)² (v_jᵀ a)² are the coupled moments
-    given = fit(net, find_layers(net, ["fc1"]), tokens(), [batch], seed=0, labels="given", moments="coupled").layers["fc1"]
+    given = fit(net, find_layers(net, ["fc1"]), tokens(), [batch], seed=0, labels="given", moments="coupled").layers[
+        "fc1"
+    ]
     a = truth.x.reshape(-1, 4)
     g = truth.gradient(truth.p - truth.one_hot(batch[1])).reshape(len(a), -1)
     u, v = given.eigen_g.vectors.numpy(), given.eigen_a.vectors.numpy()

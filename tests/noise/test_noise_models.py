@@ -40,9 +40,7 @@ def noisy(
 ) -> NoisyLabels:
     entry = NOISES.get(name)
     coarse = SUPERCLASS if dataset == "cifar100" else None
-    return make(
-        entry, entry.parse(params, "noise"), np.asarray(clean), NoiseContext(dataset, classes, coarse), seed
-    )
+    return make(entry, entry.parse(params, "noise"), np.asarray(clean), NoiseContext(dataset, classes, coarse), seed)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.25, 0.333, 1.0])
@@ -227,8 +225,5 @@ def test_human_labels() -> None:
 def test_apportioned_counts_are_the_shares_to_within_one(sizes: list[int], rate: float) -> None:
     shares = rate * np.array(sizes, dtype=float)
     counts = apportion(shares)
-    assert (
-        counts.sum() == round(round(shares.round(9).sum(), 12))
-        or abs(counts.sum() - shares.sum()) <= 0.5 + 1e-6
-    )
+    assert counts.sum() == round(round(shares.round(9).sum(), 12)) or abs(counts.sum() - shares.sum()) <= 0.5 + 1e-6
     assert (np.abs(counts - shares) < 1 + 1e-8).all() and (counts <= np.array(sizes)).all()

@@ -26,7 +26,5 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> NoisyImages:
 
 @pytest.fixture
 def new_model() -> Callable[[], VisionModel]:
-    params = MODELS.get("vit").parse(
-        {"patch_size": 4, "width": 24, "depth": 2, "heads": 2, "dropout": 0.1}, "model"
-    )
+    params = MODELS.get("vit").parse({"patch_size": 4, "width": 24, "depth": 2, "heads": 2, "dropout": 0.1}, "model")
     return lambda: build("vit", params, ImageShape(1, 8, 10), seed=1)

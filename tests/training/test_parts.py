@@ -99,9 +99,7 @@ def test_a_resumed_curve_has_every_epoch_once(noisy: NoisyImages, tmp_path: Path
     assert [line.split(",")[:2] for line in lines[1:]] == [["1", "0.5"], ["2", "1.0"], ["3", "1.5"]]
 
 
-def test_prediction_is_in_order_and_leaves_the_mode(
-    new_model: Callable[[], VisionModel], noisy: NoisyImages
-) -> None:
+def test_prediction_is_in_order_and_leaves_the_mode(new_model: Callable[[], VisionModel], noisy: NoisyImages) -> None:
     net, data = new_model().net.train(), noisy.data
     logits = predict(net, data.train.images, data.mean, data.std, "cpu", batch_size=64)
     assert net.training and logits.dtype == torch.float32

@@ -21,9 +21,7 @@ NewModel = Callable[[], VisionModel]
 RECIPE = Recipe(epochs=5, batch_size=48, lr=3e-3, warmup_epochs=1, crop=1, flip=True, curve_every=2)
 
 
-def run(
-    new_model: NewModel, noisy: NoisyImages, folder: Path, recipe: Recipe = RECIPE, seed: int = 5
-) -> None:
+def run(new_model: NewModel, noisy: NoisyImages, folder: Path, recipe: Recipe = RECIPE, seed: int = 5) -> None:
     folder.mkdir(exist_ok=True)
     train(new_model(), noisy, recipe, seed, folder, device="cpu", progress=False)
 

@@ -73,7 +73,9 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
     entry = METHODS.get(edit["method"])
     params = entry.parse(own(edit, *EditCommon.model_fields), "edit")
     blocks = edit.get("blocks")
-    layers = find_layers(bench.model.net, bench.model.editable(blocks, edit.get("layers"))) if blocks is not None else {}
+    layers = (
+        find_layers(bench.model.net, bench.model.editable(blocks, edit.get("layers"))) if blocks is not None else {}
+    )
     context = EditContext(
         model=bench.model.net,
         layers=layers,
@@ -115,9 +117,7 @@ def _tail(bench: Bench, weights: Mapping[str, Tensor]) -> Tail | None:
     if first not in bench.tails:
         if bench.base_logits is None:
             bench.base_logits = _all_logits(bench)
-        bench.tails[first] = keep_tail(
-            bench.model.net, blocks, first, lambda: _all_logits(bench), bench.base_logits
-        )
+        bench.tails[first] = keep_tail(bench.model.net, blocks, first, lambda: _all_logits(bench), bench.base_logits)
     return bench.tails[first]
 
 

@@ -66,9 +66,7 @@ class Plan:
         for cell in self.cells:
             if cell.id not in finished:
                 groups.setdefault(cell.training, []).append(cell)
-        return [
-            Job(training, training_config(cells[0].config), tuple(cells)) for training, cells in groups.items()
-        ]
+        return [Job(training, training_config(cells[0].config), tuple(cells)) for training, cells in groups.items()]
 
 
 def training_config(config: Config) -> Config:

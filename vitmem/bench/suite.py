@@ -152,7 +152,9 @@ def _check_blocks(edit: Config, where: str) -> None:
     if edit["method"] == "none":
         return
     if blocks is None:
-        raise InputError(f"{where}: method '{edit['method']}' needs 'blocks': one of {', '.join(BLOCK_SETS)} or numbers")
+        raise InputError(
+            f"{where}: method '{edit['method']}' needs 'blocks': one of {', '.join(BLOCK_SETS)} or numbers"
+        )
     if isinstance(blocks, str) and blocks not in BLOCK_SETS:
         from_names = ", ".join(BLOCK_SETS)
         raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")

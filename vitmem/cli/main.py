@@ -31,9 +31,7 @@ def _call(place: str, **options: Any) -> None:
 
 
 @app.command()
-def plan(
-    suite: SuiteFile, results: Results = Path("results"), plugin: Plugin = None, as_json: Json = False
-) -> None:
+def plan(suite: SuiteFile, results: Results = Path("results"), plugin: Plugin = None, as_json: Json = False) -> None:
     """Show what a suite would run and what has rows already.
 
     Example: vitmem plan configs/suites/demo.yaml

@@ -42,9 +42,7 @@ def cifar100(data_dir: Path | None, cache_dir: Path) -> ImageData:
     return _cifar("cifar100", 100, CIFAR100, data_dir, cache_dir.expanduser())
 
 
-def _cifar(
-    name: str, num_classes: int, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path
-) -> ImageData:
+def _cifar(name: str, num_classes: int, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path) -> ImageData:
     folders = [] if data_dir is None else [data_dir / name, data_dir]
     train, test = (find_split(folders, split) for split in ("train", "test"))
     human = find_human(name, [*folders, cache_dir / name, cache_dir])

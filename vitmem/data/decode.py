@@ -17,9 +17,7 @@ from torch import Tensor
 from vitmem.errors import InputError
 
 
-def decode_all(
-    sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None
-) -> Tensor:
+def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None) -> Tensor:
     """Decode ``sources`` (files or their contents) to RGB, (N, 3, S, S) uint8.
 
     With ``size`` the shorter side is scaled to it and the centre cut out; without it all images must
@@ -35,9 +33,7 @@ def decode_all(
             pixels = _decode(sources[i], where(i), size)
             if pixels.shape != first.shape:
                 (height, width, _), (rows, columns, _) = first.shape, pixels.shape
-                raise InputError(
-                    f"{where(i)}: expected {width}x{height} pixels as the first, got {columns}x{rows}"
-                )
+                raise InputError(f"{where(i)}: expected {width}x{height} pixels as the first, got {columns}x{rows}")
             out[i] = pixels
 
         for _ in pool.map(place, range(len(sources)), chunksize=1):

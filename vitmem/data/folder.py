@@ -63,9 +63,7 @@ def _subfolder(root: Path, names: Sequence[str]) -> Path:
     for name in names:
         if (root / name).is_dir():
             return root / name
-    raise InputError(
-        f"data '{NAME}': expected a folder {' or '.join(names)} of classes in {root}, found none"
-    )
+    raise InputError(f"data '{NAME}': expected a folder {' or '.join(names)} of classes in {root}, found none")
 
 
 def _choose(found: Sequence[str], wanted: Sequence[str] | None, where: Path) -> tuple[str, ...]:

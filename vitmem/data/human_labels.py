@@ -52,15 +52,12 @@ def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.in
         pickle.UnpicklingError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{file}: not a readable file of human labels ({reason}); fetch the file again"
-        ) from None
+        raise InputError(f"{file}: not a readable file of human labels ({reason}); fetch the file again") from None
     kept = {k: np.asarray(v).astype(np.int64) for k, v in columns.items() if "coarse" not in k}
     for column, values in kept.items():
         if values.shape != labels.shape:
             raise InputError(
-                f"{file}: expected {len(labels)} labels in column '{column}', one a training image, "
-                f"got {values.size}"
+                f"{file}: expected {len(labels)} labels in column '{column}', one a training image, got {values.size}"
             )
     clean = kept.pop(CLEAN, None)
     if clean is not None and not np.array_equal(clean, labels):

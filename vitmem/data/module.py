@@ -28,9 +28,7 @@ class Batches:
     in the training set (B,) int64), on the device of ``images``.
     """
 
-    def __init__(
-        self, module: NoisyImagesModule, epoch: Callable[[], int], rank: int = 0, ranks: int = 1
-    ) -> None:
+    def __init__(self, module: NoisyImagesModule, epoch: Callable[[], int], rank: int = 0, ranks: int = 1) -> None:
         self._module = module
         self._epoch = epoch
         self._rank = rank

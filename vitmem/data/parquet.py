@@ -62,13 +62,10 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
     table = pa.concat_tables(tables)
     image_column = _first(schema, IMAGE_COLUMNS, files[0])
     label_column = _first(schema, LABEL_COLUMNS, files[0])
-    integers = {
-        n: _integers(table, n, files[0]) for n in schema.names if pa.types.is_integer(schema.field(n).type)
-    }
+    integers = {n: _integers(table, n, files[0]) for n in schema.names if pa.types.is_integer(schema.field(n).type)}
     if label_column not in integers:
         raise InputError(
-            f"{files[0]}: expected whole numbers in column '{label_column}', "
-            f"got {schema.field(label_column).type}"
+            f"{files[0]}: expected whole numbers in column '{label_column}', got {schema.field(label_column).type}"
         )
     labels = integers.pop(label_column)
     classes = _class_names(schema, label_column, labels)
@@ -82,9 +79,7 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
     pixels = decode_all(encoded, lambda row: f"{files[0]}: row {row} of column '{image_column}'", size)
     extra = {n: v for n, v in integers.items() if "coarse" not in n}
     images = ImageSet(pixels, torch.from_numpy(labels), torch.arange(len(labels)), extra)
-    return ParquetSplit(
-        images, classes, None if coarse is None else _superclass(labels, coarse, len(classes))
-    )
+    return ParquetSplit(images, classes, None if coarse is None else _superclass(labels, coarse, len(classes)))
 
 
 def _read_table(file: Path) -> pa.Table:
@@ -103,17 +98,13 @@ def _first(schema: pa.Schema, wanted: Sequence[str], file: Path) -> str:
     for name in wanted:
         if name in schema.names:
             return name
-    raise InputError(
-        f"{file}: expected a column {' or '.join(repr(n) for n in wanted)}, got {', '.join(schema.names)}"
-    )
+    raise InputError(f"{file}: expected a column {' or '.join(repr(n) for n in wanted)}, got {', '.join(schema.names)}")
 
 
 def _integers(table: pa.Table, column: str, file: Path) -> NDArray[np.int64]:
     values = table.column(column)
     if values.null_count:
-        raise InputError(
-            f"{file}: expected a label in every row, got {values.null_count} empty ones in '{column}'"
-        )
+        raise InputError(f"{file}: expected a label in every row, got {values.null_count} empty ones in '{column}'")
     return np.array(values.to_numpy(), dtype=np.int64)
 
 
@@ -123,9 +114,7 @@ def _encoded(table: pa.Table, column: str, file: Path) -> list[bytes]:
     for row, value in enumerate(values):
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
-            raise InputError(
-                f"{file}: row {row}: expected the bytes of an image in column '{column}', got none"
-            )
+            raise InputError(f"{file}: row {row}: expected the bytes of an image in column '{column}', got none")
         encoded.append(content)
     return encoded
 
@@ -141,9 +130,7 @@ def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64]) -> t
     return tuple(names) if names else tuple(str(c) for c in range(int(labels.max()) + 1))
 
 
-def _superclass(
-    labels: NDArray[np.int64], coarse: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64] | None:
+def _superclass(labels: NDArray[np.int64], coarse: NDArray[np.int64], num_classes: int) -> NDArray[np.int64] | None:
     """Return the superclass of each class (K,), or None when a class has several or no images."""
     table = np.full(num_classes, -1)
     table[labels] = coarse

@@ -33,8 +33,7 @@ class ImageSet:
         count = len(self.images)
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise InputError(
-                f"images: expected uint8 of shape (N, C, H, W), got {self.images.dtype} of "
-                f"{tuple(self.images.shape)}"
+                f"images: expected uint8 of shape (N, C, H, W), got {self.images.dtype} of {tuple(self.images.shape)}"
             )
         lengths = {"labels": len(self.labels), "index": len(self.index)}
         lengths |= {name: len(values) for name, values in self.extra_labels.items()}

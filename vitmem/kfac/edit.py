@@ -78,7 +78,7 @@ def _report(
 
 
 def replaced(weight: Tensor, new: Tensor, kept: int, total: int, energy: float) -> LayerReport:
-    """Return the report of an edit that keeps ``kept`` of ``total`` components and no staircase of pairs."""
+    """Return the report of W (p, q) becoming ``new`` (p, q) with ``kept`` of ``total`` components, not pairs."""
     change = float((new.double() - weight.double()).norm())
     return LayerReport(
         kept_pairs=kept,
@@ -119,4 +119,6 @@ def _layer(model: nn.Module, path: str) -> nn.Module:
     try:
         return model.get_submodule(path)
     except AttributeError:
-        raise InputError(f"layer '{path}': the model has no such module; were the weights made for another model?") from None
+        raise InputError(
+            f"layer '{path}': the model has no such module; were the weights made for another model?"
+        ) from None

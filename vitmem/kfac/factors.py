@@ -89,11 +89,15 @@ class Factors:
         for path, layer in layers.items():
             if path not in self.layers:
                 known = ", ".join(list(self.layers)[:4])
-                raise InputError(f"factors: no statistics of layer '{path}'; they cover {known}, ...; collect them again")
+                raise InputError(
+                    f"factors: no statistics of layer '{path}'; they cover {known}, ...; collect them again"
+                )
             p, q = weight_matrix(layer).shape
             found = (len(self.layers[path].g), len(self.layers[path].a))
             if found != (p, q):
-                raise InputError(f"factors: layer '{path}' is {p} x {q}, the statistics are of a {found[0]} x {found[1]} layer")
+                raise InputError(
+                    f"factors: layer '{path}' is {p} x {q}, the statistics are of a {found[0]} x {found[1]} layer"
+                )
         expected = self.metadata.get("model")
         if expected is not None and expected != (got := model_fingerprint(model)):
             raise InputError(

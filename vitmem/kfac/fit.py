@@ -45,7 +45,9 @@ def fit(
         for batch in batches:
             logits = task.logits(model, batch)
             if not logits.requires_grad:
-                raise VitmemError(f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer")
+                raise VitmemError(
+                    f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer"
+                )
             state.first_pass = True
             todo = list(cotangents(logits, task.given(batch), labels, label_samples, generator))
             for number, cotangent in enumerate(todo, start=1):

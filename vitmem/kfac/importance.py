@@ -88,5 +88,7 @@ def _quadratic(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 def _asked(value: Tensor | None, moments: str) -> Tensor:
     if value is None:
-        raise InputError(f"this importance needs the {moments} moments; collect the statistics with moments='{moments}'")
+        raise InputError(
+            f"this importance needs the {moments} moments; collect the statistics with moments='{moments}'"
+        )
     return value

@@ -18,9 +18,7 @@ LabelMode = Literal["sampled", "given", "exact", "logit_jacobian"]
 IGNORED = -100
 
 
-def cotangents(
-    logits: Tensor, given: Tensor, mode: LabelMode, samples: int, generator: Generator
-) -> Iterator[Tensor]:
+def cotangents(logits: Tensor, given: Tensor, mode: LabelMode, samples: int, generator: Generator) -> Iterator[Tensor]:
     """Yield the gradient of the summed loss with respect to ``logits`` (N, K), one for each backward pass.
 
     ``sampled``: labels from the model's own softmax, ``samples`` passes (true Fisher). ``given``: the

@@ -87,7 +87,9 @@ class LayerMoments:
             )
         for what, value in (("activations", a), ("gradients", g)):
             if not torch.isfinite(value).all():
-                raise VitmemError(f"layer '{self.path}': NaN or infinity in its {what}; was the model trained to the end?")
+                raise VitmemError(
+                    f"layer '{self.path}': NaN or infinity in its {what}; was the model trained to the end?"
+                )
         weighted = self.count * passes
         out: dict[str, Tensor] = {"a": _symmetric(a / self.count), "g": _symmetric(g / weighted)}
         for name in ("a_diagonal", "g_diagonal"):

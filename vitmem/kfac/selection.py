@@ -42,7 +42,9 @@ def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Ten
     return _staircase(lam, mu, _count, float(wanted))
 
 
-def matched_fraction(evaluate: Callable[[float], float], floor: float, *, smallest: float = 1e-4, steps: int = 8) -> float:
+def matched_fraction(
+    evaluate: Callable[[float], float], floor: float, *, smallest: float = 1e-4, steps: int = 8
+) -> float:
     """Return the smallest fraction found by bisection (in its logarithm) at which ``evaluate`` is >= ``floor``.
 
     ``evaluate`` is taken to grow with the fraction; where it does not, what is returned still meets the
@@ -88,7 +90,8 @@ def _count(lam: Values, mu: Values) -> Reached:
 
 def _staircase(lam: Values, mu: Values, rule: Callable[[Values, Values], Reached], target: float) -> Tensor:
     """Return the staircase of the smallest set whose mass or count (``rule``) meets ``target``."""
-    low = _threshold(*sorted((lam, mu), key=len), rule, target)
+    short, long = (lam, mu) if len(lam) <= len(mu) else (mu, lam)
+    low = _threshold(short, long, rule, target)
     tau = _float(low)
     above, with_ties = _counts(lam, mu, _float(low + 1)), _counts(lam, mu, tau)
     ties = with_ties - above

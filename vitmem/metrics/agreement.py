@@ -20,9 +20,7 @@ def flip_counts(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
 
 def agreement(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return agreement, right_to_wrong and wrong_to_right as shares of the validation half."""
-    counts = flip_counts(
-        base.validation_predicted, predictions.validation_predicted, predictions.validation_labels
-    )
+    counts = flip_counts(base.validation_predicted, predictions.validation_predicted, predictions.validation_labels)
     same, lost, won, total = counts.tolist()
     if total == 0:
         return {}

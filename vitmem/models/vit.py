@@ -31,9 +31,7 @@ def vit(
     """
     check_patches("vit", shape, patch_size)
     if width % heads:
-        raise InputError(
-            f"model 'vit': expected a width that {heads} heads divide, got {width}; change width or heads"
-        )
+        raise InputError(f"model 'vit': expected a width that {heads} heads divide, got {width}; change width or heads")
     token = pool == "token"
     net = VisionTransformer(
         img_size=shape.size,

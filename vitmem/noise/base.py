@@ -57,9 +57,7 @@ class NoisyLabels:
     sha256: str
 
 
-def make(
-    entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseContext, seed: int
-) -> NoisyLabels:
+def make(entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseContext, seed: int) -> NoisyLabels:
     """Draw the given labels of noise model ``entry`` for the true labels ``clean`` (n,).
 
     The same entry, params, labels and seed give the same labels. Raises InputError for labels outside
@@ -91,9 +89,7 @@ def transition_matrix(clean: Labels, given: Labels, num_classes: int) -> NDArray
     return np.where(totals > 0, counts / np.maximum(totals, 1), np.eye(num_classes))
 
 
-def _checked(
-    what: str, labels: NDArray[np.integer], length: int, num_classes: int, error: type[VitmemError]
-) -> Labels:
+def _checked(what: str, labels: NDArray[np.integer], length: int, num_classes: int, error: type[VitmemError]) -> Labels:
     """Return ``labels`` as int64 when they are whole numbers, (length,), all in [0, num_classes)."""
     labels = np.asarray(labels)
     if labels.shape != (length,):

@@ -18,9 +18,7 @@ def pair(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate
     Raises InputError when there is one class only.
     """
     if context.num_classes < 2:
-        raise InputError(
-            "noise 'pair': expected a data set of two classes or more, got one; use noise 'none'"
-        )
+        raise InputError("noise 'pair': expected a data set of two classes or more, got one; use noise 'none'")
     chosen = pick(clean, range(context.num_classes), rate, rng)
     given = clean.copy()
     given[chosen] = (clean[chosen] + 1) % context.num_classes

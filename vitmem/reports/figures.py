@@ -86,9 +86,7 @@ def _line(group: Group) -> tuple[str, str]:
     return where(group), " ".join(sorted(strength(group)))
 
 
-def _panel(
-    axes: Axes, report: Report, training: Training, methods: dict[str, str], blocks: dict[str, str]
-) -> None:
+def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, str], blocks: dict[str, str]) -> None:
     assert training.base is not None
     base = _point(training.base)
     assert base is not None

@@ -46,9 +46,7 @@ def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     for training in trainings:
         if training.base is None:
             continue
-        found = [
-            training.base.estimate(at("metrics", f"reference_{name}")) for name in ("memorized", "recovered")
-        ]
+        found = [training.base.estimate(at("metrics", f"reference_{name}")) for name in ("memorized", "recovered")]
         if found[0] is not None and found[1] is not None:
             lines.append(
                 f"{names.training(training)}: with the accuracy of its base, a model that never saw the "

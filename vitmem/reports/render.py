@@ -85,8 +85,7 @@ RENDERERS: dict[str, Callable[[Table], str]] = {"md": markdown, "tex": latex, "c
 def _shown(table: Table, plus_minus: str, escape: Callable[[str], str]) -> list[list[str]]:
     kinds = [c.kind for c in table.columns]
     return [
-        [_cell(cell, kind, plus_minus, escape) for cell, kind in zip(row, kinds, strict=True)]
-        for row in table.rows
+        [_cell(cell, kind, plus_minus, escape) for cell, kind in zip(row, kinds, strict=True)] for row in table.rows
     ]
 
 

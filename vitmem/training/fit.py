@@ -75,9 +75,7 @@ def train(
     loss is not a number, InputError when the device is not there.
     """
     place = pick_device(device)
-    data = NoisyImagesModule(
-        noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip
-    )
+    data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
     steps_per_epoch = -(-data.count // recipe.batch_size)
     total = recipe.steps or steps_per_epoch * (recipe.epochs or 0)
     module = Classifier(model.net, recipe, total, steps_per_epoch, seed)

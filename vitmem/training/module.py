@@ -17,9 +17,7 @@ from vitmem.training.optim import optimizer, schedule
 class Classifier(LightningModule):
     """Cross-entropy on the given labels. A batch is (images (B, C, H, W), given (B,), position (B,))."""
 
-    def __init__(
-        self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int
-    ) -> None:
+    def __init__(self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int) -> None:
         super().__init__()
         self.net = net
         self.recipe = recipe

@@ -21,9 +21,7 @@ def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
 
 
-def schedule(
-    optimizer: torch.optim.Optimizer, recipe: Recipe, total_steps: int, steps_per_epoch: int
-) -> LambdaLR:
+def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, total_steps: int, steps_per_epoch: int) -> LambdaLR:
     """Return the factor of the learning rate by step: up to 1 over the warm-up, then down to ``min_lr``."""
     warmup = min(round(recipe.warmup_epochs * steps_per_epoch), total_steps)
 

@@ -1,0 +1,57 @@
+"""House rules that a reader can rely on: short files, documented public names, quiet imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vitmem"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def public(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the module, its public functions and classes, and the public methods of those."""
+    yield tree
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            for inner in node.body if isinstance(node, ast.ClassDef) else []:
+                if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                    yield inner
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_are_short_and_what_is_public_is_documented(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 300
+    if text.strip():
+        bare = [getattr(node, "name", "module") for node in public(ast.parse(text)) if not ast.get_docstring(node)]
+        assert not bare
+
+
+def test_functions_on_tensors_give_shapes() -> None:
+    """A public function of the engine that takes or returns a tensor says of what shape."""
+    silent = []
+    for path in sorted((PACKAGE / "kfac").glob("*.py")):
+        for node in public(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            annotations = [a.annotation for a in node.args.args if a.annotation] + (
+                [node.returns] if node.returns else []
+            )
+            if any(ast.unparse(a) == "Tensor" for a in annotations):
+                doc = ast.get_docstring(node) or ""
+                if not any(shape in doc for shape in ("(p", "(q", "(n", "(N", "(f", "(B")):
+                    silent.append(f"{path.name}:{node.name}")
+    assert not silent
+
+
+def test_importing_the_package_is_light() -> None:
+    program = "import sys, vitmem; print([m for m in ('torch', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
