@@ -119,6 +119,18 @@ def test_a_cell_that_fails_is_a_row_and_the_others_go_on(tmp_path: Path, finishe
         METHODS.discard("failing")
 
 
+def test_two_workers_share_out_the_trainings(tmp_path: Path) -> None:
+    content = yaml.safe_load(TINY.read_text())
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(yaml.safe_dump({**content, "seeds": [0, 1]}))
+    said: list[str] = []
+    outcome = run(tmp_path, suite, workers=2, on_event=lambda event, progress: said.append(event[0]))
+    assert outcome == Outcome(cells=10, found=0, made=10, failed=0)
+    assert said.count("row") == 10 and "say" in said
+    assert {r["status"] for r in read_rows(rows_path(tmp_path / "results", "tiny"))} == {"ok"}
+    assert len(list((tmp_path / "store" / "training").glob("*[0-9a-f]"))) == 2
+
+
 def test_two_runs_of_one_suite_at_once(finished: Path) -> None:
     with (
         lock(finished / "results" / "tiny" / ".lock"),
