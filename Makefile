@@ -8,7 +8,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-.PHONY: install run test lint
+.PHONY: install run test lint bench
 install: $(VENV)/.installed
 
 run: $(VENV)/.installed
@@ -17,6 +17,9 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+bench: $(VENV)/.installed
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +133,26 @@ def test_two_workers_share_out_the_trainings(tmp_path: Path) -> None:
     assert said.count("row") == 10 and "say" in said
     assert {r["status"] for r in read_rows(rows_path(tmp_path / "results", "tiny"))} == {"ok"}
     assert len(list((tmp_path / "store" / "training").glob("*[0-9a-f]"))) == 2
+
+
+def test_workers_end_when_what_started_them_is_killed(tmp_path: Path) -> None:
+    content = yaml.safe_load(TINY.read_text())
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(yaml.safe_dump({**content, "seeds": [0, 1], "recipe": {"epochs": 10_000}}))
+    options = ["--workers", "2", "--store", "store", "--cache-dir", "cache", "--device", "cpu"]
+    command = [sys.executable, "-m", "vitmem.cli.main", "run", "tiny.yaml", *options]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while len(list(tmp_path.glob("store/training/*.partial/checkpoints/last.ckpt"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.2)
+        process.kill()
+    for _ in range(50):  # both workers let go of their trainings
+        with contextlib.suppress(InputError), contextlib.ExitStack() as held:
+            for path in tmp_path.glob("store/training/*.lock"):
+                held.enter_context(lock(path, busy="held"))
+            return
+        time.sleep(0.2)
+    pytest.fail("a worker outlived the process that started it")
 
 
 def test_two_runs_of_one_suite_at_once(finished: Path) -> None:

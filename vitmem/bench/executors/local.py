@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -79,6 +81,7 @@ def _work(
     number: int, workers: int, todo: Any, events: Any, suite: str, places: Places, plugins: Sequence[str]
 ) -> None:
     """Take jobs until there are none; cores and GPUs are shared out by worker number."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _share_out(number, workers)
     try:
         load_plugins(plugins)
@@ -91,6 +94,14 @@ def _work(
         events.put(("error", "", error))
     except Exception:
         events.put(("error", "", VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}")))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, killed or not: nobody would write its rows."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _share_out(number: int, workers: int) -> None:
