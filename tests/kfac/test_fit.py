@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers, fit
+from vitmem.kfac.moments import LayerMoments
 
 
 def split(batch: Any, size: int) -> list[Any]:
@@ -136,6 +137,33 @@ def statistics_of(checkpointed: bool | None, batch: Any, tokens: Any) -> Factors
 def test_a_layer_that_is_called_twice_counts_both(batch: Any, tokens: Any) -> None:
     found = statistics_of(None, batch, tokens)
     assert found.layers["fc"].count == 2 * found.layers["beside"].count == 2 * 12 * 3
+
+
+def test_layers_that_read_the_same_tensor_share_one_product(
+    batch: Any, tokens: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = LayerMoments.add_inputs
+
+    def counted(self: LayerMoments, rows: torch.Tensor, product: torch.Tensor | None = None) -> None:
+        made.append(self.path if product is None else "shared")
+        real(self, rows, product)
+
+    monkeypatch.setattr(LayerMoments, "add_inputs", counted)
+    found = statistics_of(None, batch, tokens).layers["beside"]
+    x = batch[0].reshape(-1, 4)
+    close(found.a, (x.T @ x / len(x)).numpy())
+    # fc is called on x and on tanh(fc(x)); beside reads x too
+    assert sorted(made) == ["fc", "shared", "shared"]
+
+
+def test_a_second_pass_over_the_same_tensor_begins_anew(net: Any, batch: Any, truth: Any, tokens: Any) -> None:
+    layers = find_layers(net, ["fc1"])
+    fit(net, layers, tokens(True), [batch, batch], seed=0)
+    found = fit(net, layers, tokens(False), [batch], seed=0, labels="given").layers["fc1"]
+    assert found.count == 36
+    close(found.a, truth.a())
+    close(found.g, truth.g(truth.p - truth.one_hot(batch[1])))
 
 
 @pytest.mark.parametrize("reentrant", [False, True])

@@ -14,11 +14,25 @@ from vitmem.kfac.moments import LayerMoments
 Rows = Callable[[Tensor], Tensor]
 
 
+class Entered:
+    """The rows a (n, q) that entered one or several layers as the same tensor, and their product once it is made."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+        self.readers = 0
+        self.product: Tensor | None = None
+
+
 class Capture:
-    """Which backward pass of the current batch is running: inputs are counted in the first one only."""
+    """Which backward pass of which batch is running: inputs are counted in the first one only."""
 
     def __init__(self) -> None:
+        self.begin_batch()
+
+    def begin_batch(self) -> None:
+        """Forget what entered the layers in earlier batches."""
         self.first_pass = True
+        self.batch = object()
 
 
 @contextmanager
@@ -39,7 +53,7 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
             replaced = not output.requires_grad
             if replaced:
                 output = output.detach().requires_grad_()
-            entered = _kept(rows(args[0].detach()), args[0])
+            entered = _entered(args[0], rows, state)
             output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient), state))
             return output if replaced else None
 
@@ -51,16 +65,29 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
             handle.remove()
 
 
-def _kept(rows: Tensor, activation: Tensor) -> Tensor:
-    """Copy a small part of an activation, so that the whole of it does not stay in memory until the backward pass."""
-    return rows.clone() if rows.numel() < activation.numel() else rows
+def _entered(activation: Tensor, rows: Rows, state: Capture) -> Entered:
+    """Return what entered a layer; layers that read the same tensor (gate and up; q, k and v) get the same object.
+
+    A small part of an activation is copied, so that the whole of it does not stay in memory until the
+    backward pass.
+    """
+    batch, entered = getattr(activation, "_vitmem_entered", (None, None))
+    if entered is None or batch is not state.batch:
+        chosen = rows(activation.detach())
+        entered = Entered(_wide(chosen.clone() if chosen.numel() < activation.numel() else chosen))
+        # kept on the tensor, so that it lives as long as the tensor does
+        activation._vitmem_entered = (state.batch, entered)  # type: ignore[attr-defined]
+    entered.readers += 1
+    found: Entered = entered
+    return found
 
 
-def _add(sums: LayerMoments, a: Tensor, g: Tensor, state: Capture) -> None:
-    a, g = _wide(a), _wide(g)
+def _add(sums: LayerMoments, entered: Entered, gradient: Tensor, state: Capture) -> None:
     if state.first_pass:
-        sums.add_inputs(a)
-    sums.add_gradients(a, g)
+        if entered.readers > 1 and entered.product is None:
+            entered.product = entered.rows.T @ entered.rows
+        sums.add_inputs(entered.rows, entered.product)
+    sums.add_gradients(entered.rows, _wide(gradient))
 
 
 def _wide(rows: Tensor) -> Tensor:

@@ -43,12 +43,12 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     with _frozen(model), _full_precision(), captured(layers, sums, task.rows) as state, torch.enable_grad():
         for batch in batches:
+            state.begin_batch()
             logits = task.logits(model, batch)
             if not logits.requires_grad:
                 raise VitmemError(
                     f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer"
                 )
-            state.first_pass = True
             todo = list(cotangents(logits, task.given(batch), labels, label_samples, generator))
             for number, cotangent in enumerate(todo, start=1):
                 logits.backward(cotangent, retain_graph=number < len(todo))

@@ -28,6 +28,14 @@ class Sum:
         if self._short is None:
             self._short = left.new_zeros(left.shape[1], right.shape[1])
         self._short.addmm_(left.T, right)
+        self._counted()
+
+    def add_product(self, product: Tensor) -> None:
+        """Add a product (f, h) that was made already."""
+        self._short = product.clone() if self._short is None else self._short.add_(product)
+        self._counted()
+
+    def _counted(self) -> None:
         self._batches += 1
         if self._batches >= FLUSH_EVERY:
             self.flush()
@@ -57,10 +65,16 @@ class LayerMoments:
         self.a_coupled, self.g_coupled = Sum(), Sum()
         self.a_diagonal, self.g_diagonal = Sum(), Sum()
 
-    def add_inputs(self, rows: Tensor) -> None:
-        """Count the rows a (n, q), once a forward pass however many backward passes follow."""
+    def add_inputs(self, rows: Tensor, product: Tensor | None = None) -> None:
+        """Count the rows a (n, q), once a forward pass however many backward passes follow.
+
+        ``product`` is aᵀa (q, q) where another layer that reads the same rows has made it.
+        """
         self.count += len(rows)
-        self.a.add(rows, rows)
+        if product is None:
+            self.a.add(rows, rows)
+        else:
+            self.a.add_product(product)
 
     def add_gradients(self, a: Tensor, g: Tensor) -> None:
         """Add the gradients g (n, p) of one backward pass, and what couples them to their inputs a (n, q)."""
