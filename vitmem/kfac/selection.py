@@ -32,7 +32,7 @@ def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
     lam, mu = _checked(rows, columns, mass, "mass")
     if mass == 1:
         return torch.full((len(lam),), len(mu))
-    return _staircase(lam, mu, _mass, mass * float(lam.sum()) * float(mu.sum()))
+    return _staircase(lam, mu, _mass, mass * float(lam.sum() * mu.sum()))
 
 
 def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Tensor:
