@@ -17,7 +17,7 @@ from vitmem.bench.stages import Places
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
-from vitmem.reports.tables import write_tables
+from vitmem.reports.tables import check_tables, write_tables
 
 
 def run(
@@ -51,6 +51,8 @@ def run(
             print("\nstopped; the same command goes on from here", file=sys.stderr)
             sys.exit(130)
         print(f"{name}: {outcome.made} rows made, {outcome.failed} failed")
+    elif not check_tables(results):
+        return  # nothing to do: every cell has a row and the tables agree with them
     for path in write_tables(results, name):
         print(f"wrote {path}")
 
