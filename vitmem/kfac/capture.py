@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.kfac.moments import LayerMoments
+from vitmem.errors import VitmemError
+from vitmem.kfac.moments import LayerMoments, add_upper
 
 Rows = Callable[[Tensor], Tensor]
 
@@ -17,10 +18,20 @@ Rows = Callable[[Tensor], Tensor]
 class Entered:
     """The rows a (n, q) that entered one or several layers as the same tensor, and their product once it is made."""
 
-    def __init__(self, rows: Tensor) -> None:
+    def __init__(self, activation: Tensor, rows: Tensor) -> None:
+        self.activation = None if _apart(activation, rows) else activation.detach()
+        self.version = _version(activation)
         self.rows = rows
         self.readers = 0
         self.product: Tensor | None = None
+
+    def check(self, path: str) -> None:
+        """Raise VitmemError when the rows are no longer what the layer ``path`` read."""
+        if self.activation is not None and _version(self.activation) != self.version:
+            raise VitmemError(
+                f"layer '{path}': its input was changed in place after the layer had read it; "
+                "its statistics would be wrong, so replace the in-place operation in the model"
+            )
 
 
 class Capture:
@@ -41,23 +52,27 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
 
     The output *tensor* is hooked, so a layer that is called twice counts both calls, and a forward pass
     that is only replayed by gradient checkpointing, and has no backward pass of its own, counts none.
-    The graph begins at the lowest layer: its output becomes a leaf, nothing below it is differentiated.
+    The graph begins at the lowest layer: nothing below it is differentiated. Raises VitmemError in the
+    backward pass when an input was changed in place after a layer had read it.
     """
     state = Capture()
     handles = []
     for path, layer in layers.items():
 
-        def hook(_layer: nn.Module, args: tuple[Any, ...], output: Tensor, path: str = path) -> Tensor | None:
+        def hook(
+            _layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Tensor, path: str = path
+        ) -> Tensor | None:
             if not torch.is_grad_enabled():
                 return None
             replaced = not output.requires_grad
             if replaced:
-                output = output.detach().requires_grad_()
-            entered = _entered(args[0], rows, state)
+                # a copy of the leaf, not the leaf itself: what follows may work in place
+                output = output.detach().requires_grad_().clone()
+            entered = _entered(args[0] if args else next(iter(named.values())), rows, state)
             output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient), state))
             return output if replaced else None
 
-        handles.append(layer.register_forward_hook(hook))
+        handles.append(layer.register_forward_hook(hook, with_kwargs=True))
     try:
         yield state
     finally:
@@ -72,9 +87,10 @@ def _entered(activation: Tensor, rows: Rows, state: Capture) -> Entered:
     backward pass.
     """
     batch, entered = getattr(activation, "_vitmem_entered", (None, None))
-    if entered is None or batch is not state.batch:
+    if entered is None or batch is not state.batch or entered.version != _version(activation):
         chosen = rows(activation.detach())
-        entered = Entered(_wide(chosen.clone() if chosen.numel() < activation.numel() else chosen))
+        copied = chosen.clone() if chosen.numel() < activation.numel() else chosen
+        entered = Entered(activation, _wide(copied))
         # kept on the tensor, so that it lives as long as the tensor does
         activation._vitmem_entered = (state.batch, entered)  # type: ignore[attr-defined]
     entered.readers += 1
@@ -83,11 +99,24 @@ def _entered(activation: Tensor, rows: Rows, state: Capture) -> Entered:
 
 
 def _add(sums: LayerMoments, entered: Entered, gradient: Tensor, state: Capture) -> None:
+    entered.check(sums.path)
     if state.first_pass:
         if entered.readers > 1 and entered.product is None:
-            entered.product = entered.rows.T @ entered.rows
+            width = entered.rows.shape[1]
+            entered.product = entered.rows.new_zeros(width, width)
+            add_upper(entered.product, entered.rows, entered.rows)
         sums.add_inputs(entered.rows, entered.product)
     sums.add_gradients(entered.rows, _wide(gradient))
+
+
+def _version(tensor: Tensor) -> int:
+    """Return how often ``tensor`` was changed in place (inference tensors do not count it)."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _apart(one: Tensor, other: Tensor) -> bool:
+    """Say whether two tensors have memory of their own."""
+    return one.untyped_storage().data_ptr() != other.untyped_storage().data_ptr()
 
 
 def _wide(rows: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.capture import captured
 from vitmem.kfac.factors import Factors, model_fingerprint
 from vitmem.kfac.labels import LabelMode, cotangents, passes
-from vitmem.kfac.moments import LayerMoments, Moments
+from vitmem.kfac.moments import LayerMoments, Moments, check_finite
 from vitmem.kfac.task import Task
 
 
@@ -49,9 +49,9 @@ def fit(
                 raise VitmemError(
                     f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer"
                 )
-            todo = list(cotangents(logits, task.given(batch), labels, label_samples, generator))
-            for number, cotangent in enumerate(todo, start=1):
-                logits.backward(cotangent, retain_graph=number < len(todo))
+            todo = cotangents(logits, task.given(batch), labels, label_samples, generator)
+            for cotangent, last in _marked(todo):
+                logits.backward(cotangent, retain_graph=not last)
                 state.first_pass = False
     averaged = passes(labels, label_samples)
     facts = {
@@ -62,7 +62,19 @@ def fit(
         "model": model_fingerprint(model),
         **(metadata or {}),
     }
-    return Factors({path: s.factors(averaged) for path, s in sums.items()}, facts)
+    found = {path: s.factors(averaged) for path, s in sums.items()}
+    check_finite(found)
+    return Factors(found, facts)
+
+
+def _marked(items: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+    """Yield every item with whether it is the last one, holding two at most."""
+    rest = iter(items)
+    item = next(rest, None)
+    while item is not None:
+        following = next(rest, None)
+        yield item, following is None
+        item = following
 
 
 def _check_weights(model: nn.Module) -> None:

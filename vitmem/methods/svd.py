@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from vitmem.kfac import weight_matrix
@@ -15,7 +17,7 @@ def svd(context: EditContext, *, rank_fraction: float) -> EditResult:
     for path, layer in context.layers.items():
         weight = weight_matrix(layer)
         u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
-        rank = max(1, int(rank_fraction * len(s)))
+        rank = max(1, math.floor(round(rank_fraction * len(s), 6)))  # 0.29 * 100 is 28.999999999999996
         new = ((u[:, :rank] * s[:rank]) @ vt[:rank]).to(weight.dtype) if rank < len(s) else weight.clone()
         energy = float(s[:rank].square().sum() / s.square().sum()) if s.any() else 1.0
         result.weights[path] = new
