@@ -19,6 +19,8 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
         print("all tables agree with their rows")
         return
     written = write_tables(results, suite)
+    if not written:
+        print(f"no rows in {results}: run a suite first ('vitmem run')")
     for path in written:
         if show is None:
             print(f"wrote {path}")
