@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,19 +36,18 @@ def test_files_are_short_and_what_is_public_is_documented(path: Path) -> None:
 
 
 def test_functions_on_tensors_give_shapes() -> None:
-    """A public function of the engine that takes or returns a tensor says of what shape."""
+    """A public function that takes or returns a tensor or an array says of what shape: ``(N, K)``, ``(p,)``."""
     silent = []
-    for path in sorted((PACKAGE / "kfac").glob("*.py")):
+    for path in FILES:
         for node in public(ast.parse(path.read_text())):
             if not isinstance(node, ast.FunctionDef):
                 continue
-            annotations = [a.annotation for a in node.args.args if a.annotation] + (
-                [node.returns] if node.returns else []
-            )
-            if any(ast.unparse(a) == "Tensor" for a in annotations):
+            annotations = [a.annotation for a in [*node.args.args, *node.args.kwonlyargs] if a.annotation]
+            annotations += [node.returns] if node.returns else []
+            if any(re.search(r"\b(Tensor|NDArray|ndarray)\b", ast.unparse(a)) for a in annotations):
                 doc = ast.get_docstring(node) or ""
-                if not any(shape in doc for shape in ("(p", "(q", "(n", "(N", "(f", "(B")):
-                    silent.append(f"{path.name}:{node.name}")
+                if not re.search(r"\(\w+(,| \+)|scalar", doc):
+                    silent.append(f"{path.relative_to(PACKAGE)}:{node.name}")
     assert not silent
 
 

@@ -43,6 +43,7 @@ def test_list_prints_an_entry_a_line_its_name_first(kind: str) -> None:
         (["show", "zzz", "--results", "nowhere"], "no row in nowhere"),
         (["run", "configs/suites/demo.yaml", "--data-dir", "nowhere"], "no such folder: nowhere"),
         (["run", "configs/suites/demo.yaml", "--plugin", "nowhere.py"], "no such file"),
+        (["run", "configs/suites/demo.yaml", "--device", "cuda:99"], "CUDA devices; use --device cpu"),
         (["check", "modle", "vit"], "did you mean 'model'?"),
         (["check", "model", "vit", "--param", "width"], "expected key=value"),
         (["check", "model", "vit", "--param", "width=0"], "'width': input should be greater than 0"),

@@ -18,6 +18,7 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
 from vitmem.reports.tables import check_tables, write_tables
+from vitmem.training.fit import pick_device
 
 
 def run(
@@ -39,6 +40,7 @@ def run(
     name = plan.suite.name
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
+    pick_device(device)
     found = len({c.id for c in plan.cells} & finished_ids(rows_path(results, name)))
     print(f"{name}: {len(plan.cells)} cells, {found} have a row, {len(plan.cells) - found} to do", flush=True)
     if found < len(plan.cells):

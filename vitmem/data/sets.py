@@ -117,6 +117,6 @@ def assemble(
     classes: tuple[str, ...],
     coarse: NDArray[np.integer] | None = None,
 ) -> ImageData:
-    """Return the data set with the normalisation of its training images."""
+    """Return the data set with the normalisation of its training images; ``coarse`` (K,) are superclasses."""
     mean, std = channel_statistics(train.images)
     return ImageData(name, train, validation, classes, coarse, mean, std)

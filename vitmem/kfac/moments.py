@@ -60,7 +60,7 @@ class Sum:
         self._batches = 0
 
     def value(self) -> Tensor | None:
-        """Return the sum so far, float64 on the CPU."""
+        """Return the sum so far (f, h), float64 on the CPU."""
         self.flush()
         return self._long
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vitmem.kfac import Basis, edit_matrix, mask_of, pairs, staircase_by_fraction, weight_matrix
-from vitmem.kfac.importance import Importance, Side
+from vitmem.kfac import Basis, mask_of, staircase_by_fraction
+from vitmem.kfac.importance import Importance, Pairs, Side
 from vitmem.methods.base import EditContext, EditResult
-from vitmem.methods.kfac import kept_mass
-from vitmem.methods.strength import Strength, applied
+from vitmem.methods.kfac import edit_pairs
+from vitmem.methods.strength import Strength
 from vitmem.specs import seed_from
 
 
@@ -24,18 +24,12 @@ def random_basis(
 ) -> EditResult:
     """Edit with K-FAC's mask of pairs in two random orthogonal bases, drawn from the context's seed."""
 
-    def edit(strength: Strength) -> EditResult:
-        result = EditResult()
-        for path, layer in context.layers.items():
-            weight = weight_matrix(layer)
-            p, q = weight.shape
-            generator = torch.Generator().manual_seed(seed_from(context.seed, path))
-            mask = mask_of(strength.staircase(pairs(context.statistics(path), importance, side)), q)
-            output, inner = (Basis(vectors=orthogonal(n, generator)) for n in (p, q))
-            result.weights[path], result.reports[path] = edit_matrix(weight, output, inner, mask)
-        return result
+    def rotated(path: str, _found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
+        generator = torch.Generator().manual_seed(seed_from(context.seed, path))
+        output, inner = (Basis(vectors=orthogonal(n, generator)) for n in mask.shape)
+        return output, inner, mask
 
-    return applied(Strength(mass, fraction, match_drop), context, edit)
+    return edit_pairs(context, Strength(mass, fraction, match_drop), importance, side, rotated)
 
 
 def complement(
@@ -49,22 +43,13 @@ def complement(
 ) -> EditResult:
     """Edit in K-FAC's bases but keep as many pairs of the *lowest* importance as K-FAC keeps of the highest."""
 
-    def edit(strength: Strength) -> EditResult:
-        result = EditResult()
-        for path, layer in context.layers.items():
-            found = pairs(context.statistics(path), importance, side)
-            weight = weight_matrix(layer)
-            total = weight.numel()
-            kept = int(strength.staircase(found).sum())
-            mask = torch.ones(weight.shape, dtype=torch.bool)
-            if kept < total:
-                mask = ~mask_of(staircase_by_fraction(found.rows, found.columns, 1 - kept / total), weight.shape[1])
-            result.weights[path], result.reports[path] = edit_matrix(
-                weight, found.output, found.input, mask, kept_mass(found, mask)
-            )
-        return result
+    def lowest(_path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
+        rest = 1 - int(mask.sum()) / mask.numel()
+        if rest:
+            mask = ~mask_of(staircase_by_fraction(found.rows, found.columns, rest), mask.shape[1])
+        return found.output, found.input, mask
 
-    return applied(Strength(mass, fraction, match_drop), context, edit)
+    return edit_pairs(context, Strength(mass, fraction, match_drop), importance, side, lowest)
 
 
 def orthogonal(n: int, generator: torch.Generator) -> Tensor:

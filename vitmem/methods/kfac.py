@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
-from vitmem.kfac import edit_matrix, mask_of, pairs, weight_matrix
+from torch import Tensor
+
+from vitmem.kfac import Basis, edit_matrix, mask_of, pairs, weight_matrix
 from vitmem.kfac.importance import Importance, Pairs, Side
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.strength import Strength, applied
+
+# (path, pairs of its layer, mask of those that are kept (p, q)) -> output basis, input basis, mask to edit with
+Choice = Callable[[str, Pairs, Tensor], tuple[Basis, Basis, Tensor]]
 
 
 def kfac(
@@ -24,22 +29,34 @@ def kfac(
     Raises InputError when a layer has no statistics or the importance needs moments they lack.
     """
 
+    def chosen(_path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
+        return found.output, found.input, mask
+
+    return edit_pairs(context, Strength(mass, fraction, match_drop), importance, side, chosen)
+
+
+def edit_pairs(
+    context: EditContext, strength: Strength, importance: Importance, side: Side, choice: Choice
+) -> EditResult:
+    """Select pairs of each W (p, q) at ``strength`` and edit with the bases and the mask that ``choice`` makes of it.
+
+    The report has the kept mass where the bases are those that the importance was measured in.
+    """
+
     def edit(strength: Strength) -> EditResult:
         result = EditResult()
         for path, layer in context.layers.items():
             found = pairs(context.statistics(path), importance, side)
-            staircase = strength.staircase(found)
             weight = weight_matrix(layer)
-            mask = mask_of(staircase, weight.shape[1])
-            result.weights[path], result.reports[path] = edit_matrix(
-                weight, found.output, found.input, mask, kept_mass(found, mask)
-            )
+            output, inner, mask = choice(path, found, mask_of(strength.staircase(found), weight.shape[1]))
+            mass = _kept_mass(found, mask) if output is found.output and inner is found.input else None
+            result.weights[path], result.reports[path] = edit_matrix(weight, output, inner, mask, mass)
         return result
 
-    return applied(Strength(mass, fraction, match_drop), context, edit)
+    return applied(strength, context, edit)
 
 
-def kept_mass(found: Pairs, mask: torch.Tensor) -> float:
+def _kept_mass(found: Pairs, mask: Tensor) -> float:
     """Return the share of the importance on the pairs of ``mask`` (p, q)."""
     total = found.rows.sum() * found.columns.sum()
     return float(found.rows @ (mask.double() @ found.columns) / total)

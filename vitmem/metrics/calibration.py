@@ -66,7 +66,7 @@ class Brier(Metric):
         self.add_state("sums", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Add a batch."""
+        """Add a batch of probabilities (n, K) and labels (n,)."""
         self.sums += brier_sums(probabilities, labels)
 
     def compute(self) -> Tensor:
@@ -86,7 +86,7 @@ class AdaptiveEce(Metric):
         self.add_state("sums", torch.zeros(3, FINE, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Add a batch."""
+        """Add a batch of probabilities (n, K) and labels (n,)."""
         self.sums += confidence_sums(probabilities, labels)
 
     def compute(self) -> Tensor:

@@ -45,7 +45,7 @@ class LabelShares(Metric):
         self.add_state("counts", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predicted: Tensor, given: Tensor, true: Tensor) -> None:
-        """Add a batch."""
+        """Add a batch of predicted, given and true classes, (n,) each."""
         self.counts += label_counts(predicted, given, true)
 
     def compute(self) -> dict[str, float]:

@@ -22,7 +22,9 @@ def apportion(shares: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def pick(clean: Labels, classes: Sequence[int], rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Pick ``rate`` of the images of each of ``classes`` without replacement; returns their positions.
+    """Pick ``rate`` of the images of each of ``classes`` without replacement; return their positions (n,).
+
+    ``clean`` (N,) are the true labels.
 
     Each class gets its share to within one image, and all together exactly the rounded total.
     """

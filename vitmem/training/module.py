@@ -32,7 +32,10 @@ class Classifier(LightningModule):
         self.losses.clear()
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Return the mean loss of one batch; losses are read once an epoch, which spares a sync a step."""
+        """Return the mean loss, a scalar, of one batch: images (B, C, H, W), given labels (B,) and their rows (B,).
+
+        Losses are read once an epoch, which spares a sync a step.
+        """
         images, given, _ = batch
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
