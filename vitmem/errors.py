@@ -18,6 +18,10 @@ class InputError(VitmemError):
     exit_code = 2
 
 
+class DiskFullError(VitmemError):
+    """The disk is full: whatever is tried next would fail too, so a run stops."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for ``name``, which is not one of ``known``, offering the nearest name."""
     names = sorted(known)

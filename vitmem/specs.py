@@ -26,8 +26,8 @@ class Recipe(Spec):
     """How a network is trained: AdamW with warm-up and cosine, no weight decay on norms and biases.
 
     ``epochs`` and ``steps`` exclude each other. ``crop`` is the padding in pixels of a random crop,
-    ``flip`` a random horizontal flip, ``dropout`` overrides the model's own when given, ``clip`` the
-    largest gradient norm, ``min_lr`` the learning rate at the end as a share of ``lr``.
+    ``flip`` a random horizontal flip, ``dropout`` takes the place of the model's own when given, ``clip``
+    the largest gradient norm, ``min_lr`` the learning rate at the end as a share of ``lr``.
     ``curve_every`` is the number of epochs between two points of the training curves.
     """
 
@@ -42,6 +42,7 @@ class Recipe(Spec):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     crop: int = Field(default=0, ge=0)
     flip: bool = False
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     precision: Literal["32", "bf16"] = "bf16"
     curve_every: int = Field(default=8, gt=0)
 

@@ -53,7 +53,9 @@ def test_a_row_holds_what_the_tables_need(rows: list[dict[str, Any]]) -> None:
         assert row["counts"]["noisy"] == 40
         assert row["counts"]["noisy_selection"] == row["counts"]["noisy_report"] == 20
         assert row["noise"]["realised"] == pytest.approx(0.1)
-        assert {"training_seconds", "evaluate_seconds", "peak_memory_bytes"} <= set(row["costs"])
+        assert {"training_seconds", "evaluate_seconds", "training_peak_bytes", "edit_peak_bytes"} <= set(row["costs"])
+        assert row["environments"]["training"]["device"] == row["environment"]["device"] == "cpu"
+        assert len(row["data"]["sha256"]) == 16
     edits = [r for r in rows if r["config"]["edit"]["method"] != "none"]
     assert all(r["edit"]["relative_change"] > 0 for r in edits)
     kfac = next(r for r in edits if r["config"]["edit"] == {**r["config"]["edit"], "method": "kfac", "blocks": "last"})

@@ -56,6 +56,10 @@ def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: P
     ("changes", "says"),
     [
         ({"seedz": [1]}, "unknown key 'seedz'; did you mean 'seeds'?"),
+        ({"data": "digits"}, "'data': expected a mapping such as {name: ...}, got 'digits'"),
+        ({"exclude": [{"modle": {"name": "vit"}}]}, "'modle'; did you mean 'model'?"),
+        ({"exclude": [{"model": {"name": "vit", "widht": 32}}]}, "matches no cell"),
+        ({"edits": [{"method": "kfac", "blocks": "last", "fraction": []}]}, "'fraction': expected a value or a list"),
         ({"model": {"name": "vti"}}, "unknown model 'vti'; did you mean 'vit'?"),
         ({"model": {"name": "vit", "widht": 3}}, "unknown key 'widht'; did you mean 'width'?"),
         ({"noise": {"name": "symmetric", "rate": 1.5}}, "'rate': input should be less than or equal to 1, got 1.5"),

@@ -36,6 +36,16 @@ def test_given_labels(net: Any, batch: Any, truth: Any, tokens: Any, first: bool
     close(factors.layers["head"].a, truth.h.mean(1).T @ truth.h.mean(1) / 12)
 
 
+@pytest.mark.parametrize("labels", ["sampled", "given", "exact", "logit_jacobian"])
+def test_a_row_without_a_label_has_no_gradient(net: Any, batch: Any, tokens: Any, labels: Any) -> None:
+    x, given = batch[0], batch[1].clone()
+    given[7:] = -100
+    layers = find_layers(net, ["fc1"])
+    whole = fit(net, layers, tokens(), [(x, given)], seed=3, labels=labels).layers["fc1"]
+    part = fit(net, layers, tokens(), [(x[:7], given[:7])], seed=3, labels=labels).layers["fc1"]
+    close(whole.g * whole.count, part.g * part.count)
+
+
 def expectation(truth: Any) -> Any:
     """Return G of fc1 under the model's own labels: all classes, weighted by their probability."""
     classes = truth.p.shape[1]

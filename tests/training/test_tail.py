@@ -8,7 +8,6 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-import vitmem.training.tail as tail_module
 from vitmem.training.tail import keep_tail
 
 IMAGES = torch.randn(10, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -54,8 +53,7 @@ def test_a_network_that_cannot_be_entered_in_the_middle_is_left_to_full_passes()
     assert torch.equal(run(net), before)
 
 
-def test_nothing_is_kept_beyond_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_kept_beyond_the_budget() -> None:
     net = vit()
-    monkeypatch.setattr(tail_module, "BUDGET_BYTES", 1000)
-    assert keep_tail(net, ["blocks.0", "blocks.1"], 1, lambda: run(net), run(net)) is None
+    assert keep_tail(net, ["blocks.0", "blocks.1"], 1, lambda: run(net), run(net), budget=1000) is None
     assert not net.blocks[1]._forward_pre_hooks

@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vitmem.bench.environment import environment
 from vitmem.bench.plan import Cell, base_cell
-from vitmem.bench.stages import Bench, Say, ensure_statistics, own, peak_memory
+from vitmem.bench.stages import Bench, Say, ensure_statistics, own, peak_memory, reset_peak_memory
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.suite import EditCommon
 from vitmem.kfac import Factors, edited, find_layers
@@ -25,7 +27,7 @@ from vitmem.metrics.predictions import Predictions
 from vitmem.registry import METHODS
 from vitmem.specs import seed_from
 from vitmem.training.predict import predict
-from vitmem.training.tail import Tail, keep_tail
+from vitmem.training.tail import BUDGET_BYTES, Tail, keep_tail
 
 
 def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
@@ -33,39 +35,40 @@ def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
 
     Returns the content of ``result.json``; the predictions lie beside it (logits as float16).
     """
-    store = bench.places.store
-    folder = store.folder("evaluation", cell.id)
-    if not store.has("evaluation", cell.id):
-        factors = ensure_statistics(bench, cell, say) if cell.statistics else None
-        say(cell.label)
-        with store.writing("evaluation", cell.id) as partial:
-            started = time.perf_counter()
-            result = _edit(bench, cell, factors)
-            edited_at = time.perf_counter()
-            train_logits, validation_logits = _predict(bench, result.weights)
-            save_file(
-                {
-                    "index": bench.noisy.data.train.index.clone(),
-                    "given": bench.noisy.given.clone(),
-                    "true": bench.noisy.true.clone(),
-                    "logits": train_logits,
-                    "validation_index": bench.noisy.data.validation.index.clone(),
-                    "validation_true": bench.noisy.data.validation.labels.clone(),
-                    "validation_logits": validation_logits,
-                },
-                partial / "predictions.safetensors",
-            )
-            write_json(
-                partial / "result.json",
-                {
-                    "layers": {path: report.as_dict() for path, report in result.reports.items()},
-                    "edit_seconds": edited_at - started,
-                    "evaluate_seconds": time.perf_counter() - edited_at,
-                    "peak_memory_bytes": peak_memory(),
-                },
-            )
+    folder = bench.places.store.make("evaluation", cell.id, lambda folder: _evaluate(bench, cell, folder, say))
     out: dict[str, Any] = read_json(folder / "result.json")
     return out
+
+
+def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
+    factors = ensure_statistics(bench, cell, say) if cell.statistics else None
+    reset_peak_memory(bench.device)
+    started = time.perf_counter()
+    result = _edit(bench, cell, factors)
+    edited_at = time.perf_counter()
+    train_logits, validation_logits = _predict(bench, result.weights)
+    save_file(
+        {
+            "index": bench.noisy.data.train.index.clone(),
+            "given": bench.noisy.given.clone(),
+            "true": bench.noisy.true.clone(),
+            "logits": train_logits,
+            "validation_index": bench.noisy.data.validation.index.clone(),
+            "validation_true": bench.noisy.data.validation.labels.clone(),
+            "validation_logits": validation_logits,
+        },
+        folder / "predictions.safetensors",
+    )
+    write_json(
+        folder / "result.json",
+        {
+            "layers": {path: report.as_dict() for path, report in result.reports.items()},
+            "edit_seconds": edited_at - started,
+            "evaluate_seconds": time.perf_counter() - edited_at,
+            "peak_memory_bytes": peak_memory(bench.device),
+            "environment": environment(bench.device),
+        },
+    )
 
 
 def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
@@ -117,7 +120,10 @@ def _tail(bench: Bench, weights: Mapping[str, Tensor]) -> Tail | None:
     if first not in bench.tails:
         if bench.base_logits is None:
             bench.base_logits = _all_logits(bench)
-        bench.tails[first] = keep_tail(bench.model.net, blocks, first, lambda: _all_logits(bench), bench.base_logits)
+        held = sum(tail.nbytes for tail in bench.tails.values() if tail)
+        bench.tails[first] = keep_tail(
+            bench.model.net, blocks, first, lambda: _all_logits(bench), bench.base_logits, BUDGET_BYTES - held
+        )
     return bench.tails[first]
 
 

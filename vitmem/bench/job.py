@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import ensure_evaluation, measured
 from vitmem.bench.plan import Cell, Job, base_cell
-from vitmem.bench.stages import Bench, Places, Say, ensure_training, prepare
+from vitmem.bench.stages import Bench, Places, Say, ensure_training, prepare, task_of
 from vitmem.bench.store import read_json
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import DiskFullError, InputError, VitmemError
+from vitmem.kfac import find_layers
 from vitmem.rows import ROW_SCHEMA
 
 Row = dict[str, Any]
@@ -19,14 +20,15 @@ Row = dict[str, Any]
 def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     """Yield a row for every cell of ``job``; a cell that fails is a row too and the others go on.
 
-    Raises InputError when the data cannot be read or the network cannot be built as the user asked:
-    nothing has been done then that a second call would not find.
+    Raises InputError when the data cannot be read, the network cannot be built as the user asked or an
+    edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
     """
-    bench = prepare(job.config, places)
     try:
+        bench = prepare(job.config, places)
+        check_cells(bench, job.cells)
         ensure_training(bench, say)
         ensure_evaluation(bench, base_cell(job.config), say)
-    except InputError:
+    except (InputError, DiskFullError):
         raise
     except Exception as error:
         for cell in job.cells:
@@ -35,9 +37,21 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     for cell in job.cells:
         try:
             row = _finished_row(bench, cell, suite, ensure_evaluation(bench, cell, say))
+        except DiskFullError:
+            raise
         except Exception as error:
             row = failed_row(cell, suite, reason(error))
         yield row
+
+
+def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
+    """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there."""
+    for cell in cells:
+        edit = cell.config["edit"]
+        if edit.get("blocks") is not None:
+            find_layers(bench.model.net, bench.model.editable(edit["blocks"], edit.get("layers")))
+        if cell.statistics is not None:
+            task_of(bench.model, cell.config["statistics"])
 
 
 def reason(error: Exception) -> str:
@@ -61,29 +75,29 @@ def _identity(cell: Cell, suite: str) -> Row:
 def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) -> Row:
     """Join what the stages left in the store into one row of raw numbers."""
     store, labels, halves = bench.places.store, bench.noisy.labels, bench.halves
-    training = read_json(store.folder("training", cell.training) / "training.json")
-    costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
-    costs["training_seconds"] = training["training_seconds"]
-    costs["training_resumed"] = training["training_resumed"]
-    peaks = [result["peak_memory_bytes"], training["peak_memory_bytes"]]
+    stages = {"training": read_json(store.folder("training", cell.training) / "training.json")}
+    if cell.statistics is not None:
+        stages["statistics"] = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
     counts = {
         "train": len(bench.noisy.given),
         "validation": len(bench.noisy.data.validation.labels),
         "noisy": int((bench.noisy.given != bench.noisy.true).sum()),
         **{name: len(rows) for name, rows in vars(halves).items()},
     }
-    if cell.statistics is not None:
-        statistics = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
-        costs["statistics_seconds"] = statistics["statistics_seconds"]
-        counts["images_per_statistics"] = statistics["images"]
-        peaks.append(statistics["peak_memory_bytes"])
-    costs["peak_memory_bytes"] = max(peaks)
+    if "statistics" in stages:
+        counts["images_per_statistics"] = stages["statistics"]["images"]
+    costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
+    costs["training_resumed"] = stages["training"]["training_resumed"]
+    costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
+    everything = {**stages, "edit": result}
+    costs |= {f"{name}_peak_bytes": stage["peak_memory_bytes"] for name, stage in everything.items()}
     return {
         **_identity(cell, suite),
         "status": "ok",
         "metrics": measured(bench, cell, "report"),
         "selection": measured(bench, cell, "selection"),
         "counts": counts,
+        "data": {"sha256": bench.noisy.data.fingerprint},
         "noise": {
             "nominal": labels.nominal,
             "realised": labels.realised,
@@ -92,7 +106,9 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         },
         "edit": _edit_totals(result["layers"]),
         "costs": costs,
-        "environment": environment(bench.device),
+        # a stage may have been made on another machine than the row
+        "environment": result.get("environment") or environment(bench.device),
+        "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
     }
 
 

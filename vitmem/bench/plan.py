@@ -66,7 +66,12 @@ class Plan:
         for cell in self.cells:
             if cell.id not in finished:
                 groups.setdefault(cell.training, []).append(cell)
-        return [Job(training, training_config(cells[0].config), tuple(cells)) for training, cells in groups.items()]
+        jobs = []
+        for training, cells in groups.items():
+            # one set of statistics after the other: only one is kept in memory
+            ordered = sorted(cells, key=lambda cell: cell.statistics or "")
+            jobs.append(Job(training, training_config(cells[0].config), tuple(ordered)))
+        return jobs
 
 
 def training_config(config: Config) -> Config:

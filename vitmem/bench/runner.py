@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,23 +18,32 @@ Row = dict[str, Any]
 
 @dataclass
 class Progress:
-    """Counts and clocks of a run, from which the time left is estimated."""
+    """Counts of a run and what its parts took, from which the time left is estimated."""
 
     total: int
-    started: float = field(default_factory=time.monotonic)
+    trainings: int
+    workers: int = 1
     cells: int = 0
     failed: int = 0
+    cell_seconds: float = 0.0
+    training_seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         """Count ``row``."""
         self.cells += 1
         self.failed += row["status"] == "failed"
+        costs = row.get("costs", {})
+        self.cell_seconds += costs.get("edit_seconds", 0.0) + costs.get("evaluate_seconds", 0.0)
+        self.training_seconds[row["ids"]["training"]] = costs.get("training_seconds", 0.0)
 
     def left(self) -> float | None:
-        """Return the seconds that are left if the cells to come take what the finished ones took."""
+        """Return the seconds that are left if trainings and cells to come take what the finished ones took."""
         if not self.cells:
             return None
-        return (time.monotonic() - self.started) / self.cells * (self.total - self.cells)
+        begun = self.training_seconds
+        cells = self.cell_seconds / self.cells * (self.total - self.cells)
+        trainings = sum(begun.values()) / len(begun) * max(self.trainings - max(len(begun), self.workers), 0)
+        return (cells + trainings) / min(self.workers, self.trainings)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def run_suite(
     with guard_disk(results), lock(path.parent / ".lock", busy=busy):
         done = finished_ids(path)
         jobs = plan.jobs(done)
-        progress = Progress(sum(len(j.cells) for j in jobs))
+        progress = Progress(sum(len(j.cells) for j in jobs), len(jobs), workers)
         found = sum(cell.id in done for cell in plan.cells)
 
         def handle(event: Event) -> None:

@@ -7,15 +7,16 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import DiskFullError, InputError
 from vitmem.specs import SCHEMA_VERSION
 
-STAGES = ("training", "statistics", "evaluation")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28")
 
 
 class Store:
@@ -45,24 +46,24 @@ class Store:
         """Say whether the stage ``id`` is finished."""
         return self.folder(stage, id).is_dir()
 
-    @contextmanager
-    def writing(self, stage: str, id: str, *, keep: bool = False) -> Iterator[Path]:
-        """Yield a folder to fill; it gets its name when the block ends without an exception.
+    def make(self, stage: str, id: str, fill: Callable[[Path], None], *, keep: bool = False) -> Path:
+        """Return the folder of a finished stage; ``fill`` is called with an unfinished one if there is none.
 
-        With ``keep`` what a killed run left in the unfinished folder is there again (a training
-        resumes from its checkpoint); without it the folder starts empty.
+        The folder gets its name when ``fill`` returns. With ``keep`` what a killed run left in the unfinished
+        folder is there again (a training resumes from its checkpoint); without it the folder starts empty.
+        Another process that makes the same stage is waited for, and its work is taken.
         """
         final = self.folder(stage, id)
         partial = final.with_name(f"{id}.partial")
         with guard_disk(self.root), lock(final.with_name(f"{id}.lock")):
-            if final.is_dir():  # another run finished it while this one waited
-                yield final
-                return
+            if final.is_dir():
+                return final
             if not keep:
                 shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True, exist_ok=True)
-            yield partial
+            fill(partial)
             os.replace(partial, final)
+        return final
 
 
 @contextmanager
@@ -79,16 +80,18 @@ def lock(path: Path, *, busy: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def guard_disk(root: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one sentence."""
+    """Turn a full or read-only disk into one sentence: DiskFullError or InputError."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise VitmemError(
+    except Exception as error:
+        # safetensors and torch.save have errors of their own, which keep only the system's words
+        number = error.errno if isinstance(error, OSError) else None
+        if number in FULL or any(words in str(error) for words in FULL_WORDS):
+            raise DiskFullError(
                 f"{root}: the disk is full; free some space and run the same command again, finished work is kept"
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES):
-            raise InputError(f"{root}: cannot write here ({error.strerror}); give another folder") from error
+        if number in (errno.EROFS, errno.EACCES):
+            raise InputError(f"{root}: cannot write here ({os.strerror(number)}); give another folder") from error
         raise
 
 

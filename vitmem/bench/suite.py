@@ -7,7 +7,7 @@ out the cells that hold everything it names.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ import yaml
 from pydantic import Field, ValidationError
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
-from vitmem.errors import InputError
+from vitmem.errors import InputError, unknown
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
 BLOCK_SETS = ("last", "last_two", "last_half", "all_but_first", "all", "first_and_last", "first")
+CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit")
 Config = dict[str, Any]
 
 
@@ -60,6 +61,8 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; shipped suites are in configs/suites") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a YAML file, got {error}") from None
     except yaml.YAMLError as error:
         text = " ".join(str(error).split())
         raise InputError(f"{path}: not valid YAML: {text}") from None
@@ -70,6 +73,10 @@ def load_suite(path: Path) -> Suite:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+    for key in ("data", "noise", "model"):
+        for value in _many(content.get(key, [])):
+            if not isinstance(value, dict):
+                raise InputError(f"{path}: '{key}': expected a mapping such as {{name: ...}}, got {value!r}")
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
@@ -81,30 +88,51 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     data = [c for v in _many(suite.data) for c in _named(v, DATA.get, DataCommon, "name", f"{path}: data")]
     noise = [c for v in _many(suite.noise) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")]
     model = [c for v in _many(suite.model) for c in _named(v, MODELS.get, None, "name", f"{path}: model")]
-    recipe = [c for v in _many(suite.recipe) for c in _plain(_recipe(v, path), Recipe, f"{path}: recipe")]
+    recipe = [c for v in _many(suite.recipe) for c in _plain(*_recipe(v, path))]
     statistics = [c for v in _many(suite.statistics) for c in _plain(v, Statistics, f"{path}: statistics")]
     edits = [c for v in suite.edits for c in _named(v, METHODS.get, EditCommon, "method", f"{path}: edits")]
     for edit in edits:
         _check_blocks(edit, f"{path}: edits")
+    for wanted in suite.exclude:
+        _check_keys(wanted, CELL_KEYS, f"{path}: exclude")
+    matches = [0] * len(suite.exclude)
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
+        _check_dropout(m, r, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)
             for s in statistics if reads else [None]:
                 cell: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed, "edit": edit}
                 if s is not None:
                     cell["statistics"] = s
-                if not any(_holds(cell, out) for out in suite.exclude):
+                out = [_holds(cell, wanted) for wanted in suite.exclude]
+                matches = [m + o for m, o in zip(matches, out, strict=True)]
+                if not any(out):
                     yield cell
+    for wanted, count in zip(suite.exclude, matches, strict=True):
+        if not count:
+            raise InputError(f"{path}: exclude: {wanted} matches no cell; see its names and values, or take it out")
 
 
-def _recipe(value: Config | str, path: Path) -> Config:
-    """Return a recipe given in place, or read from a file named relative to the suite's folder."""
+def _check_keys(given: Config, known: Collection[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise unknown(f"key in {where}:", key, known)
+
+
+def _check_dropout(model: Config, recipe: Config, where: str) -> None:
+    if recipe.get("dropout") is not None and "dropout" not in MODELS.get(model["name"]).params.model_fields:
+        raise InputError(f"{where}: recipe: model '{model['name']}' has no 'dropout'; leave it out of the recipe")
+
+
+def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:
+    """Return a recipe given in place, or read from a file named relative to the suite's folder, and where it stands."""
     if not isinstance(value, str):
-        return value
-    content = read_yaml(path.parent / value)
+        return value, Recipe, f"{path}: recipe"
+    file = path.parent / value
+    content = read_yaml(file)
     if not isinstance(content, dict):
-        raise InputError(f"{path.parent / value}: expected a mapping of keys, got {type(content).__name__}")
-    return content
+        raise InputError(f"{file}: expected a mapping of keys, got {type(content).__name__}")
+    return content, Recipe, str(file)
 
 
 def _many(value: Any) -> list[Any]:
@@ -112,7 +140,7 @@ def _many(value: Any) -> list[Any]:
 
 
 def _plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
-    for one in _sweep(value, spec):
+    for one in _sweep(value, where, spec):
         try:
             yield spec.model_validate(one).model_dump(mode="json", exclude_none=True)
         except ValidationError as error:
@@ -125,14 +153,14 @@ def _named(value: Config, get: Any, common: type[Spec] | None, key: str, where: 
         raise InputError(f"{where}: missing key '{key}', got {value}")
     entry: Entry = get(value[key])
     shared = set(common.model_fields) if common else {key}
-    for one in _sweep(value, entry.params, common):
+    for one in _sweep(value, where, entry.params, common):
         own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
         rest = {k: v for k, v in one.items() if k in shared}
         resolved = next(_plain(rest, common, where)) if common else rest
         yield {**resolved, **own.model_dump(mode="json", exclude_none=True)}
 
 
-def _sweep(value: Config, *specs: type[Spec] | None) -> Iterator[Config]:
+def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Config]:
     """Yield the product over every list that stands where the specs expect one value."""
     keys, axes = [], []
     for key, item in value.items():
@@ -143,6 +171,8 @@ def _sweep(value: Config, *specs: type[Spec] | None) -> Iterator[Config]:
         else:
             axes.append([tuple(i) if isinstance(i, list) else i for i in _many(item)])
         keys.append(key)
+        if not axes[-1]:
+            raise InputError(f"{where}: '{key}': expected a value or a list of values, got an empty list")
     for values in itertools.product(*axes):
         yield dict(zip(keys, values, strict=True))
 

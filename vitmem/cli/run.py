@@ -16,7 +16,7 @@ from vitmem.bench.runner import Progress, finished_ids, rows_path, run_suite
 from vitmem.bench.stages import Places
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
-from vitmem.errors import InputError
+from vitmem.errors import InputError, VitmemError
 from vitmem.reports.tables import check_tables, write_tables
 from vitmem.training.fit import pick_device
 
@@ -43,6 +43,7 @@ def run(
     pick_device(device)
     found = len({c.id for c in plan.cells} & finished_ids(rows_path(results, name)))
     print(f"{name}: {len(plan.cells)} cells, {found} have a row, {len(plan.cells) - found} to do", flush=True)
+    failed = 0
     if found < len(plan.cells):
         places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress and sys.stderr.isatty())
         try:
@@ -52,19 +53,23 @@ def run(
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
             sys.exit(130)
-        print(f"{name}: {outcome.made} rows made, {outcome.failed} failed")
+        failed = outcome.failed
+        print(f"{name}: {outcome.made} rows made, {failed} failed")
     elif not check_tables(results):
         return  # nothing to do: every cell has a row and the tables agree with them
     for path in write_tables(results, name):
         print(f"wrote {path}")
+    if failed:
+        raise VitmemError(
+            f"{failed} of {len(plan.cells)} cells failed; their rows say why, the same command tries again"
+        )
 
 
 def _line(event: Event, progress: Progress) -> None:
     """Print what happened: a stage begins, or a cell has its row."""
     kind, job, what = event
     if kind == "say":
-        if what in ("training", "statistics"):
-            print(f"{job}: {what}", flush=True)
+        print(f"{job}: {what}", flush=True)
         return
     left = progress.left()
     time_left = "" if left is None or progress.cells == progress.total else f", about {_duration(left)} left"

@@ -11,8 +11,10 @@ from vitmem.reports.tables import check_tables, write_tables
 
 def tables(results: Path, suite: str | None, check: bool, show: str | None) -> None:
     """Write or check the tables; raises VitmemError naming the committed tables that differ."""
+    if not results.is_dir():
+        raise InputError(f"--results: no such folder: {results}")
     if check:
-        wrong = check_tables(results)
+        wrong = check_tables(results, suite)
         if wrong:
             names = ", ".join(str(path) for path in wrong)
             raise VitmemError(f"tables that differ from their rows: {names}; run 'vitmem tables' and commit them")

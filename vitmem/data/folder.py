@@ -116,8 +116,16 @@ def _from_parquet(
 
 
 def _relabel(images: ImageSet, new_label: np.ndarray) -> ImageSet:
-    """Keep the images whose class has a new number, in ``new_label`` (old K,) with -1 for none."""
+    """Keep the images whose class has a new number, in ``new_label`` (old K,) with -1 for none.
+
+    Further columns are labels when all their values are classes (noisy labels); others are left out.
+    """
     labels = torch.from_numpy(new_label)[images.labels]
     kept = images.take(torch.nonzero(labels >= 0).flatten())
-    extra = {name: new_label[values] for name, values in kept.extra_labels.items()}
+    labelled = {
+        name: values
+        for name, values in kept.extra_labels.items()
+        if len(values) and values.min() >= 0 and values.max() < len(new_label)
+    }
+    extra = {name: new_label[values] for name, values in labelled.items()}
     return ImageSet(kept.images, labels[labels >= 0], kept.index, extra)

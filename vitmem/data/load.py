@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from vitmem.data.sets import ImageData, ImageSet
-from vitmem.errors import InputError
+from vitmem.data.split import some_of
 from vitmem.registry import DATA
 from vitmem.specs import Spec
 
@@ -41,9 +38,4 @@ def load_data(
 
 
 def _part(images: ImageSet, count: int | None, seed: tuple[int, int], where: str) -> ImageSet:
-    if count is None or count == len(images):
-        return images
-    if not 0 < count <= len(images):
-        raise InputError(f"{where}: expected 1 to {len(images)} images, got {count}")
-    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
-    return images.take(torch.from_numpy(rows))
+    return images if count is None else images.take(some_of(len(images), count, seed, where))

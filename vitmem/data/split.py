@@ -1,12 +1,14 @@
-"""A fixed split with the same share of every class, for data sets that come in one piece."""
+"""Parts of a data set: a fixed split with the same share of every class, and a random subset."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vitmem.data.sets import ImageData, ImageSet, assemble
+from vitmem.errors import InputError
 from vitmem.noise.counts import apportion
 
 SPLIT_SEED = 0
@@ -22,6 +24,16 @@ def stratified(labels: NDArray[np.int64], validation: int) -> tuple[NDArray[np.i
     counts = apportion(np.array([validation * len(m) / len(labels) for m in members]))
     held = np.sort(np.concatenate([rng.permutation(m)[:k] for m, k in zip(members, counts, strict=True)]))
     return np.setdiff1d(np.arange(len(labels)), held), held
+
+
+def some_of(total: int, count: int, seed: int | tuple[int, ...], where: str) -> Tensor:
+    """Return ``count`` of ``total`` positions, drawn without replacement and sorted, (count,) int64.
+
+    Raises InputError, beginning with ``where``, when there are not that many.
+    """
+    if not 0 < count <= total:
+        raise InputError(f"{where}: expected 1 to {total} images, got {count}")
+    return torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(total)[:count]))
 
 
 def digit_data(name: str, images: NDArray[np.uint8], labels: NDArray[np.int64], validation: int) -> ImageData:

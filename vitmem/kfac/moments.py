@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from vitmem.errors import VitmemError
@@ -58,6 +59,16 @@ class Sum:
             self._long = short if self._long is None else self._long.add_(short)
             self._short.zero_()
         self._batches = 0
+
+    def over_ranks(self) -> None:
+        """Add up the sums of all ranks of the default process group; a sum that was not asked for stays empty."""
+        self.flush()
+        if self._long is None:
+            return
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # NCCL knows no memory but a GPU's
+        total = self._long.to(device)
+        dist.all_reduce(total)
+        self._long = total.cpu()
 
     def value(self) -> Tensor | None:
         """Return the sum so far (f, h), float64 on the CPU."""
@@ -123,8 +134,11 @@ class LayerMoments:
     def factors(self, passes: int) -> LayerFactors:
         """Return means over positions; gradients are averaged over ``passes`` backward passes a position too.
 
-        Raises VitmemError, naming the layer, when no position or no gradient reached it.
+        Under ``torch.distributed`` they are means over the positions of all ranks. Raises VitmemError, naming
+        the layer, when no position or no gradient reached it.
         """
+        if dist.is_available() and dist.is_initialized():
+            self._over_ranks()
         a, g = self.a.symmetric(), self.g.symmetric()
         if a is None or g is None or self.count == 0:
             raise VitmemError(
@@ -140,6 +154,17 @@ class LayerMoments:
                 out[name] = value / weighted
         trace = float(out["a_diagonal"].sum()) if "a_diagonal" in out else None
         return LayerFactors(count=self.count, trace=trace, **out)
+
+    def _over_ranks(self) -> None:
+        """Add up what all ranks have summed, once, at the end: the same sums as those of one long pass."""
+        counts: list[int] = [0] * dist.get_world_size()
+        dist.all_gather_object(counts, self.count)
+        if 0 in counts:
+            raise VitmemError(f"layer '{self.path}' saw no data on rank {counts.index(0)}; give every rank batches")
+        self.count = sum(counts)
+        for value in vars(self).values():
+            if isinstance(value, Sum):
+                value.over_ranks()
 
 
 def check_finite(layers: Mapping[str, LayerFactors]) -> None:

@@ -61,9 +61,9 @@ def write_tables(results: Path, suite: str | None = None) -> list[Path]:
     return written
 
 
-def check_tables(results: Path) -> list[Path]:
-    """Return the table files in ``results`` that are missing or differ from what their rows give."""
-    files = _files(results, None)
+def check_tables(results: Path, suite: str | None = None) -> list[Path]:
+    """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give."""
+    files = _files(results, suite)
     wrong = [path for path, content in files if not path.is_file() or path.read_bytes() != content]
     return wrong + [path for path, _ in _documents(results)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from vitmem.data.noisy import NoisyImages
+from vitmem.data.split import some_of
 from vitmem.training.module import Classifier
 from vitmem.training.predict import predict
 
@@ -19,37 +21,49 @@ COLUMNS = ("epoch", "train_loss", "memorized", "recovered", "clean_train", "vali
 MOST = 2000
 
 
+def _some(total: int) -> Tensor:
+    """Return the positions of ``total`` images that the curves look at: a random part, files may be sorted."""
+    return some_of(total, min(total, MOST), 0, "curves") if total else torch.arange(0)
+
+
 class Curves(Callback):
     """Writes a line of ``path`` every ``every`` epochs and after the last one; a resumed run repeats none."""
 
-    def __init__(self, path: Path, noisy: NoisyImages, every: int, precision: str) -> None:
+    def __init__(
+        self, path: Path, noisy: NoisyImages, every: int, precision: str, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.path = path
+        self.say = say
         self.every = every
         self.precision = precision
         self.data = noisy.data
         wrong = torch.nonzero(noisy.noisy).flatten()
-        clean = torch.nonzero(~noisy.noisy).flatten()[:MOST]
+        clean = torch.nonzero(~noisy.noisy).flatten()
+        clean = clean[_some(len(clean))]
         self.rows = torch.cat([wrong, clean])
         self.wrong = len(wrong)
         self.given, self.true = noisy.given[self.rows], noisy.true[self.rows]
+        self.validation = self.data.validation.take(_some(len(self.data.validation)))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
         """Measure and write, when it is time."""
         epoch = trainer.current_epoch + 1
         if epoch % self.every == 0 or epoch == trainer.max_epochs:
-            self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **self._measure(pl_module)})
+            found = self._measure(pl_module)
+            self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **found})
+            shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
+            self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
 
     def _measure(self, module: Classifier) -> dict[str, float]:
         """Return shares in [0, 1]; a share of nothing is left out."""
-        validation = self.data.validation
         found = self._classes(module, self.data.train.images[self.rows])
-        seen = self._classes(module, validation.images[:MOST])
+        seen = self._classes(module, self.validation.images)
         wrong, clean = slice(0, self.wrong), slice(self.wrong, None)
         pairs = {
             "memorized": (found[wrong], self.given[wrong]),
             "recovered": (found[wrong], self.true[wrong]),
             "clean_train": (found[clean], self.true[clean]),
-            "validation": (seen, validation.labels[:MOST]),
+            "validation": (seen, self.validation.labels),
         }
         return {name: float((a == b).double().mean()) for name, (a, b) in pairs.items() if len(a)}
 

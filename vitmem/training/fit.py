@@ -6,7 +6,9 @@ import importlib.util
 import logging
 import os
 import signal
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,21 @@ class KeepCheckpoint(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.before = 0.0
+        self.started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those of earlier sittings up to their last checkpoint included."""
+        return self.before + time.perf_counter() - self.started
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what a resumed run goes on from."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on from an earlier sitting."""
+        self.before = state_dict["seconds"]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
         """Save the state after the epoch, unless its loss is not a number."""
@@ -68,11 +85,13 @@ def train(
     *,
     device: str = "auto",
     progress: bool = True,
-) -> None:
+    say: Callable[[str], None] = lambda _: None,
+) -> float:
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
-    The same seed gives the same weights on one machine, resumed or not. Raises VitmemError when the
-    loss is not a number, InputError when the device is not there.
+    Returns the seconds that it took in all sittings; ``say`` is told each point of the curves. The same
+    seed gives the same weights on one machine, resumed or not. Raises VitmemError when the loss is not a
+    number, InputError when the device is not there.
     """
     place = pick_device(device)
     data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
@@ -80,10 +99,8 @@ def train(
     total = recipe.steps or steps_per_epoch * (recipe.epochs or 0)
     module = Classifier(model.net, recipe, total, steps_per_epoch, seed)
     last = folder / "checkpoints" / "last.ckpt"
-    callbacks = [
-        Curves(folder / "curves.csv", noisy, recipe.curve_every, recipe.precision),
-        KeepCheckpoint(last),
-    ]
+    keep = KeepCheckpoint(last)
+    curves = Curves(folder / "curves.csv", noisy, recipe.curve_every, recipe.precision, say)
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         trainer = Trainer(
@@ -93,7 +110,7 @@ def train(
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
             max_epochs=-(-total // steps_per_epoch),
             logger=_loggers(folder),
-            callbacks=callbacks,
+            callbacks=[curves, keep],
             **_quiet(progress),
         )
         resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
@@ -104,6 +121,7 @@ def train(
     temporary = folder / f"{WEIGHTS}.tmp"
     save_file(weights, temporary)
     os.replace(temporary, folder / WEIGHTS)
+    return keep.seconds
 
 
 def _fit(trainer: Trainer, module: Classifier, data: NoisyImagesModule, **resume: Any) -> None:

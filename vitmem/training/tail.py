@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Memory that the kept inputs of one network may take; above it every pass is a full one.
+# Memory that all kept inputs of one network may take; above it every pass is a full one.
 BUDGET_BYTES = 2 * 1024**3
 
 
@@ -51,13 +51,18 @@ def _unchanged(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
 
 
 def keep_tail(
-    net: nn.Module, blocks: Sequence[str], first: int, run: Callable[[], Tensor], expected: Tensor
+    net: nn.Module,
+    blocks: Sequence[str],
+    first: int,
+    run: Callable[[], Tensor],
+    expected: Tensor,
+    budget: int = BUDGET_BYTES,
 ) -> Tail | None:
     """Run the unedited network once and keep the inputs of ``blocks[first]``.
 
     ``run`` predicts all images, (N, K) logits, and ``expected`` is what it gave before. Returns
     ``None`` where the network cannot be entered in the middle: a pass from the kept inputs fails or
-    does not give the same logits to the bit, or the inputs take more than the budget.
+    does not give the same logits to the bit, or the inputs take more than ``budget`` bytes.
     """
     modules = [net.get_submodule(path) for path in blocks]
     inputs: list[Tensor] = []
@@ -68,7 +73,7 @@ def keep_tail(
         if not args or not isinstance(args[0], Tensor):
             raise _Unfit
         taken += args[0].nbytes
-        if taken > BUDGET_BYTES:
+        if taken > budget:
             raise _Unfit
         inputs.append(args[0].detach().clone())
 

@@ -82,7 +82,7 @@ def _work(
 ) -> None:
     """Take jobs until there are none; cores and GPUs are shared out by worker number."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _share_out(number, workers)
+    places = replace(places, device=_share_out(number, workers, places.device))
     try:
         load_plugins(plugins)
         while (job := todo.get()) is not None:
@@ -104,12 +104,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _share_out(number: int, workers: int) -> None:
-    """Give this process its own cores: threads of two trainings on the same cores slow both down."""
+def _share_out(number: int, workers: int, device: str) -> str:
+    """Give this process its own cores (threads of two trainings on the same cores slow both down) and device."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     mine = cores[number::workers] or cores
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, mine)
     torch.set_num_threads(len(mine))
-    if torch.cuda.is_available():
-        torch.cuda.set_device(number % torch.cuda.device_count())
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{number % torch.cuda.device_count()}"
+    return device
