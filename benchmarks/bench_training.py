@@ -21,7 +21,7 @@ from torch.nn import functional
 
 import vitmem.catalogue
 import vitmem.training.fit as fit
-from vitmem.data.augment import normalise, random_crop, random_flip
+from vitmem.data.augment import crop, draw_corners, draw_mirrored, flip, normalise
 from vitmem.data.noisy import NoisyImages, add_noise
 from vitmem.data.sets import ImageSet, assemble
 from vitmem.models.base import ImageShape, VisionModel, build
@@ -83,7 +83,8 @@ def bare(noisy: NoisyImages, recipe: Recipe, device: torch.device) -> list[float
     for _ in range(EPOCHS + 1):
         order = torch.randperm(len(given), generator=generator).to(device)
         for rows in order.split(recipe.batch_size):
-            batch = random_flip(random_crop(images[rows], recipe.crop, generator), generator)
+            batch = crop(images[rows], recipe.crop, draw_corners(len(rows), recipe.crop, generator))
+            batch = flip(batch, draw_mirrored(len(rows), generator))
             chosen.zero_grad()
             with torch.autocast(device.type, torch.bfloat16):
                 loss = functional.cross_entropy(net(normalise(batch, mean, std)).float(), given[rows])

@@ -231,3 +231,10 @@ _add(
     NoParams,
     "AUROC and average precision of noisy-label scores",
 )
+_add(
+    METRICS,
+    "per_class",
+    "vitmem.metrics.per_class:per_class",
+    NoParams,
+    "validation accuracy of each class, and of the worst",
+)

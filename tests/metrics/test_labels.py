@@ -12,6 +12,7 @@ from vitmem.errors import VitmemError
 from vitmem.metrics.agreement import agreement
 from vitmem.metrics.labels import LabelShares, conditional, labels, reference
 from vitmem.metrics.measure import measure
+from vitmem.metrics.per_class import per_class
 from vitmem.metrics.predictions import Predictions
 
 
@@ -48,6 +49,15 @@ def predictions(train: list[int], validation: list[int]) -> Predictions:
 
 BASE = predictions([1, 2, 0, 1, 0, 2, 0, 1], [0, 1, 1, 1, 0, 2])
 EDITED = predictions([0, 2, 2, 2, 0, 2, 1, 1], [0, 0, 1, 0, 0, 0])
+
+
+def test_per_class() -> None:
+    # the measured half has true classes 0 0 1 1 2; the edited model is right on 0, 1 and 2
+    assert per_class(EDITED, BASE) == {
+        "validation_class_0": 1.0, "validation_class_1": 0.5, "validation_class_2": 0.0, "worst_class": 0.0,
+    }  # fmt: skip
+    few = dataclasses.replace(EDITED, validation_rows=torch.tensor([2, 3]))
+    assert per_class(few, BASE) == {"validation_class_1": 0.5, "worst_class": 0.5}
 
 
 def test_labels() -> None:
@@ -126,6 +136,7 @@ def test_without_noise() -> None:
     assert set(values) == {
         "clean_train", "validation", "gap", "ece", "adaptive_ece", "nll", "brier",
         "agreement", "right_to_wrong", "wrong_to_right",
+        "validation_class_0", "validation_class_1", "validation_class_2", "worst_class",
     }  # fmt: skip
 
 

@@ -37,18 +37,6 @@ def draw_mirrored(count: int, generator: Generator) -> Tensor:
     return torch.rand(count, generator=generator) < 0.5
 
 
-def random_crop(images: Tensor, pad: int, generator: Generator) -> Tensor:
-    """Shift each of ``images`` (B, C, H, W) by up to ``pad`` pixels; what comes in is black."""
-    if pad == 0:
-        return images
-    return crop(images, pad, draw_corners(len(images), pad, generator).to(images.device))
-
-
-def random_flip(images: Tensor, generator: Generator) -> Tensor:
-    """Mirror half of ``images`` (B, C, H, W), chosen at random."""
-    return flip(images, draw_mirrored(len(images), generator).to(images.device))
-
-
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return uint8 ``images`` (B, C, H, W) as float32 with the channel statistics ``mean``, ``std`` (C,)."""
     scale = (1 / (255 * std)).to(images.device)[:, None, None]

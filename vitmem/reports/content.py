@@ -16,7 +16,7 @@ from vitmem.reports.aggregate import (
 )
 from vitmem.reports.choose import by_method, choose
 from vitmem.reports.naming import Names, setting, setting_order, strength_text, where
-from vitmem.reports.notes import INTERVAL, RULE, describe, gate_lines, provenance, reference_lines
+from vitmem.reports.notes import INTERVAL, RULE, describe, gate_lines, image_lines, provenance, reference_lines
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
 
@@ -30,6 +30,7 @@ EDIT_COLUMNS = (
     Column("seconds", "seconds", "seconds"),
 )
 SECONDS = "seconds: collecting the statistics and editing, mean over the seeds; the training is not counted"
+KEPT = "kept pairs: share of all pairs of directions; for SVD, of the singular values"
 
 
 class Report:
@@ -42,7 +43,8 @@ class Report:
         self.trainings = sorted(trainings, key=self.names.training_order)
         self.about = describe(suite, rows)
         notes = (reference_lines, gate_lines)
-        self.notes = tuple(line for lines in notes for line in lines(self.trainings, self.names))
+        lines = [line for lines in notes for line in lines(self.trainings, self.names)]
+        self.notes = (*lines, *image_lines(rows))
         self.footer = tuple(provenance(rows))
 
     def methods(self, training: Training) -> list[list[Group]]:
@@ -76,7 +78,7 @@ def chosen(report: Report) -> Table:
             else:
                 group = choice.group
                 rows.append((name, method, setting(group), len(group.rows), *_numbers(group)))
-    notes = (*report.notes, INTERVAL, RULE, SECONDS)
+    notes = (*report.notes, INTERVAL, RULE, KEPT, SECONDS)
     return Table(report.about, columns, tuple(rows), notes, report.footer)
 
 
@@ -92,6 +94,7 @@ def matched(report: Report) -> Table:
         Column("recovered", "recovered", "percent"),
         Column("validation", "validation", "percent"),
         Column("validation_minus_base", "validation - base", "change"),
+        Column("validation_minus_kfac", "validation - K-FAC", "change"),
         Column("memorized_minus_kfac", "memorized - K-FAC", "change"),
         Column("recovered_minus_kfac", "recovered - K-FAC", "change"),
     )
@@ -102,7 +105,7 @@ def matched(report: Report) -> Table:
         INTERVAL,
         "for each allowed loss of selection accuracy (points), the setting with the largest fall of "
         "memorized on the selection halves, reported on the other halves; differences are paired over "
-        "the same seeds",
+        "the same seeds, and validation - K-FAC says how well the methods are matched",
     )
     return Table(report.about, columns, tuple(rows), notes, report.footer)
 
@@ -117,11 +120,11 @@ def _matched_rows(report: Report, training: Training, drop: float) -> Iterator[t
         head = (name, allowed, report.names.method(first))
         group = choice.group
         if group is None:
-            yield (*head, choice.why, None, *([None] * 6))
+            yield (*head, choice.why, None, *([None] * 7))
             continue
-        against: list[Cell] = [None, None]
+        against: list[Cell] = [None, None, None]
         if kfac is not None and group is not kfac:
-            against = [difference(group, kfac, at("metrics", key)) for key in ("memorized", "recovered")]
+            against = [difference(group, kfac, at("metrics", key)) for key in ("validation", "memorized", "recovered")]
         measured = [group.estimate(at("metrics", key)) for key in ("memorized", "recovered", "validation")]
         change = difference(group, training.base, at("metrics", "validation"))
         yield (*head, setting(group), len(group.rows), *measured, change, *against)
@@ -150,7 +153,7 @@ def sweep(report: Report) -> Table:
             selection = [group.estimate(at("selection", key)) for key in ("memorized", "validation")]
             split = len(MEASURED)
             rows.append((*head, len(group.rows), *numbers[:split], *selection, *numbers[split:]))
-    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, SECONDS), report.footer)
+    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, KEPT, SECONDS), report.footer)
 
 
 def _numbers(group: Group) -> list[Cell]:

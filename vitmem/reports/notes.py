@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+
+from scipy.special import ndtri
 
 from vitmem.reports.aggregate import Training, at
 from vitmem.reports.choose import DROP, GATE
@@ -72,6 +75,24 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     return lines
 
 
+def image_lines(rows: Sequence[Row]) -> list[str]:
+    """Return how far chance among the images alone reaches, when one seed leaves no interval between seeds."""
+    finished = [row["counts"] for row in rows if row["status"] == "ok" and "noisy_report" in row.get("counts", {})]
+    if not finished or len({row["config"]["seed"] for row in rows}) > 1:
+        return []
+    parts = [
+        f"at most ±{100 * _wilson(min(c[key] for c in finished)):.1f} points for {what}"
+        for key, what in (("noisy_report", "memorized and recovered"), ("validation_report", "validation"))
+    ]
+    return [f"95 % Wilson intervals over the reported images of the one model: {', '.join(parts)}"]
+
+
+def _wilson(n: int) -> float:
+    """Return half the width of the 95 % Wilson interval of a share of n images, where it is widest (one half)."""
+    z2 = float(ndtri(0.975)) ** 2
+    return math.sqrt(z2 / (4 * n) + z2**2 / (4 * n**2)) / (1 + z2 / n)
+
+
 def provenance(rows: Sequence[Row]) -> list[str]:
     """Return seeds, counts of cells by status, and the devices and versions that made the rows."""
     statuses = Counter(row["status"] for row in rows)
@@ -83,7 +104,15 @@ def provenance(rows: Sequence[Row]) -> list[str]:
     ]
     machines = Counter(_machine(row["environment"]) for row in rows if row.get("environment"))
     lines += [f"{count} cells on {machine}" for machine, count in sorted(machines.items())]
+    trainings = {row["ids"]["training"]: row["environments"]["training"] for row in rows if _trained_elsewhere(row)}
+    machines = Counter(_machine(environment) for environment in trainings.values())
+    lines += [f"{count} trainings on {machine}" for machine, count in sorted(machines.items())]
     return lines
+
+
+def _trained_elsewhere(row: Row) -> bool:
+    training = row.get("environments", {}).get("training")
+    return training is not None and _machine(training) != _machine(row["environment"])
 
 
 def _machine(environment: dict[str, object]) -> str:
