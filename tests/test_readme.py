@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from vitmem.rows import read_rows
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def vitmem(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -39,16 +39,8 @@ def test_the_plug_in_keeps_the_contract(plugin: Path) -> None:
 
 
 def test_the_plug_in_goes_through_a_one_cell_suite(plugin: Path) -> None:
-    suite = {
-        "name": "mysuite",
-        "seeds": [0],
-        "data": {"name": "digits", "train": 300, "validation": 100},
-        "noise": {"name": "symmetric", "rate": 0.1},
-        "model": {"name": "patch_mlp", "width": 32},
-        "recipe": {"epochs": 2},
-        "edits": [{"method": "kfac", "blocks": "last", "fraction": 0.2}],
-    }
-    (plugin.parent / "mysuite.yaml").write_text(yaml.safe_dump(suite))
+    (suite,) = re.findall(r"```yaml\n(# mysuite.yaml.*?)```", README, re.DOTALL)
+    (plugin.parent / "mysuite.yaml").write_text(suite)
     out = vitmem("run", "mysuite.yaml", "--plugin", plugin.name, "--cache-dir", "cache", cwd=plugin.parent)
     assert out.returncode == 0, out.stdout + out.stderr
     (row,) = read_rows(plugin.parent / "results" / "mysuite" / "rows.jsonl")
@@ -62,8 +54,7 @@ def test_the_engine_alone() -> None:
 
 
 def test_what_the_readme_names_exists() -> None:
-    text = (ROOT / "README.md").read_text()
-    for path in re.findall(r"configs/\S+\.yaml", text):
+    for path in re.findall(r"configs/\S+\.yaml", README):
         assert (ROOT / path).is_file(), path
-    assert "make test" in text
+    assert "make test" in README
     assert "make test" in (ROOT / ".ci" / "run").read_text()
