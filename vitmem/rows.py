@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,14 +41,16 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
+def write_rows(path: Path, rows: Iterable[Row], drop: Collection[str] = ()) -> None:
     """Merge ``rows`` by id into the file ``path`` (made when missing), a new row replacing an old one.
 
-    An old row of the same config under another id goes too: an entry's version was bumped since.
+    Old rows with an id in ``drop`` go. An old row of the same config under another id goes too: an entry's
+    version was bumped since.
     The file is written under a temporary name, flushed to the disk and renamed. Raises InputError when
     the old file cannot be read, VitmemError when a new row holds NaN or infinity; both leave it as it was.
     """
-    merged = {row["id"]: row for row in (read_rows(path) if path.exists() else [])}
+    old = read_rows(path) if path.exists() else []
+    merged = {row["id"]: row for row in old if row["id"] not in drop}
     for row in rows:
         _check(row, f"row {row.get('id')}")
         config = row.get("config")

@@ -47,6 +47,11 @@ def watch(folder: Path) -> None:
     die()
 
 
+def written(source: Path, target: Path) -> bool:
+    """Say whether ``source`` is a row file, whole and not yet in its place."""
+    return Path(target).name == "rows.jsonl" and Path(source).read_text().endswith("}\n")
+
+
 def patch(point: str, folder: Path) -> None:
     if point == "training":
         threading.Thread(target=watch, args=(folder,), daemon=True).start()
@@ -57,7 +62,7 @@ def patch(point: str, folder: Path) -> None:
     elif point == "row":
         real = os.replace
         rows.os.replace = (  # type: ignore[attr-defined]
-            lambda source, target: die() if Path(target).name == "rows.jsonl" else real(source, target)
+            lambda source, target: die() if written(source, target) else real(source, target)
         )
 
 

@@ -84,6 +84,19 @@ def test_rows_alone_are_enough_to_do_nothing(finished: Path, tmp_path: Path) -> 
     assert run(tmp_path).made == 0
 
 
+def test_rows_of_cells_that_the_suite_has_no_more_go_when_asked(finished: Path, tmp_path: Path) -> None:
+    path = rows_path(tmp_path / "results", "tiny")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(rows_path(finished / "results", "tiny").read_bytes())
+    content = yaml.safe_load(TINY.read_text())
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(yaml.safe_dump({**content, "edits": content["edits"][:2]}))
+    assert run(tmp_path, suite) == Outcome(cells=3, found=3, made=0, failed=0)
+    assert len(read_rows(path)) == 5
+    run(tmp_path, suite, prune=True)
+    assert {row["config"]["edit"]["method"] for row in read_rows(path)} == {"none", "kfac"}
+
+
 def test_lost_rows_come_back_from_the_store_without_training(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "store").symlink_to(finished / "store")
     assert run(tmp_path).made == 5

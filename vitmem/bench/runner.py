@@ -66,6 +66,12 @@ def finished_ids(path: Path) -> set[str]:
     return {row["id"] for row in read_rows(path) if row["status"] == "ok"} if path.exists() else set()
 
 
+def stale_ids(plan: Plan, path: Path) -> set[str]:
+    """Return the ids of the rows whose cell is not in ``plan`` (any more)."""
+    rows = read_rows(path) if path.exists() else []
+    return {row["id"] for row in rows} - {cell.id for cell in plan.cells}
+
+
 def run_suite(
     plan: Plan,
     places: Places,
@@ -73,18 +79,24 @@ def run_suite(
     *,
     workers: int = 1,
     plugins: Sequence[str] = (),
+    prune: bool = False,
     on_event: Callable[[Event, Progress], None] = lambda event, progress: None,
 ) -> Outcome:
     """Make a row of every cell of ``plan`` that has none and return the counts.
 
-    A row is on the disk before the next cell begins, so a run that is killed loses at most the cell
-    it was in. Raises InputError when another run holds the suite or the user can mend what is wrong.
+    A row is on the disk before the next cell begins, so a run that is killed loses at most the cell it was
+    in. With ``prune`` the rows of cells that the suite no longer has go first. Raises InputError when another
+    run holds the suite or the user can mend what is wrong.
     """
     name = plan.suite.name
     path = rows_path(results, name)
     busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
     with guard_disk(results), lock(path.parent / ".lock", busy=busy):
+        for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a run that was killed while it wrote
+            left.unlink()
         done = finished_ids(path)
+        if prune and (stale := stale_ids(plan, path)):
+            write_rows(path, [], drop=stale)
         jobs = plan.jobs(done)
         progress = Progress(sum(len(j.cells) for j in jobs), len(jobs), workers)
         found = sum(cell.id in done for cell in plan.cells)

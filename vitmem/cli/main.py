@@ -50,6 +50,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
     plugin: Plugin = None,
     progress: Annotated[bool, typer.Option(help="show the bar of a training")] = True,
+    prune: Annotated[bool, typer.Option("--prune", help="drop the rows of cells the suite no longer has")] = False,
 ) -> None:
     """Run a suite: every cell without a row gets one, then the tables are written.
 
@@ -66,6 +67,7 @@ def run(
         workers=workers,
         plugins=plugin or [],
         progress=progress,
+        prune=prune,
     )
 
 

@@ -33,7 +33,7 @@ def plan(suite: Path, results: Path, plugins: Sequence[str], as_json: bool) -> N
         return
     print("{suite}: {cells} cells, {trainings} trainings, {statistics} statistics; {done} done".format(**summary))
     if summary["stale"]:
-        print(f"{summary['stale']} rows in {path} belong to no cell of this suite any more")
+        print(f"{summary['stale']} rows in {path} belong to no cell of this suite; 'vitmem run --prune' drops them")
     for line in _trainings(made, done):
         print(line)
 

@@ -12,7 +12,7 @@ from typing import Any
 from vitmem.bench.executors.local import Event
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
-from vitmem.bench.runner import Progress, finished_ids, rows_path, run_suite
+from vitmem.bench.runner import Progress, finished_ids, rows_path, run_suite, stale_ids
 from vitmem.bench.stages import Places
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
@@ -31,6 +31,7 @@ def run(
     workers: int,
     plugins: Sequence[str],
     progress: bool,
+    prune: bool,
 ) -> None:
     """Make the missing rows of ``suite``, a line for each, then its tables."""
     warnings.filterwarnings("ignore", module="lightning")
@@ -44,11 +45,12 @@ def run(
     found = len({c.id for c in plan.cells} & finished_ids(rows_path(results, name)))
     print(f"{name}: {len(plan.cells)} cells, {found} have a row, {len(plan.cells) - found} to do", flush=True)
     failed = 0
-    if found < len(plan.cells):
+    stale = prune and bool(stale_ids(plan, rows_path(results, name)))
+    if found < len(plan.cells) or stale:
         places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress and sys.stderr.isatty())
         try:
             outcome = run_suite(
-                plan, places, results, workers=workers, plugins=plugins, on_event=lambda e, p: _line(e, p)
+                plan, places, results, workers=workers, plugins=plugins, prune=prune, on_event=lambda e, p: _line(e, p)
             )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
