@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -150,17 +152,25 @@ def test_two_workers_share_out_the_trainings(tmp_path: Path) -> None:
     assert len(list((tmp_path / "store" / "training").glob("*[0-9a-f]"))) == 2
 
 
-def test_workers_end_when_what_started_them_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: signal.Signals) -> None:
     content = yaml.safe_load(TINY.read_text())
     suite = tmp_path / "tiny.yaml"
     suite.write_text(yaml.safe_dump({**content, "seeds": [0, 1], "recipe": {"epochs": 10_000}}))
     options = ["--workers", "2", "--store", "store", "--cache-dir", "cache", "--device", "cpu"]
     command = [sys.executable, "-m", "vitmem.cli.main", "run", "tiny.yaml", *options]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=quiet, stderr=pipe, text=True, process_group=0) as process:
         while len(list(tmp_path.glob("store/training/*.partial/checkpoints/last.ckpt"))) < 2:
             assert process.poll() is None
             time.sleep(0.2)
-        process.kill()
+        if how == signal.SIGINT:
+            os.killpg(process.pid, how)  # as a terminal does: everyone in the foreground gets it
+            assert process.wait(60) == 130
+            assert process.stderr is not None
+            assert process.stderr.read().strip() == "stopped; the same command goes on from here"
+        else:
+            process.kill()
     for _ in range(50):  # both workers let go of their trainings
         with contextlib.suppress(InputError), contextlib.ExitStack() as held:
             for path in tmp_path.glob("store/training/*.lock"):
