@@ -38,6 +38,12 @@ def test_the_plug_in_keeps_the_contract(plugin: Path) -> None:
     assert "FAIL" not in out.stdout
 
 
+def test_a_built_in_model_is_checked_by_the_command(tmp_path: Path) -> None:
+    out = vitmem("check", "model", "vit", "--param", "width=24", "--param", "depth=2", cwd=tmp_path)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "ok   edit then undo is bit-exact" in out.stdout
+
+
 def test_the_plug_in_goes_through_a_one_cell_suite(plugin: Path) -> None:
     (suite,) = re.findall(r"```yaml\n(# mysuite.yaml.*?)```", README, re.DOTALL)
     (plugin.parent / "mysuite.yaml").write_text(suite)

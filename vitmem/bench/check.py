@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.adapters.vision import VisionTask
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit
