@@ -18,6 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 import vitmem.bench.evaluation as evaluation
+import vitmem.bench.executors.local as local
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.stages import Places
@@ -178,6 +179,18 @@ def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: sign
             return
         time.sleep(0.2)
     pytest.fail("a worker outlived the process that started it")
+
+
+@pytest.mark.parametrize(
+    ("asked", "number", "given"),
+    [("auto", 3, "cuda:1"), ("cuda", 0, "cuda:0"), ("cuda:1", 0, "cuda:1"), ("cpu", 1, "cpu")],
+)
+def test_a_worker_has_a_gpu_of_its_own(asked: str, number: int, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(local.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(local.os, "sched_setaffinity", lambda *_: None)
+    monkeypatch.setattr(local.torch, "set_num_threads", lambda _: None)
+    assert local._share_out(number, 4, asked) == given
 
 
 def test_two_runs_of_one_suite_at_once(finished: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vitmem.adapters.vision import VisionTask
-from vitmem.errors import InputError
+from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import edited, find_layers, fit
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.controls import complement, orthogonal, random_basis
@@ -78,6 +78,12 @@ def test_svd_is_the_nearest_matrix_of_its_rank(context: EditContext, rank_fracti
         assert np.linalg.matrix_rank(result.weights[path].double().numpy(), tol=1e-5) == rank
         # Eckart-Young: the distance is the norm of the dropped singular values
         assert result.reports[path].change_norm == pytest.approx(np.sqrt((s[rank:] ** 2).sum()), abs=1e-5)
+
+
+def test_a_weight_that_is_not_finite_is_named(context: EditContext) -> None:
+    context.layers["2"].weight.data[0, 0] = float("nan")  # type: ignore[union-attr, operator]
+    with pytest.raises(VitmemError, match="layer '2': NaN or infinity in its weight"):
+        svd(context, rank_fraction=0.5)
 
 
 def test_matching_edits_no_more_than_the_drop_allows(context: EditContext) -> None:

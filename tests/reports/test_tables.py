@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from vitmem.errors import InputError
 from vitmem.reports.tables import check_tables, render_tables, write_tables
@@ -43,7 +44,7 @@ def cells(text: str) -> list[dict[str, str]]:
 def test_chosen(toy: list[Row]) -> None:
     text = render_tables("toy", toy)["chosen.md"]
     assert text.startswith(CHOSEN)
-    assert "- 2 seeds (0, 1); 12 cells: 12 finished, 0 failed, 0 skipped\n" in text
+    assert "- 2 seeds (0, 1); 12 cells: 12 finished, 0 failed\n" in text
     assert text.endswith("- 12 cells on cpu (Toy CPU, 2 threads); python 3.12.1, torch 2.9.0, vitmem 0.1.0\n")
     assert "nothing to remove" not in text
 
@@ -67,7 +68,8 @@ def test_matched(toy: list[Row]) -> None:
     assert found["1", "SVD"]["memorized_minus_kfac_interval"] == "0.63531"
     # validation of SVD minus base: 0 and -.04
     assert found["2", "SVD"]["validation_minus_base"] == "-0.02"
-    assert found["2", "K-FAC"]["memorized_minus_kfac"] == ""
+    assert found["2", "K-FAC"]["memorized_minus_kfac"] == found["2", "K-FAC"]["validation_minus_kfac"] == ""
+    assert found["2", "SVD"]["validation_minus_kfac"] != ""
     assert "| vit | 1 | SVD | all, rank_fraction 0.1 | 2 |" in render_tables("toy", toy)["matched.md"]
     assert "| +15.0 ± 63.5 |" in render_tables("toy", toy)["matched.md"]
 
@@ -102,9 +104,30 @@ def test_models_side_by_side(toy: list[Row], make_row: Callable[..., Row]) -> No
     text = render_tables("toy", [*toy, *weak])["chosen.md"]
     assert "| vit pool=mean | base |" in text and "| vit pool=token | base |" in text
     assert "vit pool=mean: nothing to remove: the base memorizes 40.0 % of the wrong labels" in text
-    assert "14 cells: 13 finished, 1 failed, 0 skipped" in text
+    assert "14 cells: 13 finished, 1 failed" in text
     alone = [r for r in toy if r["config"]["edit"]["method"] != "none"]
     assert "vit: no finished cell of the unedited model" in render_tables("toy", alone)["chosen.md"]
+
+
+def test_models_with_recipes_of_their_own_are_told_apart_by_name(toy: list[Row]) -> None:
+    other = [
+        {**r, "id": r["id"] + "x", "config": {**r["config"], "model": {"name": "mixer"}, "recipe": {"epochs": 9}}}
+        for r in toy
+    ]
+    text = render_tables("toy", [*toy, *other])["chosen.md"]
+    assert "| vit | base |" in text and "| mixer | base |" in text
+    assert "- mixer: recipe epochs=9\n" in text and "- vit: recipe epochs=3 weight_decay=0.05\n" in text
+
+
+def test_one_seed_has_intervals_over_images(toy: list[Row]) -> None:
+    counts = {"train": 4000, "noisy_report": 200, "validation_report": 500}
+    one = [{**r, "counts": counts} for r in toy if r["config"]["seed"] == 0]
+    low, high = binomtest(100, 200).proportion_ci(method="wilson")
+    other_low, other_high = binomtest(250, 500).proportion_ci(method="wilson")
+    text = render_tables("toy", one)["chosen.md"]
+    assert f"at most ±{50 * (high - low):.1f} points for memorized and recovered" in text
+    assert f"at most ±{50 * (other_high - other_low):.1f} points for validation" in text
+    assert "Wilson" not in render_tables("toy", [{**r, "counts": counts} for r in toy])["chosen.md"]
 
 
 def test_only_failed_rows(make_row: Callable[..., Row]) -> None:

@@ -17,6 +17,7 @@ from vitmem.bench.stages import Places
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
+from vitmem.reports.naming import PLAIN
 from vitmem.reports.tables import check_tables, write_tables
 from vitmem.training.fit import pick_device
 
@@ -57,7 +58,7 @@ def run(
             sys.exit(130)
         failed = outcome.failed
         print(f"{name}: {outcome.made} rows made, {failed} failed")
-    elif not check_tables(results):
+    elif not check_tables(results, name):
         return  # nothing to do: every cell has a row and the tables agree with them
     for path in write_tables(results, name):
         print(f"wrote {path}")
@@ -74,13 +75,13 @@ def _line(event: Event, progress: Progress) -> None:
         print(f"{job}: {what}", flush=True)
         return
     left = progress.left()
-    time_left = "" if left is None or progress.cells == progress.total else f", about {_duration(left)} left"
+    time_left = "" if left is None or progress.cells == progress.total else f", {_duration(left)} left"
     print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(what)}{time_left}", flush=True)
 
 
 def _outcome(row: dict[str, Any]) -> str:
     edit = row["config"]["edit"]
-    label = " ".join(str(v) for v in edit.values())
+    label = " ".join(str(v) for key, v in edit.items() if PLAIN.get(key) != v)
     if row["status"] != "ok":
         return f"{label}: {row['status']}: {row['reason']}"
     shown = (f"{key} {100 * row['metrics'][key]:.1f}" for key in ("memorized", "recovered", "validation"))
@@ -88,5 +89,7 @@ def _outcome(row: dict[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    if seconds < 60:
+        return "less than a minute"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"

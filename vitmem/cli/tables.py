@@ -35,5 +35,7 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
 
 def figures(results: Path, suite: str | None) -> None:
     """Draw the figures of all suites, or of one; matplotlib is imported only here."""
+    if not results.is_dir():
+        raise InputError(f"--results: no such folder: {results}")
     for path in importlib.import_module("vitmem.reports.figures").write_figures(results, suite):
         print(f"wrote {path}")

@@ -16,7 +16,16 @@ from vitmem.reports.aggregate import (
 )
 from vitmem.reports.choose import by_method, choose
 from vitmem.reports.naming import Names, setting, setting_order, strength_text, where
-from vitmem.reports.notes import INTERVAL, RULE, describe, gate_lines, image_lines, provenance, reference_lines
+from vitmem.reports.notes import (
+    INTERVAL,
+    RULE,
+    describe,
+    gate_lines,
+    image_lines,
+    provenance,
+    recipe_lines,
+    reference_lines,
+)
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
 
@@ -42,7 +51,7 @@ class Report:
         self.names = Names.of(trainings)
         self.trainings = sorted(trainings, key=self.names.training_order)
         self.about = describe(suite, rows)
-        notes = (reference_lines, gate_lines)
+        notes = (recipe_lines, reference_lines, gate_lines)
         lines = [line for lines in notes for line in lines(self.trainings, self.names)]
         self.notes = (*lines, *image_lines(rows))
         self.footer = tuple(provenance(rows))

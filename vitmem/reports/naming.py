@@ -73,14 +73,23 @@ class Names:
     """The names of one suite's trainings and methods; build it with ``Names.of``."""
 
     varying: tuple[tuple[str, str], ...]
+    varying_recipe: tuple[tuple[str, str], ...]
     varying_variants: frozenset[str]
 
     @classmethod
     def of(cls, trainings: Iterable[Training]) -> Names:
-        """Find out what differs between the trainings, and between the variants of each method."""
+        """Find out what differs between the trainings, and between the variants of each method.
+
+        What differs only between models of different names needs no mention: their names tell them apart.
+        """
         trainings = list(trainings)
         flat = [_flat(t.config) for t in trainings]
-        varying = tuple(key for key in _keys(flat) if len({canonical_text(f.get(key)) for f in flat}) > 1)
+        alike = [[f for f in flat if f["model", "name"] == name] for name in {f["model", "name"] for f in flat}]
+        apart = [key for key in _keys(flat) if _differs(flat, key)]
+        varying = tuple(
+            key for key in apart if key[0] in ("data", "noise") or any(_differs(group, key) for group in alike)
+        )
+        recipe = tuple(key for key in apart if key[0] == "recipe" and key not in varying)
         methods: dict[str, list[Config]] = {}
         for group in (g for t in trainings for g in t.edits):
             methods.setdefault(group.method, []).append(variant(group))
@@ -90,7 +99,7 @@ class Names:
             for key in {k for v in variants for k in v}
             if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in variants}) > 1
         }
-        return cls(varying, frozenset(names))
+        return cls(varying, recipe, frozenset(names))
 
     def training(self, training: Training) -> str:
         """Return the model's name with what differs between the trainings of the suite."""
@@ -101,6 +110,11 @@ class Names:
                 shown = section if key == "name" else key
                 parts.append(f"{shown}={_text(flat[section, key])}")
         return " ".join([str(training.config["model"]["name"]), *parts])
+
+    def recipe(self, training: Training) -> str:
+        """Return what the recipe of a model has to itself, where each model has its own; empty otherwise."""
+        flat = _flat(training.config)
+        return " ".join(f"{key[1]}={_text(flat[key])}" for key in self.varying_recipe if key in flat)
 
     def training_order(self, training: Training) -> tuple[Any, ...]:
         """Return a key that sorts trainings by what differs, numbers by size."""
@@ -133,6 +147,10 @@ def _keys(flat: list[dict[tuple[str, str], Any]]) -> list[tuple[str, str]]:
     """Return all keys, those of the model first."""
     keys = {key for f in flat for key in f}
     return sorted(keys, key=lambda key: (key[0] != "model", key))
+
+
+def _differs(flat: list[dict[tuple[str, str], Any]], key: tuple[str, str]) -> bool:
+    return len({canonical_text(f.get(key)) for f in flat}) > 1
 
 
 def _sortable(value: Any) -> tuple[int, float, str]:

@@ -59,6 +59,12 @@ def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     return lines
 
 
+def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
+    """Return, where each model has a recipe of its own, what differs between them."""
+    found = {names.training(training): names.recipe(training) for training in trainings}
+    return [f"{name}: recipe {recipe}" for name, recipe in found.items() if recipe]
+
+
 def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     """Return a line for each training that cannot be judged: no base, or one that memorizes too little."""
     lines = []
@@ -100,7 +106,7 @@ def provenance(rows: Sequence[Row]) -> list[str]:
     shown = ", ".join(str(s) for s in seeds)
     lines = [
         f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} ({shown}); {len(rows)} cells: "
-        f"{statuses['ok']} finished, {statuses['failed']} failed, {statuses['skipped']} skipped"
+        f"{statuses['ok']} finished, {statuses['failed']} failed"
     ]
     machines = Counter(_machine(row["environment"]) for row in rows if row.get("environment"))
     lines += [f"{count} cells on {machine}" for machine, count in sorted(machines.items())]

@@ -1,0 +1,51 @@
+"""What ``vitmem run`` prints and how it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from vitmem.cli.main import app
+from vitmem.cli.run import _duration, _outcome
+from vitmem.errors import VitmemError
+
+SUITE = {
+    "name": "failing",
+    "seeds": [0],
+    "data": {"name": "digits", "train": 100, "validation": 50},
+    "noise": {"name": "symmetric", "rate": 0.1},
+    "model": {"name": "vit", "patch_size": 4, "width": 16, "depth": 1, "heads": 1},
+    "recipe": {"epochs": 1},
+    "edits": [{"method": "none"}, {"method": "kfac", "blocks": "all", "fraction": 0.5}],
+    "statistics": {"images": 101},
+}
+
+
+def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("failing.yaml").write_text(yaml.safe_dump(SUITE))
+    out = CliRunner().invoke(app, ["run", "failing.yaml", "--cache-dir", "cache", "--device", "cpu"])
+    assert isinstance(out.exception, VitmemError) and out.exception.exit_code == 1
+    assert str(out.exception).startswith("1 of 2 cells failed")
+    assert "expected 1 to 100 images, got 101" in out.output
+    assert "wrote results/failing/tables/chosen.md" in out.output
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3, "less than a minute"), (61, "about 1 min"), (5300, "about 88 min"), (9000, "about 2.5 h")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert _duration(seconds) == text
+
+
+def test_a_line_leaves_out_what_goes_without_saying() -> None:
+    edit: dict[str, Any] = {"method": "kfac", "blocks": "last", "fraction": 0.1, "importance": "kfac", "side": "both"}
+    row = {"status": "ok", "config": {"edit": edit}, "metrics": dict.fromkeys(("memorized", "recovered"), 0.5)}
+    row["metrics"]["validation"] = 0.25
+    assert _outcome(row) == "kfac last 0.1: memorized 50.0, recovered 50.0, validation 25.0"
+    assert "last 0.1 ckfac A:" in _outcome({**row, "config": {"edit": {**edit, "importance": "ckfac", "side": "A"}}})
