@@ -54,8 +54,10 @@ def test_the_plug_in_goes_through_a_one_cell_suite(plugin: Path) -> None:
     assert row["edit"]["kept_pairs"] == round(0.2 * 32 * 32)
 
 
-def test_the_engine_alone() -> None:
-    (block,) = [b for b in BLOCKS if "find_layers" in b]
+@pytest.mark.parametrize("says", ["VisionTask", "LlamaConfig"])
+def test_the_engine_alone(says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = [b for b in BLOCKS if says in b]
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
 
 

@@ -33,13 +33,16 @@ class Tokens:
 
     first: bool = False
 
-    def logits(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def features(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return model(batch[0])
+
+    def logits(self, model: nn.Module, features: Tensor) -> Tensor:
+        return features
 
     def given(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         return batch[1]
 
-    def rows(self, activation: Tensor) -> Tensor:
+    def rows(self, activation: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
         if activation.ndim == 3 and self.first:
             return activation[:, 0]
         return activation.reshape(-1, activation.shape[-1])

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import vitmem.catalogue
+from vitmem.blocks import block_numbers
 from vitmem.errors import InputError
-from vitmem.models.base import ImageShape, VisionModel, block_numbers, build
+from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
 

@@ -22,16 +22,20 @@ class VisionTask:
     positions: Literal["cls", "all", "patches"] = "cls"
     prefix_tokens: int = 1
 
-    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the logits (B, K), a row a loss."""
+    def features(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the logits (B, K), a row a loss: few classes need no head of their own."""
         logits: Tensor = model(batch[0])
         return logits
+
+    def logits(self, model: nn.Module, features: Tensor) -> Tensor:
+        """Return the logits (n, K) as they are."""
+        return features
 
     def given(self, batch: Batch) -> Tensor:
         """Return the given labels (B,) int64."""
         return batch[1]
 
-    def rows(self, activation: Tensor) -> Tensor:
+    def rows(self, activation: Tensor, batch: Batch) -> Tensor:
         """Return the positions that count, (n, f); places of a map (B, H, W, f) all count."""
         if activation.ndim == 3:
             if self.positions == "cls":

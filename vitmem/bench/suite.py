@@ -15,11 +15,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, unknown
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
-BLOCK_SETS = ("last", "last_two", "last_half", "all_but_first", "all", "first_and_last", "first")
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit")
 Config = dict[str, Any]
 

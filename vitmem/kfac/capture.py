@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitmem.errors import VitmemError
 from vitmem.kfac.moments import LayerMoments, add_upper
 
-Rows = Callable[[Tensor], Tensor]
+Rows = Callable[[Tensor, Any], Tensor]
 
 
 class Entered:
@@ -38,11 +38,12 @@ class Capture:
     """Which backward pass of which batch is running: inputs are counted in the first one only."""
 
     def __init__(self) -> None:
-        self.begin_batch()
+        self.begin_batch(None)
 
-    def begin_batch(self) -> None:
-        """Forget what entered the layers in earlier batches."""
+    def begin_batch(self, data: Any) -> None:
+        """Forget what entered the layers in earlier batches; ``data`` is what the positions are told from."""
         self.first_pass = True
+        self.data = data
         self.batch = object()
 
 
@@ -69,7 +70,7 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
                 # a copy of the leaf, not the leaf itself: what follows may work in place
                 output = output.detach().requires_grad_().clone()
             entered = _entered(args[0] if args else next(iter(named.values())), rows, state)
-            output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient), state))
+            output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient, state.data), state))
             return output if replaced else None
 
         handles.append(layer.register_forward_hook(hook, with_kwargs=True))
@@ -88,7 +89,7 @@ def _entered(activation: Tensor, rows: Rows, state: Capture) -> Entered:
     """
     batch, entered = getattr(activation, "_vitmem_entered", (None, None))
     if entered is None or batch is not state.batch or entered.version != _version(activation):
-        chosen = rows(activation.detach())
+        chosen = rows(activation.detach(), state.data)
         copied = chosen.clone() if chosen.numel() < activation.numel() else chosen
         entered = Entered(activation, _wide(copied))
         # kept on the tensor, so that it lives as long as the tensor does

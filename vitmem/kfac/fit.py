@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.capture import captured
 from vitmem.kfac.factors import Factors, model_fingerprint
-from vitmem.kfac.labels import LabelMode, cotangents, passes
+from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
 from vitmem.kfac.moments import LayerMoments, Moments, check_finite
 from vitmem.kfac.task import Task
+
+# Logits (rows times classes) that are held at a time: 64 MiB of probabilities in float64.
+CHUNK = 2**23
 
 
 def fit(
@@ -43,15 +46,22 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     with _frozen(model), _full_precision(), captured(layers, sums, task.rows) as state, torch.enable_grad():
         for batch in batches:
-            state.begin_batch()
-            logits = task.logits(model, batch)
-            if not logits.requires_grad:
+            state.begin_batch(batch)
+            features = task.features(model, batch)  # (N, d)
+            if not features.requires_grad:
                 raise VitmemError(
                     f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer"
                 )
-            todo = cotangents(logits, task.given(batch), labels, label_samples, generator)
+            given = task.given(batch)
+            if len(given) != len(features):
+                raise InputError(
+                    f"labels: expected {len(features)} given labels, one a row of the logits, got {len(given)}"
+                )
+            classes = task.logits(model, features[:1].detach()).shape[1]
+            todo = cotangents(given, classes, labels, label_samples, generator)
             for cotangent, last in _marked(todo):
-                logits.backward(cotangent, retain_graph=not last)
+                gradient = _through_head(model, task, features.detach(), classes, cotangent)
+                features.backward(gradient, retain_graph=not last)
                 state.first_pass = False
     averaged = passes(labels, label_samples)
     facts = {
@@ -67,7 +77,19 @@ def fit(
     return Factors(found, facts)
 
 
-def _marked(items: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+def _through_head(model: nn.Module, task: Task, features: Tensor, classes: int, cotangent: Cotangent) -> Tensor:
+    """Return the gradient of the summed loss with respect to ``features`` (N, d), some rows at a time."""
+    gradient = torch.empty_like(features)
+    size = max(1, CHUNK // classes)
+    for start in range(0, len(features), size):
+        rows = slice(start, start + size)
+        part = features[rows].requires_grad_()
+        logits = task.logits(model, part)  # (n, K)
+        (gradient[rows],) = torch.autograd.grad(logits, part, cotangent(logits, rows))
+    return gradient
+
+
+def _marked(items: Iterable[Cotangent]) -> Iterator[tuple[Cotangent, bool]]:
     """Yield every item with whether it is the last one, holding two at most."""
     rest = iter(items)
     item = next(rest, None)

@@ -15,7 +15,8 @@ def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Modul
     """Return path -> layer for the linear layers whose path matches one of ``patterns`` (``blocks.*.fc1``).
 
     Linear are ``nn.Linear`` and the Conv1D of transformers, told by class, never by shape. Raises
-    InputError for a pattern that matches nothing or nothing linear, offering the nearest path.
+    InputError for a pattern that matches nothing or nothing linear, offering the nearest path, and for a
+    layer whose weight cannot be edited: quantised, not in memory, or shared with another module.
     """
     modules = {path: module for path, module in model.named_modules() if path}
     linear = [path for path, module in modules.items() if is_linear(module)]
@@ -29,7 +30,25 @@ def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Modul
             what = f"only {type(modules[matches[0]]).__name__}" if matches else "nothing"
             raise InputError(f"layer pattern '{pattern}' matches {what}, expected linear layers; {hint}")
         found.update(chosen)
+    for path in found:
+        _check_weight(model, path)
     return {path: modules[path] for path in linear if path in found}
+
+
+def _check_weight(model: nn.Module, path: str) -> None:
+    weight = model.get_submodule(path).weight
+    assert isinstance(weight, Tensor)
+    if not weight.is_floating_point() or weight.ndim != 2:
+        raise InputError(
+            f"layer '{path}': its weight is quantised ({weight.dtype}, shape {tuple(weight.shape)}), which cannot be "
+            "edited without loss; load the model in bfloat16 or float32 instead"
+        )
+    if weight.is_meta:
+        raise InputError(f"layer '{path}': its weight is not in memory (offloaded); load the model without offloading")
+    owners = (name for name, other in model.named_parameters(remove_duplicate=False) if other is weight)
+    shared = [name for name in owners if name != f"{path}.weight"]
+    if shared:
+        raise InputError(f"layer '{path}': it shares its weight with '{shared[0]}', which an edit would change too")
 
 
 def is_linear(module: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""What the engine has to know of a family of models: logits, labels, and which positions count."""
+"""What the engine has to know of a family of models: losses, labels, and which positions count."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from torch import Tensor, nn
 
 
 class Task(Protocol):
-    """A batch is whatever the task takes; the engine only hands it on. N losses, K classes."""
+    """A batch is whatever the task takes; the engine only hands it on. N losses, d features, K classes.
 
-    def logits(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the logits (N, K), one row for each term of the summed loss."""
+    A model is split in two, ``logits(model, features(model, batch))``, so that a head with many classes can
+    be applied to a few rows at a time. A task without such a head returns the logits as its features.
+    """
+
+    def features(self, model: nn.Module, batch: Any) -> Tensor:
+        """Return what the head reads, (N, d), one row for each term of the summed loss."""
+        ...
+
+    def logits(self, model: nn.Module, features: Tensor) -> Tensor:
+        """Return the logits (n, K) of some rows (n, d) of the features; each row's depend on that row alone."""
         ...
 
     def given(self, batch: Any) -> Tensor:
         """Return the given label of each term, (N,) int64; -100 has no loss."""
         ...
 
-    def rows(self, activation: Tensor) -> Tensor:
+    def rows(self, activation: Tensor, batch: Any) -> Tensor:
         """Return the positions that count of a layer's input or output (B, ..., f), as (n, f)."""
         ...

@@ -9,11 +9,10 @@ from typing import Literal
 import torch
 from torch import nn
 
+from vitmem.blocks import Blocks, block_numbers
 from vitmem.errors import InputError
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
-
-Blocks = str | int | Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,6 @@ class VisionModel:
         """
         numbers = block_numbers(blocks, len(self.blocks))
         return [f"{self.blocks[n]}.{layer}" for n in numbers for layer in layers or self.layers]
-
-
-def block_numbers(blocks: Blocks, depth: int) -> list[int]:
-    """Return the numbers of the blocks that ``blocks`` names in a network of ``depth`` blocks, ascending."""
-    sets = {
-        "last": [depth - 1],
-        "last_two": range(max(depth - 2, 0), depth),
-        "last_half": range(depth // 2, depth),
-        "all_but_first": range(min(1, depth - 1), depth),
-        "all": range(depth),
-        "first_and_last": sorted({0, depth - 1}),
-        "first": [0],
-    }
-    if isinstance(blocks, str):
-        if blocks not in sets:
-            raise InputError(f"blocks: unknown set '{blocks}'; expected one of {', '.join(sets)} or numbers")
-        return list(sets[blocks])
-    numbers = [blocks] if isinstance(blocks, int) else list(blocks)
-    for number in numbers:
-        if not -depth <= number < depth:
-            raise InputError(f"blocks: expected numbers from 0 to {depth - 1}, got {number}")
-    return sorted({number % depth for number in numbers})
 
 
 def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:

@@ -1,0 +1,221 @@
+"""Language models: statistics against autograd written by hand, padding, roles, what is refused, saved models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.adapters.language_layers import language_blocks, mlp_layers
+from vitmem.errors import InputError
+from vitmem.kfac import Factors, edited, find_layers, fit
+from vitmem.methods.base import EditContext
+from vitmem.methods.kfac import kfac
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 23, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 3,
+    "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 16,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+GPT2 = {"vocab_size": 23, "n_embd": 8, "n_inner": 12, "n_layer": 3, "n_head": 2, "n_positions": 16}
+OWN: dict[str, dict[str, Any]] = {
+    "Gemma2": {"head_dim": 4}, "Gemma3Text": {"head_dim": 4}, "OPT": {"ffn_dim": 12, "word_embed_proj_dim": 8},
+}  # fmt: skip
+ALL = ("gate", "up", "gate_up", "down")
+
+
+def tiny(kind: str, **changes: Any) -> Any:
+    """Return a model of transformers with random weights in float64, in eval mode."""
+    options = GPT2 if kind == "GPT2" else {**SMALL, **OWN.get(kind, {}), **changes}
+    config = getattr(transformers, f"{kind}Config")(**options)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.AutoModelForCausalLM.from_config(config).double().eval()
+
+
+def ids(count: int, length: int, seed: int = 0) -> Tensor:
+    return torch.randint(3, 23, (count, length), generator=torch.Generator().manual_seed(seed))
+
+
+class Added(nn.Module):
+    """A layer whose output has a tensor of zeros added to it: its gradient is that of the output."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x.detach()
+        out = self.layer(x)
+        self.zeros = torch.zeros_like(out, requires_grad=True)
+        return out + self.zeros
+
+
+def truth(model: Any, path: str, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return A, G and the number of positions of one layer for unpadded ``tokens`` (B, S) and ``labels`` (B, S)."""
+    parent, _, name = path.rpartition(".")
+    owner = model.get_submodule(parent)
+    layer = getattr(owner, name)
+    probe = Added(layer)
+    setattr(owner, name, probe)
+    try:
+        logits = model(tokens).logits[:, :-1]
+        losses = functional.cross_entropy(logits.reshape(-1, 23), labels[:, 1:].flatten(), reduction="sum")
+        (gradient,) = torch.autograd.grad(losses, probe.zeros)
+    finally:
+        setattr(owner, name, layer)
+    kept = labels[:, 1:] != -100
+    a, g = probe.seen[:, :-1][kept], gradient[:, :-1][kept]
+    return a.T @ a / len(a), g.T @ g / len(g), len(a)
+
+
+def same(one: Factors, other: Factors) -> None:
+    for path, layer in one.layers.items():
+        assert other.layers[path].count == layer.count
+        torch.testing.assert_close(other.layers[path].a, layer.a, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(other.layers[path].g, layer.g, rtol=1e-9, atol=1e-12)
+
+
+def statistics(model: Any, batches: list[dict[str, Tensor]], task: LanguageTask | None = None) -> Factors:
+    layers = find_layers(model, mlp_layers(model, "all", ALL))
+    return fit(model, layers, task or language_task(model), batches, seed=0, labels="given")
+
+
+@pytest.mark.parametrize("kind", ["Llama", "GPT2", "Gemma3Text", "Olmo2", "Phi3", "GPTNeoX"])
+def test_statistics_are_those_of_autograd_token_by_token(kind: str) -> None:
+    model, tokens = tiny(kind), ids(3, 7)
+    labels = tokens.clone()
+    labels[1, :4] = -100  # a prefix that is not to be predicted
+    found = statistics(model, [{"input_ids": tokens, "labels": labels}])
+    for path, layer in found.layers.items():
+        a, g, count = truth(model, path, tokens, labels)
+        assert layer.count == count == 3 * 6 - 3
+        torch.testing.assert_close(layer.a, a, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(layer.g, g, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("kind", ["Llama", "GPT2"])
+def test_padding_changes_nothing(kind: str, side: str) -> None:
+    model = tiny(kind)
+    long, short = ids(1, 9, 1), ids(1, 5, 2)
+    alone = statistics(model, [{"input_ids": long}, {"input_ids": short}])
+    padding, ones = torch.zeros(1, 4, dtype=torch.int64), torch.ones_like(short)
+    parts = (padding, short) if side == "left" else (short, padding)
+    mask = (padding, ones) if side == "left" else (ones, padding)
+    batch = {
+        "input_ids": torch.cat([long, torch.cat(parts, 1)]),
+        "attention_mask": torch.cat([torch.ones_like(long), torch.cat(mask, 1)]),
+    }
+    same(alone, statistics(model, [batch]))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_gradient_checkpointing_changes_nothing(reentrant: bool) -> None:
+    model = tiny("Llama")
+    plain = statistics(model, [{"input_ids": ids(2, 6)}])
+    model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+    model.train()
+    same(plain, statistics(model, [{"input_ids": ids(2, 6)}]))
+
+
+def test_a_head_of_its_own_and_chunks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = tiny("Llama"), {"input_ids": ids(3, 7)}
+    assert language_task(model) == LanguageTask(split=True)
+    whole = statistics(model, [batch], LanguageTask(split=False))
+    sizes = []
+    real = LanguageTask.logits
+
+    def counted(self: LanguageTask, net: nn.Module, features: Tensor) -> Tensor:
+        sizes.append(len(features))
+        return real(self, net, features)
+
+    monkeypatch.setattr(LanguageTask, "logits", counted)
+    # the package gives its function the module's name
+    monkeypatch.setattr(sys.modules["vitmem.kfac.fit"], "CHUNK", 23 * 4)
+    same(whole, statistics(model, [batch]))
+    assert max(sizes) == 4 and sum(sizes) == 1 + 18  # one row to count the classes
+
+
+def test_a_model_that_caps_its_logits_is_not_split() -> None:
+    assert language_task(tiny("Gemma2", final_logit_softcapping=0.1)) == LanguageTask(split=False)
+
+
+def test_a_plain_module_and_packed_documents() -> None:
+    net = nn.Sequential(nn.Embedding(23, 8), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 23)).double()
+    tokens = ids(2, 6)
+    labels = tokens.clone()
+    labels[:, 3] = -100  # a document begins here: nothing predicts its first token
+    found = fit(net, find_layers(net, ["1"]), language_task(net), [{"input_ids": tokens, "labels": labels}], seed=0)
+    assert found.layers["1"].count == 2 * 4
+
+
+@pytest.mark.parametrize("kind", ["Llama", "GPT2"])
+def test_mass_one_changes_nothing_and_an_edited_model_is_saved_as_it_is(kind: str, tmp_path: Path) -> None:
+    model, batch = tiny(kind), {"input_ids": ids(3, 7)}
+    factors = statistics(model, [batch])
+    layers = find_layers(model, mlp_layers(model, "last", ("gate", "up")))
+    context = EditContext(model, layers, factors, seed=0)
+    before = model(**batch).logits
+    with edited(model, kfac(context, mass=1.0).weights):
+        assert torch.equal(model(**batch).logits, before)
+    with edited(model, kfac(context, mass=0.5).weights):
+        after = model(**batch).logits
+        model.save_pretrained(tmp_path)
+    assert not torch.allclose(after, before) and torch.equal(model(**batch).logits, before)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
+    torch.testing.assert_close(loaded(**batch).logits, after, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "roles", "expected"),
+    [
+        ("Llama", ("gate", "up"), ["model.layers.2.mlp.gate_proj", "model.layers.2.mlp.up_proj"]),
+        ("Qwen3", ("down",), ["model.layers.2.mlp.down_proj"]),
+        ("Phi3", ("gate", "up", "gate_up"), ["model.layers.2.mlp.gate_up_proj"]),
+        ("GPT2", ("up", "down"), ["transformer.h.2.mlp.c_fc", "transformer.h.2.mlp.c_proj"]),
+        ("GPTNeoX", ("up",), ["gpt_neox.layers.2.mlp.dense_h_to_4h"]),
+        ("OPT", ("up", "down"), ["model.decoder.layers.2.fc1", "model.decoder.layers.2.fc2"]),
+    ],
+)
+def test_matrices_by_role(kind: str, roles: Any, expected: list[str]) -> None:
+    model = tiny(kind)
+    assert len(language_blocks(model)) == 3
+    assert mlp_layers(model, "last", roles) == expected
+    assert list(find_layers(model, expected)) == expected
+
+
+def test_what_is_refused() -> None:
+    model = tiny("Llama", tie_word_embeddings=True)
+    with pytest.raises(InputError, match=r"'lm_head': it shares its weight with 'model.embed_tokens.weight'"):
+        find_layers(model, ["lm_head"])
+    with pytest.raises(InputError, match="sequences of 17 tokens, the model has 16 positions"):
+        statistics(model, [{"input_ids": ids(1, 17)}])
+    with pytest.raises(InputError, match="no position has a loss"):
+        statistics(model, [{"input_ids": ids(1, 4), "labels": torch.full((1, 4), -100)}])
+    with pytest.raises(InputError, match="no matrix of role down_proj; it has down, gate, up"):
+        mlp_layers(model, "last", ("down_proj",))  # type: ignore[arg-type]
+    experts = tiny("Qwen3Moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=6, decoder_sparse_step=1)
+    with pytest.raises(InputError, match=r"'model.layers.0': 'mlp.experts' is a mixture of experts"):
+        mlp_layers(experts, "first")
+
+
+def test_a_quantised_weight_is_refused() -> None:
+    class Quantised(nn.Linear):
+        """As bitsandbytes does: a Linear whose weight is packed bytes."""
+
+        def __init__(self) -> None:
+            super().__init__(4, 4)
+            self.weight = nn.Parameter(torch.zeros(8, 1, dtype=torch.uint8), requires_grad=False)
+
+    with pytest.raises(InputError, match=r"'0': its weight is quantised \(torch.uint8, shape \(8, 1\)\)"):
+        find_layers(nn.Sequential(Quantised()), ["0"])
+    with pytest.raises(InputError, match="not in memory"):
+        find_layers(nn.Sequential(nn.Linear(2, 2, device="meta")), ["0"])

@@ -1,0 +1,123 @@
+"""Causal language models as the engine sees them: one loss a token that is predicted, positions as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.errors import InputError
+
+Batch = Mapping[str, Tensor]
+IGNORED = -100
+# Tokens on which a head of its own is compared with the whole model.
+PROBE = 5
+
+
+@dataclass(frozen=True)
+class LanguageTask:
+    """A batch has ``input_ids`` (B, S) int64 and, when needed, ``attention_mask`` (B, S), 0 for padding, ``labels``
+    (B, S) with -100 where nothing is to be predicted, and ``position_ids`` (B, S).
+
+    Position t predicts token t + 1, so the last position, padding and whatever stands before a label of
+    -100 have no loss and do not count: labels alone say whether all tokens, a suffix or the span of an
+    answer are looked at. ``split`` says that the model is a decoder and an output embedding, so that the
+    logits of a large vocabulary are made for a few positions at a time; ``language_task`` finds out.
+    """
+
+    split: bool = False
+
+    def features(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the last hidden states, or the logits of a model that is not split, (N, d), a row a loss.
+
+        Raises InputError when a sequence is longer than the model's positions or no position has a loss.
+        """
+        _check_length(model, batch["input_ids"])
+        kept = self.counted(batch)
+        if not kept.any():
+            raise InputError("batch: no position has a loss; are all labels -100 or all suffixes empty?")
+        if self.split:
+            hidden: Tensor = _decoder(model)(**_inputs(batch)).last_hidden_state  # (B, S, d)
+        else:
+            out = model(**_inputs(batch)) if _takes_mappings(model) else model(batch["input_ids"])
+            hidden = out if isinstance(out, Tensor) else out.logits  # (B, S, K)
+        return hidden[:, :-1][kept]
+
+    def logits(self, model: nn.Module, features: Tensor) -> Tensor:
+        """Return the logits (n, K) of some rows of the features."""
+        logits: Tensor = _head(model)(features) if self.split else features
+        return logits
+
+    def given(self, batch: Batch) -> Tensor:
+        """Return the next token of each position that counts, (N,) int64."""
+        return _targets(batch)[self.counted(batch)]
+
+    def counted(self, batch: Batch) -> Tensor:
+        """Return which of the first S - 1 positions have a loss, (B, S - 1) bool."""
+        kept = _targets(batch) != IGNORED
+        mask = batch.get("attention_mask")
+        return kept if mask is None else kept & mask[:, :-1].bool() & mask[:, 1:].bool()
+
+    def rows(self, activation: Tensor, batch: Batch) -> Tensor:
+        """Return the positions that count of an activation (B, S, f) or (B * S, f), as (n, f)."""
+        shape = batch["input_ids"].shape
+        return activation.reshape(*shape, -1)[:, :-1][self.counted(batch)]
+
+
+def language_task(model: nn.Module) -> LanguageTask:
+    """Return the task of ``model``, split if its head on the last hidden states gives its own logits to rounding.
+
+    A model that scales or caps its logits behind the head is not split, and neither is one whose head is hooked.
+    """
+    if not all(hasattr(model, name) for name in ("get_decoder", "get_output_embeddings")):
+        return LanguageTask()
+    decoder, head = _decoder(model), _head(model)
+    if not isinstance(decoder, nn.Module) or decoder is model or not isinstance(head, nn.Module):
+        return LanguageTask()
+    ids = torch.arange(PROBE, device=next(model.parameters()).device)[None]  # (1, PROBE)
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        whole = model(input_ids=ids, use_cache=False).logits
+        parts = head(decoder(input_ids=ids, use_cache=False).last_hidden_state)
+    model.train(was_training)
+    return LanguageTask(split=whole.shape == parts.shape and torch.allclose(whole, parts, rtol=1e-4, atol=1e-5))
+
+
+def _decoder(model: nn.Module) -> Any:
+    return model.get_decoder()  # type: ignore[operator]
+
+
+def _head(model: nn.Module) -> Any:
+    return model.get_output_embeddings()  # type: ignore[operator]
+
+
+def _takes_mappings(model: nn.Module) -> bool:
+    """Say whether ``model`` is one of transformers, which take their inputs by name."""
+    return hasattr(model, "get_output_embeddings")
+
+
+def _inputs(batch: Batch) -> dict[str, Any]:
+    """Return the arguments of a model of transformers; padding on the left shifts no position."""
+    out: dict[str, Any] = {"input_ids": batch["input_ids"], "use_cache": False}
+    mask = batch.get("attention_mask")
+    if mask is not None:
+        out["attention_mask"] = mask
+        out["position_ids"] = (mask.long().cumsum(1) - 1).clamp_min(0)
+    if "position_ids" in batch:
+        out["position_ids"] = batch["position_ids"]
+    return out
+
+
+def _targets(batch: Batch) -> Tensor:
+    """Return the token that each of the first S - 1 positions is to predict, (B, S - 1)."""
+    return batch.get("labels", batch["input_ids"])[:, 1:]
+
+
+def _check_length(model: nn.Module, ids: Tensor) -> None:
+    longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if longest is not None and ids.shape[1] > longest:
+        raise InputError(f"batch: sequences of {ids.shape[1]} tokens, the model has {longest} positions; cut them")

@@ -1,0 +1,36 @@
+"""Which blocks of a network are meant: a set's name, a number, or numbers. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from vitmem.errors import InputError
+
+Blocks = str | int | Sequence[int]
+
+# name -> depth -> numbers
+BLOCK_SETS: dict[str, Callable[[int], Iterable[int]]] = {
+    "last": lambda depth: [depth - 1],
+    "last_two": lambda depth: range(max(depth - 2, 0), depth),
+    "last_half": lambda depth: range(depth // 2, depth),
+    "all_but_first": lambda depth: range(min(1, depth - 1), depth),
+    "all": lambda depth: range(depth),
+    "first_and_last": lambda depth: sorted({0, depth - 1}),
+    "first": lambda depth: [0],
+}
+
+
+def block_numbers(blocks: Blocks, depth: int) -> list[int]:
+    """Return the numbers of the blocks that ``blocks`` names in a network of ``depth`` blocks, ascending.
+
+    Negative numbers count from the end. Raises InputError for an unknown set or a number out of range.
+    """
+    if isinstance(blocks, str):
+        if blocks not in BLOCK_SETS:
+            raise InputError(f"blocks: unknown set '{blocks}'; expected one of {', '.join(BLOCK_SETS)} or numbers")
+        return list(BLOCK_SETS[blocks](depth))
+    numbers = [blocks] if isinstance(blocks, int) else list(blocks)
+    for number in numbers:
+        if not -depth <= number < depth:
+            raise InputError(f"blocks: expected numbers from 0 to {depth - 1}, got {number}")
+    return sorted({number % depth for number in numbers})
