@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import vitmem.bench.evaluation as evaluation
-import vitmem.bench.stages as stages
+import vitmem.bench.vision as vision
 import vitmem.rows as rows
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import Factors
 
@@ -58,7 +59,7 @@ def patch(point: str, folder: Path) -> None:
     elif point == "statistics":
         Factors.save = die  # type: ignore[method-assign, assignment]
     elif point == "edit":
-        evaluation.edited = on_call(2, evaluation.edited)  # type: ignore[assignment]
+        vision.edited = on_call(2, vision.edited)  # type: ignore[assignment]
     elif point == "row":
         real = os.replace
         rows.os.replace = (  # type: ignore[attr-defined]
@@ -68,7 +69,7 @@ def patch(point: str, folder: Path) -> None:
 
 def run(suite: Path, folder: Path) -> None:
     plan = make_plan(load_suite(suite), suite)
-    places = stages.Places(stages.Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
     run_suite(plan, places, folder / "results")
 
 

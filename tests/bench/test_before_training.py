@@ -12,12 +12,13 @@ import pytest
 import torch
 import yaml
 
-import vitmem.bench.stages as stages
+import vitmem.bench.vision as vision
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
-from vitmem.bench.stages import Places, prepare
 from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
+from vitmem.bench.vision import vision_subject
 from vitmem.errors import DiskFullError, InputError
 from vitmem.registry import MODELS
 from vitmem.rows import read_rows
@@ -84,7 +85,7 @@ def test_dropout_of_the_recipe(tmp_path: Path) -> None:
     suite = tmp_path / "tiny.yaml"
     suite.write_text(yaml.safe_dump({**SHORT, "recipe": {"epochs": 1, "dropout": 0.3}}))
     (cell,) = make_plan(load_suite(suite), suite).cells
-    net = prepare(cell.config, places(tmp_path)).model.net
+    net = vision_subject(cell.config, places(tmp_path)).net
     assert {m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)} >= {0.3}
     suite.write_text(yaml.safe_dump({**SHORT, "model": {"name": "broken"}, "recipe": {"epochs": 1, "dropout": 0.3}}))
     with pytest.raises(InputError, match="model 'broken' has no 'dropout'"):
@@ -107,7 +108,7 @@ def test_a_run_that_ended_between_training_and_its_name_is_not_trained_again(
     (whole,) = (path.parent for path in tmp_path.glob("store/training/*/training.json"))
     whole.rename(whole.with_name(f"{whole.name}.partial"))
     shutil.rmtree(tmp_path / "results")
-    monkeypatch.setattr(stages, "train", None)
+    monkeypatch.setattr(vision, "train", None)
     assert run(tmp_path).made == 1
     assert (whole / "training.json").exists()
 
@@ -116,7 +117,7 @@ def test_a_full_disk_ends_the_run_and_leaves_no_failed_rows(tmp_path: Path, monk
     def full(*_: Any, **__: Any) -> None:
         raise RuntimeError("unexpected pos 64 vs 0: No space left on device")
 
-    monkeypatch.setattr(stages, "train", full)
+    monkeypatch.setattr(vision, "train", full)
     with pytest.raises(DiskFullError, match="the disk is full"):
         run(tmp_path)
     assert not rows_path(tmp_path / "results", "tiny").exists()
@@ -139,6 +140,6 @@ def test_the_training_images_do_not_depend_on_the_number_of_validation_images(tm
         suite = tmp_path / "tiny.yaml"
         suite.write_text(yaml.safe_dump({**SHORT, "data": {**TINY["data"], "validation": validation}}))
         (cell,) = make_plan(load_suite(suite), suite).cells
-        parts.append(prepare(cell.config, places(tmp_path)).noisy)
+        parts.append(vision_subject(cell.config, places(tmp_path)).noisy)
     assert torch.equal(parts[0].data.train.index, parts[1].data.train.index)
     assert torch.equal(parts[0].given, parts[1].given)

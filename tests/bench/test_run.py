@@ -17,12 +17,12 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-import vitmem.bench.evaluation as evaluation
 import vitmem.bench.executors.local as local
+import vitmem.bench.vision as vision
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
-from vitmem.bench.stages import Places
 from vitmem.bench.store import Store, lock
+from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.registry import METHODS
@@ -205,7 +205,7 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, finished: Path, monkeyp
     (tmp_path / "store").mkdir()
     for name in ("schema.json", "training"):
         (tmp_path / "store" / name).symlink_to(finished / "store" / name)
-    real = evaluation.edited
+    real = vision.edited
     calls = iter(range(100))
 
     def interrupted(*arguments: Any) -> Any:
@@ -213,7 +213,7 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, finished: Path, monkeyp
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(evaluation, "edited", interrupted)
+    monkeypatch.setattr(vision, "edited", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     kept = len(read_rows(rows_path(tmp_path / "results", "tiny")))

@@ -8,8 +8,9 @@ from typing import Any
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import ensure_evaluation, measured
 from vitmem.bench.plan import Cell, Job, base_cell
-from vitmem.bench.stages import Bench, Places, Say, ensure_training, prepare, task_of
+from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.store import read_json
+from vitmem.bench.subject import Places, Say
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.kfac import find_layers
 from vitmem.rows import ROW_SCHEMA
@@ -49,9 +50,9 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
     for cell in cells:
         edit = cell.config["edit"]
         if edit.get("blocks") is not None:
-            find_layers(bench.model.net, bench.model.editable(edit["blocks"], edit.get("layers")))
+            find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
         if cell.statistics is not None:
-            task_of(bench.model, cell.config["statistics"])
+            bench.subject.task(cell.config["statistics"])
 
 
 def reason(error: Exception) -> str:
@@ -74,18 +75,12 @@ def _identity(cell: Cell, suite: str) -> Row:
 
 def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) -> Row:
     """Join what the stages left in the store into one row of raw numbers."""
-    store, labels, halves = bench.places.store, bench.noisy.labels, bench.halves
+    store, facts = bench.places.store, bench.subject.facts()
     stages = {"training": read_json(store.folder("training", cell.training) / "training.json")}
     if cell.statistics is not None:
         stages["statistics"] = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
-    counts = {
-        "train": len(bench.noisy.given),
-        "validation": len(bench.noisy.data.validation.labels),
-        "noisy": int((bench.noisy.given != bench.noisy.true).sum()),
-        **{name: len(rows) for name, rows in vars(halves).items()},
-    }
     if "statistics" in stages:
-        counts["images_per_statistics"] = stages["statistics"]["images"]
+        facts["counts"]["statistics"] = stages["statistics"]["examples"]
     costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
     costs["training_resumed"] = stages["training"]["training_resumed"]
     costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
@@ -96,14 +91,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         "status": "ok",
         "metrics": measured(bench, cell, "report"),
         "selection": measured(bench, cell, "selection"),
-        "counts": counts,
-        "data": {"sha256": bench.noisy.data.fingerprint},
-        "noise": {
-            "nominal": labels.nominal,
-            "realised": labels.realised,
-            "transition": labels.transition.round(6).tolist(),
-            "sha256": labels.sha256,
-        },
+        **facts,
         "edit": _edit_totals(result["layers"]),
         "costs": costs,
         # a stage may have been made on another machine than the row

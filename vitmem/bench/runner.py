@@ -9,8 +9,8 @@ from typing import Any
 
 from vitmem.bench.executors.local import Event, run_local
 from vitmem.bench.plan import Plan
-from vitmem.bench.stages import Places
 from vitmem.bench.store import guard_disk, lock
+from vitmem.bench.subject import Places
 from vitmem.rows import read_rows, write_rows
 
 Row = dict[str, Any]

@@ -13,8 +13,8 @@ from vitmem.bench.executors.local import Event
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.runner import Progress, finished_ids, rows_path, run_suite, stale_ids
-from vitmem.bench.stages import Places
 from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.naming import PLAIN

@@ -18,7 +18,7 @@ import torch
 from vitmem.bench.job import run_job
 from vitmem.bench.plan import Job
 from vitmem.bench.plugins import load_plugins
-from vitmem.bench.stages import Places
+from vitmem.bench.subject import Places
 from vitmem.errors import InputError, VitmemError
 
 # ("say", job label, text), ("row", job label, row) or ("error", "", exception)

@@ -1,0 +1,91 @@
+"""What the stages have to know of a family of data and models: how to train, feed, predict and measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.bench.store import Store
+from vitmem.bench.suite import Config
+from vitmem.blocks import Blocks
+from vitmem.kfac import Task
+
+Say = Callable[[str], None]
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes, and on what device; none of it enters an id."""
+
+    store: Store
+    data_dir: Path | None
+    cache_dir: Path
+    device: str = "auto"
+    progress: bool = True
+
+
+class Subject(Protocol):
+    """One training's data, labels and network."""
+
+    @property
+    def net(self) -> nn.Module:
+        """The network: in memory from the start, on the device once it is trained."""
+        ...
+
+    def seen(self) -> dict[str, str]:
+        """Return digests, by name, of all that is trained on."""
+        ...
+
+    def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
+        """Return the patterns of the editable layers in ``blocks``; raises InputError for one that is not there."""
+        ...
+
+    def train(self, folder: Path, say: Say) -> float:
+        """Train ``net``, leave ``model.safetensors`` in ``folder`` and return the seconds of all sittings."""
+        ...
+
+    def task(self, request: Config) -> tuple[Task, str]:
+        """Return how the engine reads a batch, and which positions count; raises InputError for others."""
+        ...
+
+    def batches(self, request: Config) -> tuple[Iterable[Any], int]:
+        """Return the batches of the statistics and the number of examples in all of them."""
+        ...
+
+    def predict(self, weights: Weights) -> dict[str, Tensor]:
+        """Return what is kept of the network under new weights: enough for every metric, without it."""
+        ...
+
+    def selection_score(self, weights: Weights) -> float:
+        """Return the accuracy in [0, 1] on the selection half under new weights."""
+        ...
+
+    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
+        """Return every metric on the ``selection`` or ``report`` half, beside the unedited network's."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a row says of the data: ``counts`` and whatever else the family has, plain JSON types."""
+        ...
+
+
+def own(config: Config, *shared: str) -> Config:
+    """Return an entry's own parameters: ``config`` without the keys that all entries share."""
+    return {k: v for k, v in config.items() if k not in shared}
+
+
+def touched_block(blocks: Sequence[str], weights: Weights) -> int:
+    """Return the number of the first of ``blocks`` that has one of the ``weights``; 0 when there is none."""
+    touched = (n for n, block in enumerate(blocks) if any(f"{path}.".startswith(f"{block}.") for path in weights))
+    return min(touched, default=0)
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """Return where the parameters of ``net`` lie."""
+    return next(net.parameters()).device

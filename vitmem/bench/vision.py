@@ -1,0 +1,200 @@
+"""Image classifiers with wrong labels in the matrix.
+
+Seeds come from names: the noise depends on data, noise and seed, never on the model, so all
+architectures memorise the same wrong labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.adapters.vision import VisionTask
+from vitmem.bench.subject import Places, Say, Weights, device_of, own, touched_block
+from vitmem.bench.suite import Config
+from vitmem.blocks import Blocks
+from vitmem.data.augment import normalise
+from vitmem.data.load import load_data
+from vitmem.data.noisy import Halves, NoisyImages, add_noise
+from vitmem.data.split import some_of
+from vitmem.errors import InputError
+from vitmem.kfac import edited
+from vitmem.metrics.measure import measure
+from vitmem.metrics.predictions import Predictions
+from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.registry import DATA, MODELS, NOISES
+from vitmem.specs import Recipe, seed_from
+from vitmem.training.fit import train
+from vitmem.training.predict import predict
+from vitmem.training.tail import BUDGET_BYTES, Tail, keep_tail
+
+
+@dataclass
+class VisionSubject:
+    """Images, labels, halves and network of one training.
+
+    ``base_logits`` (N + V, K) and ``tails`` (by first edited block) are kept between evaluations.
+    """
+
+    config: Config
+    places: Places
+    noisy: NoisyImages
+    halves: Halves
+    model: VisionModel
+    base_logits: Tensor | None = None
+    tails: dict[int, Tail | None] = field(default_factory=dict)
+
+    @property
+    def net(self) -> nn.Module:
+        """The network."""
+        return self.model.net
+
+    def seen(self) -> dict[str, str]:
+        """Return digests of the images with their true labels, and of the given labels."""
+        return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256}
+
+    def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
+        """Return the patterns of the editable layers in ``blocks``."""
+        return self.model.editable(blocks, layers)
+
+    def train(self, folder: Path, say: Say) -> float:
+        """Train on the given labels; see ``vitmem.training.fit.train``."""
+        seed = seed_from("train", *(self.config[k] for k in ("data", "noise", "model", "recipe", "seed")))
+        recipe = Recipe.model_validate(self.config["recipe"])
+        places = self.places
+        return train(
+            self.model, self.noisy, recipe, seed, folder, device=places.device, progress=places.progress, say=say
+        )
+
+    def task(self, request: Config) -> tuple[VisionTask, str]:
+        """Return how images are read; raises InputError for the class token of a model that has none."""
+        positions = request.get("positions") or self.model.positions
+        if positions == "cls" and self.model.prefix_tokens == 0:
+            raise InputError("statistics: positions 'cls' needs a class token, which this model has not; use 'all'")
+        return VisionTask(positions=positions, prefix_tokens=self.model.prefix_tokens), positions
+
+    def batches(self, request: Config) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
+        """Return batches of training images without augmentation, all of them or a random part."""
+        count = len(self.noisy.given)
+        # a random part: files may lie sorted by class
+        rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
+        return self._batches(rows), len(rows)
+
+    def _batches(self, rows: Tensor, batch_size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the training images ``rows`` (n,) as (images (B, C, H, W), given labels (B,))."""
+        data, given, device = self.noisy.data, self.noisy.given, device_of(self.net)
+        for some in rows.split(batch_size):
+            yield normalise(data.train.images[some].to(device), data.mean, data.std), given[some].to(device)
+
+    def predict(self, weights: Weights) -> dict[str, Tensor]:
+        """Return the logits of all training and validation images (float16), with their labels and indices."""
+        tail = self._tail(weights)
+        with edited(self.net, weights), tail.replayed() if tail else nullcontext():
+            logits = self._all_logits()
+        train, validation = self.noisy.data.train, self.noisy.data.validation
+        return {
+            "index": train.index.clone(),
+            "given": self.noisy.given.clone(),
+            "true": self.noisy.true.clone(),
+            "logits": logits[: len(train)].half(),
+            "validation_index": validation.index.clone(),
+            "validation_true": validation.labels.clone(),
+            "validation_logits": logits[len(train) :].half(),
+        }
+
+    def _tail(self, weights: Weights) -> Tail | None:
+        """Return what lets a pass start at the first edited block, made when it is first asked for."""
+        first = touched_block(self.model.blocks, weights)
+        if first == 0:
+            return None
+        if first not in self.tails:
+            if self.base_logits is None:
+                self.base_logits = self._all_logits()
+            budget = BUDGET_BYTES - sum(tail.nbytes for tail in self.tails.values() if tail)
+            self.tails[first] = keep_tail(
+                self.net, self.model.blocks, first, self._all_logits, self.base_logits, budget
+            )
+        return self.tails[first]
+
+    def _all_logits(self) -> Tensor:
+        """Return the logits of the training images, then of the validation images, (N + V, K)."""
+        data = self.noisy.data
+        return torch.cat([self._logits(images) for images in (data.train.images, data.validation.images)])
+
+    def _logits(self, images: Tensor) -> Tensor:
+        data, precision = self.noisy.data, self.config["recipe"]["precision"]
+        return predict(self.net, images, data.mean, data.std, device_of(self.net), precision)
+
+    def selection_score(self, weights: Weights) -> float:
+        """Return the accuracy on the selection half of the validation images."""
+        validation, rows = self.noisy.data.validation, self.halves.validation_selection
+        with edited(self.net, weights):
+            logits = self._logits(validation.images[rows])
+        return float((logits.argmax(1) == validation.labels[rows]).double().mean())
+
+    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
+        """Return every metric on one half of the noisy and of the validation images."""
+        return measure(self._predictions(stored, half), self._predictions(base, half))
+
+    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> Predictions:
+        return Predictions(
+            train_logits=stored["logits"].float(),
+            given=stored["given"],
+            true=stored["true"],
+            noisy_rows=getattr(self.halves, f"noisy_{half}"),
+            validation_logits=stored["validation_logits"].float(),
+            validation_true=stored["validation_true"],
+            validation_rows=getattr(self.halves, f"validation_{half}"),
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts of images and what the noise really is."""
+        data, labels = self.noisy.data, self.noisy.labels
+        return {
+            "counts": {
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "noisy": int(self.noisy.noisy.sum()),
+                **{name: len(rows) for name, rows in vars(self.halves).items()},
+            },
+            "data": {"sha256": data.fingerprint},
+            "noise": {
+                "nominal": labels.nominal,
+                "realised": labels.realised,
+                "transition": labels.transition.round(6).tolist(),
+                "sha256": labels.sha256,
+            },
+        }
+
+
+def vision_subject(config: Config, places: Places) -> VisionSubject:
+    """Load the data, draw the noise and build the untrained network of a training's config.
+
+    The training images, the noise and the halves do not depend on how many validation images are asked for.
+    """
+    data, noise, model, seed = config["data"], config["noise"], config["model"], config["seed"]
+    named = {k: v for k, v in data.items() if k != "validation"}
+    entry = DATA.get(data["name"])
+    images = load_data(
+        data["name"],
+        entry.parse(own(data, "name", "train", "validation"), "data"),
+        places.data_dir,
+        places.cache_dir,
+        train=data.get("train"),
+        validation=data.get("validation"),
+        seed=seed_from("subset", named, seed),
+    )
+    noise_params = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
+    noisy = add_noise(images, noise["name"], noise_params, seed_from("noise", named, noise, seed))
+    shape = ImageShape(images.channels, images.size, images.num_classes)
+    dropout = config["recipe"].get("dropout")
+    options = own(model, "name") if dropout is None else {**own(model, "name"), "dropout": dropout}
+    params = MODELS.get(model["name"]).parse(options, "model")
+    network = build(model["name"], params, shape, seed_from("init", model, data["name"], seed))
+    return VisionSubject(config, places, noisy, noisy.halves(seed_from("halves", named, noise, seed)), network)
