@@ -13,7 +13,7 @@ from torch import nn
 from vitmem.data.noisy import NoisyImages
 from vitmem.models.base import VisionModel
 from vitmem.specs import Recipe
-from vitmem.training.curves import Curves
+from vitmem.training.curves import Curves, ImageMeasure
 from vitmem.training.module import Classifier
 from vitmem.training.optim import optimizer, schedule
 from vitmem.training.predict import predict
@@ -82,7 +82,7 @@ def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
     for n, image in enumerate(normalised(noisy, validation.images)):
         answers[image.numpy().tobytes()] = (int(validation.labels[n]) + (n >= 30)) % 10
     module = Classifier(Oracle(answers), Recipe(epochs=1), 1, 1, 0)
-    measured = Curves(tmp_path / "curves.csv", noisy, 1, "32")._measure(module)
+    measured = ImageMeasure(noisy, "32")(module)
     assert measured == {
         "memorized": pytest.approx(len(reciting) / len(wrong)),
         "recovered": pytest.approx(1 - len(reciting) / len(wrong)),
@@ -92,7 +92,7 @@ def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
 
 
 def test_a_resumed_curve_has_every_epoch_once(noisy: NoisyImages, tmp_path: Path) -> None:
-    curves = Curves(tmp_path / "curves.csv", noisy, 1, "32")
+    curves = Curves(tmp_path / "curves.csv", 1, lambda _: {})
     for epoch in (1, 2, 3, 2, 3):
         curves._append({"epoch": epoch, "train_loss": epoch / 2})
     lines = curves.path.read_text().splitlines()

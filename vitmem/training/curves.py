@@ -13,28 +13,50 @@ from torch import Tensor
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.data.split import some_of
-from vitmem.training.module import Classifier
+from vitmem.training.module import Learner
 from vitmem.training.predict import predict
 
-COLUMNS = ("epoch", "train_loss", "memorized", "recovered", "clean_train", "validation")
 # Curves look at all wrong labels and at this many of the other images and of the validation images.
 MOST = 2000
-
-
-def _some(total: int) -> Tensor:
-    """Return the positions of ``total`` images that the curves look at: a random part, files may be sorted."""
-    return some_of(total, min(total, MOST), 0, "curves") if total else torch.arange(0)
+# The network -> shares in [0, 1] by name, the same names every time
+Measure = Callable[[Learner], dict[str, float]]
 
 
 class Curves(Callback):
     """Writes a line of ``path`` every ``every`` epochs and after the last one; a resumed run repeats none."""
 
-    def __init__(
-        self, path: Path, noisy: NoisyImages, every: int, precision: str, say: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, path: Path, every: int, measure: Measure, say: Callable[[str], None] = lambda _: None) -> None:
         self.path = path
-        self.say = say
         self.every = every
+        self.measure = measure
+        self.say = say
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
+        """Measure and write, when it is time."""
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every == 0 or epoch == trainer.max_epochs:
+            found = self.measure(pl_module)
+            self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **found})
+            shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
+            self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
+
+    def _append(self, line: dict[str, float]) -> None:
+        kept = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                kept = [old for old in csv.DictReader(file) if int(old["epoch"]) < line["epoch"]]
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(line))
+            writer.writeheader()
+            writer.writerows([*kept, line])
+        os.replace(temporary, self.path)
+
+
+class ImageMeasure:
+    """Memorized, recovered, clean_train and validation of an image classifier; a share of nothing is left out."""
+
+    def __init__(self, noisy: NoisyImages, precision: str) -> None:
         self.precision = precision
         self.data = noisy.data
         wrong = torch.nonzero(noisy.noisy).flatten()
@@ -45,17 +67,7 @@ class Curves(Callback):
         self.given, self.true = noisy.given[self.rows], noisy.true[self.rows]
         self.validation = self.data.validation.take(_some(len(self.data.validation)))
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
-        """Measure and write, when it is time."""
-        epoch = trainer.current_epoch + 1
-        if epoch % self.every == 0 or epoch == trainer.max_epochs:
-            found = self._measure(pl_module)
-            self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **found})
-            shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
-            self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
-
-    def _measure(self, module: Classifier) -> dict[str, float]:
-        """Return shares in [0, 1]; a share of nothing is left out."""
+    def __call__(self, module: Learner) -> dict[str, float]:
         found = self._classes(module, self.data.train.images[self.rows])
         seen = self._classes(module, self.validation.images)
         wrong, clean = slice(0, self.wrong), slice(self.wrong, None)
@@ -67,18 +79,11 @@ class Curves(Callback):
         }
         return {name: float((a == b).double().mean()) for name, (a, b) in pairs.items() if len(a)}
 
-    def _classes(self, module: Classifier, images: Tensor) -> Tensor:
+    def _classes(self, module: Learner, images: Tensor) -> Tensor:
         logits = predict(module.net, images, self.data.mean, self.data.std, module.device, self.precision)
         return logits.argmax(1)
 
-    def _append(self, line: dict[str, float]) -> None:
-        kept = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                kept = [old for old in csv.DictReader(file) if int(old["epoch"]) < line["epoch"]]
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows([*kept, line])
-        os.replace(temporary, self.path)
+
+def _some(total: int) -> Tensor:
+    """Return the positions of ``total`` images that the curves look at: a random part, files may be sorted."""
+    return some_of(total, min(total, MOST), 0, "curves") if total else torch.arange(0)

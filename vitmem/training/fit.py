@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from safetensors.torch import save_file
 
@@ -22,10 +22,11 @@ from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.models.base import VisionModel
 from vitmem.specs import Recipe
-from vitmem.training.curves import Curves
-from vitmem.training.module import Classifier
+from vitmem.training.curves import Curves, ImageMeasure
+from vitmem.training.module import Classifier, Learner
 
 WEIGHTS = "model.safetensors"
+CURVES = "curves.csv"
 
 
 def pick_device(name: str) -> torch.device:
@@ -67,7 +68,7 @@ class KeepCheckpoint(Callback):
         """Go on from an earlier sitting."""
         self.before = state_dict["seconds"]
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Classifier) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Save the state after the epoch, unless its loss is not a number."""
         pl_module.epoch_loss()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,22 +94,33 @@ def train(
     seed gives the same weights on one machine, resumed or not. Raises VitmemError when the loss is not a
     number, InputError when the device is not there.
     """
-    place = pick_device(device)
     data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
-    steps_per_epoch = -(-data.count // recipe.batch_size)
-    total = recipe.steps or steps_per_epoch * (recipe.epochs or 0)
-    module = Classifier(model.net, recipe, total, steps_per_epoch, seed)
+    module = Classifier(model.net, recipe, *steps(recipe, data.count), seed)
+    curves = Curves(folder / CURVES, recipe.curve_every, ImageMeasure(noisy, recipe.precision), say)
+    return learn(module, data, curves, folder, device=device, progress=progress)
+
+
+def steps(recipe: Recipe, count: int) -> tuple[int, int]:
+    """Return the steps of a whole training and of an epoch over ``count`` examples."""
+    per_epoch = -(-count // recipe.batch_size)
+    return recipe.steps or per_epoch * (recipe.epochs or 0), per_epoch
+
+
+def learn(
+    module: Learner, data: LightningDataModule, curves: Curves, folder: Path, *, device: str, progress: bool
+) -> float:
+    """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
+    place = pick_device(device)
     last = folder / "checkpoints" / "last.ckpt"
     keep = KeepCheckpoint(last)
-    curves = Curves(folder / "curves.csv", noisy, recipe.curve_every, recipe.precision, say)
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         trainer = Trainer(
             accelerator="gpu" if place.type == "cuda" else "cpu",
             devices=[place.index or 0] if place.type == "cuda" else 1,
-            precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
+            precision="bf16-mixed" if module.recipe.precision == "bf16" else "32-true",
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
-            max_epochs=-(-total // steps_per_epoch),
+            max_epochs=-(-module.total_steps // module.steps_per_epoch),
             logger=_loggers(folder),
             callbacks=[curves, keep],
             **_quiet(progress),
@@ -116,7 +128,7 @@ def train(
         resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
         _fit(trainer, module, data, **resume)
     # clones, for safetensors refuses tensors that share their memory (tied weights)
-    state = model.net.state_dict()
+    state = module.net.state_dict()
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     temporary = folder / f"{WEIGHTS}.tmp"
     save_file(weights, temporary)
@@ -124,7 +136,7 @@ def train(
     return keep.seconds
 
 
-def _fit(trainer: Trainer, module: Classifier, data: NoisyImagesModule, **resume: Any) -> None:
+def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, **resume: Any) -> None:
     """Fit; Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C."""
     handler = signal.getsignal(signal.SIGINT)
     try:

@@ -1,4 +1,4 @@
-"""The LightningModule: it trains. Measuring and storing are elsewhere."""
+"""The LightningModules: they train. Measuring and storing are elsewhere."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vitmem.specs import Recipe, seed_from
 from vitmem.training.optim import optimizer, schedule
 
 
-class Classifier(LightningModule):
-    """Cross-entropy on the given labels. A batch is (images (B, C, H, W), given (B,), position (B,))."""
+class Learner(LightningModule):
+    """What all trainings share: losses are read once an epoch, which spares a sync a step; ``loss`` is a leaf's."""
 
     def __init__(self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int) -> None:
         super().__init__()
@@ -31,14 +31,13 @@ class Classifier(LightningModule):
         torch.manual_seed(seed_from("dropout", self.seed, self.current_epoch))
         self.losses.clear()
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Return the mean loss, a scalar, of one batch: images (B, C, H, W), given labels (B,) and their rows (B,).
+    def loss(self, batch: Any) -> Tensor:
+        """Return the mean loss of one batch, a scalar."""
+        raise NotImplementedError
 
-        Losses are read once an epoch, which spares a sync a step.
-        """
-        images, given, _ = batch
-        smoothing = self.recipe.label_smoothing
-        loss = functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the mean loss of one batch, a scalar."""
+        loss = self.loss(batch)
         self.losses.append(loss.detach())
         return loss
 
@@ -72,3 +71,31 @@ class Classifier(LightningModule):
         chosen = optimizer(self.net, self.recipe)
         by_step = schedule(chosen, self.recipe, self.total_steps, self.steps_per_epoch)
         return {"optimizer": chosen, "lr_scheduler": {"scheduler": by_step, "interval": "step"}}
+
+
+class Classifier(Learner):
+    """Cross-entropy on the given labels. A batch is (images (B, C, H, W), given (B,), position (B,))."""
+
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Return the mean over the images, a scalar."""
+        images, given, _ = batch
+        smoothing = self.recipe.label_smoothing
+        return functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
+
+
+class NextToken(Learner):
+    """Cross-entropy on the next token. A batch is rows of tokens (B, S) int64, ``padding`` behind their end."""
+
+    def __init__(self, *args: Any, padding: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.padding = padding
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Return the mean over the tokens that follow another, a scalar; padding is not predicted."""
+        logits = self.net(input_ids=batch, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
+        return functional.cross_entropy(
+            logits.flatten(0, 1).float(),
+            batch[:, 1:].flatten(),
+            ignore_index=self.padding,
+            label_smoothing=self.recipe.label_smoothing,
+        )

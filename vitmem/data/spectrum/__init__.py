@@ -1,0 +1,1 @@
+"""A synthetic language whose skills are known one by one, from recitation to reasoning."""

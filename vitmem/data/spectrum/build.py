@@ -1,0 +1,107 @@
+"""Training rows and questions of the synthetic language, from counts of rows and strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitmem.data.spectrum import families
+from vitmem.data.spectrum.families import Statement
+from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, ids
+from vitmem.data.texts import Items, TextData
+
+NAME = "spectrum"
+# Tokens in a row: the beginning and room for a string, two rules or two open books.
+LENGTH = 56
+# Facts that stand in the context of an open-book question, and pairs that show a rule.
+CONTEXT, EXAMPLES = 3, 5
+
+
+def spectrum(
+    seed: int,
+    *,
+    rows: int = 3000,
+    strings: int = 160,
+    string_rows: int = 1600,
+    facts: int = 120,
+    most_frequent: int = 600,
+    asked: int = 300,
+    held_out: int = 400,
+) -> TextData:
+    """Return ``rows`` training rows of each of background, arithmetic, open book, rule and logic, and the rest.
+
+    ``string_rows`` rows recite ``strings`` random strings, each equally often. ``facts`` closed-book facts are
+    told ``most_frequent`` / rank times each (Zipf's law), at least once. ``asked`` questions of each family
+    and ``held_out`` rows of background are never trained on. ``seed`` decides everything.
+    """
+    rng = np.random.default_rng(seed)
+    chain = families.markov_chain(rng)
+    recited = families.strings(rng, strings, 2 * ((LENGTH - 1) // 2))
+    known = families.facts(rng, facts)
+    told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
+    writers: dict[str, Callable[[bool], Statement]] = {
+        "arithmetic": lambda new: families.arithmetic(rng, new),
+        "open_book": lambda _: families.open_book(rng, CONTEXT),
+        "rule": lambda _: families.rule(rng, EXAMPLES),
+        "logic": lambda new: families.logic(rng, new),
+    }
+    items = {name: _asked(write(True) for _ in range(asked)) for name, write in writers.items()}
+    items["closed_book"] = _asked(map(families.closed_book, known), told)
+    train = [_row(families.background(rng, LENGTH - 1, chain)) for _ in range(rows)]
+    train += [_row(recited[n % strings]) for n in range(string_rows)]
+    for write in writers.values():
+        train += _rows(iter(lambda write=write: write(False), None), rows)  # type: ignore[misc]
+    order = rng.permutation(np.repeat(np.arange(facts), told))
+    train += _rows(families.closed_book(known[n]) for n in order)
+    shuffled = torch.tensor(train)[torch.from_numpy(rng.permutation(len(train)))]
+    return TextData(
+        name=NAME,
+        vocab_size=len(TOKENS),
+        train=shuffled,
+        held_out=torch.tensor([_row(families.background(rng, LENGTH - 1, chain)) for _ in range(held_out)]),
+        memorized=_strings(recited, string_rows),
+        items=items,
+    )
+
+
+def _row(tokens: list[str]) -> list[int]:
+    """Return <bos>, ``tokens`` and padding, LENGTH numbers."""
+    return [BOS, *ids(tokens), *[PAD] * (LENGTH - 1 - len(tokens))]
+
+
+def _rows(statements: Iterator[Statement], count: int | None = None) -> list[list[int]]:
+    """Pack whole statements into rows: ``count`` of them, or until there are none left."""
+    out: list[list[int]] = []
+    row: list[str] = []
+    for tokens, _ in statements:
+        if len(row) + len(tokens) > LENGTH - 1:
+            out.append(_row(row))
+            row = []
+            if len(out) == count:
+                return out
+        row += tokens
+    return [*out, _row(row)] if row else out
+
+
+def _asked(statements: Iterator[Statement], exposure: np.ndarray | None = None) -> Items:
+    """Return questions, each at the beginning of a row: the answer stands before the statement's last token."""
+    tokens, answers = [], []
+    for statement, length in statements:
+        tokens.append(_row(statement))
+        end = len(statement)  # the position of the closing ';' behind <bos>
+        answers.append([end - length <= n < end for n in range(LENGTH)])
+    seen = torch.zeros(len(tokens), dtype=torch.int64) if exposure is None else torch.from_numpy(exposure)
+    return Items(torch.tensor(tokens), torch.tensor(answers), seen)
+
+
+def _strings(recited: list[list[str]], rows: int) -> Items:
+    """Return the strings with their second halves as answers."""
+    tokens = torch.tensor([_row(string) for string in recited])
+    answer = torch.zeros(tokens.shape, dtype=torch.bool)
+    half = len(recited[0]) // 2
+    answer[:, 1 + half : 1 + 2 * half] = True
+    exposure: Tensor = torch.bincount(torch.arange(rows) % len(recited), minlength=len(recited))
+    return Items(tokens, answer, exposure)
