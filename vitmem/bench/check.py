@@ -17,7 +17,7 @@ from torch.nn import functional
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.adapters.vision import VisionTask
-from vitmem.errors import VitmemError
+from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.kfac import kfac
@@ -50,6 +50,8 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     A clause that fails or raises is reported as broken and the next one runs all the same; a network that
     cannot be built ends the list. Raises InputError for an unknown name or parameter.
     """
+    if MODELS.get(name).info.get("modality", "image") != "image":
+        raise InputError(f"check model: '{name}' reads text; the contract is that of image models")
     spec = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
     subject: list[_Subject] = []

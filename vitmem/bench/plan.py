@@ -49,7 +49,8 @@ class Job:
         """A short name for progress lines."""
         c = self.config
         extra = "".join(f" {k}={c['model'][k]}" for k in ("pool",) if k in c["model"])
-        return f"{c['data']['name']} {c['noise']['name']} {c['model']['name']}{extra} seed {c['seed']}"
+        noise = "" if c["noise"]["name"] == "none" else f" {c['noise']['name']}"
+        return f"{c['data']['name']}{noise} {c['model']['name']}{extra} seed {c['seed']}"
 
 
 @dataclass(frozen=True)

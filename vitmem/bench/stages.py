@@ -6,7 +6,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vitmem.bench.environment import environment
+from vitmem.bench.language import language_subject
 from vitmem.bench.plan import Cell, statistics_request, training_id
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Places, Say, Subject, own
@@ -22,10 +23,12 @@ from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
+from vitmem.registry import DATA
 from vitmem.specs import seed_from
 from vitmem.training.fit import pick_device
 
 FACTORS = "factors.safetensors"
+SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {"image": vision_subject, "text": language_subject}
 
 
 @dataclass
@@ -46,7 +49,8 @@ class Bench:
 
 def prepare(config: Config, places: Places) -> Bench:
     """Load the data and build the untrained network of a training's config."""
-    return Bench(config, training_id(config), places, vision_subject(config, places))
+    modality = DATA.get(config["data"]["name"]).info.get("modality", "image")
+    return Bench(config, training_id(config), places, SUBJECTS[modality](config, places))
 
 
 def ensure_training(bench: Bench, say: Say = print) -> None:

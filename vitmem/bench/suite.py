@@ -47,7 +47,7 @@ class Suite(Spec):
     about: str = ""
     seeds: tuple[int, ...] = Field(min_length=1)
     data: list[Config] | Config
-    noise: list[Config] | Config
+    noise: list[Config] | Config = Field(default_factory=lambda: {"name": "none"})
     model: list[Config] | Config
     recipe: list[Config | str] | Config | str
     statistics: list[Config] | Config = Field(default_factory=dict)
@@ -98,6 +98,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     matches = [0] * len(suite.exclude)
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
         _check_dropout(m, r, str(path))
+        _check_modality(d, m, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)
             for s in statistics if reads else [None]:
@@ -122,6 +123,15 @@ def _check_keys(given: Config, known: Collection[str], where: str) -> None:
 def _check_dropout(model: Config, recipe: Config, where: str) -> None:
     if recipe.get("dropout") is not None and "dropout" not in MODELS.get(model["name"]).params.model_fields:
         raise InputError(f"{where}: recipe: model '{model['name']}' has no 'dropout'; leave it out of the recipe")
+
+
+def _check_modality(data: Config, model: Config, where: str) -> None:
+    reads = [entry.info.get("modality", "image") for entry in (DATA.get(data["name"]), MODELS.get(model["name"]))]
+    if reads[0] != reads[1]:
+        raise InputError(
+            f"{where}: data '{data['name']}' is {reads[0]}, model '{model['name']}' reads {reads[1]}; "
+            "'vitmem list models' names others"
+        )
 
 
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:

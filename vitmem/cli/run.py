@@ -84,7 +84,8 @@ def _outcome(row: dict[str, Any]) -> str:
     label = " ".join(str(v) for key, v in edit.items() if PLAIN.get(key) != v)
     if row["status"] != "ok":
         return f"{label}: {row['status']}: {row['reason']}"
-    shown = (f"{key} {100 * row['metrics'][key]:.1f}" for key in ("memorized", "recovered", "validation"))
+    metrics = row["metrics"]
+    shown = (f"{key} {100 * metrics[key]:.1f}" for key in ("memorized", "recovered", "validation") if key in metrics)
     return f"{label}: {', '.join(shown)}"
 
 

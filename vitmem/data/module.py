@@ -8,6 +8,7 @@ epoch alone, so that a run resumed at an epoch sees the batches it would have se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -21,14 +22,29 @@ from vitmem.specs import seed_from
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
+class Epochs(Protocol):
+    """What has ``count`` examples and gives the batches of any epoch, on several devices to each its share."""
+
+    batch_size: int
+
+    @property
+    def count(self) -> int:
+        """Number of training examples."""
+        ...
+
+    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Any]:
+        """Yield the batches of ``epoch``."""
+        ...
+
+
 class Batches:
     """The batches of whichever epoch ``epoch()`` says it is when the loop begins.
 
-    Each is (images (B, C, H, W) float32, normalised and augmented; given labels (B,) int64; position
+    Those of images are (images (B, C, H, W) float32, normalised and augmented; given labels (B,) int64; position
     in the training set (B,) int64), on the device of ``images``.
     """
 
-    def __init__(self, module: NoisyImagesModule, epoch: Callable[[], int], rank: int = 0, ranks: int = 1) -> None:
+    def __init__(self, module: Epochs, epoch: Callable[[], int], rank: int = 0, ranks: int = 1) -> None:
         self._module = module
         self._epoch = epoch
         self._rank = rank
@@ -37,7 +53,7 @@ class Batches:
     def __len__(self) -> int:
         return -(-(self._module.count // self._ranks) // self._module.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         yield from self._module.batches(self._epoch(), self._rank, self._ranks)
 
 

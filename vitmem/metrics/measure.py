@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
 from vitmem.errors import VitmemError
 from vitmem.metrics.predictions import Predictions
+from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.registry import METRICS
 
+P = TypeVar("P", Predictions, TextPredictions)
 
-def measure(predictions: Predictions, base: Predictions) -> dict[str, float]:
-    """Return every metric of ``predictions`` by name, fractions in [0, 1]; what is undefined is left out.
+
+def measure(predictions: P, base: P) -> dict[str, float]:
+    """Return every metric of images or of text by name, fractions in [0, 1]; what is undefined is left out.
 
     ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two
     families give the same name or a value is not finite.
     """
     values: dict[str, float] = {}
-    for entry in METRICS.entries():
+    modality = "text" if isinstance(predictions, TextPredictions) else "image"
+    for entry in (e for e in METRICS.entries() if e.info.get("modality", "image") == modality):
         for name, value in entry.load()(predictions, base).items():
             if name in values:
                 raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")

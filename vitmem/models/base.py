@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from vitmem.blocks import Blocks, block_numbers
+from vitmem.blocks import Blocks, layer_patterns
 from vitmem.errors import InputError
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
@@ -45,8 +45,7 @@ class VisionModel:
 
         Raises InputError when a number is not that of a block.
         """
-        numbers = block_numbers(blocks, len(self.blocks))
-        return [f"{self.blocks[n]}.{layer}" for n in numbers for layer in layers or self.layers]
+        return layer_patterns(self.blocks, layers or self.layers, blocks)
 
 
 def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:

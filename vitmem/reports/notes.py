@@ -29,9 +29,11 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
     noise = sorted({_noise(row["config"]["noise"]) for row in rows})
     counts = [row["counts"]["train"] for row in finished if "train" in row.get("counts", {})]
     rates = [row["noise"]["realised"] for row in finished if "realised" in row.get("noise", {})]
-    images = f", {_range([float(c) for c in counts], ',.0f')} training images" if counts else ""
+    unit = "rows of text" if any("strings" in row.get("counts", {}) for row in finished) else "images"
+    images = f", {_range([float(c) for c in counts], ',.0f')} training {unit}" if counts else ""
     realised = f" (realised {_range([100 * r for r in rates], '.2f')} %)" if rates else ""
-    return f"{suite}: {' and '.join(data)}{images}, noise {' and '.join(noise)}{realised}."
+    noisy = "" if noise == ["none"] else f", noise {' and '.join(noise)}{realised}"
+    return f"{suite}: {' and '.join(data)}{images}{noisy}."
 
 
 def _noise(config: dict[str, object]) -> str:
@@ -75,8 +77,8 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
             lines.append(f"{name}: no finished cell of the unedited model, so nothing is chosen")
         elif base is not None and base.mean < GATE:
             lines.append(
-                f"{name}: nothing to remove: the base memorizes {fixed(100 * base.mean, 1)} % of the wrong "
-                f"labels, the gate is {100 * GATE:g} %"
+                f"{name}: nothing to remove: the base memorizes {fixed(100 * base.mean, 1)} % of what it was "
+                f"given to memorize, the gate is {100 * GATE:g} %"
             )
     return lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vitmem.reports.aggregate import Estimate
@@ -34,6 +34,16 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
+
+    def without_empty(self) -> Table:
+        """Return the table without the columns of shares that no row has (text has no clean training images)."""
+
+        def some(n: int) -> bool:
+            return any(row[n] is not None for row in self.rows)
+
+        kept = [n for n, c in enumerate(self.columns) if c.kind not in ("percent", "change") or some(n)]
+        rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
 
 
 def markdown(table: Table) -> str:

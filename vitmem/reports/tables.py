@@ -7,19 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
-from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.content import Report, chosen, matched, skills, sweep
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
 from vitmem.rows import Row, read_rows
 
 CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
+SKILLS = {"skills": skills}
 
 
 def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
     """Return the text of every table file of ``suite`` by file name; a pure function of ``rows``."""
     report = Report(suite, rows)
-    tables = {name: content(report) for name, content in CONTENT.items()}
-    return {f"{name}.{end}": render(tables[name]) for name in CONTENT for end, render in RENDERERS.items()}
+    content = {**CONTENT, **(SKILLS if report.families else {})}
+    tables = {name: make(report).without_empty() for name, make in content.items()}
+    return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}
 
 
 def suite_folders(results: Path, suite: str | None = None) -> list[Path]:

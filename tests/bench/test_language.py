@@ -1,0 +1,131 @@
+"""A language suite end to end: the stages, rows and tables of images, on text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from vitmem.bench.check import check_model
+from vitmem.bench.language import language_subject
+from vitmem.bench.plan import make_plan
+from vitmem.bench.runner import Outcome, rows_path, run_suite
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
+from vitmem.bench.suite import load_suite
+from vitmem.data.texts import Items
+from vitmem.errors import InputError
+from vitmem.extras import extra
+from vitmem.reports.tables import write_tables
+from vitmem.rows import read_rows
+from vitmem.training.texts import recite, right
+
+TINY = Path(__file__).parent / "tiny_text.yaml"
+
+
+def places(folder: Path) -> Places:
+    return Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("text")
+    plan = make_plan(load_suite(TINY), TINY)
+    assert run_suite(plan, places(folder), folder / "results") == Outcome(cells=5, found=0, made=5, failed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(finished: Path) -> list[dict[str, Any]]:
+    return read_rows(rows_path(finished / "results", "tiny_text"))
+
+
+def test_rows_have_the_schema_of_images(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        assert row["status"] == "ok"
+        assert {"memorized", "loose", "validation", "perplexity", "accuracy_arithmetic"} <= set(row["metrics"])
+        assert row["counts"]["strings_selection"] == row["counts"]["strings_report"] == 4
+        assert row["metrics"]["accuracy_logic"] == row["selection"]["accuracy_logic"]  # questions are not halved
+    edits = [row for row in rows if row["config"]["edit"]["method"] != "none"]
+    assert all(0 < row["edit"]["relative_change"] < 1 for row in edits)
+    assert all(path.rpartition(".")[2] in ("gate_proj", "up_proj") for row in edits for path in row["edit"]["layers"])
+
+
+def test_running_again_does_nothing_and_lost_rows_come_back(finished: Path, rows: list[dict[str, Any]]) -> None:
+    plan, results = make_plan(load_suite(TINY), TINY), finished / "results"
+    assert run_suite(plan, places(finished), results).made == 0
+    rows_path(results, "tiny_text").unlink()
+    assert run_suite(plan, places(finished), results).made == 5
+    again = read_rows(rows_path(results, "tiny_text"))
+    assert [row["metrics"] for row in again] == [row["metrics"] for row in rows]
+
+
+def test_a_table_of_skills(finished: Path) -> None:
+    paths = {path.name: path for path in write_tables(finished / "results")}
+    lines = paths["skills.csv"].read_text().splitlines()
+    assert "closed_book_rare" in lines[0] and "retention_logic" in lines[0]
+    assert "recovered" not in paths["chosen.csv"].read_text().splitlines()[0]
+    assert "training rows of text" in paths["chosen.md"].read_text()
+
+
+def test_an_answer_is_right_when_greedy_decoding_says_it(finished: Path) -> None:
+    (cell, *_) = make_plan(load_suite(TINY), TINY).cells
+    subject = language_subject(cell.config, places(finished))
+    subject.net.load_state_dict(load_file(finished / "store" / "training" / cell.training / "model.safetensors"))
+    texts = subject.texts
+    strings = texts.memorized
+    # ask for what the network says after two tokens, so that some answers are right
+    said = recite(subject.net, Items(strings.tokens, shifted(strings.answer), strings.exposure))
+    tokens = strings.tokens.clone()
+    tokens[:4, 3:30] = said[:4]
+    asked = Items(tokens, shifted(strings.answer), strings.exposure)
+    gold = tokens[asked.answer].reshape(len(asked), -1)
+    assert right(subject.net, asked).tolist() == (recite(subject.net, asked) == gold).all(1).tolist()
+    assert right(subject.net, asked).tolist() == [True] * 4 + [False] * 4
+
+
+def shifted(answer: torch.Tensor) -> torch.Tensor:
+    """Return answers of the same length that begin at the third token."""
+    out = torch.zeros_like(answer)
+    out[:, 3 : 3 + int(answer[0].sum())] = True
+    return out
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model": {"name": "vit"}}, "data 'spectrum' is text, model 'vit' reads image"),
+        ({"data": {"name": "digits"}}, "data 'digits' is image, model 'llama' reads text"),
+        ({"data": {"name": "spectrum", "strings": 0}}, "'strings': input should be greater than 1"),
+    ],
+)
+def test_what_does_not_fit_is_told_when_planned(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(yaml.safe_dump({**yaml.safe_load(TINY.read_text()), **changes}))
+    with pytest.raises(InputError, match=says):
+        make_plan(load_suite(suite), suite)
+
+
+def test_positions_of_images_are_refused_before_training(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(yaml.safe_dump({**yaml.safe_load(TINY.read_text()), "statistics": {"positions": "cls"}}))
+    with pytest.raises(InputError, match="a language model has no positions 'cls'"):
+        run_suite(make_plan(load_suite(suite), suite), places(tmp_path), tmp_path / "results")
+    assert not list(tmp_path.glob("store/training/*"))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: extra("transformers_of_mars", "lm"), r"transformers_of_mars is needed .*; pip install 'vitmem\[lm\]'"),
+        (lambda: check_model("llama", {}), "'llama' reads text"),
+    ],
+)
+def test_one_sentence(call: Callable[[], Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        call()

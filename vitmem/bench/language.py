@@ -1,0 +1,142 @@
+"""Language models with strings to recite in the matrix: the same stages, rows and tables as for images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.bench.subject import Places, Say, Weights, device_of, own
+from vitmem.bench.suite import Config
+from vitmem.blocks import Blocks
+from vitmem.data.spectrum.vocabulary import PAD
+from vitmem.data.split import some_of
+from vitmem.data.texts import TextData
+from vitmem.errors import InputError
+from vitmem.kfac import edited
+from vitmem.metrics.measure import measure
+from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.models.language import LanguageModel, TextShape
+from vitmem.registry import DATA, MODELS
+from vitmem.specs import Recipe, seed_from
+from vitmem.training.texts import next_tokens, recite, right, train_texts
+
+
+@dataclass
+class LanguageSubject:
+    """Rows, questions and network of one training. Strings and held-out rows are split into halves at random."""
+
+    config: Config
+    places: Places
+    texts: TextData
+    model: LanguageModel
+    halves: dict[str, Tensor]
+
+    @property
+    def net(self) -> nn.Module:
+        """The network."""
+        return self.model.net
+
+    def seen(self) -> dict[str, str]:
+        """Return the digest of all tokens."""
+        return {"data": self.texts.fingerprint}
+
+    def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
+        """Return the patterns of the editable layers in ``blocks``."""
+        return self.model.editable(blocks, layers)
+
+    def train(self, folder: Path, say: Say) -> float:
+        """Train on all rows; see ``vitmem.training.texts.train_texts``."""
+        seed = seed_from("train", *(self.config[k] for k in ("data", "model", "recipe", "seed")))
+        recipe = Recipe.model_validate(self.config["recipe"])
+        places = self.places
+        return train_texts(
+            self.net, self.texts, recipe, seed, folder, device=places.device, progress=places.progress, say=say
+        )
+
+    def task(self, request: Config) -> tuple[LanguageTask, str]:
+        """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""
+        positions = request.get("positions") or "all"
+        if positions != "all":
+            raise InputError(f"statistics: a language model has no positions '{positions}'; use 'all' or leave it out")
+        return language_task(self.net), positions
+
+    def batches(self, request: Config) -> tuple[Iterator[dict[str, Tensor]], int]:
+        """Return batches of training rows, all of them or a random part."""
+        count = len(self.texts.train)
+        rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
+        return self._batches(self.texts.train[rows]), len(rows)
+
+    def _batches(self, rows: Tensor, batch_size: int = 64) -> Iterator[dict[str, Tensor]]:
+        """Yield ``rows`` (n, S) as mappings with labels that leave out padding."""
+        for some in rows.split(batch_size):
+            tokens = some.to(device_of(self.net))
+            yield {"input_ids": tokens, "labels": tokens.masked_fill(tokens == PAD, -100)}
+
+    def predict(self, weights: Weights) -> dict[str, Tensor]:
+        """Return recited strings, right answers by family, and hits and losses on held-out rows."""
+        texts = self.texts
+        with edited(self.net, weights):
+            said, loss = next_tokens(self.net, texts.held_out)
+            return {
+                "recited": recite(self.net, texts.memorized).to(torch.int16),
+                **{f"right.{name}": right(self.net, items) for name, items in texts.items.items()},
+                "hit": said == texts.held_out[:, 1:],
+                "loss": loss,
+            }
+
+    def selection_score(self, weights: Weights) -> float:
+        """Return the share of next tokens of the held-out rows' selection half that are the likeliest."""
+        rows = self.texts.held_out[self.halves["rows_selection"]]
+        with edited(self.net, weights):
+            said, _ = next_tokens(self.net, rows)
+        return float((said == rows[:, 1:]).double().mean())
+
+    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
+        """Return every metric on one half of the strings and of the held-out rows, and on all questions."""
+        return measure(self._predictions(stored, half), self._predictions(base, half))
+
+    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> TextPredictions:
+        texts = self.texts
+        gold = texts.memorized.tokens[texts.memorized.answer].reshape(len(texts.memorized), -1)
+        return TextPredictions(
+            recited=stored["recited"].long(),
+            gold=gold,
+            strings=self.halves[f"strings_{half}"],
+            right={name: stored[f"right.{name}"] for name in texts.items},
+            exposure={name: items.exposure for name, items in texts.items.items()},
+            hit=stored["hit"],
+            loss=stored["loss"],
+            rows=self.halves[f"rows_{half}"],
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts of rows, strings and questions."""
+        texts = self.texts
+        counts = {"train": len(texts.train), "held_out": len(texts.held_out), "strings": len(texts.memorized)}
+        counts |= {name: len(rows) for name, rows in self.halves.items()}
+        counts |= {f"asked_{name}": len(items) for name, items in texts.items.items()}
+        return {"counts": counts, "data": {"sha256": texts.fingerprint}}
+
+
+def language_subject(config: Config, places: Places) -> LanguageSubject:
+    """Write the texts and build the untrained network of a training's config."""
+    data, model, seed = config["data"], config["model"], config["seed"]
+    entry, network = DATA.get(data["name"]), MODELS.get(model["name"])
+    write = entry.parse(own(data, "name"), "data").model_dump()
+    texts: TextData = entry.load()(seed_from("texts", data, seed), **write)
+    params = network.parse(own(model, "name"), "model")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed_from("init", model, data["name"], seed))
+        built = network.load()(TextShape(texts.vocab_size, texts.length), **params.model_dump())
+    halves = {}
+    generator = torch.Generator().manual_seed(seed_from("halves", data, seed))
+    for name, count in (("strings", len(texts.memorized)), ("rows", len(texts.held_out))):
+        order = torch.randperm(count, generator=generator)
+        halves[f"{name}_selection"], halves[f"{name}_report"] = (part.sort().values for part in order.tensor_split(2))
+    return LanguageSubject(config, places, texts, built, halves)

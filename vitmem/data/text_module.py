@@ -1,0 +1,40 @@
+"""The LightningDataModule of rows of tokens: on the device, in a new order every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from vitmem.data.module import Batches
+from vitmem.specs import seed_from
+
+
+class RowsModule(LightningDataModule):
+    """Training batches (B, S) of ``rows`` (N, S) int64; the order depends on the seed and the epoch alone."""
+
+    def __init__(self, rows: Tensor, *, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+
+    @property
+    def count(self) -> int:
+        """Number of training rows."""
+        return len(self.rows)
+
+    def train_dataloader(self) -> Batches:
+        """Return the batches of the trainer's current epoch."""
+        trainer = self.trainer
+        assert trainer is not None
+        return Batches(self, lambda: trainer.current_epoch, trainer.global_rank, trainer.world_size)
+
+    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Tensor]:
+        """Yield the batches of ``epoch``; on several devices each takes its share."""
+        generator = torch.Generator().manual_seed(seed_from("epoch", self.seed, epoch))
+        order = torch.randperm(self.count, generator=generator)
+        for some in order[slice(rank, self.count - self.count % ranks, ranks)].split(self.batch_size):
+            yield self.rows[some]

@@ -1,0 +1,44 @@
+"""How much of its memorized strings a model recites; definitions of Merullo et al. (2025), section 3.3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.text import edit_distance
+
+from vitmem.metrics.text_predictions import TextPredictions
+
+# A string counts as loosely recited when at most a quarter of its tokens have to be changed.
+LOOSE = 0.75
+
+
+def recitation(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
+    """Return memorized (the share recited word for word), loose, distance (mean, 0 to 1) and prefix (mean tokens).
+
+    ``distance`` is Levenshtein's over the length, ``prefix`` the length of the longest exact beginning.
+    """
+    recited, gold = (t[predictions.strings] for t in (predictions.recited, predictions.gold))
+    if len(gold) == 0:
+        return {}
+    length = gold.shape[1]
+    equal = recited == gold  # (k, L)
+    distance = levenshtein(recited, gold).double() / length
+    return {
+        "memorized": float(equal.all(1).double().mean()),
+        "loose": float((1 - distance >= LOOSE).double().mean()),
+        "distance": float(distance.mean()),
+        "prefix": float(equal.long().cumprod(1).sum(1).double().mean()),
+    }
+
+
+def levenshtein(one: Tensor, other: Tensor) -> Tensor:
+    """Return the edit distance of each pair of rows of tokens, (k, L) and (k, M) give (k,) int64."""
+    found = edit_distance(_characters(one), _characters(other), reduction="none")
+    return torch.as_tensor(found).long().reshape(-1)
+
+
+def _characters(tokens: Tensor) -> Sequence[str]:
+    """Return a string a row with one character a token, beyond those that have a meaning in text."""
+    return ["".join(chr(0x10000 + n) for n in row) for row in tokens.tolist()]

@@ -1,0 +1,42 @@
+"""What is left of a language model's skills: answers by family, facts by frequency, held-out text."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from vitmem.metrics.text_predictions import TextPredictions
+
+# Facts in three bins of equal size by how often they were told.
+BINS = ("rare", "middle", "frequent")
+
+
+def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
+    """Return accuracy_<family>, and retention_<family>, the share of what the base answers that is answered still.
+
+    A family whose questions differ in exposure has both for each third too, from rare to frequent.
+    """
+    out: dict[str, float] = {}
+    for family, right in predictions.right.items():
+        before, exposure = base.right[family], predictions.exposure[family]
+        parts = {family: torch.arange(len(right))}
+        if len(exposure.unique()) > 1:
+            order = torch.argsort(exposure, stable=True)
+            thirds = zip(BINS, order.tensor_split(len(BINS)), strict=True)
+            parts |= {f"{family}_{name}": rows for name, rows in thirds}
+        for name, rows in parts.items():
+            out[f"accuracy_{name}"] = float(right[rows].double().mean())
+            if before[rows].any():
+                out[f"retention_{name}"] = float(right[rows].double().mean() / before[rows].double().mean())
+    return out
+
+
+def held_out_text(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
+    """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
+    if len(predictions.rows) == 0:
+        return {}
+    return {
+        "validation": float(predictions.hit[predictions.rows].double().mean()),
+        "perplexity": math.exp(float(predictions.loss[predictions.rows].double().mean())),
+    }

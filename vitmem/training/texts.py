@@ -1,0 +1,92 @@
+"""Train a language model on rows of tokens, and what it says of items: answers, strings, held-out text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitmem.data.spectrum.vocabulary import PAD
+from vitmem.data.text_module import RowsModule
+from vitmem.data.texts import Items, TextData
+from vitmem.specs import Recipe
+from vitmem.training.curves import Curves
+from vitmem.training.fit import CURVES, learn, steps
+from vitmem.training.module import Learner, NextToken
+
+
+def train_texts(
+    net: nn.Module,
+    data: TextData,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    *,
+    device: str = "auto",
+    progress: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> float:
+    """Train ``net`` in place on the rows of ``data``; see ``vitmem.training.fit.train``."""
+    rows = RowsModule(data.train, batch_size=recipe.batch_size, seed=seed)
+    module = NextToken(net, recipe, *steps(recipe, rows.count), seed, padding=PAD)
+
+    def measure(learner: Learner) -> dict[str, float]:
+        asked = {"memorized": data.memorized, **data.items}
+        return {name: float(right(learner.net, items).double().mean()) for name, items in asked.items()}
+
+    curves = Curves(folder / CURVES, recipe.curve_every, measure, say)
+    return learn(module, rows, curves, folder, device=device, progress=progress)
+
+
+@torch.no_grad()
+def next_tokens(net: nn.Module, tokens: Tensor, batch_size: int = 200) -> tuple[Tensor, Tensor]:
+    """Return the likeliest next token and the loss (nats) of the real one at the first S - 1 positions.
+
+    Both are (n, S - 1), int64 and float32, on the CPU, for ``tokens`` (n, S); the network is in eval mode.
+    """
+    was_training = net.training
+    net.eval()
+    device = next(net.parameters()).device
+    said, losses = [], []
+    for some in tokens.split(batch_size):
+        batch = some.to(device)
+        logits = net(input_ids=batch, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
+        said.append(logits.argmax(2).cpu())
+        losses.append(functional.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none").cpu())
+    net.train(was_training)
+    return torch.cat(said), torch.cat(losses)
+
+
+def right(net: nn.Module, items: Items) -> Tensor:
+    """Return whether every token of each answer is the likeliest, (n,) bool.
+
+    When each is, given the right ones before it, greedy decoding says the answer, and conversely.
+    """
+    said, _ = next_tokens(net, items.tokens)
+    wrong = (said != items.tokens[:, 1:]) & items.answer[:, 1:]
+    return ~wrong.any(1)
+
+
+@torch.no_grad()
+def recite(net: nn.Module, items: Items, batch_size: int = 200) -> Tensor:
+    """Decode greedily from what stands before each answer, exactly as many tokens: (n, L) int64 on the CPU.
+
+    All answers have the same length L and the same place.
+    """
+    was_training = net.training
+    net.eval()
+    device = next(net.parameters()).device
+    places = torch.nonzero(items.answer[0]).flatten()
+    start, end = int(places[0]), int(places[-1]) + 1
+    out = []
+    for some in items.tokens[:, :start].split(batch_size):
+        tokens = some.to(device)
+        for _ in range(end - start):
+            logits = net(input_ids=tokens, use_cache=False).logits[:, -1]
+            tokens = torch.cat([tokens, logits.argmax(1, keepdim=True)], 1)
+        out.append(tokens[:, start:].cpu())
+    net.train(was_training)
+    return torch.cat(out)
