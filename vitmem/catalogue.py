@@ -5,124 +5,24 @@ A contract test holds every function to the parameters that are declared here.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
+from vitmem.params import (
+    AsymmetricParams,
+    FolderParams,
+    HumanParams,
+    KfacParams,
+    LlamaParams,
+    MixerParams,
+    NoParams,
+    RateParams,
+    SpectrumParams,
+    SvdParams,
+    TimmParams,
+    VitParams,
+)
 from vitmem.registry import DATA, METHODS, METRICS, MODELS, NOISES, Entry, Registry
 from vitmem.specs import Spec
-
-Share = Field(default=None, gt=0, le=1)
-
-
-class NoParams(Spec):
-    """An entry without parameters."""
-
-
-class VitParams(Spec):
-    """A vision transformer by size; ``pool`` is the class token or the mean over patches."""
-
-    patch_size: int = Field(default=8, gt=0)
-    width: int = Field(default=192, gt=0)
-    depth: int = Field(default=6, gt=0)
-    heads: int = Field(default=3, gt=0)
-    mlp_ratio: float = Field(default=4.0, gt=0)
-    pool: Literal["token", "mean"] = "token"
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-
-
-class MixerParams(Spec):
-    """An MLP-Mixer by size."""
-
-    patch_size: int = Field(default=8, gt=0)
-    width: int = Field(default=192, gt=0)
-    depth: int = Field(default=6, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-
-
-class TimmParams(Spec):
-    """Any timm architecture; ``image_size`` is ``None`` for the size of the data."""
-
-    image_size: int | None = Field(default=None, gt=0)
-    pretrained: bool = False
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-
-
-class FolderParams(Spec):
-    """Images by class in ``<data-dir>/<folder>``: ``train/<class>/*`` and ``val/<class>/*``, ``size`` pixels."""
-
-    folder: str
-    classes: tuple[str, ...] | None = None
-    size: int = Field(default=224, gt=0)
-
-
-class LlamaParams(Spec):
-    """A Llama by size; ``mlp_width`` is that of its gated MLPs."""
-
-    width: int = Field(default=128, gt=0)
-    depth: int = Field(default=4, gt=0)
-    heads: int = Field(default=4, gt=0)
-    mlp_width: int = Field(default=352, gt=0)
-
-
-class SpectrumParams(Spec):
-    """How many rows, strings, facts and questions of the synthetic language."""
-
-    rows: int = Field(default=3000, gt=0)
-    strings: int = Field(default=160, gt=1)
-    string_rows: int = Field(default=1600, gt=0)
-    facts: int = Field(default=120, gt=2)
-    most_frequent: int = Field(default=600, gt=0)
-    asked: int = Field(default=300, gt=0)
-    held_out: int = Field(default=400, gt=1)
-
-
-class RateParams(Spec):
-    """Nominal share of wrong labels."""
-
-    rate: float = Field(ge=0, le=1)
-
-
-class AsymmetricParams(RateParams):
-    """``rate_basis`` says whether ``rate`` counts in each source class or over all images."""
-
-    rate_basis: Literal["class", "overall"] = "class"
-
-
-class HumanParams(Spec):
-    """A column of human labels that came with the data set (CIFAR-10N: ``aggre_label``, ...)."""
-
-    column: str
-
-
-class StrengthParams(Spec):
-    """How much of each matrix is kept: exactly one rule.
-
-    ``mass``: the smallest set of pairs with this share of the importance; ``fraction``: this share
-    of the pairs; ``match_drop``: as few pairs as lose at most this much selection accuracy.
-    """
-
-    mass: float | None = Share
-    fraction: float | None = Share
-    match_drop: float | None = Field(default=None, ge=0, lt=1)
-
-    def model_post_init(self, _context: Any) -> None:
-        """Refuse several rules, or none."""
-        if sum(v is not None for v in (self.mass, self.fraction, self.match_drop)) != 1:
-            raise ValueError("give exactly one of 'mass', 'fraction' and 'match_drop'")
-
-
-class KfacParams(StrengthParams):
-    """The curvature edit; ``side`` reads the importance of both factors or of one only."""
-
-    importance: Literal["kfac", "ckfac", "identity"] = "kfac"
-    side: Literal["both", "A", "G"] = "both"
-
-
-class SvdParams(Spec):
-    """Truncation to the largest ``rank_fraction`` of the singular values of each matrix."""
-
-    rank_fraction: float = Field(gt=0, le=1)
 
 
 def _add(registry: Registry, name: str, target: str, params: type[Spec], summary: str, **info: Any) -> None:

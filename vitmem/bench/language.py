@@ -67,7 +67,7 @@ class LanguageSubject:
         return language_task(self.net), positions
 
     def batches(self, request: Config) -> tuple[Iterator[dict[str, Tensor]], int]:
-        """Return batches of training rows, all of them or a random part."""
+        """Return batches of training rows, input_ids and labels (B, S) each, of all rows or a random part."""
         count = len(self.texts.train)
         rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
         return self._batches(self.texts.train[rows]), len(rows)
@@ -79,7 +79,7 @@ class LanguageSubject:
             yield {"input_ids": tokens, "labels": tokens.masked_fill(tokens == PAD, -100)}
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return recited strings, right answers by family, and hits and losses on held-out rows."""
+        """Return recited strings (m, L), right answers by family (n,), hits and losses on held-out rows (V, S - 1)."""
         texts = self.texts
         with edited(self.net, weights):
             said, loss = next_tokens(self.net, texts.held_out)
@@ -98,7 +98,7 @@ class LanguageSubject:
         return float((said == rows[:, 1:]).double().mean())
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric on one half of the strings and of the held-out rows, and on all questions."""
+        """Return every metric, scalars, on one half of the strings and of the held-out rows, and on all questions."""
         return measure(self._predictions(stored, half), self._predictions(base, half))
 
     def _predictions(self, stored: Mapping[str, Tensor], half: str) -> TextPredictions:

@@ -59,7 +59,7 @@ class Subject(Protocol):
         ...
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return what is kept of the network under new weights: enough for every metric, without it."""
+        """Return what is kept of the network under new weights, (n, ...) each: enough for every metric, without it."""
         ...
 
     def selection_score(self, weights: Weights) -> float:
@@ -67,7 +67,7 @@ class Subject(Protocol):
         ...
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric on the ``selection`` or ``report`` half, beside the unedited network's."""
+        """Return every metric, scalars, on the ``selection`` or ``report`` half, beside the unedited network's."""
         ...
 
     def facts(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class VisionSubject:
         return VisionTask(positions=positions, prefix_tokens=self.model.prefix_tokens), positions
 
     def batches(self, request: Config) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
-        """Return batches of training images without augmentation, all of them or a random part."""
+        """Return batches of images (B, C, H, W) without augmentation and labels (B,), of all or a random part."""
         count = len(self.noisy.given)
         # a random part: files may lie sorted by class
         rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
@@ -93,7 +93,7 @@ class VisionSubject:
             yield normalise(data.train.images[some].to(device), data.mean, data.std), given[some].to(device)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return the logits of all training and validation images (float16), with their labels and indices."""
+        """Return the logits (N, K) and (V, K), float16, of all images, with their labels and indices."""
         tail = self._tail(weights)
         with edited(self.net, weights), tail.replayed() if tail else nullcontext():
             logits = self._all_logits()
@@ -139,7 +139,7 @@ class VisionSubject:
         return float((logits.argmax(1) == validation.labels[rows]).double().mean())
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric on one half of the noisy and of the validation images."""
+        """Return every metric, scalars, on one half of the noisy and of the validation images."""
         return measure(self._predictions(stored, half), self._predictions(base, half))
 
     def _predictions(self, stored: Mapping[str, Tensor], half: str) -> Predictions:

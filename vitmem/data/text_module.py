@@ -33,7 +33,7 @@ class RowsModule(LightningDataModule):
         return Batches(self, lambda: trainer.current_epoch, trainer.global_rank, trainer.world_size)
 
     def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Tensor]:
-        """Yield the batches of ``epoch``; on several devices each takes its share."""
+        """Yield the batches (B, S) of ``epoch``; on several devices each takes its share."""
         generator = torch.Generator().manual_seed(seed_from("epoch", self.seed, epoch))
         order = torch.randperm(self.count, generator=generator)
         for some in order[slice(rank, self.count - self.count % ranks, ranks)].split(self.batch_size):
