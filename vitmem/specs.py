@@ -55,9 +55,9 @@ class Recipe(Spec):
 class Statistics(Spec):
     """How the K-FAC statistics of a trained network are collected (method.md, section 1).
 
-    ``images`` is the number of training images that are read (``None``: all), ``positions`` which
-    tokens count (``None``: the model's own default), ``label_samples`` the number of sampled labels
-    per image.
+    ``images`` is the number of training images (or rows of text) that are read (``None``: all),
+    ``positions`` which tokens count (``None``: the model's own default), ``label_samples`` the number
+    of sampled labels for each loss.
     """
 
     labels: Literal["sampled", "given", "exact", "logit_jacobian"] = "sampled"
