@@ -35,7 +35,7 @@ _add(MODELS, "timm", "vitmem.models.timm:timm", TimmParams, "any timm architectu
 _add(
     MODELS,
     "llama",
-    "vitmem.models.language:llama",
+    "vitmem.models.llama:llama",
     LlamaParams,
     "a Llama by size, trained from scratch (needs vitmem[lm])",
     modality="text",

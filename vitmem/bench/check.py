@@ -1,11 +1,12 @@
-"""The contract of a model plug-in, run on random images: what ``vitmem check model`` prints."""
+"""The contract of a model plug-in, run on random images or text: what ``vitmem check model`` prints."""
 
 from __future__ import annotations
 
 import copy
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.adapters.language import language_task
 from vitmem.adapters.vision import VisionTask
-from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import Factors, edited, find_layers, fit
+from vitmem.errors import VitmemError
+from vitmem.kfac import Factors, Task, edited, find_layers, fit
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.kfac import kfac
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
 
-SHAPE = ImageShape(channels=3, size=32, num_classes=10)
-IMAGES = 12
-# Two batchings of the same images may differ in the last bits of float32, not in more.
+IMAGES = ImageShape(channels=3, size=32, num_classes=10)
+TEXT = TextShape(vocab_size=50, length=16)
+EXAMPLES = 12
+# Two batchings of the same examples may differ in the last bits of float32, not in more.
 TOLERANCE = 1e-4
 
 
@@ -45,17 +48,16 @@ class _Broken(Exception):
 
 
 def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
-    """Run the contract of the registered model ``name`` on 12 random images (3, 32, 32) in 10 classes.
+    """Run the contract of the registered model ``name`` on 12 random images (3, 32, 32) in 10 classes, or rows of text.
 
     A clause that fails or raises is reported as broken and the next one runs all the same; a network that
     cannot be built ends the list. Raises InputError for an unknown name or parameter.
     """
-    if MODELS.get(name).info.get("modality", "image") != "image":
-        raise InputError(f"check model: '{name}' reads text; the contract is that of image models")
     spec = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
     subject: list[_Subject] = []
-    _run("build", lambda: subject.append(_Subject.of(name, spec)), checks)
+    kind = _Texts if MODELS.get(name).info.get("modality") == "text" else _Images
+    _run("build", lambda: subject.append(kind(name, spec)), checks)
     for clause, test in CLAUSES.items() if subject else ():
         _run(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]
     return checks
@@ -74,57 +76,102 @@ def _run(name: str, test: Callable[[], None], checks: list[Check]) -> None:
         checks.append(Check(name, True))
 
 
-@dataclass
-class _Subject:
-    """The network under test, how to build it again, and a batch: images (12, 3, 32, 32), labels (12,)."""
+class _Subject(ABC):
+    """The network under test, how to build it again, and twelve examples with what they are to give."""
 
-    model: VisionModel
-    again: Callable[[int], VisionModel]
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
+    expected: tuple[int, ...]  # shape of the logits of one example
 
-    @classmethod
-    def of(cls, name: str, spec: Spec) -> _Subject:
-        def again(seed: int) -> VisionModel:
-            return build(name, spec, SHAPE, seed)
-
-        model = again(0)
+    def __init__(self, name: str, spec: Spec) -> None:
+        self.name, self.spec = name, spec
+        self.model = self.again(0)
         generator = torch.Generator().manual_seed(0)
-        images = torch.randn(IMAGES, SHAPE.channels, SHAPE.size, SHAPE.size, generator=generator)
-        labels = torch.randint(SHAPE.num_classes, (IMAGES,), generator=generator)
-        net = copy.deepcopy(model.net).eval()
+        self.draw(generator)
+        self.net = copy.deepcopy(self.model.net).eval()
         # some architectures start with a head or a branch of zeros, which no gradient passes
         with torch.no_grad():
-            for parameter in net.parameters():
+            for parameter in self.net.parameters():
                 parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-        return cls(replace(model, net=net), again, images, labels)
 
-    @property
-    def net(self) -> nn.Module:
-        return self.model.net
+    @abstractmethod
+    def again(self, seed: int) -> Network:
+        """Build it anew."""
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw inputs (12, ...) and labels (12, ...)."""
+
+    @abstractmethod
+    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
+        """Return what should be logits (n, *expected)."""
+
+    @abstractmethod
+    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
+        """Return how the engine reads a batch, and what makes one of inputs and labels."""
 
     @torch.no_grad()
     def logits(self) -> Tensor:
-        logits: Tensor = self.net(self.images)
+        logits: Tensor = self.forward(self.net, self.inputs)
         return logits
 
     def layers(self) -> dict[str, nn.Module]:
         return find_layers(self.net, self.model.editable("all"))
 
     def statistics(self, batch_size: int) -> Factors:
-        batches = zip(self.images.split(batch_size), self.labels.split(batch_size), strict=True)
-        task = VisionTask(positions=self.model.positions, prefix_tokens=self.model.prefix_tokens)
+        task, batch = self.task()
+        pairs = zip(self.inputs.split(batch_size), self.labels.split(batch_size), strict=True)
         # diagonals are enough for an edit and spare the spectra of wide layers
-        return fit(self.net, self.layers(), task, batches, seed=0, moments="diagonal")
+        return fit(self.net, self.layers(), task, (batch(*pair) for pair in pairs), seed=0, moments="diagonal")
 
     @cached_property
     def whole(self) -> Factors:
-        """The statistics of all images in one batch."""
-        return self.statistics(IMAGES)
+        """The statistics of all examples in one batch."""
+        return self.statistics(EXAMPLES)
 
     def edit(self, mass: float) -> EditResult:
         context = EditContext(self.net, self.layers(), self.whole, seed=0)
         return kfac(context, mass=mass, importance="identity")
+
+
+class _Images(_Subject):
+    """Images (12, 3, 32, 32) with labels (12,)."""
+
+    model: VisionModel
+    expected = (IMAGES.num_classes,)
+
+    def again(self, seed: int) -> VisionModel:
+        return build(self.name, self.spec, IMAGES, seed)
+
+    def draw(self, generator: torch.Generator) -> None:
+        self.inputs = torch.randn(EXAMPLES, IMAGES.channels, IMAGES.size, IMAGES.size, generator=generator)
+        self.labels = torch.randint(IMAGES.num_classes, (EXAMPLES,), generator=generator)
+
+    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
+        return net(inputs)
+
+    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
+        positions = VisionTask(positions=self.model.positions, prefix_tokens=self.model.prefix_tokens)
+        return positions, lambda images, labels: (images, labels)
+
+
+class _Texts(_Subject):
+    """Rows of tokens (12, 16), each to be continued by the next token."""
+
+    expected = (TEXT.length, TEXT.vocab_size)
+
+    def again(self, seed: int) -> LanguageModel:
+        return build(self.name, self.spec, TEXT, seed)
+
+    def draw(self, generator: torch.Generator) -> None:
+        self.inputs = torch.randint(TEXT.vocab_size, (EXAMPLES, TEXT.length), generator=generator)
+        self.labels = self.inputs.roll(-1, 1)
+
+    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
+        return net(input_ids=inputs, use_cache=False).logits
+
+    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
+        return language_task(self.net), lambda tokens, _labels: {"input_ids": tokens}
 
 
 def _require(kept: bool, found: str) -> None:
@@ -137,10 +184,10 @@ def _same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> boo
 
 
 def _forward(subject: _Subject) -> None:
-    for images in (subject.images, subject.images[:1]):
+    for inputs in (subject.inputs, subject.inputs[:1]):
         with torch.no_grad():
-            logits = subject.net(images)
-        expected = (len(images), SHAPE.num_classes)
+            logits = subject.forward(subject.net, inputs)
+        expected = (len(inputs), *subject.expected)
         _require(isinstance(logits, Tensor), f"expected logits as a tensor, got {type(logits).__name__}")
         _require(tuple(logits.shape) == expected, f"expected logits {expected}, got {tuple(logits.shape)}")
         _require(bool(torch.isfinite(logits).all()), "NaN or infinity in the logits")
@@ -161,7 +208,8 @@ def _patterns(subject: _Subject) -> None:
 
 def _gradients(subject: _Subject) -> None:
     net = copy.deepcopy(subject.net).requires_grad_(True)
-    functional.cross_entropy(net(subject.images), subject.labels).backward()
+    logits = subject.forward(net, subject.inputs)
+    functional.cross_entropy(logits.flatten(0, -2), subject.labels.flatten()).backward()
     for path, layer in find_layers(net, subject.model.editable("all")).items():
         gradient = layer.weight.grad
         reached = isinstance(gradient, Tensor) and bool(torch.isfinite(gradient).all() and gradient.any())
@@ -169,16 +217,16 @@ def _gradients(subject: _Subject) -> None:
 
 
 def _positions(subject: _Subject) -> None:
-    if subject.model.positions != "cls":
+    if not isinstance(subject, _Images) or subject.model.positions != "cls":
         return
     _require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
     for path, layer in subject.whole.layers.items():
-        found = f"positions 'cls': layer '{path}' counts {layer.count} positions of {IMAGES} images"
-        _require(layer.count == IMAGES, found)
+        found = f"positions 'cls': layer '{path}' counts {layer.count} positions of {EXAMPLES} images"
+        _require(layer.count == EXAMPLES, found)
 
 
 def _batch_size(subject: _Subject) -> None:
-    whole, parts = subject.whole, subject.statistics(IMAGES // 3)
+    whole, parts = subject.whole, subject.statistics(EXAMPLES // 3)
     for path, layer in whole.layers.items():
         other = parts.layers[path]
         for side, one, two in (("A", layer.a, other.a), ("G", layer.g, other.g)):
@@ -209,7 +257,9 @@ def _save_and_load(subject: _Subject) -> None:
         net = subject.again(3).net.eval()
         net.load_state_dict(load_file(weights))
         with torch.no_grad():
-            _require(torch.equal(net(subject.images), subject.logits()), "loaded weights give other logits")
+            _require(
+                torch.equal(subject.forward(net, subject.inputs), subject.logits()), "loaded weights give other logits"
+            )
         saved = subject.whole
         saved.save(factors)
         loaded = Factors.load(factors)

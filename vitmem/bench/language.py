@@ -21,7 +21,7 @@ from vitmem.errors import InputError
 from vitmem.kfac import edited
 from vitmem.metrics.measure import measure
 from vitmem.metrics.text_predictions import TextPredictions
-from vitmem.models.language import LanguageModel, TextShape
+from vitmem.models.base import LanguageModel, TextShape, build_language
 from vitmem.registry import DATA, MODELS
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.texts import next_tokens, recite, right, train_texts
@@ -127,16 +127,15 @@ class LanguageSubject:
 def language_subject(config: Config, places: Places) -> LanguageSubject:
     """Write the texts and build the untrained network of a training's config."""
     data, model, seed = config["data"], config["model"], config["seed"]
-    entry, network = DATA.get(data["name"]), MODELS.get(model["name"])
+    entry = DATA.get(data["name"])
     write = entry.parse(own(data, "name"), "data").model_dump()
     texts: TextData = entry.load()(seed_from("texts", data, seed), **write)
-    params = network.parse(own(model, "name"), "model")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed_from("init", model, data["name"], seed))
-        built = network.load()(TextShape(texts.vocab_size, texts.length), **params.model_dump())
+    params = MODELS.get(model["name"]).parse(own(model, "name"), "model")
+    shape = TextShape(texts.vocab_size, texts.length)
+    network = build_language(model["name"], params, shape, seed_from("init", model, data["name"], seed))
     halves = {}
     generator = torch.Generator().manual_seed(seed_from("halves", data, seed))
     for name, count in (("strings", len(texts.memorized)), ("rows", len(texts.held_out))):
         order = torch.randperm(count, generator=generator)
         halves[f"{name}_selection"], halves[f"{name}_report"] = (part.sort().values for part in order.tensor_split(2))
-    return LanguageSubject(config, places, texts, built, halves)
+    return LanguageSubject(config, places, texts, network, halves)

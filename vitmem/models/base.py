@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
@@ -24,21 +24,25 @@ class ImageShape:
     num_classes: int
 
 
+@dataclass(frozen=True)
+class TextShape:
+    """What a network is built for: ``vocab_size`` tokens in rows of at most ``length``."""
+
+    vocab_size: int
+    length: int
+
+
 @dataclass
-class VisionModel:
+class Network:
     """A network and where its editable layers are.
 
-    ``net`` maps normalised images (B, C, H, W) float32 to logits (B, K). ``blocks`` are the module
-    paths of its blocks in order; ``layers`` are patterns of the linear layers inside a block that may
-    be edited. ``positions`` is which tokens count in the statistics by default, and ``prefix_tokens``
-    how many tokens (class token, registers) stand before the patches.
+    ``blocks`` are the module paths of its blocks in order; ``layers`` are patterns of the linear layers
+    inside a block that may be edited.
     """
 
     net: nn.Module
     blocks: tuple[str, ...]
     layers: tuple[str, ...]
-    positions: Literal["cls", "all"] = "all"
-    prefix_tokens: int = 0
 
     def editable(self, blocks: Blocks, layers: Sequence[str] | None = None) -> list[str]:
         """Return the patterns of the editable layers in ``blocks``: a set's name, a number, or numbers.
@@ -48,11 +52,40 @@ class VisionModel:
         return layer_patterns(self.blocks, layers or self.layers, blocks)
 
 
+@dataclass
+class VisionModel(Network):
+    """An image classifier: ``net`` maps normalised images (B, C, H, W) float32 to logits (B, K).
+
+    ``positions`` is which tokens count in the statistics by default, and ``prefix_tokens`` how many tokens
+    (class token, registers) stand before the patches.
+    """
+
+    positions: Literal["cls", "all"] = "all"
+    prefix_tokens: int = 0
+
+
+@dataclass
+class LanguageModel(Network):
+    """A causal model as those of transformers: ``net(input_ids=...).logits`` are (B, S, vocab_size)."""
+
+
+N = TypeVar("N", VisionModel, LanguageModel)
+
+
 def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:
-    """Build the registered model ``name`` with weights drawn from ``seed``; no global generator is changed.
+    """Build the registered image model ``name`` with weights drawn from ``seed``; no global generator is changed.
 
     Raises InputError when the parameters do not fit the images or the result breaks the contract.
     """
+    return _build(name, params, shape, seed, VisionModel)
+
+
+def build_language(name: str, params: Spec, shape: TextShape, seed: int) -> LanguageModel:
+    """Build the registered language model ``name``; see ``build``."""
+    return _build(name, params, shape, seed, LanguageModel)
+
+
+def _build(name: str, params: Spec, shape: ImageShape | TextShape, seed: int, expected: type[N]) -> N:
     entry = MODELS.get(name)
     options = params.model_dump()
     if entry.info.get("family"):
@@ -61,8 +94,8 @@ def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:
         # only the CPU's generator: torch.manual_seed would seed those of the GPUs too, and for good
         torch.default_generator.manual_seed(seed)
         model = entry.load()(shape, **options)
-    if not isinstance(model, VisionModel):
-        raise InputError(f"model '{name}': expected it to return a VisionModel, got {type(model).__name__}")
+    if not isinstance(model, expected):
+        raise InputError(f"model '{name}': expected it to return a {expected.__name__}, got {type(model).__name__}")
     if not model.blocks:
         raise InputError(f"model '{name}': it names no blocks, so there is nothing to edit; set 'blocks'")
     return model

@@ -1,0 +1,28 @@
+"""A Llama by size over transformers' LlamaForCausalLM."""
+
+from __future__ import annotations
+
+from vitmem.extras import extra
+from vitmem.models.base import LanguageModel, TextShape
+
+
+def llama(shape: TextShape, *, width: int = 128, depth: int = 4, heads: int = 4, mlp_width: int = 352) -> LanguageModel:
+    """Build a Llama (RMS norms, rotary positions, gated MLPs without biases) that edits gate and up (Merullo et al.).
+
+    Raises InputError when transformers is not installed.
+    """
+    transformers = extra("transformers", "lm")
+    config = transformers.LlamaConfig(
+        vocab_size=shape.vocab_size,
+        hidden_size=width,
+        intermediate_size=mlp_width,
+        num_hidden_layers=depth,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=shape.length,
+        tie_word_embeddings=False,
+        attn_implementation="sdpa",
+    )
+    net = transformers.LlamaForCausalLM(config)
+    blocks = tuple(f"model.layers.{n}" for n in range(depth))
+    return LanguageModel(net, blocks, layers=("mlp.gate_proj", "mlp.up_proj"))
