@@ -23,7 +23,7 @@ from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, Task, edited, find_layers, fit
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.kfac import kfac
-from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build
+from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build, build_language
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
 
@@ -161,7 +161,7 @@ class _Texts(_Subject):
     expected = (TEXT.length, TEXT.vocab_size)
 
     def again(self, seed: int) -> LanguageModel:
-        return build(self.name, self.spec, TEXT, seed)
+        return build_language(self.name, self.spec, TEXT, seed)
 
     def draw(self, generator: torch.Generator) -> None:
         self.inputs = torch.randint(TEXT.vocab_size, (EXAMPLES, TEXT.length), generator=generator)
