@@ -38,8 +38,11 @@ def test_the_plug_in_keeps_the_contract(plugin: Path) -> None:
     assert "FAIL" not in out.stdout
 
 
-def test_a_built_in_model_is_checked_by_the_command(tmp_path: Path) -> None:
-    out = vitmem("check", "model", "vit", "--param", "width=24", "--param", "depth=2", cwd=tmp_path)
+@pytest.mark.parametrize("name", ["vit", "llama"])
+def test_built_in_models_are_checked_by_the_command(name: str, tmp_path: Path) -> None:
+    out = vitmem(
+        "check", "model", name, "--param", "width=16", "--param", "depth=2", "--param", "heads=2", cwd=tmp_path
+    )
     assert out.returncode == 0, out.stdout + out.stderr
     assert "ok   edit then undo is bit-exact" in out.stdout
 
