@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.adapters.language_layers import language_blocks, mlp_layers
@@ -83,9 +85,11 @@ def same(one: Factors, other: Factors) -> None:
         torch.testing.assert_close(other.layers[path].g, layer.g, rtol=1e-9, atol=1e-12)
 
 
-def statistics(model: Any, batches: list[dict[str, Tensor]], task: LanguageTask | None = None) -> Factors:
+def statistics(
+    model: Any, batches: list[dict[str, Tensor]], task: LanguageTask | None = None, labels: Any = "given"
+) -> Factors:
     layers = find_layers(model, mlp_layers(model, "all", ALL))
-    return fit(model, layers, task or language_task(model), batches, seed=0, labels="given")
+    return fit(model, layers, task or language_task(model), batches, seed=0, labels=labels, label_samples=2)
 
 
 @pytest.mark.parametrize("kind", ["Llama", "GPT2", "Gemma3Text", "Olmo2", "Phi3", "GPTNeoX"])
@@ -101,12 +105,16 @@ def test_statistics_are_those_of_autograd_token_by_token(kind: str) -> None:
         torch.testing.assert_close(layer.g, g, rtol=1e-9, atol=1e-12)
 
 
+MODES = pytest.mark.parametrize("labels", ["given", "sampled", "logit_jacobian"])
+
+
+@MODES
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("kind", ["Llama", "GPT2"])
-def test_padding_changes_nothing(kind: str, side: str) -> None:
+def test_padding_changes_nothing(kind: str, side: str, labels: str) -> None:
     model = tiny(kind)
     long, short = ids(1, 9, 1), ids(1, 5, 2)
-    alone = statistics(model, [{"input_ids": long}, {"input_ids": short}])
+    alone = statistics(model, [{"input_ids": long}, {"input_ids": short}], labels=labels)
     padding, ones = torch.zeros(1, 4, dtype=torch.int64), torch.ones_like(short)
     parts = (padding, short) if side == "left" else (short, padding)
     mask = (padding, ones) if side == "left" else (ones, padding)
@@ -114,22 +122,34 @@ def test_padding_changes_nothing(kind: str, side: str) -> None:
         "input_ids": torch.cat([long, torch.cat(parts, 1)]),
         "attention_mask": torch.cat([torch.ones_like(long), torch.cat(mask, 1)]),
     }
-    same(alone, statistics(model, [batch]))
+    same(alone, statistics(model, [batch], labels=labels))
 
 
-@pytest.mark.parametrize("reentrant", [False, True])
-def test_gradient_checkpointing_changes_nothing(reentrant: bool) -> None:
+def test_gradient_checkpointing_changes_nothing() -> None:
     model = tiny("Llama")
     plain = statistics(model, [{"input_ids": ids(2, 6)}])
-    model.gradient_checkpointing_enable({"use_reentrant": reentrant})
-    model.train()
-    same(plain, statistics(model, [{"input_ids": ids(2, 6)}]))
+    calls: list[int] = []
+
+    def checkpointed(number: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls.append(number)
+            return forward(*args, **kwargs)
+
+        return lambda *args, **kwargs: checkpoint(counted, *args, use_reentrant=False, **kwargs)
+
+    # by hand: those of transformers are off in eval mode
+    for number, block in enumerate(model.model.layers):
+        block.forward = checkpointed(number, block.forward)
+    task = LanguageTask(split=True)
+    same(plain, statistics(model, [{"input_ids": ids(2, 6)}], task))
+    assert calls[:3] == [0, 1, 2] and calls.count(2) == 2  # the last block was run again on the way back
 
 
-def test_a_head_of_its_own_and_chunks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@MODES
+def test_a_head_of_its_own_and_chunks_of_rows_change_nothing(labels: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = tiny("Llama"), {"input_ids": ids(3, 7)}
     assert language_task(model) == LanguageTask(split=True)
-    whole = statistics(model, [batch], LanguageTask(split=False))
+    whole = statistics(model, [batch], LanguageTask(split=False), labels)
     sizes = []
     real = LanguageTask.logits
 
@@ -140,12 +160,31 @@ def test_a_head_of_its_own_and_chunks_of_rows_change_nothing(monkeypatch: pytest
     monkeypatch.setattr(LanguageTask, "logits", counted)
     # the package gives its function the module's name
     monkeypatch.setattr(sys.modules["vitmem.kfac.fit"], "CHUNK", 23 * 4)
-    same(whole, statistics(model, [batch]))
-    assert max(sizes) == 4 and sum(sizes) == 1 + 18  # one row to count the classes
+    same(whole, statistics(model, [batch], labels=labels))
+    passes = 1 if labels == "given" else 2
+    assert max(sizes) == 4 and sum(sizes) == 1 + 18 * passes  # one row to count the classes
 
 
 def test_a_model_that_caps_its_logits_is_not_split() -> None:
-    assert language_task(tiny("Gemma2", final_logit_softcapping=0.1)) == LanguageTask(split=False)
+    assert language_task(tiny("Gemma2", final_logit_softcapping=30.0)) == LanguageTask(split=False)
+
+
+def test_a_layer_of_the_head_needs_a_task_that_is_not_split() -> None:
+    model, batch = tiny("Llama", tie_word_embeddings=False), {"input_ids": ids(2, 5)}
+    layers = find_layers(model, ["lm_head"])
+    both = find_layers(model, ["lm_head", "model.layers.2.mlp.up_proj"])
+    with pytest.raises(InputError, match="layer 'lm_head' is part of the head"):
+        fit(model, both, LanguageTask(split=True), [batch], seed=0)
+    found = fit(model, layers, LanguageTask(split=False), [batch], seed=0, labels="given").layers["lm_head"]
+    hidden = model.model(**batch).last_hidden_state[:, :-1].flatten(0, 1)
+    torch.testing.assert_close(found.a, hidden.T @ hidden / 8, rtol=1e-9, atol=1e-12)
+
+
+def test_modes_are_put_back() -> None:
+    model = tiny("Llama").train()
+    model.lm_head.eval()
+    language_task(model)
+    assert model.training and model.model.layers[0].training and not model.lm_head.training
 
 
 def test_a_plain_module_and_packed_documents() -> None:
@@ -219,3 +258,24 @@ def test_a_quantised_weight_is_refused() -> None:
         find_layers(nn.Sequential(Quantised()), ["0"])
     with pytest.raises(InputError, match="not in memory"):
         find_layers(nn.Sequential(nn.Linear(2, 2, device="meta")), ["0"])
+    narrow = nn.Linear(2, 2)
+    narrow.weight = nn.Parameter(torch.zeros(2, 2).to(torch.float8_e4m3fn), requires_grad=False)
+    with pytest.raises(InputError, match="float8_e4m3fn"):
+        find_layers(nn.Sequential(narrow), ["0"])
+
+
+def test_packed_weights_have_a_way_out() -> None:
+    class Packed(nn.Module):
+        """As GPTQ and AWQ do: no linear layer at all."""
+
+    model = tiny("Llama")
+    model.model.layers[0].mlp.gate_proj = Packed()
+    with pytest.raises(InputError, match=r"'mlp.gate_proj' is a Packed, no linear layer .*bfloat16"):
+        mlp_layers(model, "first", ("gate",))
+
+
+def test_a_plain_module_takes_no_padding_on_the_left() -> None:
+    net = nn.Sequential(nn.Embedding(23, 8), nn.Linear(8, 23))
+    batch = {"input_ids": ids(1, 3), "attention_mask": torch.tensor([[0, 1, 1]])}
+    with pytest.raises(InputError, match="pad on the right"):
+        fit(net, find_layers(net, ["1"]), language_task(net), [batch], seed=0)

@@ -98,7 +98,8 @@ def shifted(answer: torch.Tensor) -> torch.Tensor:
     ("changes", "says"),
     [
         ({"model": {"name": "vit"}}, "data 'spectrum' is text, model 'vit' reads image"),
-        ({"data": {"name": "digits"}}, "data 'digits' is image, model 'llama' reads text"),
+        ({"data": {"name": "digits"}, "noise": {"name": "none"}}, "data 'digits' is image, model 'llama' reads text"),
+        ({"noise": {"name": "symmetric", "rate": 0.1}}, "noise 'symmetric' is for images; text has strings"),
         ({"data": {"name": "spectrum", "strings": 0}}, "'strings': input should be greater than 1"),
     ],
 )

@@ -56,6 +56,7 @@ def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: P
     ("changes", "says"),
     [
         ({"seedz": [1]}, "unknown key 'seedz'; did you mean 'seeds'?"),
+        ({"noise": None}, "'noise': field required for images"),
         ({"data": "digits"}, "'data': expected a mapping such as {name: ...}, got 'digits'"),
         ({"exclude": [{"modle": {"name": "vit"}}]}, "'modle'; did you mean 'model'?"),
         ({"exclude": [{"model": {"name": "vit", "widht": 32}}]}, "matches no cell"),

@@ -90,7 +90,7 @@ def test_parts_are_random_sorted_and_independent_of_each_other(tmp_path: Path) -
     assert torch.equal(load("digits", tmp_path, train=100, seed=1).train.index, part.train.index)
     assert not torch.equal(load("digits", tmp_path, train=100, seed=2).train.index, part.train.index)
     assert torch.equal(part.mean, whole.mean) and part.fingerprint != whole.fingerprint
-    with pytest.raises(InputError, match="'train': expected 1 to 1297 images, got 5000"):
+    with pytest.raises(InputError, match="'train': expected a number from 1 to 1297, got 5000"):
         load("digits", tmp_path, train=5000)
 
 

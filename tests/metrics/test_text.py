@@ -20,15 +20,16 @@ GOLD = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8], [1, 1, 2, 2], [9, 8, 7, 6]])
 SAID = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0], [0, 1, 1, 2], [0, 0, 0, 0]])
 
 
-def predictions(recited: Tensor = SAID, right: str = "110010", hit: str = "1100") -> TextPredictions:
+def predictions(recited: Tensor = SAID, right: str = "110010", hit: str = "110000") -> TextPredictions:
     return TextPredictions(
         recited=recited,
         gold=GOLD,
         strings=torch.arange(3),
         right={"sums": bits(right), "facts": bits("110010")},
         exposure={"sums": torch.zeros(6), "facts": torch.tensor([9, 8, 1, 1, 4, 3])},
-        hit=bits(hit).reshape(2, 2),
-        loss=torch.tensor([[0.0, 1.0], [2.0, 5.0]]),
+        hit=bits(hit).reshape(2, 3),
+        loss=torch.tensor([[0.0, 1.0, 9.0], [2.0, 5.0, 9.0]]),
+        real=torch.tensor([[True, True, False], [True, True, False]]),
         rows=torch.tensor([0]),
     )
 
@@ -65,9 +66,10 @@ def test_edit_distances_are_those_of_the_table() -> None:
 
 
 def test_skills() -> None:
-    found = skills(predictions(right="100010"), predictions())
-    assert found["accuracy_sums"] == pytest.approx(2 / 6)
-    assert found["retention_sums"] == pytest.approx(2 / 3)
+    # one answer lost, one won: accuracies are compared, not single answers
+    found = skills(predictions(right="100011"), predictions())
+    assert found["accuracy_sums"] == found["retention_sums"] / 2 == pytest.approx(3 / 6)
+    assert skills(predictions(right="111011"), predictions())["retention_sums"] == pytest.approx(5 / 3)
     # exposures 1 1 | 3 4 | 8 9: rare 00, middle 01, frequent 11
     names = ("rare", "middle", "frequent")
     assert [found[f"accuracy_facts_{name}"] for name in names] == [0.0, 0.5, 1.0]
@@ -90,4 +92,4 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(VitmemError, match="recited"):
         dataclasses.replace(predictions(), recited=SAID[:, :3])
     with pytest.raises(VitmemError, match="NaN or infinity"):
-        dataclasses.replace(predictions(), loss=torch.full((2, 2), float("nan")))
+        dataclasses.replace(predictions(), loss=torch.full((2, 3), float("nan")))

@@ -64,7 +64,7 @@ def test_without_wrong_labels(toy: list[Row]) -> None:
         del row["selection"]["memorized"]
     training, groups = of(toy, "kfac")
     assert training.base is not None
-    assert choose(groups, training.base).why == "no finished cell with wrong labels"
+    assert choose(groups, training.base).why == "no finished cell with anything to memorize"
 
 
 def test_variants_are_methods_of_their_own(toy: list[Row]) -> None:

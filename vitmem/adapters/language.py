@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.errors import InputError
+from vitmem.kfac.labels import IGNORED
+from vitmem.kfac.modes import evaluating
 
 Batch = Mapping[str, Tensor]
-IGNORED = -100
 # Tokens on which a head of its own is compared with the whole model.
 PROBE = 5
 
@@ -42,9 +43,9 @@ class LanguageTask:
         if self.split:
             hidden: Tensor = _decoder(model)(**_inputs(batch)).last_hidden_state  # (B, S, d)
         else:
-            out = model(**_inputs(batch)) if _takes_mappings(model) else model(batch["input_ids"])
+            out = model(**_inputs(batch)) if _takes_mappings(model) else model(_unpadded(batch))
             hidden = out if isinstance(out, Tensor) else out.logits  # (B, S, K)
-        return hidden[:, :-1][kept]
+        return hidden[:, :-1][kept.to(hidden.device)]
 
     def logits(self, model: nn.Module, features: Tensor) -> Tensor:
         """Return the logits (n, K) of some rows of the features."""
@@ -64,26 +65,25 @@ class LanguageTask:
     def rows(self, activation: Tensor, batch: Batch) -> Tensor:
         """Return the positions that count of an activation (B, S, f) or (B * S, f), as (n, f)."""
         shape = batch["input_ids"].shape
-        return activation.reshape(*shape, -1)[:, :-1][self.counted(batch)]
+        return activation.reshape(*shape, -1)[:, :-1][self.counted(batch).to(activation.device)]
 
 
 def language_task(model: nn.Module) -> LanguageTask:
     """Return the task of ``model``, split if its head on the last hidden states gives its own logits to rounding.
 
-    A model that scales or caps its logits behind the head is not split, and neither is one whose head is hooked.
+    A model that scales or caps its logits behind the head is not split.
     """
     if not all(hasattr(model, name) for name in ("get_decoder", "get_output_embeddings")):
         return LanguageTask()
     decoder, head = _decoder(model), _head(model)
     if not isinstance(decoder, nn.Module) or decoder is model or not isinstance(head, nn.Module):
         return LanguageTask()
-    ids = torch.arange(PROBE, device=next(model.parameters()).device)[None]  # (1, PROBE)
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    if getattr(getattr(model, "config", None), "final_logit_softcapping", None):
+        return LanguageTask()  # a cap that is far away would not show on a few tokens
+    ids = torch.arange(PROBE, device=_embeddings(model).weight.device)[None]  # (1, PROBE)
+    with torch.no_grad(), evaluating(model):
         whole = model(input_ids=ids, use_cache=False).logits
         parts = head(decoder(input_ids=ids, use_cache=False).last_hidden_state)
-    model.train(was_training)
     return LanguageTask(split=whole.shape == parts.shape and torch.allclose(whole, parts, rtol=1e-4, atol=1e-5))
 
 
@@ -93,6 +93,10 @@ def _decoder(model: nn.Module) -> Any:
 
 def _head(model: nn.Module) -> Any:
     return model.get_output_embeddings()  # type: ignore[operator]
+
+
+def _embeddings(model: nn.Module) -> Any:
+    return model.get_input_embeddings()  # type: ignore[operator]
 
 
 def _takes_mappings(model: nn.Module) -> bool:
@@ -110,6 +114,14 @@ def _inputs(batch: Batch) -> dict[str, Any]:
     if "position_ids" in batch:
         out["position_ids"] = batch["position_ids"]
     return out
+
+
+def _unpadded(batch: Batch) -> Tensor:
+    """Return the tokens for a model that knows no mask; raises InputError when padding stands before them."""
+    mask = batch.get("attention_mask")
+    if mask is not None and not mask[:, 0].all():
+        raise InputError("batch: padding on the left, and this model takes no attention mask; pad on the right")
+    return batch["input_ids"]
 
 
 def _targets(batch: Batch) -> Tensor:

@@ -38,7 +38,9 @@ def language_blocks(model: nn.Module) -> list[str]:
     """
     best: list[str] = []
     root = ""
-    for path, module in model.named_modules():
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model  # type: ignore[operator]
+    start = next((path for path, module in model.named_modules() if module is decoder), "")
+    for path, module in model.get_submodule(start).named_modules(prefix=start):
         if best and path.startswith(f"{root}."):
             continue  # a list inside a block (experts) is none of blocks
         alike = isinstance(module, nn.ModuleList) and len({type(child) for child in module}) == 1
@@ -84,6 +86,12 @@ def _why_none(path: str, block: nn.Module, by_role: dict[str, Role], roles: Sequ
             return (
                 f"block '{path}': '{name}' is a mixture of experts ({type(module).__name__}), which has no statistics "
                 "per expert here; edit a dense model, or the attention projections by pattern"
+            )
+    for name, module in block.named_modules():
+        if name.rpartition(".")[2] in ROLES and not is_linear(module):
+            return (
+                f"block '{path}': '{name}' is a {type(module).__name__}, no linear layer of its own (quantised?); load "
+                "the model in bfloat16 or float32"
             )
     if by_role:
         return (

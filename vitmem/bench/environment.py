@@ -18,7 +18,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     """Return versions, device and git state as plain JSON types (no host name and no path)."""
     return {
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("torch", "torchvision", "timm", "lightning")},
+        **{name: _version(name) for name in ("torch", "torchvision", "timm", "lightning", "transformers")},
         "vitmem": vitmem.__version__,
         "device": device.type,
         "device_name": _device_name(device),

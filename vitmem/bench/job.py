@@ -80,7 +80,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
     if cell.statistics is not None:
         stages["statistics"] = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
     if "statistics" in stages:
-        facts["counts"]["statistics"] = stages["statistics"]["examples"]
+        facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
     costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
     costs["training_resumed"] = stages["training"]["training_resumed"]
     costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}

@@ -14,7 +14,6 @@ from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.bench.subject import Places, Say, Weights, device_of, own
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
-from vitmem.data.spectrum.vocabulary import PAD
 from vitmem.data.split import some_of
 from vitmem.data.texts import TextData
 from vitmem.errors import InputError
@@ -76,7 +75,7 @@ class LanguageSubject:
         """Yield ``rows`` (n, S) as mappings with labels that leave out padding."""
         for some in rows.split(batch_size):
             tokens = some.to(device_of(self.net))
-            yield {"input_ids": tokens, "labels": tokens.masked_fill(tokens == PAD, -100)}
+            yield {"input_ids": tokens, "labels": tokens.masked_fill(tokens == self.texts.padding, -100)}
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return recited strings (m, L), right answers by family (n,), hits and losses on held-out rows (V, S - 1)."""
@@ -84,7 +83,7 @@ class LanguageSubject:
         with edited(self.net, weights):
             said, loss = next_tokens(self.net, texts.held_out)
             return {
-                "recited": recite(self.net, texts.memorized).to(torch.int16),
+                "recited": recite(self.net, texts.memorized).to(torch.int32),
                 **{f"right.{name}": right(self.net, items) for name, items in texts.items.items()},
                 "hit": said == texts.held_out[:, 1:],
                 "loss": loss,
@@ -95,7 +94,8 @@ class LanguageSubject:
         rows = self.texts.held_out[self.halves["rows_selection"]]
         with edited(self.net, weights):
             said, _ = next_tokens(self.net, rows)
-        return float((said == rows[:, 1:]).double().mean())
+        real = rows[:, 1:] != self.texts.padding
+        return float((said == rows[:, 1:])[real].double().mean())
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the strings and of the held-out rows, and on all questions."""
@@ -112,6 +112,7 @@ class LanguageSubject:
             exposure={name: items.exposure for name, items in texts.items.items()},
             hit=stored["hit"],
             loss=stored["loss"],
+            real=texts.held_out[:, 1:] != texts.padding,
             rows=self.halves[f"rows_{half}"],
         )
 

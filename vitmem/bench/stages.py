@@ -139,7 +139,7 @@ def _collect(
         {
             "request": request,
             "positions": positions,
-            "examples": examples,
+            "images": examples,
             "statistics_seconds": time.perf_counter() - started,
             "peak_memory_bytes": peak_memory(bench.device),
             "environment": environment(bench.device),

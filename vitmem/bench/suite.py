@@ -47,7 +47,7 @@ class Suite(Spec):
     about: str = ""
     seeds: tuple[int, ...] = Field(min_length=1)
     data: list[Config] | Config
-    noise: list[Config] | Config = Field(default_factory=lambda: {"name": "none"})
+    noise: list[Config] | Config | None = None
     model: list[Config] | Config
     recipe: list[Config | str] | Config | str
     statistics: list[Config] | Config = Field(default_factory=dict)
@@ -74,7 +74,7 @@ def load_suite(path: Path) -> Suite:
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
     for key in ("data", "noise", "model"):
-        for value in _many(content.get(key, [])):
+        for value in _many(content.get(key) or []):
             if not isinstance(value, dict):
                 raise InputError(f"{path}: '{key}': expected a mapping such as {{name: ...}}, got {value!r}")
     try:
@@ -86,7 +86,9 @@ def load_suite(path: Path) -> Suite:
 def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit."""
     data = [c for v in _many(suite.data) for c in _named(v, DATA.get, DataCommon, "name", f"{path}: data")]
-    noise = [c for v in _many(suite.noise) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")]
+    noise = [
+        c for v in _many(suite.noise or {"name": "none"}) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")
+    ]
     model = [c for v in _many(suite.model) for c in _named(v, MODELS.get, None, "name", f"{path}: model")]
     recipe = [c for v in _many(suite.recipe) for c in _plain(*_recipe(v, path))]
     statistics = [c for v in _many(suite.statistics) for c in _plain(v, Statistics, f"{path}: statistics")]
@@ -99,6 +101,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
         _check_dropout(m, r, str(path))
         _check_modality(d, m, str(path))
+        _check_noise(d, None if suite.noise is None else n, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)
             for s in statistics if reads else [None]:
@@ -132,6 +135,14 @@ def _check_modality(data: Config, model: Config, where: str) -> None:
             f"{where}: data '{data['name']}' is {reads[0]}, model '{model['name']}' reads {reads[1]}; "
             "'vitmem list models' names others"
         )
+
+
+def _check_noise(data: Config, noise: Config | None, where: str) -> None:
+    text = DATA.get(data["name"]).info.get("modality") == "text"
+    if text and noise is not None and noise["name"] != "none":
+        raise InputError(f"{where}: noise '{noise['name']}' is for images; text has strings to memorize, leave it out")
+    if not text and noise is None:
+        raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
 
 
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:

@@ -1,4 +1,4 @@
-"""The LightningDataModule of rows of tokens: on the device, in a new order every epoch."""
+"""The LightningDataModule of rows of tokens, in a new order every epoch."""
 
 from __future__ import annotations
 

@@ -40,12 +40,15 @@ class Items:
 
 @dataclass(frozen=True)
 class TextData:
-    """``train`` (N, S) rows of tokens, ``held_out`` (V, S) rows of the same kind of text that are never trained on,
-    ``items`` by family; ``memorized`` are the rows (m, S) that are there to be recited, their second half as answer.
+    """Rows of tokens with ``padding`` behind their end.
+
+    ``train`` (N, S); ``held_out`` (V, S) rows of the same kind that are never trained on; ``items`` by family;
+    ``memorized`` are rows (m, S) that are there to be recited, their second half as answer.
     """
 
     name: str
     vocab_size: int
+    padding: int
     train: Tensor
     held_out: Tensor
     memorized: Items
@@ -59,7 +62,7 @@ class TextData:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the SHA-256 of all tokens and answers."""
-        state = hashlib.sha256(repr((self.name, self.vocab_size, sorted(self.items))).encode())
+        state = hashlib.sha256(repr((self.name, self.vocab_size, self.padding, sorted(self.items))).encode())
         families = [self.memorized, *(self.items[name] for name in sorted(self.items))]
         parts = [self.train, self.held_out, *(t for f in families for t in (f.tokens, f.answer, f.exposure))]
         for tensor in parts:

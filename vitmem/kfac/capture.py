@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.errors import VitmemError
+from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.moments import LayerMoments, add_upper
 
 Rows = Callable[[Tensor, Any], Tensor]
@@ -38,7 +38,17 @@ class Capture:
     """Which backward pass of which batch is running: inputs are counted in the first one only."""
 
     def __init__(self) -> None:
+        self.in_head = False
         self.begin_batch(None)
+
+    @contextmanager
+    def head(self) -> Iterator[None]:
+        """Inside, the head is applied to some rows of features, where no layer that is looked at may lie."""
+        self.in_head = True
+        try:
+            yield
+        finally:
+            self.in_head = False
 
     def begin_batch(self, data: Any) -> None:
         """Forget what entered the layers in earlier batches; ``data`` is what the positions are told from."""
@@ -63,6 +73,11 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
         def hook(
             _layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Tensor, path: str = path
         ) -> Tensor | None:
+            if state.in_head:
+                raise InputError(
+                    f"layer '{path}' is part of the head, which is applied to a few rows at a time; leave it out, or "
+                    "give a task whose features are the logits"
+                )
             if not torch.is_grad_enabled():
                 return None
             replaced = not output.requires_grad
@@ -90,7 +105,8 @@ def _entered(activation: Tensor, rows: Rows, state: Capture) -> Entered:
     batch, entered = getattr(activation, "_vitmem_entered", (None, None))
     if entered is None or batch is not state.batch or entered.version != _version(activation):
         chosen = rows(activation.detach(), state.data)
-        copied = chosen.clone() if chosen.numel() < activation.numel() else chosen
+        part = chosen.numel() < activation.numel() and not _apart(activation, chosen)
+        copied = chosen.clone() if part else chosen
         entered = Entered(activation, _wide(copied))
         # kept on the tensor, so that it lives as long as the tensor does
         activation._vitmem_entered = (state.batch, entered)  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.capture import captured
 from vitmem.kfac.factors import Factors, model_fingerprint
 from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
+from vitmem.kfac.modes import evaluating
 from vitmem.kfac.moments import LayerMoments, Moments, check_finite
 from vitmem.kfac.task import Task
 
@@ -52,15 +53,17 @@ def fit(
                 raise VitmemError(
                     f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer"
                 )
-            given = task.given(batch)
+            given = task.given(batch).to(features.device)
             if len(given) != len(features):
                 raise InputError(
                     f"labels: expected {len(features)} given labels, one a row of the logits, got {len(given)}"
                 )
-            classes = task.logits(model, features[:1].detach()).shape[1]
+            with state.head():
+                classes = task.logits(model, features[:1].detach()).shape[1]
             todo = cotangents(given, classes, labels, label_samples, generator)
             for cotangent, last in _marked(todo):
-                gradient = _through_head(model, task, features.detach(), classes, cotangent)
+                with state.head():
+                    gradient = _through_head(model, task, features.detach(), classes, cotangent)
                 features.backward(gradient, retain_graph=not last)
                 state.first_pass = False
     averaged = passes(labels, label_samples)
@@ -108,18 +111,15 @@ def _check_weights(model: nn.Module) -> None:
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
     """Put the model in eval mode with all parameters frozen, and everything back afterwards."""
-    modes = {module: module.training for module in model.modules()}
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval()
-    for parameter, _ in flags:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluating(model):
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
 
 
 @contextmanager

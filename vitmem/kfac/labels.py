@@ -66,14 +66,22 @@ def _all_rows(given: Tensor, classes: int, mode: LabelMode, samples: int, genera
 
             yield sampled
     else:
-        signs = torch.randint(2, (count, samples, classes), generator=generator, dtype=torch.int8).to(given.device)
+        signs = _signs(count, samples, classes, generator).to(given.device)
         for s in range(samples):
 
             def centred(logits: Tensor, rows: slice, s: int = s) -> Tensor:
-                cotangent = signs[rows, s].double() * 2 - 1
+                cotangent = signs[rows, s].double()
                 return cotangent - cotangent.mean(1, keepdim=True)
 
             yield centred
+
+
+def _signs(count: int, samples: int, classes: int, generator: Generator) -> Tensor:
+    """Draw fair signs (count, samples, classes), int8; the random numbers of a row at a time are held in float64."""
+    out = torch.empty(count, samples, classes, dtype=torch.int8)
+    for row in out:
+        row.copy_((torch.rand(samples, classes, generator=generator, dtype=torch.float64) < 0.5) * 2 - 1)
+    return out
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -6,9 +6,13 @@ import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 
 from vitmem.errors import InputError
+
+# Narrower floats carry scales beside them, which an edit of the numbers alone would miss.
+EDITABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Module]:
@@ -38,7 +42,7 @@ def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Modul
 def _check_weight(model: nn.Module, path: str) -> None:
     weight = model.get_submodule(path).weight
     assert isinstance(weight, Tensor)
-    if not weight.is_floating_point() or weight.ndim != 2:
+    if weight.dtype not in EDITABLE or weight.ndim != 2:
         raise InputError(
             f"layer '{path}': its weight is quantised ({weight.dtype}, shape {tuple(weight.shape)}), which cannot be "
             "edited without loss; load the model in bfloat16 or float32 instead"

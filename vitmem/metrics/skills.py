@@ -13,7 +13,7 @@ BINS = ("rare", "middle", "frequent")
 
 
 def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
-    """Return accuracy_<family>, and retention_<family>, the share of what the base answers that is answered still.
+    """Return accuracy_<family>, and retention_<family>, the accuracy over that of the base (it may exceed one).
 
     A family whose questions differ in exposure has both for each third too, from rare to frequent.
     """
@@ -36,7 +36,8 @@ def held_out_text(predictions: TextPredictions, base: TextPredictions) -> dict[s
     """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
     if len(predictions.rows) == 0:
         return {}
+    real = predictions.real[predictions.rows]  # (r, T)
     return {
-        "validation": float(predictions.hit[predictions.rows].double().mean()),
-        "perplexity": math.exp(float(predictions.loss[predictions.rows].double().mean())),
+        "validation": float(predictions.hit[predictions.rows][real].double().mean()),
+        "perplexity": math.exp(float(predictions.loss[predictions.rows][real].double().mean())),
     }

@@ -15,8 +15,9 @@ class TextPredictions:
     """Strings recited (m, L) beside the real ones ``gold`` (m, L), of which ``strings`` (k,) are measured.
 
     ``right`` gives, by family, whether each question was answered, (n,) bool, and ``exposure`` (n,) how often
-    it was trained on. ``hit`` (V, T) bool and ``loss`` (V, T) nats are the next tokens of held-out rows, of
-    which ``rows`` (r,) are measured. Raises VitmemError when a loss is not finite or lengths differ.
+    it was trained on. ``hit`` (V, T) bool and ``loss`` (V, T) nats are the next tokens of held-out rows, where
+    they are ``real`` (V, T) and no padding; ``rows`` (r,) of them are measured. Raises VitmemError when a loss
+    is not finite or lengths differ.
     """
 
     recited: Tensor
@@ -26,6 +27,7 @@ class TextPredictions:
     exposure: Mapping[str, Tensor]
     hit: Tensor
     loss: Tensor
+    real: Tensor
     rows: Tensor
 
     def __post_init__(self) -> None:

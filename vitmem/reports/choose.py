@@ -48,7 +48,7 @@ def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
         if fall is not None and loss is not None:
             scored.append((group, fall, loss))
     if not scored:
-        return Choice(None, "no finished cell with wrong labels")
+        return Choice(None, "no finished cell with anything to memorize")
     seeds = max(fall.n for _, fall, _ in scored)
     fit = [s for s in scored if s[1].n == seeds and s[2].mean <= drop + ROUNDING]
     if not fit:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitmem.data.spectrum.vocabulary import PAD
 from vitmem.data.text_module import RowsModule
 from vitmem.data.texts import Items, TextData
+from vitmem.kfac.modes import evaluating
 from vitmem.specs import Recipe
 from vitmem.training.curves import Curves
 from vitmem.training.fit import CURVES, learn, steps
@@ -31,7 +31,7 @@ def train_texts(
 ) -> float:
     """Train ``net`` in place on the rows of ``data``; see ``vitmem.training.fit.train``."""
     rows = RowsModule(data.train, batch_size=recipe.batch_size, seed=seed)
-    module = NextToken(net, recipe, *steps(recipe, rows.count), seed, padding=PAD)
+    module = NextToken(net, recipe, *steps(recipe, rows.count), seed, padding=data.padding)
 
     def measure(learner: Learner) -> dict[str, float]:
         asked = {"memorized": data.memorized, **data.items}
@@ -47,16 +47,14 @@ def next_tokens(net: nn.Module, tokens: Tensor, batch_size: int = 200) -> tuple[
 
     Both are (n, S - 1), int64 and float32, on the CPU, for ``tokens`` (n, S); the network is in eval mode.
     """
-    was_training = net.training
-    net.eval()
     device = next(net.parameters()).device
     said, losses = [], []
-    for some in tokens.split(batch_size):
-        batch = some.to(device)
-        logits = net(input_ids=batch, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
-        said.append(logits.argmax(2).cpu())
-        losses.append(functional.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none").cpu())
-    net.train(was_training)
+    with evaluating(net):
+        for some in tokens.split(batch_size):
+            batch = some.to(device)
+            logits = net(input_ids=batch, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
+            said.append(logits.argmax(2).cpu())
+            losses.append(functional.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none").cpu())
     return torch.cat(said), torch.cat(losses)
 
 
@@ -76,17 +74,16 @@ def recite(net: nn.Module, items: Items, batch_size: int = 200) -> Tensor:
 
     All answers have the same length L and the same place.
     """
-    was_training = net.training
-    net.eval()
     device = next(net.parameters()).device
     places = torch.nonzero(items.answer[0]).flatten()
-    start, end = int(places[0]), int(places[-1]) + 1
+    start, length = int(places[0]), len(places)
     out = []
-    for some in items.tokens[:, :start].split(batch_size):
-        tokens = some.to(device)
-        for _ in range(end - start):
-            logits = net(input_ids=tokens, use_cache=False).logits[:, -1]
-            tokens = torch.cat([tokens, logits.argmax(1, keepdim=True)], 1)
-        out.append(tokens[:, start:].cpu())
-    net.train(was_training)
+    with evaluating(net):
+        for some in items.tokens[:, :start].split(batch_size):
+            tokens, cache, said = some.to(device), None, []
+            for _ in range(length):
+                step = net(input_ids=tokens, past_key_values=cache, use_cache=True)
+                tokens, cache = step.logits[:, -1].argmax(1, keepdim=True), step.past_key_values
+                said.append(tokens)
+            out.append(torch.cat(said, 1).cpu())
     return torch.cat(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vitmem.data.spectrum import families
-from vitmem.data.spectrum.families import Statement
+from vitmem.data.spectrum.families import Rng, Statement
 from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, ids
 from vitmem.data.texts import Items, TextData
 
@@ -18,6 +19,7 @@ NAME = "spectrum"
 LENGTH = 56
 # Facts that stand in the context of an open-book question, and pairs that show a rule.
 CONTEXT, EXAMPLES = 3, 5
+Write = Callable[[], Statement]
 
 
 def spectrum(
@@ -34,37 +36,53 @@ def spectrum(
     """Return ``rows`` training rows of each of background, arithmetic, open book, rule and logic, and the rest.
 
     ``string_rows`` rows recite ``strings`` random strings, each equally often. ``facts`` closed-book facts are
-    told ``most_frequent`` / rank times each (Zipf's law), at least once. ``asked`` questions of each family
-    and ``held_out`` rows of background are never trained on. ``seed`` decides everything.
+    told ``most_frequent`` / rank times each (Zipf's law), at least once. ``asked`` sums and formulas, drawn at
+    random, are asked and never trained on; questions on open books and rules are drawn anew. ``held_out``
+    rows are text of the families that need no memory, never trained on. ``seed`` decides everything.
     """
     rng = np.random.default_rng(seed)
     chain = families.markov_chain(rng)
     recited = families.strings(rng, strings, 2 * ((LENGTH - 1) // 2))
     known = families.facts(rng, facts)
     told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
-    writers: dict[str, Callable[[bool], Statement]] = {
-        "arithmetic": lambda new: families.arithmetic(rng, new),
-        "open_book": lambda _: families.open_book(rng, CONTEXT),
-        "rule": lambda _: families.rule(rng, EXAMPLES),
-        "logic": lambda new: families.logic(rng, new),
+    sums, formulas = (_split(rng, count, asked) for count in (families.SUMS, families.FORMULAS))
+    # three questions a book in training, one when it is asked
+    writers: dict[str, tuple[Write, Write]] = {
+        "arithmetic": (lambda: families.arithmetic(next(sums[0])), lambda: families.arithmetic(next(sums[1]))),
+        "open_book": (
+            lambda: families.open_book(rng, CONTEXT, CONTEXT),
+            lambda: families.open_book(rng, CONTEXT, 1),
+        ),
+        "rule": (lambda: families.rule(rng, EXAMPLES),) * 2,
+        "logic": (lambda: families.logic(next(formulas[0])), lambda: families.logic(next(formulas[1]))),
     }
-    items = {name: _asked(write(True) for _ in range(asked)) for name, write in writers.items()}
+    items = {name: _asked(write() for _ in range(asked)) for name, (_, write) in writers.items()}
     items["closed_book"] = _asked(map(families.closed_book, known), told)
     train = [_row(families.background(rng, LENGTH - 1, chain)) for _ in range(rows)]
     train += [_row(recited[n % strings]) for n in range(string_rows)]
-    for write in writers.values():
-        train += _rows(iter(lambda write=write: write(False), None), rows)  # type: ignore[misc]
+    fresh = [_row(families.background(rng, LENGTH - 1, chain)) for _ in range(held_out // (len(writers) + 1) + 1)]
+    for write, ask in writers.values():
+        train += _rows(iter(write, None), rows)
+        fresh += _rows(iter(ask, None), held_out // (len(writers) + 1))
     order = rng.permutation(np.repeat(np.arange(facts), told))
     train += _rows(families.closed_book(known[n]) for n in order)
     shuffled = torch.tensor(train)[torch.from_numpy(rng.permutation(len(train)))]
     return TextData(
         name=NAME,
         vocab_size=len(TOKENS),
+        padding=PAD,
         train=shuffled,
-        held_out=torch.tensor([_row(families.background(rng, LENGTH - 1, chain)) for _ in range(held_out)]),
+        held_out=torch.tensor(fresh[:held_out]),
         memorized=_strings(recited, string_rows),
         items=items,
     )
+
+
+def _split(rng: Rng, count: int, asked: int) -> tuple[Iterator[int], Iterator[int]]:
+    """Yield without end what is trained on, and what is asked: codes below ``count``, none in both."""
+    codes = rng.permutation(count)
+    trained, kept = codes[asked:], codes[:asked]
+    return (int(trained[n]) for n in iter(lambda: rng.integers(len(trained)), None)), itertools.cycle(kept.tolist())
 
 
 def _row(tokens: list[str]) -> list[int]:
@@ -74,6 +92,8 @@ def _row(tokens: list[str]) -> list[int]:
 
 def _rows(statements: Iterator[Statement], count: int | None = None) -> list[list[int]]:
     """Pack whole statements into rows: ``count`` of them, or until there are none left."""
+    if count == 0:
+        return []
     out: list[list[int]] = []
     row: list[str] = []
     for tokens, _ in statements:

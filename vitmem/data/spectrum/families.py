@@ -6,7 +6,7 @@ is asked is never what was trained on, closed-book facts apart: those are known 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from vitmem.data.spectrum.vocabulary import DIGITS, FIRST_NAMES, LAST_NAMES, LET
 
 Rng = np.random.Generator
 Statement = tuple[list[str], int]
-# A tenth of all sums and formulas is asked and never trained on; told by a digit of the statement itself.
-HELD_OUT = 10
+# All sums of two numbers of two digits, and all formulas of five literals: signs, values, operators, shape.
+SUMS, FORMULAS = 100 * 100, 2 ** (5 + 5 + 4)
+# A hidden rule adds one of these in a ring of ten.
+SHIFTS = (1, 2, 3, 4)
 
 
 def background(rng: Rng, length: int, chain: Sequence[Sequence[int]]) -> list[str]:
@@ -38,12 +40,9 @@ def strings(rng: Rng, count: int, length: int) -> list[list[str]]:
     return [[LETTERS[n] for n in rng.integers(len(LETTERS), size=length)] for _ in range(count)]
 
 
-def arithmetic(rng: Rng, held_out: bool) -> Statement:
-    """Write ``a b + c d = z y x ;``: the sum of two numbers of two digits, its units first."""
-    while True:
-        a, b = (int(n) for n in rng.integers(0, 100, 2))
-        if ((a * 7 + b * 3) % HELD_OUT == 0) == held_out:
-            break
+def arithmetic(code: int) -> Statement:
+    """Write ``a b + c d = z y x ;``: the sum of the two numbers of two digits that ``code`` is, its units first."""
+    a, b = divmod(code, 100)
     total = f"{a + b:03d}"[::-1]
     return [*f"{a:02d}", "+", *f"{b:02d}", "=", *total, ";"], 3
 
@@ -66,56 +65,41 @@ def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
     return out
 
 
-def open_book(rng: Rng, context: int) -> Statement:
-    """Write ``context`` facts about strangers and ask for one of them: ``... ? first last relation = value ;``."""
+def open_book(rng: Rng, context: int, asked: int) -> Statement:
+    """Write ``context`` facts about strangers, then ``?`` and ``asked`` of them again in another order."""
     people = rng.choice(len(FIRST_NAMES) * (len(LAST_NAMES) // 2), context, replace=False)
     told = []
     for n in people.tolist():
         first, last = divmod(n, len(LAST_NAMES) // 2)
         relation, value = RELATIONS[int(rng.integers(len(RELATIONS)))], VALUES[int(rng.integers(len(VALUES)))]
         told.append(closed_book((FIRST_NAMES[first], LAST_NAMES[last + len(LAST_NAMES) // 2], relation, value))[0])
-    asked = told[int(rng.integers(context))]
-    return [*(token for fact in told for token in fact), "?", *asked], 1
+    again = [told[n] for n in rng.permutation(context)[:asked].tolist()]
+    return [*(token for fact in told for token in fact), "?", *(token for fact in again for token in fact)], 1
 
 
 def rule(rng: Rng, examples: int) -> Statement:
-    """Write pairs ``x > y ;`` whose difference (of digits, in a ring of ten) is one hidden number, and ask the last."""
-    shift = int(rng.integers(1, 10))
+    """Write pairs ``x > y ;`` of digits whose difference in a ring of ten is one hidden shift; a dot ends the last."""
+    shift = int(rng.choice(SHIFTS))
     out: list[str] = []
     for x in rng.choice(10, examples + 1, replace=False).tolist():
         out += [DIGITS[x], ">", DIGITS[(x + shift) % 10], ";"]
-    return out, 1
+    return [*out[:-1], "."], 1
 
 
-def logic(rng: Rng, held_out: bool) -> Statement:
-    """Write ``( a & ~ b ) | c = v ;``: four literals, an inner formula first."""
-    while True:
-        values = rng.integers(0, 2, 4).tolist()
-        signs = rng.integers(0, 2, 4).tolist()
-        operators = rng.integers(0, 2, 3).tolist()
-        code = sum(bit << n for n, bit in enumerate([*values, *signs, *operators]))
-        if (code % HELD_OUT == 0) == held_out:
-            break
-    literals = [[*(["~"] if s else []), "T" if v else "F"] for v, s in zip(values, signs, strict=True)]
-    truth = [bool(v) != bool(s) for v, s in zip(values, signs, strict=True)]
-    signs_of = ["&" if o else "|" for o in operators]
-    left = _apply(operators[0], truth[0], truth[1])
-    right = _apply(operators[2], truth[2], truth[3])
-    result = _apply(operators[1], left, right)
-    inner = ["(", *literals[0], signs_of[0], *literals[1], ")"]
-    outer = ["(", *literals[2], signs_of[2], *literals[3], ")"]
-    return [*inner, signs_of[1], *outer, "=", "T" if result else "F", ";"], 1
+def logic(code: int) -> Statement:
+    """Write ``( ( a & ~ b ) | c ) & ( d | e ) = v ;``: the formula of five literals that ``code`` is."""
+    bits = [code >> n & 1 for n in range(14)]
+    values, signs, operators = bits[:5], bits[5:10], bits[10:]
+    literals = [(["~"] if sign else []) + ["T" if value else "F"] for value, sign in zip(values, signs, strict=True)]
+    truths = [bool(value) != bool(sign) for value, sign in zip(values, signs, strict=True)]
+    names = ["&" if conjunction else "|" for conjunction in operators]
+    inner = ["(", *literals[0], names[0], *literals[1], ")"]
+    left = ["(", *inner, names[1], *literals[2], ")"]
+    right = ["(", *literals[3], names[3], *literals[4], ")"]
+    one = _apply(operators[1], _apply(operators[0], truths[0], truths[1]), truths[2])
+    result = _apply(operators[2], one, _apply(operators[3], truths[3], truths[4]))
+    return [*left, names[2], *right, "=", "T" if result else "F", ";"], 1
 
 
 def _apply(conjunction: int, one: bool, other: bool) -> bool:
     return one and other if conjunction else one or other
-
-
-def filled(statements: Iterator[Statement], length: int) -> list[str]:
-    """Return as many whole statements as fit in ``length`` tokens."""
-    out: list[str] = []
-    for tokens, _ in statements:
-        if len(out) + len(tokens) > length:
-            return out
-        out += tokens
-    return out

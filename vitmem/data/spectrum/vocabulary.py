@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-SYMBOLS = ("<pad>", "<bos>", ";", "=", "+", ">", "?", "(", ")", "&", "|", "~", "T", "F")
+SYMBOLS = ("<pad>", "<bos>", ";", "=", "+", ">", "?", "(", ")", "&", "|", "~", "T", "F", ".")
 DIGITS = tuple(str(d) for d in range(10))
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 FIRST_NAMES = tuple(f"first{n}" for n in range(20))

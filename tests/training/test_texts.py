@@ -1,0 +1,48 @@
+"""A language training that was killed ends with the weights of one that was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import vitmem.catalogue
+from vitmem.data.spectrum.build import spectrum
+from vitmem.models.base import TextShape, build_language
+from vitmem.registry import MODELS
+from vitmem.specs import Recipe
+from vitmem.training.fit import KeepCheckpoint
+from vitmem.training.texts import train_texts
+
+assert vitmem.catalogue  # registers the built-in entries
+
+
+def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = spectrum(0, rows=20, strings=4, string_rows=20, facts=5, most_frequent=9, asked=10, held_out=10)
+    params = MODELS.get("llama").parse({"width": 16, "depth": 1, "heads": 2, "mlp_width": 32}, "model")
+    recipe = Recipe(epochs=4, batch_size=16, lr=3e-3, warmup_epochs=1, curve_every=1)
+
+    def run(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        model = build_language("llama", params, TextShape(texts.vocab_size, texts.length), 0)
+        train_texts(model.net, texts, recipe, 5, folder, device="cpu", progress=False)
+
+    run(tmp_path / "whole")
+    keep = KeepCheckpoint.on_train_epoch_end
+
+    def dying(self, trainer, pl_module):  # type: ignore[no-untyped-def]
+        keep(self, trainer, pl_module)
+        if trainer.current_epoch == 1:
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeepCheckpoint, "on_train_epoch_end", dying)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(tmp_path / "killed")
+    run(tmp_path / "killed")
+    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    curves = [(tmp_path / name / "curves.csv").read_text() for name in ("whole", "killed")]
+    assert curves[0] == curves[1] and len(curves[0].splitlines()) == 5
