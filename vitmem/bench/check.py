@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
-from vitmem.adapters.language import language_task
-from vitmem.adapters.vision import VisionTask
+from vitmem.bench.tested import EXAMPLES, Tested, TestedImages, TestedTexts
 from vitmem.errors import VitmemError
-from vitmem.kfac import Factors, Task, edited, find_layers, fit
-from vitmem.methods.base import EditContext, EditResult
-from vitmem.methods.kfac import kfac
-from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build, build_language
+from vitmem.kfac import Factors, edited, find_layers
 from vitmem.registry import MODELS
-from vitmem.specs import Spec
 
-IMAGES = ImageShape(channels=3, size=32, num_classes=10)
-TEXT = TextShape(vocab_size=50, length=16)
-EXAMPLES = 12
 # Two batchings of the same examples may differ in the last bits of float32, not in more.
 TOLERANCE = 1e-4
 
@@ -55,8 +45,8 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     """
     spec = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
-    subject: list[_Subject] = []
-    kind = _Texts if MODELS.get(name).info.get("modality") == "text" else _Images
+    subject: list[Tested] = []
+    kind = TestedTexts if MODELS.get(name).info.get("modality") == "text" else TestedImages
     _run("build", lambda: subject.append(kind(name, spec)), checks)
     for clause, test in CLAUSES.items() if subject else ():
         _run(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]
@@ -76,104 +66,6 @@ def _run(name: str, test: Callable[[], None], checks: list[Check]) -> None:
         checks.append(Check(name, True))
 
 
-class _Subject(ABC):
-    """The network under test, how to build it again, and twelve examples with what they are to give."""
-
-    inputs: Tensor
-    labels: Tensor
-    expected: tuple[int, ...]  # shape of the logits of one example
-
-    def __init__(self, name: str, spec: Spec) -> None:
-        self.name, self.spec = name, spec
-        self.model = self.again(0)
-        generator = torch.Generator().manual_seed(0)
-        self.draw(generator)
-        self.net = copy.deepcopy(self.model.net).eval()
-        # some architectures start with a head or a branch of zeros, which no gradient passes
-        with torch.no_grad():
-            for parameter in self.net.parameters():
-                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-
-    @abstractmethod
-    def again(self, seed: int) -> Network:
-        """Build it anew."""
-
-    @abstractmethod
-    def draw(self, generator: torch.Generator) -> None:
-        """Draw inputs (12, ...) and labels (12, ...)."""
-
-    @abstractmethod
-    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        """Return what should be logits (n, *expected)."""
-
-    @abstractmethod
-    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        """Return how the engine reads a batch, and what makes one of inputs and labels."""
-
-    @torch.no_grad()
-    def logits(self) -> Tensor:
-        logits: Tensor = self.forward(self.net, self.inputs)
-        return logits
-
-    def layers(self) -> dict[str, nn.Module]:
-        return find_layers(self.net, self.model.editable("all"))
-
-    def statistics(self, batch_size: int) -> Factors:
-        task, batch = self.task()
-        pairs = zip(self.inputs.split(batch_size), self.labels.split(batch_size), strict=True)
-        # diagonals are enough for an edit and spare the spectra of wide layers
-        return fit(self.net, self.layers(), task, (batch(*pair) for pair in pairs), seed=0, moments="diagonal")
-
-    @cached_property
-    def whole(self) -> Factors:
-        """The statistics of all examples in one batch."""
-        return self.statistics(EXAMPLES)
-
-    def edit(self, mass: float) -> EditResult:
-        context = EditContext(self.net, self.layers(), self.whole, seed=0)
-        return kfac(context, mass=mass, importance="identity")
-
-
-class _Images(_Subject):
-    """Images (12, 3, 32, 32) with labels (12,)."""
-
-    model: VisionModel
-    expected = (IMAGES.num_classes,)
-
-    def again(self, seed: int) -> VisionModel:
-        return build(self.name, self.spec, IMAGES, seed)
-
-    def draw(self, generator: torch.Generator) -> None:
-        self.inputs = torch.randn(EXAMPLES, IMAGES.channels, IMAGES.size, IMAGES.size, generator=generator)
-        self.labels = torch.randint(IMAGES.num_classes, (EXAMPLES,), generator=generator)
-
-    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        return net(inputs)
-
-    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        positions = VisionTask(positions=self.model.positions, prefix_tokens=self.model.prefix_tokens)
-        return positions, lambda images, labels: (images, labels)
-
-
-class _Texts(_Subject):
-    """Rows of tokens (12, 16), each to be continued by the next token."""
-
-    expected = (TEXT.length, TEXT.vocab_size)
-
-    def again(self, seed: int) -> LanguageModel:
-        return build_language(self.name, self.spec, TEXT, seed)
-
-    def draw(self, generator: torch.Generator) -> None:
-        self.inputs = torch.randint(TEXT.vocab_size, (EXAMPLES, TEXT.length), generator=generator)
-        self.labels = self.inputs.roll(-1, 1)
-
-    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        return net(input_ids=inputs, use_cache=False).logits
-
-    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        return language_task(self.net), lambda tokens, _labels: {"input_ids": tokens}
-
-
 def _require(kept: bool, found: str) -> None:
     if not kept:
         raise _Broken(found)
@@ -183,7 +75,7 @@ def _same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> boo
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def _forward(subject: _Subject) -> None:
+def _forward(subject: Tested) -> None:
     for inputs in (subject.inputs, subject.inputs[:1]):
         with torch.no_grad():
             logits = subject.forward(subject.net, inputs)
@@ -193,7 +85,7 @@ def _forward(subject: _Subject) -> None:
         _require(bool(torch.isfinite(logits).all()), "NaN or infinity in the logits")
 
 
-def _seed(subject: _Subject) -> None:
+def _seed(subject: Tested) -> None:
     before = torch.get_rng_state()
     one, same, other = (subject.again(seed).net.state_dict() for seed in (1, 1, 2))
     _require(torch.equal(before, torch.get_rng_state()), "building it changed torch's global generator")
@@ -201,12 +93,12 @@ def _seed(subject: _Subject) -> None:
     _require(not _same_weights(one, other), "networks of two seeds are equal: the seed is not used")
 
 
-def _patterns(subject: _Subject) -> None:
+def _patterns(subject: Tested) -> None:
     for pattern in subject.model.editable("all"):
         find_layers(subject.net, [pattern])
 
 
-def _gradients(subject: _Subject) -> None:
+def _gradients(subject: Tested) -> None:
     net = copy.deepcopy(subject.net).requires_grad_(True)
     logits = subject.forward(net, subject.inputs)
     functional.cross_entropy(logits.flatten(0, -2), subject.labels.flatten()).backward()
@@ -216,8 +108,8 @@ def _gradients(subject: _Subject) -> None:
         _require(reached, f"no gradient reaches layer '{path}'")
 
 
-def _positions(subject: _Subject) -> None:
-    if not isinstance(subject, _Images) or subject.model.positions != "cls":
+def _positions(subject: Tested) -> None:
+    if not isinstance(subject, TestedImages) or subject.model.positions != "cls":
         return
     _require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
     for path, layer in subject.whole.layers.items():
@@ -225,7 +117,7 @@ def _positions(subject: _Subject) -> None:
         _require(layer.count == EXAMPLES, found)
 
 
-def _batch_size(subject: _Subject) -> None:
+def _batch_size(subject: Tested) -> None:
     whole, parts = subject.whole, subject.statistics(EXAMPLES // 3)
     for path, layer in whole.layers.items():
         other = parts.layers[path]
@@ -234,13 +126,13 @@ def _batch_size(subject: _Subject) -> None:
             _require(apart < TOLERANCE, f"layer '{path}': {side} differs by {apart:.1e} between batch sizes")
 
 
-def _identity(subject: _Subject) -> None:
+def _identity(subject: Tested) -> None:
     before = subject.logits()
     with edited(subject.net, subject.edit(mass=1.0).weights):
         _require(torch.equal(subject.logits(), before), "the edit that keeps every pair changes the logits")
 
 
-def _undo(subject: _Subject) -> None:
+def _undo(subject: Tested) -> None:
     state = {key: value.clone() for key, value in subject.net.state_dict().items()}
     before = subject.logits()
     with edited(subject.net, subject.edit(mass=0.5).weights):
@@ -249,7 +141,7 @@ def _undo(subject: _Subject) -> None:
     _require(torch.equal(subject.logits(), before), "logits differ after the edit is undone")
 
 
-def _save_and_load(subject: _Subject) -> None:
+def _save_and_load(subject: Tested) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights, factors = Path(folder) / "model.safetensors", Path(folder) / "factors.safetensors"
         state = subject.net.state_dict()
@@ -269,7 +161,7 @@ def _save_and_load(subject: _Subject) -> None:
             _require(same, f"layer '{path}': loaded statistics differ from the saved ones")
 
 
-CLAUSES: Mapping[str, Callable[[_Subject], None]] = {
+CLAUSES: Mapping[str, Callable[[Tested], None]] = {
     "forward shape": _forward,
     "weights come from the seed": _seed,
     "patterns match": _patterns,

@@ -7,21 +7,19 @@ out the cells that hold everything it names.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
-from vitmem.blocks import BLOCK_SETS
-from vitmem.errors import InputError, unknown
+from vitmem.bench.suite_checks import Config, check_blocks, check_dropout, check_keys, check_modality, check_noise
+from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit")
-Config = dict[str, Any]
 
 
 class DataCommon(Spec):
@@ -94,14 +92,14 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     statistics = [c for v in _many(suite.statistics) for c in _plain(v, Statistics, f"{path}: statistics")]
     edits = [c for v in suite.edits for c in _named(v, METHODS.get, EditCommon, "method", f"{path}: edits")]
     for edit in edits:
-        _check_blocks(edit, f"{path}: edits")
+        check_blocks(edit, f"{path}: edits")
     for wanted in suite.exclude:
-        _check_keys(wanted, CELL_KEYS, f"{path}: exclude")
+        check_keys(wanted, CELL_KEYS, f"{path}: exclude")
     matches = [0] * len(suite.exclude)
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
-        _check_dropout(m, r, str(path))
-        _check_modality(d, m, str(path))
-        _check_noise(d, None if suite.noise is None else n, str(path))
+        check_dropout(m, r, str(path))
+        check_modality(d, m, str(path))
+        check_noise(d, None if suite.noise is None else n, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)
             for s in statistics if reads else [None]:
@@ -115,34 +113,6 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     for wanted, count in zip(suite.exclude, matches, strict=True):
         if not count:
             raise InputError(f"{path}: exclude: {wanted} matches no cell; see its names and values, or take it out")
-
-
-def _check_keys(given: Config, known: Collection[str], where: str) -> None:
-    for key in given:
-        if key not in known:
-            raise unknown(f"key in {where}:", key, known)
-
-
-def _check_dropout(model: Config, recipe: Config, where: str) -> None:
-    if recipe.get("dropout") is not None and "dropout" not in MODELS.get(model["name"]).params.model_fields:
-        raise InputError(f"{where}: recipe: model '{model['name']}' has no 'dropout'; leave it out of the recipe")
-
-
-def _check_modality(data: Config, model: Config, where: str) -> None:
-    reads = [entry.info.get("modality", "image") for entry in (DATA.get(data["name"]), MODELS.get(model["name"]))]
-    if reads[0] != reads[1]:
-        raise InputError(
-            f"{where}: data '{data['name']}' is {reads[0]}, model '{model['name']}' reads {reads[1]}; "
-            "'vitmem list models' names others"
-        )
-
-
-def _check_noise(data: Config, noise: Config | None, where: str) -> None:
-    text = DATA.get(data["name"]).info.get("modality") == "text"
-    if text and noise is not None and noise["name"] != "none":
-        raise InputError(f"{where}: noise '{noise['name']}' is for images; text has strings to memorize, leave it out")
-    if not text and noise is None:
-        raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
 
 
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:
@@ -196,19 +166,6 @@ def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Con
             raise InputError(f"{where}: '{key}': expected a value or a list of values, got an empty list")
     for values in itertools.product(*axes):
         yield dict(zip(keys, values, strict=True))
-
-
-def _check_blocks(edit: Config, where: str) -> None:
-    blocks = edit.get("blocks")
-    if edit["method"] == "none":
-        return
-    if blocks is None:
-        raise InputError(
-            f"{where}: method '{edit['method']}' needs 'blocks': one of {', '.join(BLOCK_SETS)} or numbers"
-        )
-    if isinstance(blocks, str) and blocks not in BLOCK_SETS:
-        from_names = ", ".join(BLOCK_SETS)
-        raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")
 
 
 def _holds(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -1,0 +1,59 @@
+"""What has to fit together in a suite, told in one sentence. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.blocks import BLOCK_SETS
+from vitmem.errors import InputError, unknown
+from vitmem.registry import DATA, MODELS
+
+Config = dict[str, Any]
+
+
+def check_keys(given: Config, known: Collection[str], where: str) -> None:
+    """Raise InputError for a key of ``given`` that is not ``known``, offering the nearest."""
+    for key in given:
+        if key not in known:
+            raise unknown(f"key in {where}:", key, known)
+
+
+def check_dropout(model: Config, recipe: Config, where: str) -> None:
+    """Raise InputError when the recipe sets a dropout that the model has not."""
+    if recipe.get("dropout") is not None and "dropout" not in MODELS.get(model["name"]).params.model_fields:
+        raise InputError(f"{where}: recipe: model '{model['name']}' has no 'dropout'; leave it out of the recipe")
+
+
+def check_modality(data: Config, model: Config, where: str) -> None:
+    """Raise InputError when the model reads images and the data are text, or the other way round."""
+    reads = [entry.info.get("modality", "image") for entry in (DATA.get(data["name"]), MODELS.get(model["name"]))]
+    if reads[0] != reads[1]:
+        raise InputError(
+            f"{where}: data '{data['name']}' is {reads[0]}, model '{model['name']}' reads {reads[1]}; "
+            "'vitmem list models' names others"
+        )
+
+
+def check_noise(data: Config, noise: Config | None, where: str) -> None:
+    """Raise InputError for images without a noise model, and for text with one."""
+    text = DATA.get(data["name"]).info.get("modality") == "text"
+    if text and noise is not None and noise["name"] != "none":
+        raise InputError(f"{where}: noise '{noise['name']}' is for images; text has strings to memorize, leave it out")
+    if not text and noise is None:
+        raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
+
+
+def check_blocks(edit: Config, where: str) -> None:
+    """Raise InputError for an edit that names no blocks or an unknown set of them."""
+    blocks = edit.get("blocks")
+    if edit["method"] == "none":
+        return
+    if blocks is None:
+        raise InputError(
+            f"{where}: method '{edit['method']}' needs 'blocks': one of {', '.join(BLOCK_SETS)} or numbers"
+        )
+    if isinstance(blocks, str) and blocks not in BLOCK_SETS:
+        from_names = ", ".join(BLOCK_SETS)
+        raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")

@@ -1,0 +1,134 @@
+"""What the contract of a model plug-in is run on: a network, random images or text, and how to read them."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.adapters.language import language_task
+from vitmem.adapters.vision import VisionTask
+from vitmem.kfac import Factors, Task, find_layers, fit
+from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.kfac import kfac
+from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build, build_language
+from vitmem.specs import Spec
+
+IMAGES = ImageShape(channels=3, size=32, num_classes=10)
+TEXT = TextShape(vocab_size=50, length=16)
+EXAMPLES = 12
+
+
+class Tested(ABC):
+    """The network under test, how to build it again, and twelve examples with what they are to give."""
+
+    inputs: Tensor
+    labels: Tensor
+    expected: tuple[int, ...]  # shape of the logits of one example
+
+    def __init__(self, name: str, spec: Spec) -> None:
+        self.name, self.spec = name, spec
+        self.model = self.again(0)
+        generator = torch.Generator().manual_seed(0)
+        self.draw(generator)
+        self.net = copy.deepcopy(self.model.net).eval()
+        # some architectures start with a head or a branch of zeros, which no gradient passes
+        with torch.no_grad():
+            for parameter in self.net.parameters():
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+
+    @abstractmethod
+    def again(self, seed: int) -> Network:
+        """Build it anew."""
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw inputs (12, ...) and labels (12, ...)."""
+
+    @abstractmethod
+    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
+        """Return what should be logits (n, *expected)."""
+
+    @abstractmethod
+    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
+        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
+
+    @torch.no_grad()
+    def logits(self) -> Tensor:
+        """Return the logits (12, ...) of all examples."""
+        logits: Tensor = self.forward(self.net, self.inputs)
+        return logits
+
+    def layers(self) -> dict[str, nn.Module]:
+        """Return the editable layers by path."""
+        return find_layers(self.net, self.model.editable("all"))
+
+    def statistics(self, batch_size: int) -> Factors:
+        """Return the statistics of all examples, ``batch_size`` at a time."""
+        task, batch = self.task()
+        pairs = zip(self.inputs.split(batch_size), self.labels.split(batch_size), strict=True)
+        # diagonals are enough for an edit and spare the spectra of wide layers
+        return fit(self.net, self.layers(), task, (batch(*pair) for pair in pairs), seed=0, moments="diagonal")
+
+    @cached_property
+    def whole(self) -> Factors:
+        """The statistics of all examples in one batch."""
+        return self.statistics(EXAMPLES)
+
+    def edit(self, mass: float) -> EditResult:
+        """Return K-FAC's edit of all editable layers at ``mass``."""
+        context = EditContext(self.net, self.layers(), self.whole, seed=0)
+        return kfac(context, mass=mass, importance="identity")
+
+
+class TestedImages(Tested):
+    """Images (12, 3, 32, 32) with labels (12,)."""
+
+    model: VisionModel
+    expected = (IMAGES.num_classes,)
+
+    def again(self, seed: int) -> VisionModel:
+        """Build it anew."""
+        return build(self.name, self.spec, IMAGES, seed)
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw inputs (12, ...) and labels (12, ...)."""
+        self.inputs = torch.randn(EXAMPLES, IMAGES.channels, IMAGES.size, IMAGES.size, generator=generator)
+        self.labels = torch.randint(IMAGES.num_classes, (EXAMPLES,), generator=generator)
+
+    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
+        """Return what should be logits (n, *expected)."""
+        return net(inputs)
+
+    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
+        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
+        positions = VisionTask(positions=self.model.positions, prefix_tokens=self.model.prefix_tokens)
+        return positions, lambda images, labels: (images, labels)
+
+
+class TestedTexts(Tested):
+    """Rows of tokens (12, 16), each to be continued by the next token."""
+
+    expected = (TEXT.length, TEXT.vocab_size)
+
+    def again(self, seed: int) -> LanguageModel:
+        """Build it anew."""
+        return build_language(self.name, self.spec, TEXT, seed)
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw inputs (12, ...) and labels (12, ...)."""
+        self.inputs = torch.randint(TEXT.vocab_size, (EXAMPLES, TEXT.length), generator=generator)
+        self.labels = self.inputs.roll(-1, 1)
+
+    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
+        """Return what should be logits (n, *expected)."""
+        return net(input_ids=inputs, use_cache=False).logits
+
+    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
+        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
+        return language_task(self.net), lambda tokens, _labels: {"input_ids": tokens}
