@@ -24,6 +24,16 @@ def test_same_bytes(toy: list[Row], make_row: Callable[..., Row], tmp_path: Path
     assert one[1].read_bytes().startswith(b"\x89PNG")
 
 
+def test_skills_are_drawn_when_there_are_families(toy: list[Row], tmp_path: Path) -> None:
+    skills = {"accuracy_rule": 0.5, "retention_rule": 0.5, "accuracy_logic": 0.9, "retention_logic": 1.0}
+    rows = [{**r, "metrics": {**r["metrics"], **skills}} if r["status"] == "ok" else r for r in toy]
+    for name in ("one", "two"):
+        write_rows(tmp_path / name / "toy" / "rows.jsonl", rows)
+    one, two = (write_figures(tmp_path / name) for name in ("one", "two"))
+    assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png", "skills.svg", "skills.png"]
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+
+
 def test_nothing_to_draw(make_row: Callable[..., Row], tmp_path: Path) -> None:
     failed = make_row(0, {"method": "none"}, report=(0, 0), selection=(0, 0), status="failed")
     write_rows(tmp_path / "toy" / "rows.jsonl", [failed])

@@ -17,6 +17,7 @@ from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import strength, where
+from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tables import suite_folders
 from vitmem.rows import read_rows
 
@@ -28,9 +29,10 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
 
 def write_figures(results: Path, suite: str | None = None) -> list[Path]:
-    """Draw ``tradeoff.svg`` and ``tradeoff.png`` of all suites in ``results``, or of one; return their paths.
+    """Draw ``tradeoff`` (and ``skills`` for text), as SVG and PNG, of all suites in ``results``, or of one.
 
-    Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
+    Returns the paths. Suites without a finished unedited model are left out. Raises InputError when ``suite``
+    has no rows.
     """
     written = []
     for folder in suite_folders(results, suite):
@@ -41,10 +43,13 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
         out = folder / "figures"
         out.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(STYLE):
-            figure = tradeoff(report, trainings)
-            figure.savefig(out / "tradeoff.svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(out / "tradeoff.png", dpi=120, metadata={"Software": None})
-        written += [out / "tradeoff.svg", out / "tradeoff.png"]
+            figures = {"tradeoff": tradeoff(report, trainings)}
+            if report.families:
+                figures["skills"] = skill_figure(report, trainings, COLOURS)
+            for name, figure in figures.items():
+                figure.savefig(out / f"{name}.svg", metadata={"Date": None, "Creator": None})
+                figure.savefig(out / f"{name}.png", dpi=120, metadata={"Software": None})
+                written += [out / f"{name}.svg", out / f"{name}.png"]
     return written
 
 
