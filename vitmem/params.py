@@ -61,6 +61,20 @@ class LlamaParams(Spec):
     mlp_width: int = Field(default=352, gt=0)
 
 
+class PretrainedParams(Spec):
+    """Where a trained language model comes from, its GGUF file if it is one, and which MLP matrices are edited."""
+
+    source: str
+    gguf: str | None = None
+    roles: tuple[Literal["gate", "up", "gate_up", "down"], ...] = ("gate", "up")
+
+
+class PassagesParams(Spec):
+    """``<data-dir>/<folder>`` with ``famous_passages.jsonl`` and ``corpus.parquet``."""
+
+    folder: str = "text"
+
+
 class SpectrumParams(Spec):
     """How many rows, strings, facts and questions of the synthetic language."""
 

@@ -17,6 +17,7 @@ from torch import nn
 from vitmem.bench.environment import environment
 from vitmem.bench.language import language_subject
 from vitmem.bench.plan import Cell, statistics_request, training_id
+from vitmem.bench.pretrained import pretrained_subject
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Places, Say, Subject, own
 from vitmem.bench.suite import Config
@@ -28,7 +29,11 @@ from vitmem.specs import seed_from
 from vitmem.training.fit import pick_device
 
 FACTORS = "factors.safetensors"
-SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {"image": vision_subject, "text": language_subject}
+SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
+    "image": vision_subject,
+    "text": language_subject,
+    "passages": pretrained_subject,
+}
 
 
 @dataclass
@@ -73,7 +78,9 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
                 f"{folder}: it was trained on other {what} than '{bench.config['data']['name']}' has now; put the "
                 "old files back, or give another folder with --store"
             )
-    subject.net.load_state_dict(load_file(folder / "model.safetensors"))
+    weights = folder / "model.safetensors"
+    if weights.exists():  # a model that came trained keeps its weights where it came from
+        subject.net.load_state_dict(load_file(weights))
     subject.net.to(bench.device).eval()
 
 

@@ -47,7 +47,10 @@ class Subject(Protocol):
         ...
 
     def train(self, folder: Path, say: Say) -> float:
-        """Train ``net``, leave ``model.safetensors`` in ``folder`` and return the seconds of all sittings."""
+        """Train ``net``, leave ``model.safetensors`` in ``folder`` and return the seconds of all sittings.
+
+        A network that came trained leaves nothing and takes no time.
+        """
         ...
 
     def task(self, request: Config) -> tuple[Task, str]:

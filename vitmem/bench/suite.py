@@ -14,7 +14,15 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from vitmem.bench.suite_checks import Config, check_blocks, check_dropout, check_keys, check_modality, check_noise
+from vitmem.bench.suite_checks import (
+    Config,
+    check_blocks,
+    check_dropout,
+    check_keys,
+    check_modality,
+    check_noise,
+    check_recipe,
+)
 from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
 from vitmem.specs import Recipe, Spec, Statistics, explain
@@ -47,7 +55,7 @@ class Suite(Spec):
     data: list[Config] | Config
     noise: list[Config] | Config | None = None
     model: list[Config] | Config
-    recipe: list[Config | str] | Config | str
+    recipe: list[Config | str] | Config | str | None = None
     statistics: list[Config] | Config = Field(default_factory=dict)
     edits: list[Config] = Field(min_length=1)
     exclude: list[Config] = Field(default_factory=list)
@@ -88,7 +96,8 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
         c for v in _many(suite.noise or {"name": "none"}) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")
     ]
     model = [c for v in _many(suite.model) for c in _named(v, MODELS.get, None, "name", f"{path}: model")]
-    recipe = [c for v in _many(suite.recipe) for c in _plain(*_recipe(v, path))]
+    recipes = [] if suite.recipe is None else _many(suite.recipe)
+    recipe = [c for v in recipes for c in _plain(*_recipe(v, path))] or [{}]
     statistics = [c for v in _many(suite.statistics) for c in _plain(v, Statistics, f"{path}: statistics")]
     edits = [c for v in suite.edits for c in _named(v, METHODS.get, EditCommon, "method", f"{path}: edits")]
     for edit in edits:
@@ -99,6 +108,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
         check_dropout(m, r, str(path))
         check_modality(d, m, str(path))
+        check_recipe(m, r, str(path))
         check_noise(d, None if suite.noise is None else n, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)

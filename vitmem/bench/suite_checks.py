@@ -38,7 +38,7 @@ def check_modality(data: Config, model: Config, where: str) -> None:
 
 def check_noise(data: Config, noise: Config | None, where: str) -> None:
     """Raise InputError for images without a noise model, and for text with one."""
-    text = DATA.get(data["name"]).info.get("modality") == "text"
+    text = DATA.get(data["name"]).info.get("modality", "image") != "image"
     if text and noise is not None and noise["name"] != "none":
         raise InputError(f"{where}: noise '{noise['name']}' is for images; text has strings to memorize, leave it out")
     if not text and noise is None:
@@ -57,3 +57,12 @@ def check_blocks(edit: Config, where: str) -> None:
     if isinstance(blocks, str) and blocks not in BLOCK_SETS:
         from_names = ", ".join(BLOCK_SETS)
         raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")
+
+
+def check_recipe(model: Config, recipe: Config, where: str) -> None:
+    """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it."""
+    trained = MODELS.get(model["name"]).info.get("modality") == "passages"
+    if trained and recipe:
+        raise InputError(f"{where}: 'recipe': model '{model['name']}' came trained; leave it out")
+    if not trained and not recipe:
+        raise InputError(f"{where}: 'recipe': field required, such as {{epochs: 30}} or a file's name")

@@ -7,22 +7,22 @@ from typing import TypeVar
 
 import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
 from vitmem.errors import VitmemError
+from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.registry import METRICS
 
-P = TypeVar("P", Predictions, TextPredictions)
+P = TypeVar("P", Predictions, TextPredictions, PassagePredictions)
 
 
 def measure(predictions: P, base: P) -> dict[str, float]:
-    """Return every metric of images or of text by name, fractions in [0, 1]; what is undefined is left out.
+    """Return every metric of images, text or passages by name, fractions in [0, 1]; what is undefined is left out.
 
     ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two
     families give the same name or a value is not finite.
     """
     values: dict[str, float] = {}
-    modality = "text" if isinstance(predictions, TextPredictions) else "image"
-    for entry in (e for e in METRICS.entries() if e.info.get("modality", "image") == modality):
+    for entry in (e for e in METRICS.entries() if e.info.get("modality", "image") == predictions.modality):
         for name, value in entry.load()(predictions, base).items():
             if name in values:
                 raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ class Predictions:
     Raises VitmemError when lengths differ, a noisy row has the right label, or a logit is not finite.
     """
 
+    modality: ClassVar[str] = "image"
     train_logits: Tensor
     given: Tensor
     true: Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ class TextPredictions:
     is not finite or lengths differ.
     """
 
+    modality: ClassVar[str] = "text"
     recited: Tensor
     gold: Tensor
     strings: Tensor

@@ -1,0 +1,47 @@
+"""Verbatim recitation of passages: the longest run of tokens that a model says after what stands before them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vitmem.metrics.passage_predictions import PassagePredictions
+
+# A passage counts as recited when so many tokens in a row are said; ordinary text hardly reaches it.
+RUN = 16
+
+
+def longest_runs(hit: Tensor) -> Tensor:
+    """Return the length of the longest run of true in each row, (n, T) bool give (n,) int64.
+
+    When the likeliest token is the real one at each of m positions in a row, greedy decoding from the text
+    before them says these m tokens, and conversely: one pass finds what m steps of decoding would.
+    """
+    run = longest = torch.zeros(len(hit), dtype=torch.int64)
+    for column in hit.T:
+        run = (run + 1) * column
+        longest = torch.maximum(longest, run)
+    return longest
+
+
+def runs(predictions: PassagePredictions, base: PassagePredictions) -> dict[str, float]:
+    """Return memorized and control_recited (shares of the passages with a run of 16 tokens), mean runs and losses.
+
+    ``validation`` and ``perplexity`` are those of held-out text, by tokens; losses are nats a token.
+    """
+    out: dict[str, float] = {}
+    for kind, found in predictions.kinds.items():
+        real = found.real[found.rows]
+        hit, loss = found.hit[found.rows] & real, found.loss[found.rows][real].double()
+        if kind == "held_out":
+            out["validation"] = float(hit[real].double().mean())
+            out["perplexity"] = math.exp(float(loss.mean()))
+            continue
+        longest = longest_runs(hit)
+        name = "memorized" if kind == "famous" else f"{kind}_recited"
+        out[name] = float((longest >= RUN).double().mean())
+        out[f"{kind}_run"] = float(longest.double().mean())
+        out[f"{kind}_loss"] = float(loss.mean())
+    return out

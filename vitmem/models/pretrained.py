@@ -1,0 +1,71 @@
+"""A language model that somebody else has trained, with its tokenizer: from a folder, a hub, or inside a package."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitmem.adapters.language_layers import Role, language_blocks, mlp_layers
+from vitmem.errors import InputError
+from vitmem.extras import extra
+from vitmem.models.base import LanguageModel
+
+
+@dataclass
+class PretrainedModel(LanguageModel):
+    """A causal model with its ``tokenizer``."""
+
+    tokenizer: Any = None
+
+
+def pretrained(
+    data_dir: Path | None,
+    *,
+    source: str,
+    gguf: str | None = None,
+    roles: tuple[Role, ...] = ("gate", "up"),
+) -> PretrainedModel:
+    """Load ``source`` in float32: a folder (inside ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
+
+    ``gguf`` names a quantised file in it (a package may give its own), which is de-quantised: say so beside
+    any figure. Raises InputError
+    when nothing can be loaded from there; only safetensors and GGUF are read, nothing is unpickled.
+    """
+    transformers = extra("transformers", "lm")
+    place, gguf = _place(data_dir, source, gguf)
+    options: dict[str, Any] = {} if gguf is None else {"gguf_file": gguf}
+    if gguf is not None:
+        extra("gguf", "lm")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(
+            place, dtype=torch.float32, **({"use_safetensors": True} if gguf is None else options)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"model 'pretrained': cannot load '{source}': {text[:300]}") from None
+    net = loaded.eval()
+    blocks = tuple(language_blocks(net))
+    layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
+    return PretrainedModel(net, blocks, layers, tokenizer)
+
+
+def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, str | None]:
+    """Return what transformers loads from, and the GGUF file in it."""
+    if source.startswith("package:"):
+        name = source.removeprefix("package:")
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            raise InputError(f"model 'pretrained': package '{name}' cannot be imported ({error}); install it") from None
+        if gguf is None and callable(getattr(module, "assemble", None)):
+            whole = Path(module.assemble())  # a package may hold its model in parts
+            return str(whole.parent), whole.name
+        return str(Path(str(module.__file__)).parent), gguf
+    if data_dir is not None and (data_dir / source).is_dir():
+        return str(data_dir / source), gguf
+    return source, gguf
