@@ -21,9 +21,9 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from vitmem.adapters.language import LanguageTask, language_task
-from vitmem.adapters.language_layers import mlp_layers
 from vitmem.kfac import find_layers, fit
 from vitmem.kfac.moments import LayerMoments
+from vitmem.models.language_layers import mlp_layers
 
 assert sys.modules["vitmem.kfac.fit"]
 CHUNK = sys.modules["vitmem.kfac.fit"].CHUNK

@@ -15,11 +15,11 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from vitmem.adapters.language import LanguageTask, language_task
-from vitmem.adapters.language_layers import language_blocks, mlp_layers
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, edited, find_layers, fit
 from vitmem.methods.base import EditContext
 from vitmem.methods.kfac import kfac
+from vitmem.models.language_layers import language_blocks, mlp_layers
 
 SMALL: dict[str, Any] = {
     "vocab_size": 23, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 3,

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from vitmem.adapters.language_layers import Role, language_blocks, mlp_layers
 from vitmem.errors import InputError
 from vitmem.extras import extra
 from vitmem.models.base import LanguageModel
+from vitmem.models.language_layers import Role, language_blocks, mlp_layers
 
 
 @dataclass
