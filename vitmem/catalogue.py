@@ -9,6 +9,7 @@ from typing import Any
 
 from vitmem.params import (
     AsymmetricParams,
+    BalancedSubnetParams,
     FolderParams,
     HumanParams,
     KfacParams,
@@ -142,6 +143,15 @@ _add(
     "keep the largest singular values (LASER)",
     statistics=False,
     input_class="D0",
+)
+_add(
+    METHODS,
+    "balanced_subnet",
+    "vitmem.methods.balanced_subnet:balanced_subnet",
+    BalancedSubnetParams,
+    "zero the few weights that examples to forget need and others do not",
+    statistics=False,
+    input_class="R+F",
 )
 
 _add(

@@ -133,3 +133,14 @@ class SvdParams(Spec):
     """Truncation to the largest ``rank_fraction`` of the singular values of each matrix."""
 
     rank_fraction: float = Field(gt=0, le=1)
+
+
+class BalancedSubnetParams(Spec):
+    """BalancedSubnet: the share of weights that is zeroed, and how the scores that choose them are trained."""
+
+    ratio: float = Field(gt=0, lt=1)
+    weight: float = Field(default=0.7, gt=0, lt=1)
+    epochs: int = Field(default=5, ge=0)
+    lr: float = Field(default=0.3, gt=0)
+    batch_size: int = Field(default=16, gt=0)
+    cap: float | None = Field(default=None, gt=0)

@@ -38,6 +38,7 @@ SUITE = {
         {"method": "none"},
         {"method": "kfac", "blocks": "all", "mass": 0.3},
         {"method": "svd", "blocks": "last", "rank_fraction": 0.1},
+        {"method": "balanced_subnet", "blocks": "all", "ratio": 0.05, "epochs": 1},
     ],
 }
 
@@ -85,7 +86,7 @@ def run(folder: Path, out: Path, **changes: Any) -> Outcome:
 
 
 def test_what_is_recited_before_and_after(folder: Path, tmp_path: Path) -> None:
-    assert run(folder, tmp_path) == Outcome(cells=3, found=0, made=3, failed=0)
+    assert run(folder, tmp_path) == Outcome(cells=4, found=0, made=4, failed=0)
     rows = {row["config"]["edit"]["method"]: row for row in read_rows(rows_path(tmp_path / "results", "tiny_passages"))}
     base, edited = rows["none"]["metrics"], rows["kfac"]["metrics"]
     assert base["memorized"] == rows["none"]["selection"]["memorized"] == 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vitmem.errors import InputError
 from vitmem.kfac.labels import IGNORED
@@ -133,3 +134,10 @@ def _check_length(model: nn.Module, ids: Tensor) -> None:
     longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if longest is not None and ids.shape[1] > longest:
         raise InputError(f"batch: sequences of {ids.shape[1]} tokens, the model has {longest} positions; cut them")
+
+
+def token_losses(call: Callable[..., Any], tokens: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each row, (B,) nats a token, of tokens and labels (B, S), -100 left out."""
+    logits = call(input_ids=tokens, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
+    losses = functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="none", ignore_index=IGNORED)
+    return losses.sum(1) / (labels[:, 1:] != IGNORED).sum(1).clamp_min(1)

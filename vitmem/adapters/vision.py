@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 Batch = tuple[Tensor, Tensor]
 
@@ -43,3 +45,8 @@ class VisionTask:
             if self.positions == "patches":
                 activation = activation[:, self.prefix_tokens :]
         return activation.reshape(-1, activation.shape[-1])
+
+
+def image_losses(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of each image, (B,) nats, of images (B, C, H, W) and labels (B,)."""
+    return functional.cross_entropy(call(images).float(), labels, reduction="none")

@@ -67,6 +67,7 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         factors=factors,
         seed=seed_from("edit", cell.training, edit["method"]),
         evaluate=subject.selection_score,
+        examples=subject.examples,
     )
     result: EditResult = entry.load()(context, **params.model_dump())
     return result

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.adapters.language import LanguageTask, language_task, token_losses
 from vitmem.bench.subject import Places, Say, Weights, device_of, own
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
@@ -18,12 +18,16 @@ from vitmem.data.split import some_of
 from vitmem.data.texts import TextData
 from vitmem.errors import InputError
 from vitmem.kfac import edited
+from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.models.base import LanguageModel, TextShape, build_language
 from vitmem.registry import DATA, MODELS
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.texts import next_tokens, recite, right, train_texts
+
+# Rows that a method may be told to keep.
+KEPT = 2000
 
 
 @dataclass
@@ -75,7 +79,7 @@ class LanguageSubject:
         """Yield ``rows`` (n, S) as mappings with labels that leave out padding."""
         for some in rows.split(batch_size):
             tokens = some.to(device_of(self.net))
-            yield {"input_ids": tokens, "labels": tokens.masked_fill(tokens == self.texts.padding, -100)}
+            yield {"input_ids": tokens, "labels": self._labels(tokens)}
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return recited strings (m, L), right answers by family (n,), hits and losses on held-out rows (V, S - 1)."""
@@ -96,6 +100,18 @@ class LanguageSubject:
             said, _ = next_tokens(self.net, rows)
         real = rows[:, 1:] != self.texts.padding
         return float((said == rows[:, 1:])[real].double().mean())
+
+    def examples(self) -> Examples:
+        """Return the strings of the selection half and rows that recite none, tokens and labels (n, S) each."""
+        strings, train = self.texts.memorized.tokens, self.texts.train
+        known = {tuple(row) for row in strings.tolist()}
+        others = train[torch.tensor([tuple(row) not in known for row in train.tolist()])]
+        kept = others[some_of(len(others), min(len(others), KEPT), 0, "examples to keep")]
+        forget = strings[self.halves["strings_selection"]]
+        return Examples((forget, self._labels(forget)), (kept, self._labels(kept)), token_losses)
+
+    def _labels(self, tokens: Tensor) -> Tensor:
+        return tokens.masked_fill(tokens == self.texts.padding, -100)
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the strings and of the held-out rows, and on all questions."""

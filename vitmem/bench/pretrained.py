@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.adapters.language import LanguageTask, language_task, token_losses
 from vitmem.bench.subject import Places, Say, Weights, device_of, own
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.data.passages import KINDS, Passages
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
+from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
 from vitmem.metrics.passage_predictions import PassagePredictions, TokenHits
 from vitmem.models.pretrained import PretrainedModel
@@ -28,6 +29,8 @@ from vitmem.training.texts import next_tokens
 
 # Tokens in a row of text, and how many rows are held out of the statistics.
 LENGTH, HELD_OUT = 256, 24
+# Rows that a method may be told to keep.
+KEPT = 400
 
 
 @dataclass
@@ -136,6 +139,14 @@ class PretrainedSubject:
         """Return the positions of one half of ``count`` texts of a kind, sorted."""
         first, second = torch.randperm(count, generator=self._generator(f"halves of {kind}")).tensor_split(2)
         return (first if half == "selection" else second).sort().values
+
+    def examples(self) -> Examples:
+        """Return the famous passages of the selection half and rows of books, tokens and labels (n, S) each."""
+        tokens, real = self._tokens["famous"]
+        rows = self._half("famous", len(tokens), "selection")
+        forget = tokens[rows], tokens[rows].masked_fill(~real[rows], -100)
+        kept = self.rows[HELD_OUT : HELD_OUT + KEPT]
+        return Examples(forget, (kept, kept), token_losses)
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the passages of each kind and of the held-out rows."""

@@ -14,6 +14,7 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.kfac import Task
+from vitmem.methods.base import Examples
 
 Say = Callable[[str], None]
 Weights = Mapping[str, Tensor]
@@ -67,6 +68,10 @@ class Subject(Protocol):
 
     def selection_score(self, weights: Weights) -> float:
         """Return the accuracy in [0, 1] on the selection half under new weights."""
+        ...
+
+    def examples(self) -> Examples:
+        """Return what is memorized on the selection half, as examples to forget, and others to keep."""
         ...
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.vision import VisionTask
+from vitmem.adapters.vision import VisionTask, image_losses
 from vitmem.bench.subject import Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
@@ -25,6 +25,7 @@ from vitmem.data.noisy import Halves, NoisyImages, add_noise
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
 from vitmem.kfac import edited
+from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
 from vitmem.metrics.predictions import Predictions
 from vitmem.models.base import ImageShape, VisionModel, build
@@ -33,6 +34,9 @@ from vitmem.specs import Recipe, seed_from
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
 from vitmem.training.tail import BUDGET_BYTES, Tail, keep_tail
+
+# Clean images that a method may be told to keep.
+KEPT = 2000
 
 
 @dataclass
@@ -137,6 +141,17 @@ class VisionSubject:
         with edited(self.net, weights):
             logits = self._logits(validation.images[rows])
         return float((logits.argmax(1) == validation.labels[rows]).double().mean())
+
+    def examples(self) -> Examples:
+        """Return the noisy images (n, C, H, W) of the selection half with given labels (n,), and clean ones."""
+
+        def some(rows: Tensor) -> tuple[Tensor, Tensor]:
+            data = self.noisy.data
+            return normalise(data.train.images[rows], data.mean, data.std), self.noisy.given[rows]
+
+        clean = torch.nonzero(~self.noisy.noisy).flatten()
+        kept = clean[some_of(len(clean), min(len(clean), KEPT), 0, "examples to keep")]
+        return Examples(some(self.halves.noisy_selection), some(kept), image_losses)
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the noisy and of the validation images."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,11 +15,24 @@ Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Examples:
+    """What a method may be told to forget and to keep: inputs (n, ...) and labels (n, ...) of each.
+
+    ``losses(call, inputs, labels)`` gives the mean loss of each example, (n,) nats, where ``call`` runs the network.
+    """
+
+    forget: tuple[Tensor, Tensor]
+    keep: tuple[Tensor, Tensor]
+    losses: Callable[[Callable[..., Any], Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class EditContext:
     """The trained ``model``, the ``layers`` to edit by path, and what a method may use beside them.
 
     ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
-    is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights.
+    is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights, ``examples``
+    what is to be forgotten of the selection half and what is to be kept.
     """
 
     model: nn.Module
@@ -26,6 +40,7 @@ class EditContext:
     factors: Factors | None
     seed: int
     evaluate: Callable[[Weights], float] | None = None
+    examples: Callable[[], Examples] | None = None
 
     def statistics(self, path: str) -> LayerFactors:
         """Return the statistics of one layer; raises InputError when there are none."""

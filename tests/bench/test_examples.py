@@ -1,0 +1,47 @@
+"""BalancedSubnet through the matrix: each kind of data says what is to be forgotten and what is to be kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from vitmem.bench.language import language_subject
+from vitmem.bench.plan import make_plan
+from vitmem.bench.runner import rows_path, run_suite
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
+from vitmem.bench.suite import load_suite
+from vitmem.bench.vision import vision_subject
+from vitmem.rows import read_rows
+
+HERE = Path(__file__).parent
+EDIT = {"method": "balanced_subnet", "blocks": "all", "ratio": 0.2, "epochs": 1}
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_text"])
+def test_a_cell(name: str, tmp_path: Path) -> None:
+    suite = tmp_path / f"{name}.yaml"
+    content = yaml.safe_load((HERE / f"{name}.yaml").read_text())
+    suite.write_text(yaml.safe_dump({**content, "edits": [EDIT]}))
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    plan = make_plan(load_suite(suite), suite)
+    assert run_suite(plan, places, tmp_path / "results").failed == 0
+    (row,) = read_rows(rows_path(tmp_path / "results", name))
+    assert row["edit"]["kept_pairs"] < row["edit"]["total_pairs"]
+    for report in row["edit"]["layers"].values():
+        assert report["kept_pairs"] == report["total_pairs"] - report["total_pairs"] // 5
+    config = plan.cells[0].config
+    if name == "tiny":
+        images = vision_subject(config, places)
+        found = images.examples()
+        chosen = images.halves.noisy_selection
+        assert torch.equal(found.forget[1], images.noisy.given[chosen])
+        assert len(found.keep[0]) == 360  # the clean ones of 400
+    else:
+        text = language_subject(config, places)
+        forget, keep = text.examples().forget[0], text.examples().keep[0]
+        assert torch.equal(forget, text.texts.memorized.tokens[text.halves["strings_selection"]])
+        assert not {tuple(r) for r in keep.tolist()} & {tuple(r) for r in text.texts.memorized.tokens.tolist()}

@@ -1,0 +1,91 @@
+"""BalancedSubnet: exactly so many zeros, gradients of scores by hand, an effect that a random subnet has not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
+
+from vitmem.errors import InputError, VitmemError
+from vitmem.kfac import edited, find_layers
+from vitmem.methods.balanced_subnet import _masked, balanced_subnet
+from vitmem.methods.base import EditContext, Examples
+
+
+def losses(call: Any, inputs: Tensor, labels: Tensor) -> Tensor:
+    return functional.cross_entropy(call(inputs), labels, reduction="none")
+
+
+def problem(conv: bool = False, nan: bool = False) -> EditContext:
+    """A network that has learned forty points, ten of them with labels that nothing but memory gives."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 6, generator=generator)
+    y = (x[:, 0] > 0).long()
+    y[:10] = 1 - y[:10]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        first = Conv1D(64, 6) if conv else nn.Linear(6, 64)
+        net = nn.Sequential(first, nn.ReLU(), nn.Linear(64, 2))
+        optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+        for _ in range(300):
+            optimizer.zero_grad()
+            functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
+    if nan:
+        x[:10] = float("nan")
+    examples = Examples((x[:10], y[:10]), (x[10:], y[10:]), losses)
+    return EditContext(net, find_layers(net, ["0", "2"]), None, seed=1, examples=lambda: examples)
+
+
+@pytest.mark.parametrize("conv", [False, True])
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_exactly_so_many_weights_are_zeroed_and_the_others_left_alone(epochs: int, conv: bool) -> None:
+    context = problem(conv)
+    before = {name: value.clone() for name, value in context.model.state_dict().items()}
+    result = balanced_subnet(context, ratio=0.1, epochs=epochs)
+    assert all(torch.equal(value, before[name]) for name, value in context.model.state_dict().items())
+    for path, new in result.weights.items():
+        old = before[f"{path}.weight"]
+        old = old.T if conv and path == "0" else old
+        assert new.shape == old.shape
+        assert int((new == 0).sum()) == math.floor(0.1 * old.numel())
+        assert torch.equal(new[new != 0], old[new != 0])
+        assert result.reports[path].kept_pairs == old.numel() - math.floor(0.1 * old.numel())
+
+
+def test_what_is_to_be_forgotten_is_and_the_rest_is_kept() -> None:
+    context = problem()
+    assert context.examples is not None
+    examples = context.examples()
+
+    def shares(result: Any) -> list[float]:
+        with edited(context.model, result.weights), torch.no_grad():
+            pairs = (examples.forget, examples.keep)
+            return [float((context.model(x).argmax(1) == y).double().mean()) for x, y in pairs]
+
+    trained = shares(balanced_subnet(context, ratio=0.3, epochs=60, batch_size=10))
+    chance = shares(balanced_subnet(context, ratio=0.3, epochs=0))
+    assert trained[0] < chance[0] / 2 and trained[1] > chance[1] - 0.1
+
+
+def test_the_gradient_of_a_score_is_that_of_its_mask_times_its_sign() -> None:
+    weight = torch.tensor([[2.0, -3.0], [0.5, 4.0]])
+    score = torch.tensor([[0.1, -0.4], [-0.05, 0.3]], requires_grad=True)
+    masked = _masked(weight, score, ratio=0.25)  # the smallest |score| is that of 0.5
+    assert masked.tolist() == [[2.0, -3.0], [0.0, 4.0]]
+    (masked * torch.tensor([[1.0, 10.0], [100.0, 1000.0]])).sum().backward()
+    # dL/dm = dL/dW * W, then the sign of the score
+    assert score.grad is not None
+    assert score.grad.tolist() == [[2.0, 30.0], [-50.0, 4000.0]]
+
+
+def test_what_cannot_be_done() -> None:
+    with pytest.raises(InputError, match="needs examples to forget and to keep"):
+        balanced_subnet(EditContext(nn.Linear(2, 2), {}, None, seed=0), ratio=0.1)
+    with pytest.raises(VitmemError, match="the loss is not finite; lower lr"):
+        balanced_subnet(problem(nan=True), ratio=0.1)

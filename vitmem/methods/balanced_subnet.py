@@ -1,0 +1,129 @@
+"""BalancedSubnet (Sakarvadia et al. 2024): learn which few weights to zero, from examples to forget and to keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.func import functional_call
+
+from vitmem.errors import InputError, VitmemError
+from vitmem.kfac import weight_matrix
+from vitmem.kfac.edit import replaced
+from vitmem.kfac.layers import is_conv1d
+from vitmem.kfac.modes import evaluating
+from vitmem.methods.base import EditContext, EditResult, Examples
+
+MOMENTUM, DECAY = 0.9, 5e-4  # on the scores, as published
+
+
+def balanced_subnet(
+    context: EditContext,
+    *,
+    ratio: float,
+    weight: float = 0.7,
+    epochs: int = 5,
+    lr: float = 0.3,
+    batch_size: int = 16,
+    cap: float | None = None,
+) -> EditResult:
+    """Zero floor(``ratio`` * p * q) weights of every W (p, q): those of the smallest |score| after training the scores.
+
+    The loss is ``weight`` times that of examples to keep minus the rest times that of examples to forget
+    (nats, at most ``cap`` each when given: the ascent has no end of its own). An epoch goes once through the
+    examples to forget; every step sees ``batch_size`` of both. No epochs leave a random subnet. Raises
+    InputError when there are no such examples, VitmemError when a loss is not finite.
+    """
+    if context.examples is None:
+        raise InputError("edit: 'balanced_subnet' needs examples to forget and to keep, and these data have none")
+    examples = context.examples()
+    generator = torch.Generator().manual_seed(context.seed)
+    stored = {path: _stored(layer) for path, layer in context.layers.items()}
+    scores = {path: _scores(kept, generator) for path, kept in stored.items()}
+    optimizer = torch.optim.SGD(list(scores.values()), lr=lr, momentum=MOMENTUM, weight_decay=DECAY)
+    frozen = {name: parameter.detach() for name, parameter in context.model.named_parameters()}
+    with evaluating(context.model):
+        for _ in range(epochs):
+            for rows in torch.randperm(len(examples.forget[0]), generator=generator).split(batch_size):
+                others = torch.randint(len(examples.keep[0]), (batch_size,), generator=generator)
+                masked = {f"{path}.weight": _masked(stored[path], score, ratio) for path, score in scores.items()}
+                losses = [_loss(context, {**frozen, **masked}, examples, at) for at in ((0, rows), (1, others))]
+                forget = losses[0] if cap is None else losses[0].clamp_max(cap)
+                total = weight * losses[1].mean() - (1 - weight) * forget.mean()
+                if not torch.isfinite(total):
+                    raise VitmemError("balanced_subnet: the loss is not finite; lower lr or weight, or give a cap")
+                optimizer.zero_grad()
+                total.backward()
+                optimizer.step()
+    return _result(context, stored, scores, ratio)
+
+
+def _result(
+    context: EditContext, stored: Mapping[str, Tensor], scores: Mapping[str, Tensor], ratio: float
+) -> EditResult:
+    result = EditResult()
+    for path, layer in context.layers.items():
+        mask = _mask(scores[path].detach(), ratio)
+        kept = stored[path] * mask
+        energy = float(kept.double().square().sum() / stored[path].double().square().sum())
+        result.weights[path] = kept.T.contiguous() if is_conv1d(layer) else kept
+        old = weight_matrix(layer)
+        result.reports[path] = replaced(old, result.weights[path], int(mask.sum()), mask.numel(), energy)
+    return result
+
+
+class _Straight(torch.autograd.Function):
+    """The mask as it is; its gradient is that of |score|."""
+
+    @staticmethod
+    def forward(ctx: Any, score: Tensor, mask: Tensor) -> Tensor:
+        ctx.save_for_backward(score)
+        return mask
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (score,) = ctx.saved_tensors
+        return gradients[0] * score.sign(), None
+
+
+def _stored(layer: torch.nn.Module) -> Tensor:
+    """Return the weight as the layer keeps it (that of a Conv1D is transposed)."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
+def _scores(weight: Tensor, generator: Generator) -> Tensor:
+    """Draw scores like a linear layer's weights: uniform within one over the root of the inputs."""
+    bound = 1 / math.sqrt(weight.shape[1])
+    drawn = torch.rand(weight.shape, generator=generator) * 2 * bound - bound
+    return drawn.to(weight.device).requires_grad_()
+
+
+def _mask(score: Tensor, ratio: float) -> Tensor:
+    """Return 0 for the floor(ratio * n) smallest |score|, 1 elsewhere."""
+    mask = torch.ones_like(score)
+    count = math.floor(ratio * score.numel())
+    if count:
+        mask.view(-1)[score.detach().abs().flatten().topk(count, largest=False).indices] = 0
+    return mask
+
+
+def _masked(weight: Tensor, score: Tensor, ratio: float) -> Tensor:
+    mask: Tensor = _Straight.apply(score, _mask(score, ratio))
+    return weight * mask.to(weight.dtype)
+
+
+def _loss(context: EditContext, weights: Mapping[str, Tensor], examples: Examples, at: tuple[int, Tensor]) -> Tensor:
+    """Return the losses (n,) of some rows of the examples to forget (0) or to keep (1)."""
+    which, rows = at
+    inputs, labels = (examples.forget, examples.keep)[which]
+    device = next(iter(weights.values())).device
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return functional_call(context.model, dict(weights), args, kwargs)
+
+    return examples.losses(call, inputs[rows].to(device), labels[rows].to(device))
