@@ -14,6 +14,7 @@ from vitmem.params import (
     HumanParams,
     KfacParams,
     LlamaParams,
+    MagnitudeParams,
     MixerParams,
     NoParams,
     PassagesParams,
@@ -141,6 +142,15 @@ _add(
     "vitmem.methods.svd:svd",
     SvdParams,
     "keep the largest singular values (LASER)",
+    statistics=False,
+    input_class="D0",
+)
+_add(
+    METHODS,
+    "magnitude",
+    "vitmem.methods.magnitude:magnitude",
+    MagnitudeParams,
+    "control: keep the largest weights (magnitude pruning)",
     statistics=False,
     input_class="D0",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -106,33 +106,50 @@ class HumanParams(Spec):
 
 
 class StrengthParams(Spec):
-    """How much of each matrix is kept: exactly one rule.
+    """How much of each matrix is kept: exactly one of ``rules``.
 
-    ``mass``: the smallest set of pairs with this share of the importance; ``fraction``: this share
-    of the pairs; ``match_drop``: as few pairs as lose at most this much selection accuracy.
+    ``match_drop``: as little as loses at most this much selection accuracy; ``match_loss``: as little as
+    raises the loss of the selection half by at most so many nats (0.05 is 5 % more perplexity).
     """
 
-    mass: float | None = Share
-    fraction: float | None = Share
+    rules: ClassVar[tuple[str, ...]] = ("match_drop", "match_loss")
     match_drop: float | None = Field(default=None, ge=0, lt=1)
+    match_loss: float | None = Field(default=None, ge=0)
 
     def model_post_init(self, _context: Any) -> None:
         """Refuse several rules, or none."""
-        if sum(v is not None for v in (self.mass, self.fraction, self.match_drop)) != 1:
-            raise ValueError("give exactly one of 'mass', 'fraction' and 'match_drop'")
+        if sum(getattr(self, rule) is not None for rule in self.rules) != 1:
+            *most, last = (f"'{rule}'" for rule in self.rules)
+            raise ValueError(f"give exactly one of {', '.join(most)} and {last}")
 
 
-class KfacParams(StrengthParams):
+class PairsParams(StrengthParams):
+    """``mass``: the smallest set of pairs with this share of the importance; ``fraction``: this share of the pairs."""
+
+    rules: ClassVar[tuple[str, ...]] = ("mass", "fraction", *StrengthParams.rules)
+    mass: float | None = Share
+    fraction: float | None = Share
+
+
+class KfacParams(PairsParams):
     """The curvature edit; ``side`` reads the importance of both factors or of one only."""
 
     importance: Literal["kfac", "ckfac", "identity"] = "kfac"
     side: Literal["both", "A", "G"] = "both"
 
 
-class SvdParams(Spec):
+class SvdParams(StrengthParams):
     """Truncation to the largest ``rank_fraction`` of the singular values of each matrix."""
 
-    rank_fraction: float = Field(gt=0, le=1)
+    rules: ClassVar[tuple[str, ...]] = ("rank_fraction", *StrengthParams.rules)
+    rank_fraction: float | None = Share
+
+
+class MagnitudeParams(StrengthParams):
+    """The ``fraction`` of the weights of each matrix that is kept."""
+
+    rules: ClassVar[tuple[str, ...]] = ("fraction", *StrengthParams.rules)
+    fraction: float | None = Share
 
 
 class BalancedSubnetParams(Spec):

@@ -72,7 +72,10 @@ def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: P
         ({"statistics": {"labels": "samples"}}, "'labels': input should be 'sampled', 'given'"),
         ({"edits": [{"method": "kfac", "fraction": 0.1}]}, "needs 'blocks'"),
         ({"edits": [{"method": "kfac", "blocks": "lats", "fraction": 0.1}]}, "unknown block set 'lats'"),
-        ({"edits": [{"method": "kfac", "blocks": "last"}]}, "exactly one of 'mass', 'fraction' and 'match_drop'"),
+        (
+            {"edits": [{"method": "kfac", "blocks": "last"}]},
+            "exactly one of 'mass', 'fraction', 'match_drop' and 'match_loss'",
+        ),
         ({"seeds": []}, "'seeds'"),
         ({"name": "Not A Name"}, "'name'"),
     ],

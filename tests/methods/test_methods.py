@@ -15,6 +15,7 @@ from vitmem.kfac import edited, find_layers, fit
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.controls import complement, orthogonal, random_basis
 from vitmem.methods.kfac import kfac
+from vitmem.methods.magnitude import magnitude
 from vitmem.methods.none import none
 from vitmem.methods.svd import svd
 
@@ -102,7 +103,36 @@ def test_matching_edits_no_more_than_the_drop_allows(context: EditContext) -> No
     assert loose.reports["0"].kept_pairs < tight.reports["0"].kept_pairs <= 12 * 16
 
 
-@pytest.mark.parametrize("strength", [{}, {"mass": 0.5, "fraction": 0.5}])
+@pytest.mark.parametrize("method", [kfac, random_basis, svd, magnitude])
+def test_matching_raises_the_loss_no_more_than_allowed(context: EditContext, method: Any) -> None:
+    x = torch.randn(200, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = context.model(x).argmax(1)
+
+    def loss(weights: Any) -> float:
+        with torch.no_grad(), edited(context.model, weights):
+            return float(nn.functional.cross_entropy(context.model(x), labels))
+
+    matching = EditContext(context.model, context.layers, context.factors, seed=5, loss=loss)
+    changes = []
+    for allowed in (0.02, 0.2):
+        result = method(matching, match_loss=allowed)
+        assert loss(result.weights) <= loss({}) + allowed
+        changes.append(result.reports["0"].change_norm)
+    assert changes[0] < changes[1]
+
+
+def test_magnitude_keeps_the_largest_weights(context: EditContext) -> None:
+    result = magnitude(context, fraction=0.25)
+    for path, layer in context.layers.items():
+        weight = layer.weight.detach().numpy()
+        smallest = np.sort(np.abs(weight), axis=None)[-int(np.ceil(weight.size / 4))]
+        np.testing.assert_array_equal(result.weights[path].numpy(), np.where(np.abs(weight) >= smallest, weight, 0))
+        assert result.reports[path].kept_pairs == np.ceil(weight.size / 4)
+    assert all(torch.equal(w, context.layers[p].weight) for p, w in magnitude(context, fraction=1.0).weights.items())
+
+
+@pytest.mark.parametrize("strength", [{}, {"mass": 0.5, "fraction": 0.5}, {"fraction": 0.5, "match_loss": 0.1}])
 def test_exactly_one_strength(context: EditContext, strength: dict[str, float]) -> None:
     with pytest.raises(InputError, match="exactly one of"):
         kfac(context, **strength)
@@ -112,5 +142,5 @@ def test_what_is_missing_is_said(context: EditContext) -> None:
     bare = EditContext(context.model, context.layers, None, seed=0)
     with pytest.raises(InputError, match="no statistics of layer '0'"):
         kfac(bare, mass=0.5)
-    with pytest.raises(InputError, match="'match_drop' needs images"):
+    with pytest.raises(InputError, match="'match_drop' needs a selection half"):
         kfac(context, match_drop=0.1)

@@ -66,7 +66,8 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         layers=layers,
         factors=factors,
         seed=seed_from("edit", cell.training, edit["method"]),
-        evaluate=subject.selection_score,
+        evaluate=lambda weights: subject.selection(weights)[0],
+        loss=lambda weights: subject.selection(weights)[1],
         examples=subject.examples,
     )
     result: EditResult = entry.load()(context, **params.model_dump())

@@ -93,13 +93,13 @@ class LanguageSubject:
                 "loss": loss,
             }
 
-    def selection_score(self, weights: Weights) -> float:
-        """Return the share of next tokens of the held-out rows' selection half that are the likeliest."""
+    def selection(self, weights: Weights) -> tuple[float, float]:
+        """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
         rows = self.texts.held_out[self.halves["rows_selection"]]
         with edited(self.net, weights):
-            said, _ = next_tokens(self.net, rows)
+            said, loss = next_tokens(self.net, rows)
         real = rows[:, 1:] != self.texts.padding
-        return float((said == rows[:, 1:])[real].double().mean())
+        return float((said == rows[:, 1:])[real].double().mean()), float(loss[real].double().mean())
 
     def examples(self) -> Examples:
         """Return the strings of the selection half and rows that recite none, tokens and labels (n, S) each."""

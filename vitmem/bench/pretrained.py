@@ -125,12 +125,12 @@ class PretrainedSubject:
     def _ids(self, text: str) -> Tensor:
         return torch.tensor(self.model.tokenizer(text).input_ids)
 
-    def selection_score(self, weights: Weights) -> float:
-        """Return the share of next tokens of the held-out rows' selection half that are the likeliest."""
+    def selection(self, weights: Weights) -> tuple[float, float]:
+        """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
         rows = self.rows[:HELD_OUT][self._half("held_out", HELD_OUT, "selection")]
         with edited(self.net, weights):
-            said, _ = next_tokens(self.net, rows, batch_size=4)
-        return float((said == rows[:, 1:]).double().mean())
+            said, loss = next_tokens(self.net, rows, batch_size=4)
+        return float((said == rows[:, 1:]).double().mean()), float(loss.double().mean())
 
     def _generator(self, what: str) -> torch.Generator:
         return torch.Generator().manual_seed(seed_from(what, self.config["data"], self.config["seed"]))

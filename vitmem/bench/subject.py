@@ -66,8 +66,8 @@ class Subject(Protocol):
         """Return what is kept of the network under new weights, (n, ...) each: enough for every metric, without it."""
         ...
 
-    def selection_score(self, weights: Weights) -> float:
-        """Return the accuracy in [0, 1] on the selection half under new weights."""
+    def selection(self, weights: Weights) -> tuple[float, float]:
+        """Return the accuracy in [0, 1] and the mean loss (nats) on the selection half under new weights."""
         ...
 
     def examples(self) -> Examples:

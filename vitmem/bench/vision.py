@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_losses
 from vitmem.bench.subject import Places, Say, Weights, device_of, own, touched_block
@@ -135,12 +136,13 @@ class VisionSubject:
         data, precision = self.noisy.data, self.config["recipe"]["precision"]
         return predict(self.net, images, data.mean, data.std, device_of(self.net), precision)
 
-    def selection_score(self, weights: Weights) -> float:
-        """Return the accuracy on the selection half of the validation images."""
+    def selection(self, weights: Weights) -> tuple[float, float]:
+        """Return the accuracy and the mean loss (nats) on the selection half of the validation images."""
         validation, rows = self.noisy.data.validation, self.halves.validation_selection
+        labels = validation.labels[rows]
         with edited(self.net, weights):
-            logits = self._logits(validation.images[rows])
-        return float((logits.argmax(1) == validation.labels[rows]).double().mean())
+            logits = self._logits(validation.images[rows]).float()
+        return float((logits.argmax(1) == labels).double().mean()), float(functional.cross_entropy(logits, labels))
 
     def examples(self) -> Examples:
         """Return the noisy images (n, C, H, W) of the selection half with given labels (n,), and clean ones."""

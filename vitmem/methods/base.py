@@ -31,8 +31,8 @@ class EditContext:
     """The trained ``model``, the ``layers`` to edit by path, and what a method may use beside them.
 
     ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
-    is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights, ``examples``
-    what is to be forgotten of the selection half and what is to be kept.
+    is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights and ``loss`` the
+    mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept.
     """
 
     model: nn.Module
@@ -40,6 +40,7 @@ class EditContext:
     factors: Factors | None
     seed: int
     evaluate: Callable[[Weights], float] | None = None
+    loss: Callable[[Weights], float] | None = None
     examples: Callable[[], Examples] | None = None
 
     def statistics(self, path: str) -> LayerFactors:

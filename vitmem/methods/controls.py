@@ -19,6 +19,7 @@ def random_basis(
     mass: float | None = None,
     fraction: float | None = None,
     match_drop: float | None = None,
+    match_loss: float | None = None,
     importance: Importance = "kfac",
     side: Side = "both",
 ) -> EditResult:
@@ -29,7 +30,7 @@ def random_basis(
         output, inner = (Basis(vectors=orthogonal(n, generator)) for n in mask.shape)
         return output, inner, mask
 
-    return edit_pairs(context, Strength(mass, fraction, match_drop), importance, side, rotated)
+    return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, rotated)
 
 
 def complement(
@@ -38,6 +39,7 @@ def complement(
     mass: float | None = None,
     fraction: float | None = None,
     match_drop: float | None = None,
+    match_loss: float | None = None,
     importance: Importance = "kfac",
     side: Side = "both",
 ) -> EditResult:
@@ -49,7 +51,7 @@ def complement(
             mask = ~mask_of(staircase_by_fraction(found.rows, found.columns, rest), mask.shape[1])
         return found.output, found.input, mask
 
-    return edit_pairs(context, Strength(mass, fraction, match_drop), importance, side, lowest)
+    return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, lowest)
 
 
 def orthogonal(n: int, generator: torch.Generator) -> Tensor:

@@ -21,6 +21,7 @@ def kfac(
     mass: float | None = None,
     fraction: float | None = None,
     match_drop: float | None = None,
+    match_loss: float | None = None,
     importance: Importance = "kfac",
     side: Side = "both",
 ) -> EditResult:
@@ -32,7 +33,7 @@ def kfac(
     def chosen(_path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
         return found.output, found.input, mask
 
-    return edit_pairs(context, Strength(mass, fraction, match_drop), importance, side, chosen)
+    return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, chosen)
 
 
 def edit_pairs(

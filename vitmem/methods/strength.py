@@ -1,4 +1,4 @@
-"""How much is kept: the three rules that the edits over pairs share."""
+"""How much is kept: by a share, or by what the edited network may lose."""
 
 from __future__ import annotations
 
@@ -9,21 +9,50 @@ from torch import Tensor
 
 from vitmem.errors import InputError
 from vitmem.kfac import Pairs, matched_fraction, staircase_by_fraction, staircase_by_mass
-from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.base import EditContext, EditResult, Weights
+
+
+@dataclass(frozen=True)
+class Match:
+    """A largest loss of selection accuracy, or a largest rise of the loss on the selection half (nats)."""
+
+    drop: float | None = None
+    loss: float | None = None
+
+    def score(self, context: EditContext) -> Callable[[Weights], float]:
+        """Return what must not fall by more than ``allowed``; raises InputError when there is nothing to select on."""
+        name, measure = ("match_drop", context.evaluate) if self.loss is None else ("match_loss", context.loss)
+        if measure is None:
+            raise InputError(f"edit: '{name}' needs a selection half to measure on; give a share to keep instead")
+        sign = 1 if self.loss is None else -1
+        return lambda weights: sign * measure(weights)
+
+    @property
+    def allowed(self) -> float:
+        """How much may be lost."""
+        return next(value for value in (self.loss, self.drop) if value is not None)
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Exactly one of: a share of the importance, a share of the pairs, a largest loss of selection accuracy."""
+    """Exactly one of: a share of the importance, a share of the components, something to match."""
 
     mass: float | None = None
     fraction: float | None = None
     match_drop: float | None = None
+    match_loss: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse several rules, or none."""
-        if sum(v is not None for v in (self.mass, self.fraction, self.match_drop)) != 1:
-            raise InputError("edit: give exactly one of 'mass', 'fraction' and 'match_drop'")
+        if sum(v is not None for v in (self.mass, self.fraction, self.match_drop, self.match_loss)) != 1:
+            raise InputError("edit: give exactly one of a mass, a fraction, 'match_drop' and 'match_loss'")
+
+    @property
+    def match(self) -> Match | None:
+        """What is to be matched, if anything."""
+        if self.match_drop is None and self.match_loss is None:
+            return None
+        return Match(self.match_drop, self.match_loss)
 
     def staircase(self, pairs: Pairs) -> Tensor:
         """Return J (p,), the columns that each row keeps."""
@@ -34,12 +63,11 @@ class Strength:
 
 
 def applied(strength: Strength, context: EditContext, edit: Callable[[Strength], EditResult]) -> EditResult:
-    """Return ``edit`` at ``strength``; for ``match_drop`` at the smallest fraction that loses no more than that."""
-    if strength.match_drop is None:
+    """Return ``edit`` at ``strength``; to match something, at the smallest fraction that loses no more than allowed."""
+    match = strength.match
+    if match is None:
         return edit(strength)
-    evaluate = context.evaluate
-    if evaluate is None:
-        raise InputError("edit: 'match_drop' needs images to select on; give 'mass' or 'fraction' instead")
-    floor = evaluate({}) - strength.match_drop
-    found = matched_fraction(lambda fraction: evaluate(edit(Strength(fraction=fraction)).weights), floor)
+    score = match.score(context)
+    floor = score({}) - match.allowed
+    found = matched_fraction(lambda fraction: score(edit(Strength(fraction=fraction)).weights), floor)
     return edit(Strength(fraction=found))

@@ -5,27 +5,46 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from vitmem.errors import VitmemError
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.edit import replaced
 from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.strength import Strength, applied
 
 
-def svd(context: EditContext, *, rank_fraction: float) -> EditResult:
+def svd(
+    context: EditContext,
+    *,
+    rank_fraction: float | None = None,
+    match_drop: float | None = None,
+    match_loss: float | None = None,
+) -> EditResult:
     """Keep the max(1, floor(rank_fraction * min(p, q))) largest singular values of every W (p, q).
 
-    Raises VitmemError naming the layer whose weight is not finite.
+    Exactly one strength is given. Raises VitmemError naming the layer whose weight is not finite.
     """
-    result = EditResult()
-    for path, layer in context.layers.items():
-        weight = weight_matrix(layer)
-        if not torch.isfinite(weight).all():
-            raise VitmemError(f"layer '{path}': NaN or infinity in its weight; was the model trained to the end?")
-        u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
-        rank = max(1, math.floor(round(rank_fraction * len(s), 6)))  # 0.29 * 100 is 28.999999999999996
-        new = ((u[:, :rank] * s[:rank]) @ vt[:rank]).to(weight.dtype) if rank < len(s) else weight.clone()
-        energy = float(s[:rank].square().sum() / s.square().sum()) if s.any() else 1.0
-        result.weights[path] = new
-        result.reports[path] = replaced(weight, new, rank, len(s), energy)
-    return result
+    parts = {path: _decomposed(path, weight_matrix(layer)) for path, layer in context.layers.items()}
+
+    def edit(strength: Strength) -> EditResult:
+        assert strength.fraction is not None
+        result = EditResult()
+        for path, (u, s, vt) in parts.items():
+            weight = weight_matrix(context.layers[path])
+            rank = max(1, math.floor(round(strength.fraction * len(s), 6)))  # 0.29 * 100 is 28.999999999999996
+            new = ((u[:, :rank] * s[:rank]) @ vt[:rank]).to(weight.dtype) if rank < len(s) else weight.clone()
+            energy = float(s[:rank].square().sum() / s.square().sum()) if s.any() else 1.0
+            result.weights[path] = new
+            result.reports[path] = replaced(weight, new, rank, len(s), energy)
+        return result
+
+    return applied(Strength(None, rank_fraction, match_drop, match_loss), context, edit)
+
+
+def _decomposed(path: str, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U (p, k), the singular values (k,) and Vᵀ (k, q) of a weight (p, q), float64."""
+    if not torch.isfinite(weight).all():
+        raise VitmemError(f"layer '{path}': NaN or infinity in its weight; was the model trained to the end?")
+    u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
+    return u, s, vt
