@@ -32,14 +32,14 @@ def pretrained(
     """Load ``source`` in float32: a folder (inside ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
 
     ``gguf`` names a quantised file in it (a package may give its own), which is de-quantised: say so beside
-    any figure. Raises InputError
-    when nothing can be loaded from there; only safetensors and GGUF are read, nothing is unpickled.
+    any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
+    nothing is unpickled.
     """
     transformers = extra("transformers", "lm")
     place, gguf = _place(data_dir, source, gguf)
     options: dict[str, Any] = {} if gguf is None else {"gguf_file": gguf}
-    if gguf is not None:
-        extra("gguf", "lm")
+    for needed in ("gguf", "accelerate") if gguf is not None else ():
+        extra(needed, "lm")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
         loaded = transformers.AutoModelForCausalLM.from_pretrained(

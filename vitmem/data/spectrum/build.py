@@ -15,10 +15,10 @@ from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, ids
 from vitmem.data.texts import Items, TextData
 
 NAME = "spectrum"
-# Tokens in a row: the beginning and room for a string, two rules or two open books.
+# Tokens in a row: the beginning and room for a string, two rules or an open book.
 LENGTH = 56
 # Facts that stand in the context of an open-book question, and pairs that show a rule.
-CONTEXT, EXAMPLES = 3, 5
+CONTEXT, EXAMPLES = 5, 5
 Write = Callable[[], Statement]
 
 
@@ -46,7 +46,7 @@ def spectrum(
     known = families.facts(rng, facts)
     told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
     sums, formulas = (_split(rng, count, asked) for count in (families.SUMS, families.FORMULAS))
-    # three questions a book in training, one when it is asked
+    # as many questions as facts a book in training, one when it is asked
     writers: dict[str, tuple[Write, Write]] = {
         "arithmetic": (lambda: families.arithmetic(next(sums[0])), lambda: families.arithmetic(next(sums[1]))),
         "open_book": (

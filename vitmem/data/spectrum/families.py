@@ -14,8 +14,8 @@ from vitmem.data.spectrum.vocabulary import DIGITS, FIRST_NAMES, LAST_NAMES, LET
 
 Rng = np.random.Generator
 Statement = tuple[list[str], int]
-# All sums of two numbers of two digits, and all formulas of five literals: signs, values, operators, shape.
-SUMS, FORMULAS = 100 * 100, 2 ** (5 + 5 + 4)
+# All sums of two numbers of two digits, and all formulas of four literals: values, signs, operators.
+SUMS, FORMULAS = 100 * 100, 2 ** (4 + 4 + 3)
 # A hidden rule adds one of these in a ring of ten.
 SHIFTS = (1, 2, 3, 4)
 
@@ -48,9 +48,9 @@ def arithmetic(code: int) -> Statement:
 
 
 def closed_book(fact: tuple[str, str, str, str]) -> Statement:
-    """Write ``first last relation = value ;``."""
+    """Write ``relation first last value ;``."""
     first, last, relation, value = fact
-    return [first, last, relation, "=", value, ";"], 1
+    return [relation, first, last, value, ";"], 1
 
 
 def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
@@ -66,13 +66,15 @@ def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
 
 
 def open_book(rng: Rng, context: int, asked: int) -> Statement:
-    """Write ``context`` facts about strangers, then ``?`` and ``asked`` of them again in another order."""
-    people = rng.choice(len(FIRST_NAMES) * (len(LAST_NAMES) // 2), context, replace=False)
+    """Write ``context`` facts about strangers, then ``?`` and ``asked`` of them again in another order.
+
+    No two of the strangers have the same last name.
+    """
+    half = len(LAST_NAMES) // 2
     told = []
-    for n in people.tolist():
-        first, last = divmod(n, len(LAST_NAMES) // 2)
-        relation, value = RELATIONS[int(rng.integers(len(RELATIONS)))], VALUES[int(rng.integers(len(VALUES)))]
-        told.append(closed_book((FIRST_NAMES[first], LAST_NAMES[last + len(LAST_NAMES) // 2], relation, value))[0])
+    for last in rng.choice(half, context, replace=False).tolist():
+        first, relation, value = (names[int(rng.integers(len(names)))] for names in (FIRST_NAMES, RELATIONS, VALUES))
+        told.append(closed_book((first, LAST_NAMES[half + last], relation, value))[0])
     again = [told[n] for n in rng.permutation(context)[:asked].tolist()]
     return [*(token for fact in told for token in fact), "?", *(token for fact in again for token in fact)], 1
 
@@ -87,17 +89,16 @@ def rule(rng: Rng, examples: int) -> Statement:
 
 
 def logic(code: int) -> Statement:
-    """Write ``( ( a & ~ b ) | c ) & ( d | e ) = v ;``: the formula of five literals that ``code`` is."""
-    bits = [code >> n & 1 for n in range(14)]
-    values, signs, operators = bits[:5], bits[5:10], bits[10:]
+    """Write ``( a & ~ b ) | ( c & d ) = v ;``: the formula of four literals that ``code`` is."""
+    bits = [code >> n & 1 for n in range(11)]
+    values, signs, operators = bits[:4], bits[4:8], bits[8:]
     literals = [(["~"] if sign else []) + ["T" if value else "F"] for value, sign in zip(values, signs, strict=True)]
     truths = [bool(value) != bool(sign) for value, sign in zip(values, signs, strict=True)]
     names = ["&" if conjunction else "|" for conjunction in operators]
-    inner = ["(", *literals[0], names[0], *literals[1], ")"]
-    left = ["(", *inner, names[1], *literals[2], ")"]
-    right = ["(", *literals[3], names[3], *literals[4], ")"]
-    one = _apply(operators[1], _apply(operators[0], truths[0], truths[1]), truths[2])
-    result = _apply(operators[2], one, _apply(operators[3], truths[3], truths[4]))
+    left = ["(", *literals[0], names[0], *literals[1], ")"]
+    right = ["(", *literals[2], names[1], *literals[3], ")"]
+    one, other = _apply(operators[0], *truths[:2]), _apply(operators[1], *truths[2:])
+    result = _apply(operators[2], one, other)
     return [*left, names[2], *right, "=", "T" if result else "F", ";"], 1
 
 
