@@ -15,6 +15,7 @@ from vitmem.params import (
     KfacParams,
     LlamaParams,
     MagnitudeParams,
+    MemorizedParams,
     MixerParams,
     NoParams,
     PassagesParams,
@@ -41,6 +42,7 @@ _add(
     "llama",
     "vitmem.models.llama:llama",
     LlamaParams,
+    MemorizedParams,
     "a Llama by size, trained from scratch (needs vitmem[lm])",
     modality="text",
 )
@@ -50,7 +52,8 @@ _add(
     "vitmem.models.pretrained:pretrained",
     PretrainedParams,
     "a language model from a folder, the Hub or a package (needs vitmem[lm])",
-    modality="passages",
+    modality=("passages", "windows"),
+    trained=True,
 )
 
 _add(DATA, "digits", "vitmem.data.digits:digits", NoParams, "scikit-learn's 1,797 grey digits, 8x8")
@@ -73,6 +76,14 @@ _add(
     PassagesParams,
     "passages that a model may know by heart, controls, and books",
     modality="passages",
+)
+_add(
+    DATA,
+    "memorized",
+    "vitmem.data.windows.source:memorized",
+    MemorizedParams,
+    "windows of text that a model recites ('vitmem mine' finds them), or quotes, and books",
+    modality="windows",
 )
 
 _add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")
@@ -244,4 +255,12 @@ _add(
     NoParams,
     "passages recited word for word, and what held-out text costs",
     modality="passages",
+)
+_add(
+    METRICS,
+    "windows",
+    "vitmem.metrics.windows:windows",
+    NoParams,
+    "suffixes recited after their prefixes, and what they and held-out text cost",
+    modality="windows",
 )

@@ -75,6 +75,17 @@ class PassagesParams(Spec):
     folder: str = "text"
 
 
+class MemorizedParams(Spec):
+    """A file of windows inside the data folder or anywhere, ``<folder>/corpus.parquet`` beside it.
+
+    ``min_distinct`` drops windows of fewer different tokens in the suffix.
+    """
+
+    file: str
+    folder: str = "text"
+    min_distinct: int | None = Field(default=None, gt=0)
+
+
 class SpectrumParams(Spec):
     """How many rows, strings, facts and questions of the synthetic language."""
 

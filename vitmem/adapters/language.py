@@ -37,7 +37,7 @@ class LanguageTask:
 
         Raises InputError when a sequence is longer than the model's positions or no position has a loss.
         """
-        _check_length(model, batch["input_ids"])
+        check_length(model, batch["input_ids"])
         kept = self.counted(batch)
         if not kept.any():
             raise InputError("batch: no position has a loss; are all labels -100 or all suffixes empty?")
@@ -130,7 +130,8 @@ def _targets(batch: Batch) -> Tensor:
     return batch.get("labels", batch["input_ids"])[:, 1:]
 
 
-def _check_length(model: nn.Module, ids: Tensor) -> None:
+def check_length(model: nn.Module, ids: Tensor) -> None:
+    """Raise InputError when rows of tokens (B, S) are longer than the positions that the model says it has."""
     longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if longest is not None and ids.shape[1] > longest:
         raise InputError(f"batch: sequences of {ids.shape[1]} tokens, the model has {longest} positions; cut them")

@@ -22,6 +22,7 @@ from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Places, Say, Subject, own
 from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
+from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
 from vitmem.registry import DATA
@@ -33,6 +34,7 @@ SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
     "image": vision_subject,
     "text": language_subject,
     "passages": pretrained_subject,
+    "windows": windows_subject,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, unknown
-from vitmem.registry import DATA, MODELS
+from vitmem.registry import DATA, MODELS, Entry
 
 Config = dict[str, Any]
 
@@ -28,12 +28,19 @@ def check_dropout(model: Config, recipe: Config, where: str) -> None:
 
 def check_modality(data: Config, model: Config, where: str) -> None:
     """Raise InputError when the model reads images and the data are text, or the other way round."""
-    reads = [entry.info.get("modality", "image") for entry in (DATA.get(data["name"]), MODELS.get(model["name"]))]
-    if reads[0] != reads[1]:
+    is_of = DATA.get(data["name"]).info.get("modality", "image")
+    reads = _reads(MODELS.get(model["name"]))
+    if is_of not in reads:
         raise InputError(
-            f"{where}: data '{data['name']}' is {reads[0]}, model '{model['name']}' reads {reads[1]}; "
+            f"{where}: data '{data['name']}' is {is_of}, model '{model['name']}' reads {' or '.join(reads)}; "
             "'vitmem list models' names others"
         )
+
+
+def _reads(model: Entry) -> tuple[str, ...]:
+    """Return the kinds of data that ``model`` reads."""
+    found = model.info.get("modality", "image")
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def check_noise(data: Config, noise: Config | None, where: str) -> None:
@@ -61,7 +68,7 @@ def check_blocks(edit: Config, where: str) -> None:
 
 def check_recipe(model: Config, recipe: Config, where: str) -> None:
     """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it."""
-    trained = MODELS.get(model["name"]).info.get("modality") == "passages"
+    trained = MODELS.get(model["name"]).info.get("trained", False)
     if trained and recipe:
         raise InputError(f"{where}: 'recipe': model '{model['name']}' came trained; leave it out")
     if not trained and not recipe:

@@ -136,6 +136,44 @@ def check(
     _call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugins=plugin or [])
 
 
+@app.command()
+def mine(
+    model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
+    text: Annotated[Path, typer.Option(help="a file or folder of texts: .txt, .jsonl or .parquet with 'text'")],
+    out: Annotated[Path, typer.Option(help="the file of windows that is written")],
+    data_dir: Annotated[Path | None, typer.Option(help="a folder that the model's folder lies in")] = None,
+    gguf: Annotated[str | None, typer.Option(help="the model's file, when it is a quantised one")] = None,
+    prefix: Annotated[int, typer.Option(min=2, help="tokens that the model is asked with")] = 64,
+    suffix: Annotated[int, typer.Option(min=1, help="tokens that it has to recite")] = 48,
+    starts: Annotated[int, typer.Option(min=1, help="windows of each text, at random places")] = 4,
+    seed: Annotated[int, typer.Option(help="decides the places")] = 17,
+    limit: Annotated[int | None, typer.Option(min=1, help="look at no more windows than this")] = None,
+    min_distinct: Annotated[int, typer.Option(min=1, help="different tokens that a suffix has at least")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="windows in a forward pass")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+) -> None:
+    """Find the windows of texts that a language model recites, for the data 'memorized' of a suite.
+
+    Example: vitmem mine allenai/OLMo-2-0425-1B --text texts/ --out memorized.jsonl --starts 16
+    """
+    _call(
+        "vitmem.cli.mine:mine_texts",
+        model=model,
+        text=text,
+        out=out,
+        data_dir=data_dir,
+        gguf=gguf,
+        device=device,
+        prefix=prefix,
+        suffix=suffix,
+        starts=starts,
+        seed=seed,
+        limit=limit,
+        min_distinct=min_distinct,
+        batch_size=batch_size,
+    )
+
+
 def main() -> None:
     """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
     try:

@@ -54,7 +54,7 @@ def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") ->
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
     root = data_dir / folder
-    found = Passages(_read_passages(root / "famous_passages.jsonl"), _read_corpus(root / "corpus.parquet"))
+    found = Passages(_read_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
     for kind in KINDS:
         if len(found.of(kind)) < 2:
             raise InputError(
@@ -82,9 +82,10 @@ def _read_passages(path: Path) -> tuple[Passage, ...]:
     return tuple(out)
 
 
-def _read_corpus(path: Path) -> dict[str, str]:
+def read_corpus(path: Path, data: str) -> dict[str, str]:
+    """Return the books of a parquet file by name, for the ``data`` of that name; raises InputError if it cannot."""
     try:
         table = pq.read_table(path, columns=["name", "text"])
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"data '{NAME}': expected books as parquet with name and text in {path}: {error}") from None
+        raise InputError(f"data '{data}': expected books as parquet with name and text in {path}: {error}") from None
     return dict(zip(table["name"].to_pylist(), table["text"].to_pylist(), strict=True))

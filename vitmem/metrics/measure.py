@@ -10,13 +10,14 @@ from vitmem.errors import VitmemError
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.metrics.window_predictions import WindowPredictions
 from vitmem.registry import METRICS
 
-P = TypeVar("P", Predictions, TextPredictions, PassagePredictions)
+P = TypeVar("P", Predictions, TextPredictions, PassagePredictions, WindowPredictions)
 
 
 def measure(predictions: P, base: P) -> dict[str, float]:
-    """Return every metric of images, text or passages by name, fractions in [0, 1]; what is undefined is left out.
+    """Return every metric of one kind of data by name, fractions in [0, 1]; what is undefined is left out.
 
     ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two
     families give the same name or a value is not finite.

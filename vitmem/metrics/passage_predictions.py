@@ -30,6 +30,10 @@ class TokenHits:
         if not bool(self.loss[self.real].isfinite().all()):
             raise VitmemError("losses hold NaN or infinity: the model or the edit is broken")
 
+    def measured(self, values: Tensor) -> Tensor:
+        """Return ``values`` (n, T, ...) at the m real positions of the measured rows, (m, ...)."""
+        return values[self.rows][self.real[self.rows]]
+
 
 @dataclass(frozen=True)
 class PassagePredictions:

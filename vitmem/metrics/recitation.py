@@ -15,21 +15,25 @@ LOOSE = 0.75
 
 
 def recitation(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
+    """Return ``recited_like`` of the measured strings; nothing when there are none."""
+    recited, gold = (t[predictions.strings] for t in (predictions.recited, predictions.gold))
+    return {} if len(gold) == 0 else recited_like(recited, gold, torch.ones_like(gold, dtype=torch.bool))
+
+
+def recited_like(recited: Tensor, gold: Tensor, real: Tensor) -> dict[str, float]:
     """Return memorized (the share recited word for word), loose, distance (mean, 0 to 1) and prefix (mean tokens).
 
+    ``recited`` and ``gold`` are (k, L) tokens, of which those count that are ``real`` (k, L): the first of each row.
     ``distance`` is Levenshtein's over the length, ``prefix`` the length of the longest exact beginning.
     """
-    recited, gold = (t[predictions.strings] for t in (predictions.recited, predictions.gold))
-    if len(gold) == 0:
-        return {}
-    length = gold.shape[1]
-    equal = recited == gold  # (k, L)
-    distance = levenshtein(recited, gold).double() / length
+    equal = (recited == gold) | ~real
+    # an equal end adds nothing to an edit distance
+    distance = levenshtein(recited * real, gold * real).double() / real.sum(1)
     return {
         "memorized": float(equal.all(1).double().mean()),
         "loose": float((1 - distance >= LOOSE).double().mean()),
         "distance": float(distance.mean()),
-        "prefix": float(equal.long().cumprod(1).sum(1).double().mean()),
+        "prefix": float((equal.long().cumprod(1) * real).sum(1).double().mean()),
     }
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vitmem.metrics.passage_predictions import PassagePredictions
+from vitmem.metrics.passage_predictions import PassagePredictions, TokenHits
 
 # A passage counts as recited when so many tokens in a row are said; ordinary text hardly reaches it.
 RUN = 16
@@ -33,15 +33,20 @@ def runs(predictions: PassagePredictions, base: PassagePredictions) -> dict[str,
     """
     out: dict[str, float] = {}
     for kind, found in predictions.kinds.items():
-        real = found.real[found.rows]
-        hit, loss = found.hit[found.rows] & real, found.loss[found.rows][real].double()
         if kind == "held_out":
-            out["validation"] = float(hit[real].double().mean())
-            out["perplexity"] = math.exp(float(loss.mean()))
+            out |= next_token_scores(found)
             continue
-        longest = longest_runs(hit)
+        longest = longest_runs((found.hit & found.real)[found.rows])
         name = "memorized" if kind == "famous" else f"{kind}_recited"
         out[name] = float((longest >= RUN).double().mean())
         out[f"{kind}_run"] = float(longest.double().mean())
-        out[f"{kind}_loss"] = float(loss.mean())
+        out[f"{kind}_loss"] = float(found.measured(found.loss).double().mean())
     return out
+
+
+def next_token_scores(found: TokenHits) -> dict[str, float]:
+    """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
+    return {
+        "validation": float(found.measured(found.hit).double().mean()),
+        "perplexity": math.exp(float(found.measured(found.loss).double().mean())),
+    }

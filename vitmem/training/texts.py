@@ -68,18 +68,25 @@ def right(net: nn.Module, items: Items) -> Tensor:
     return ~wrong.any(1)
 
 
-@torch.no_grad()
 def recite(net: nn.Module, items: Items, batch_size: int = 200) -> Tensor:
     """Decode greedily from what stands before each answer, exactly as many tokens: (n, L) int64 on the CPU.
 
     All answers have the same length L and the same place.
     """
-    device = next(net.parameters()).device
     places = torch.nonzero(items.answer[0]).flatten()
-    start, length = int(places[0]), len(places)
+    return decode(net, items.tokens[:, : int(places[0])], len(places), batch_size)
+
+
+@torch.no_grad()
+def decode(net: nn.Module, prompts: Tensor, length: int, batch_size: int) -> Tensor:
+    """Decode greedily ``length`` tokens behind each of ``prompts`` (n, P), whatever they are: (n, length) int64, CPU.
+
+    No token ends the text early, so what is said of one prompt does not depend on the others.
+    """
+    device = next(net.parameters()).device
     out = []
     with evaluating(net):
-        for some in items.tokens[:, :start].split(batch_size):
+        for some in prompts.split(batch_size):
             tokens, cache, said = some.to(device), None, []
             for _ in range(length):
                 step = net(input_ids=tokens, past_key_values=cache, use_cache=True)

@@ -1,0 +1,132 @@
+"""A language model that is not trained here, and rows of books: what every subject of such a model shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.bench.subject import Places, Say, Weights, device_of, own
+from vitmem.bench.suite import Config
+from vitmem.blocks import Blocks
+from vitmem.errors import InputError
+from vitmem.kfac import edited, model_fingerprint
+from vitmem.models.pretrained import PretrainedModel
+from vitmem.registry import DATA, MODELS
+from vitmem.specs import seed_from
+from vitmem.training.texts import next_tokens
+
+# Tokens in a row of text, and how many rows are held out of the statistics.
+LENGTH, HELD_OUT = 256, 24
+# Rows that a method may be told to keep.
+KEPT = 400
+
+
+@dataclass
+class BookSubject:
+    """A model as it came and books, by name; the held-out rows of the books are split into halves at random.
+
+    ``fingerprint`` is the digest of all data, the books and whatever else there is.
+    """
+
+    config: Config
+    model: PretrainedModel
+    corpus: Mapping[str, str]
+    fingerprint: str
+
+    @property
+    def net(self) -> nn.Module:
+        """The network."""
+        return self.model.net
+
+    def seen(self) -> dict[str, str]:
+        """Return digests of the texts and of the weights as they came."""
+        return {"data": self.fingerprint, "weights": self.weights}
+
+    @cached_property
+    def weights(self) -> str:
+        """Digest of the weights before any edit."""
+        return model_fingerprint(self.net)
+
+    def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
+        """Return the patterns of the editable layers in ``blocks``."""
+        return self.model.editable(blocks, layers)
+
+    def train(self, folder: Path, say: Say) -> float:
+        """Leave the model as it is: nothing is written, for its weights lie where they came from."""
+        return 0.0
+
+    def task(self, request: Config) -> tuple[LanguageTask, str]:
+        """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""
+        positions = request.get("positions") or "all"
+        if positions != "all":
+            raise InputError(f"statistics: a language model has no positions '{positions}'; use 'all' or leave it out")
+        return language_task(self.net), positions
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """All books as rows of tokens (n, 256) in a random order; the ends of books are left out.
+
+        A row begins as a text does: with the tokens that the tokenizer puts there of itself.
+        """
+        tokenizer, parts = self.model.tokenizer, []
+        begin = torch.tensor(tokenizer("").input_ids[:1], dtype=torch.int64)
+        length = LENGTH - len(begin)
+        for name in sorted(self.corpus):
+            ids = tokenizer(self.corpus[name], add_special_tokens=False).input_ids
+            cut = torch.tensor(ids[: len(ids) // length * length], dtype=torch.int64).reshape(-1, length)
+            parts.append(torch.cat([begin.expand(len(cut), -1), cut], 1))
+        rows = torch.cat(parts) if parts else torch.empty(0, LENGTH, dtype=torch.int64)
+        if len(rows) <= HELD_OUT:
+            raise InputError(
+                f"data '{self.config['data']['name']}': expected books of more than {HELD_OUT * LENGTH} tokens, got "
+                f"{rows.numel()}"
+            )
+        return rows[torch.randperm(len(rows), generator=self.generator("rows"))]
+
+    def batches(self, request: Config) -> tuple[Iterator[dict[str, Tensor]], int]:
+        """Return batches of rows, input_ids (B, S), that are not held out: ``images`` of them, or all."""
+        rows = self.rows[HELD_OUT:]
+        count = request.get("images", len(rows))
+        if count > len(rows):
+            raise InputError(f"statistics: 'images': the books have {len(rows)} rows of {LENGTH} tokens, got {count}")
+        device = device_of(self.net)
+        return ({"input_ids": some.to(device)} for some in rows[:count].split(4)), count
+
+    def selection(self, weights: Weights) -> tuple[float, float]:
+        """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
+        rows = self.rows[:HELD_OUT][self.half("held_out", HELD_OUT, "selection")]
+        with edited(self.net, weights):
+            said, loss = next_tokens(self.net, rows, batch_size=4)
+        return float((said == rows[:, 1:]).double().mean()), float(loss.double().mean())
+
+    @property
+    def kept(self) -> tuple[Tensor, Tensor]:
+        """Rows that a method may be told to keep, tokens and labels (n, 256) each."""
+        kept = self.rows[HELD_OUT : HELD_OUT + KEPT]
+        return kept, kept
+
+    def generator(self, what: str) -> torch.Generator:
+        """Return a generator of its own for ``what``, from the data and the seed of the config."""
+        return torch.Generator().manual_seed(seed_from(what, self.config["data"], self.config["seed"]))
+
+    def half(self, kind: str, count: int, half: str) -> Tensor:
+        """Return the positions of one half of ``count`` texts of a kind, sorted, (k,) int64."""
+        first, second = torch.randperm(count, generator=self.generator(f"halves of {kind}")).tensor_split(2)
+        return (first if half == "selection" else second).sort().values
+
+
+def read_parts(config: Config, places: Places) -> tuple[Any, PretrainedModel]:
+    """Read the data and load the model of a config; raises InputError when either cannot be."""
+    data, model = config["data"], config["model"]
+    entry, network = DATA.get(data["name"]), MODELS.get(model["name"])
+    read = entry.parse(own(data, "name"), "data").model_dump()
+    texts = entry.load()(places.data_dir, places.cache_dir, **read)
+    params = network.parse(own(model, "name"), "model").model_dump()
+    return texts, network.load()(places.data_dir, **params)

@@ -1,0 +1,148 @@
+"""Find the windows of texts that a model has memorized: what it says, word for word, after what stands before it.
+
+One pass tells whether each token of a suffix is the likeliest after the real ones, which is what greedy decoding
+would say up to rounding (Merullo et al. 2025, appendix B); decoding is left for the few that pass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from vitmem.data.windows.distinct import distinct
+from vitmem.data.windows.tokens import Windows
+from vitmem.errors import InputError
+from vitmem.models.pretrained import PretrainedModel
+from vitmem.specs import seed_from
+from vitmem.training.windows import predict_suffixes, recite_suffixes
+
+# Windows between two reports of how far it is.
+REPORT = 512
+
+
+@dataclass(frozen=True)
+class Mining:
+    """What is looked for: windows of ``prefix`` and ``suffix`` tokens at ``starts`` random places of each text.
+
+    At most ``limit`` windows are looked at, and only those with ``min_distinct`` different tokens in the suffix.
+    Raises InputError when these cannot be met.
+    """
+
+    prefix: int = 64
+    suffix: int = 48
+    starts: int = 4
+    seed: int = 17
+    limit: int | None = None
+    min_distinct: int = 16
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse a suffix that cannot have as many different tokens as it is to have."""
+        if self.min_distinct > self.suffix:
+            raise InputError(
+                f"--min-distinct: expected at most the {self.suffix} tokens of a suffix, got {self.min_distinct}"
+            )
+
+
+@dataclass
+class Counts:
+    """Texts seen, those shorter than a window, windows of too few different tokens, and what the others came to."""
+
+    texts: int = 0
+    short_texts: int = 0
+    monotonous: int = 0
+    windows: int = 0
+    teacher_forced: int = 0
+    verified: int = 0
+    kept: int = 0
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in asdict(self).items())
+
+
+class Candidate(NamedTuple):
+    """A window: its tokens, prefix first, the number of its text and where in the text's own tokens it starts."""
+
+    ids: list[int]
+    document: int
+    start: int
+
+
+def mine(
+    model: PretrainedModel, texts: Iterable[str], wanted: Mining, say: Callable[[str], None] = lambda _: None
+) -> tuple[list[dict[str, Any]], Counts]:
+    """Return the windows that ``model`` recites as rows of a file, near-duplicates dropped, and all counts.
+
+    Raises InputError for a window longer than the model's positions.
+    """
+    net, counts = model.net, Counts()
+    hits: list[Candidate] = []
+    candidates = islice(_candidates(texts, model.tokenizer, wanted, counts), wanted.limit)
+    while some := list(islice(candidates, REPORT)):
+        hit, _ = predict_suffixes(net, _windows(some, wanted), wanted.batch_size)
+        hits += [candidate for candidate, right in zip(some, hit.all(1).tolist(), strict=True) if right]
+        counts.windows += len(some)
+        counts.teacher_forced = len(hits)
+        say(f"{counts.windows:,} windows of {counts.texts:,} texts seen, {counts.teacher_forced:,} pass")
+    if not hits:
+        return [], counts
+    found = _windows(hits, wanted)
+    verified = torch.nonzero((recite_suffixes(net, found, wanted.batch_size) == found.gold).all(1)).flatten()
+    kept = verified[distinct(found.take(verified))].tolist()
+    counts.verified, counts.kept = len(verified), len(kept)
+    return [_row(hits[n], model.tokenizer, wanted) for n in kept], counts
+
+
+def _candidates(texts: Iterable[str], tokenizer: Any, wanted: Mining, counts: Counts) -> Iterator[Candidate]:
+    """Yield windows of each text; a prefix begins with what the tokenizer puts before a text."""
+    begin = tokenizer("").input_ids[:1]
+    length = wanted.prefix + wanted.suffix - len(begin)
+    for number, text in enumerate(texts):
+        counts.texts += 1
+        ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        places = len(ids) - length + 1
+        if places < 1:
+            counts.short_texts += 1
+            continue
+        generator = np.random.default_rng(seed_from("starts", wanted.seed, number))
+        for start in sorted(generator.choice(places, min(places, wanted.starts), replace=False).tolist()):
+            window = begin + ids[start : start + length]
+            if len(set(window[wanted.prefix :])) < wanted.min_distinct:
+                counts.monotonous += 1
+                continue
+            yield Candidate(window, number, start)
+
+
+def _windows(candidates: Sequence[Candidate], wanted: Mining) -> Windows:
+    tokens = torch.tensor([candidate.ids for candidate in candidates])
+    documents = torch.tensor([candidate.document for candidate in candidates])
+    return Windows(tuple(tokens[:, : wanted.prefix]), tuple(tokens[:, wanted.prefix :]), documents)
+
+
+def _row(candidate: Candidate, tokenizer: Any, wanted: Mining) -> dict[str, Any]:
+    parts = {"prefix": candidate.ids[: wanted.prefix], "suffix": candidate.ids[wanted.prefix :]}
+    return {
+        **{f"{name}_ids": ids for name, ids in parts.items()},
+        **{f"{name}_text": tokenizer.decode(ids, skip_special_tokens=True) for name, ids in parts.items()},
+        "doc_index": candidate.document,
+        "start": candidate.start,
+    }
+
+
+def write_windows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a row a line under a temporary name and rename it: the file is whole or as it was."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

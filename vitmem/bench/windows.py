@@ -1,0 +1,102 @@
+"""Language models that are not trained here, and the windows of text they were mined for, in the matrix."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from vitmem.adapters.language import token_losses
+from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
+from vitmem.bench.subject import Places, Weights
+from vitmem.bench.suite import Config
+from vitmem.data.windows.distinct import halves
+from vitmem.data.windows.source import Memorized
+from vitmem.data.windows.tokens import Windows
+from vitmem.kfac import edited
+from vitmem.methods.base import Examples
+from vitmem.metrics.measure import measure
+from vitmem.metrics.passage_predictions import TokenHits
+from vitmem.metrics.window_predictions import WindowPredictions
+from vitmem.training.texts import next_tokens
+from vitmem.training.windows import predict_suffixes, recite_suffixes
+
+# Windows that are asked at a time: the logits of a large vocabulary fill the memory.
+BATCH = 8
+
+
+@dataclass
+class WindowSubject(BookSubject):
+    """A model as it came, books, and distinct windows; the documents of the windows are split into halves."""
+
+    windows: Windows
+    lines: int
+
+    def predict(self, weights: Weights) -> dict[str, Tensor]:
+        """Return what is recited, hits and losses of the suffixes, (n, L) each, and of held-out rows, (V, S - 1)."""
+        rows = self.rows[:HELD_OUT]
+        with edited(self.net, weights):
+            hit, loss = predict_suffixes(self.net, self.windows, BATCH)
+            said, held_out = next_tokens(self.net, rows, batch_size=4)
+            return {
+                "recited": recite_suffixes(self.net, self.windows, BATCH).to(torch.int32),
+                "suffix.hit": hit,
+                "suffix.loss": loss,
+                "held_out.hit": said == rows[:, 1:],
+                "held_out.loss": held_out,
+            }
+
+    @cached_property
+    def _halves(self) -> dict[str, Tensor]:
+        return dict(
+            zip(("selection", "report"), halves(self.windows, self.generator("halves of windows")), strict=True)
+        )
+
+    def examples(self) -> Examples:
+        """Return the whole windows of the selection half and rows of books, tokens and labels (n, S) each."""
+        chosen = self.windows.take(self._halves["selection"])
+        rows = [torch.cat(parts) for parts in zip(chosen.prefixes, chosen.suffixes, strict=True)]
+        labels = pad_sequence(rows, batch_first=True, padding_value=-100)
+        return Examples((pad_sequence(rows, batch_first=True), labels), self.kept, token_losses)
+
+    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
+        """Return every metric, scalars, on one half of the windows and of the held-out rows."""
+        return measure(self._predictions(stored, half), self._predictions(base, half))
+
+    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
+        windows, others = self.windows, stored["held_out.hit"]
+        return WindowPredictions(
+            recited=stored["recited"].long(),
+            gold=windows.gold,
+            suffix=TokenHits(stored["suffix.hit"], stored["suffix.loss"], windows.real, self._halves[half]),
+            held_out=TokenHits(
+                others,
+                stored["held_out.loss"],
+                torch.ones_like(others),
+                self.half("held_out", len(others), half),
+            ),
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts of rows, of windows in the file, of those that are kept, and of their halves."""
+        counts = {"train": len(self.rows) - HELD_OUT, "held_out": HELD_OUT}
+        counts |= {"lines": self.lines, "strings": len(self.windows)}
+        counts |= {f"windows_{half}": len(rows) for half, rows in self._halves.items()}
+        counts["documents"] = len(self.windows.documents.unique())
+        return {"counts": counts, "data": {"sha256": self.fingerprint}}
+
+
+def windows_subject(config: Config, places: Places) -> WindowSubject:
+    """Read the windows and load the model of a config."""
+    data, model = read_parts(config, places)
+    assert isinstance(data, Memorized)
+    embeddings = model.net.get_input_embeddings()  # type: ignore[operator]
+    windows = data.windows(model.tokenizer, embeddings.num_embeddings)
+    digest = hashlib.sha256(repr([windows.fingerprint, sorted(data.corpus.items())]).encode()).hexdigest()[:16]
+    return WindowSubject(config, model, data.corpus, digest, windows, len(data.lines))

@@ -1,0 +1,56 @@
+"""Texts to look for memorized windows in: text files, JSON lines and parquet with a column ``text``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vitmem.data.json_lines import json_lines
+from vitmem.errors import InputError
+
+
+def documents(path: Path) -> Iterator[str]:
+    """Yield the texts of a file, or of all files in a folder and below in the order of their names.
+
+    A ``.txt`` is one text; a ``.jsonl`` has one a line and a ``.parquet`` one a row, under ``text``. Raises
+    InputError when there is no such file, or one that cannot be read or has no texts.
+    """
+    if not path.exists():
+        raise InputError(f"--text: no such file or folder: {path}")
+    files = sorted(p for p in path.rglob("*") if p.suffix in READERS and p.is_file()) if path.is_dir() else [path]
+    if not files or files[0].suffix not in READERS:
+        raise InputError(f"--text: expected {', '.join(READERS)} files with texts, got {path}")
+    for file in files:
+        yield from READERS[file.suffix](file)
+
+
+def _plain(path: Path) -> Iterator[str]:
+    try:
+        yield path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a text in UTF-8: {error}") from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    for where, row in json_lines(path):
+        if not isinstance(row.get("text"), str):
+            raise InputError(f"{where}: expected a text under 'text', got {type(row.get('text')).__name__}")
+        yield row["text"]
+
+
+def _parquet(path: Path) -> Iterator[str]:
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=["text"]):
+            texts = batch["text"].to_pylist() if "text" in batch.schema.names else []
+            if not all(isinstance(text, str) for text in texts) or not batch.schema.names:
+                raise InputError(f"{path}: expected a text in every row of a column 'text'")
+            yield from texts
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: expected a parquet file with a column 'text' ({reason})") from None
+
+
+READERS: dict[str, Callable[[Path], Iterator[str]]] = {".txt": _plain, ".jsonl": _lines, ".parquet": _parquet}

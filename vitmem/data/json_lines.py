@@ -1,0 +1,33 @@
+"""JSON lines: one object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vitmem.errors import InputError
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each line stands (``file:number``) and the object on it.
+
+    Raises InputError when the file cannot be read, or for a line that is no JSON object.
+    """
+    try:
+        with path.open(encoding="utf-8") as handle:
+            for number, line in enumerate(handle, 1):
+                yield f"{path}:{number}", _parse(line, f"{path}:{number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a JSON object a line: {error}") from None
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: expected a JSON object, got no JSON ({error.msg}, column {error.colno})") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: expected a JSON object, got {type(row).__name__}")
+    return row

@@ -1,0 +1,32 @@
+"""What a language model says of memorized windows and of held-out text, and which halves are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from vitmem.errors import VitmemError
+from vitmem.metrics.passage_predictions import TokenHits
+
+
+@dataclass(frozen=True)
+class WindowPredictions:
+    """Suffixes recited (n, L) beside the real ones ``gold`` (n, L), behind each prefix and as long as its suffix.
+
+    ``suffix`` are the tokens of ``gold`` predicted each from the real ones before it; where it is real there is a
+    token of ``gold``, and its rows are measured. ``held_out`` is other text. Raises VitmemError when shapes differ.
+    """
+
+    modality: ClassVar[str] = "windows"
+    recited: Tensor
+    gold: Tensor
+    suffix: TokenHits
+    held_out: TokenHits
+
+    def __post_init__(self) -> None:
+        """Check lengths."""
+        shapes = [tuple(t.shape) for t in (self.gold, self.recited, self.suffix.hit)]
+        if len({*shapes}) > 1:
+            raise VitmemError(f"window predictions: expected equal shapes, got {shapes}")

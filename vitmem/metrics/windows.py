@@ -1,0 +1,23 @@
+"""How much of its memorized windows a model recites, and what held-out text costs it."""
+
+from __future__ import annotations
+
+from vitmem.metrics.recitation import recited_like
+from vitmem.metrics.runs import next_token_scores
+from vitmem.metrics.window_predictions import WindowPredictions
+
+
+def windows(predictions: WindowPredictions, base: WindowPredictions) -> dict[str, float]:
+    """Return memorized, loose, distance and prefix of what is recited, suffix_loss and suffix_accuracy of the real.
+
+    The last two are by tokens, each predicted from the real ones before it, losses in nats. ``validation`` and
+    ``perplexity`` are those of held-out text, by tokens. See ``vitmem.metrics.recitation.recited_like``.
+    """
+    suffix = predictions.suffix
+    recited, gold, real = (t[suffix.rows] for t in (predictions.recited, predictions.gold, suffix.real))
+    return {
+        **recited_like(recited, gold, real),
+        "suffix_loss": float(suffix.measured(suffix.loss).double().mean()),
+        "suffix_accuracy": float(suffix.measured(suffix.hit).double().mean()),
+        **next_token_scores(predictions.held_out),
+    }
