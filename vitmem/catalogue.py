@@ -42,7 +42,6 @@ _add(
     "llama",
     "vitmem.models.llama:llama",
     LlamaParams,
-    MemorizedParams,
     "a Llama by size, trained from scratch (needs vitmem[lm])",
     modality="text",
 )
