@@ -4,10 +4,11 @@ It knows no image, token, data set or model family: it sees a model, layers by p
 """
 
 from vitmem.kfac.edit import LayerReport, edit_matrix, edited
-from vitmem.kfac.factors import Factors, LayerFactors, model_fingerprint
+from vitmem.kfac.factors import Factors, LayerFactors, StoredFactors, model_fingerprint, weight_fingerprint
 from vitmem.kfac.fit import fit
 from vitmem.kfac.importance import Basis, Pairs, pairs
 from vitmem.kfac.layers import find_layers, weight_matrix
+from vitmem.kfac.lean import edit_lean, eigen_lean
 from vitmem.kfac.selection import mask_of, matched_fraction, staircase_by_fraction, staircase_by_mass
 from vitmem.kfac.spectrum import Eigen, eigen
 from vitmem.kfac.task import Task
@@ -19,10 +20,13 @@ __all__ = [
     "LayerFactors",
     "LayerReport",
     "Pairs",
+    "StoredFactors",
     "Task",
+    "edit_lean",
     "edit_matrix",
     "edited",
     "eigen",
+    "eigen_lean",
     "find_layers",
     "fit",
     "mask_of",
@@ -31,5 +35,6 @@ __all__ = [
     "pairs",
     "staircase_by_fraction",
     "staircase_by_mass",
+    "weight_fingerprint",
     "weight_matrix",
 ]

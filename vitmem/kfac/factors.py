@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.layers import weight_matrix
 from vitmem.kfac.spectrum import Eigen, eigen
+from vitmem.kfac.stored import Stored, stored_tensors
+
+# Rows of a weight that are looked at a time.
+ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -113,3 +119,56 @@ def model_fingerprint(model: nn.Module) -> str:
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return state.hexdigest()[:16]
+
+
+def weight_fingerprint(weight: Tensor, dtype: torch.dtype | None = None) -> str:
+    """Return the name of the type and 16 hexadecimal digits of the SHA-256 of the shape and values of W (p, q).
+
+    In another ``dtype``: what it would be if W were cast. So statistics of a model in bfloat16 know the weight of
+    a file in float32 that it was loaded from, and the other way round.
+    """
+    kind = dtype or weight.dtype
+    state = hashlib.sha256(str(tuple(weight.shape)).encode())
+    for rows in weight.detach().split(ROWS):
+        state.update(rows.to(kind).cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return f"{str(kind).removeprefix('torch.')} {state.hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class StoredFactors:
+    """A file of factors whose matrices are read one at a time; ``shapes`` are (p, q) by layer."""
+
+    path: Path
+    metadata: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, int]]
+    tensors: Mapping[str, Stored]
+
+    @classmethod
+    def open(cls, path: Path) -> StoredFactors:
+        """Read the header of what ``Factors.save`` wrote; raises InputError when it is missing, torn or another file."""
+        tensors, metadata = stored_tensors(path)
+        try:
+            layers = json.loads(metadata.pop("numbers"))
+            shapes = {x: (tensors[f"{x}::g"].shape[0], tensors[f"{x}::a"].shape[0]) for x in layers}
+        except (KeyError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a file of factors ({error}); 'vitmem fit' writes one") from None
+        return cls(path, metadata, shapes, tensors)
+
+    def read(self, layer: str, part: Literal["a", "g"]) -> Tensor:
+        """Return A (q, q) or G (p, p) of ``layer``; raises VitmemError for NaN or infinity in it."""
+        matrix = self.tensors[f"{layer}::{part}"].read()
+        if not math.isfinite(float(matrix.sum(dtype=torch.float64))):  # a mask of all numbers would take memory
+            raise VitmemError(f"factors: NaN or infinity in '{part}' of layer '{layer}'; collect the statistics again")
+        return matrix
+
+    def check_weight(self, layer: str, weight: Tensor) -> bool:
+        """Raise InputError unless the statistics are of a model with W (p, q) in ``layer``; False if they don't say."""
+        known = json.loads(self.metadata.get("weights", "{}")).get(layer)
+        if known is None:
+            return False
+        if weight_fingerprint(weight, getattr(torch, known.split()[0])) != known:
+            raise InputError(
+                f"factors: layer '{layer}' had other weights when they were collected, so they are of another model or "
+                "of one that was edited; collect the statistics of this model"
+            )
+        return True

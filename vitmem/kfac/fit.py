@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.capture import captured
-from vitmem.kfac.factors import Factors, model_fingerprint
+from vitmem.kfac.factors import Factors, model_fingerprint, weight_fingerprint
 from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
+from vitmem.kfac.layers import weight_matrix
 from vitmem.kfac.modes import evaluating
 from vitmem.kfac.moments import LayerMoments, Moments, check_finite
 from vitmem.kfac.task import Task
@@ -73,6 +75,7 @@ def fit(
         "seed": str(seed),
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "model": model_fingerprint(model),
+        "weights": json.dumps({path: weight_fingerprint(weight_matrix(layer)) for path, layer in layers.items()}),
         **(metadata or {}),
     }
     found = {path: s.factors(averaged) for path, s in sums.items()}

@@ -49,6 +49,12 @@ def _check_weight(model: nn.Module, path: str) -> None:
         )
     if weight.is_meta:
         raise InputError(f"layer '{path}': its weight is not in memory (offloaded); load the model without offloading")
+    check_own(model, path)
+
+
+def check_own(model: nn.Module, path: str) -> None:
+    """Raise InputError when the weight of the layer ``path`` is that of another module too."""
+    weight = model.get_submodule(path).weight
     owners = (name for name, other in model.named_parameters(remove_duplicate=False) if other is weight)
     shared = [name for name in owners if name != f"{path}.weight"]
     if shared:

@@ -28,8 +28,9 @@ def pretrained(
     source: str,
     gguf: str | None = None,
     roles: tuple[Role, ...] = ("gate", "up"),
+    dtype: torch.dtype = torch.float32,
 ) -> PretrainedModel:
-    """Load ``source`` in float32: a folder (inside ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
+    """Load ``source`` in ``dtype``: a folder (inside ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
 
     ``gguf`` names a quantised file in it (a package may give its own), which is de-quantised: say so beside
     any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
@@ -43,7 +44,7 @@ def pretrained(
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
         loaded = transformers.AutoModelForCausalLM.from_pretrained(
-            place, dtype=torch.float32, **({"use_safetensors": True} if gguf is None else options)
+            place, dtype=dtype, **({"use_safetensors": True} if gguf is None else options)
         )
     except (OSError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())

@@ -1,0 +1,81 @@
+"""Tensors of a safetensors file by their byte ranges: read or overwritten one at a time, the rest never touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vitmem.errors import InputError
+
+# The names that the format gives to types an edit can work on.
+DTYPES: Mapping[str, torch.dtype] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a tensor lies: its ``file``, the format's name of its type, its shape and its first byte."""
+
+    file: Path
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+
+    def read(self) -> Tensor:
+        """Return the tensor (of ``shape``) in memory of its own; raises InputError when its type is no plain float.
+
+        Read, not mapped: mapped pages count as memory of the process for as long as they are there.
+        """
+        if self.kind not in DTYPES:
+            raise InputError(f"{self.file}: expected a tensor of type {', '.join(DTYPES)}, got {self.kind}")
+        out = torch.empty(self.shape, dtype=DTYPES[self.kind])
+        with self.file.open("rb") as file:
+            file.seek(self.start)
+            if file.readinto(_bytes(out)) != out.nbytes:
+                raise InputError(f"{self.file}: it ends inside a tensor; fetch or write the file again")
+        return out
+
+    def overwrite(self, tensor: Tensor, file: Path) -> None:
+        """Put ``tensor`` (of the same shape and type) in the place of the stored one in ``file``, a copy of its file."""
+        assert tensor.shape == self.shape and tensor.dtype == DTYPES[self.kind]
+        with file.open("r+b") as handle:
+            handle.seek(self.start)
+            handle.write(_bytes(tensor.contiguous()))
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """Return the bytes of a contiguous tensor as a view."""
+    return memoryview(tensor.flatten().view(torch.uint8).numpy())
+
+
+def stored_tensors(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+    """Return the tensors of the safetensors file ``path`` by name, and its metadata; nothing but its header is read.
+
+    Raises InputError when the file is missing, torn or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt"):  # checks the header, the ranges in it and the length of the file
+            pass
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header: dict[str, Any] = json.loads(file.read(size))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+    metadata = header.pop("__metadata__", {})
+    begin = 8 + size
+    tensors = {
+        name: Stored(path, entry["dtype"], tuple(entry["shape"]), begin + entry["data_offsets"][0])
+        for name, entry in header.items()
+    }
+    return tensors, metadata
