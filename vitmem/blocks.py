@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from vitmem.errors import InputError
@@ -18,6 +19,25 @@ BLOCK_SETS: dict[str, Callable[[int], Iterable[int]]] = {
     "first_and_last": lambda depth: sorted({0, depth - 1}),
     "first": lambda depth: [0],
 }
+
+
+def parse_blocks(text: str) -> Blocks:
+    """Return the blocks that a command line names: a set (``last_half``), or numbers and ranges (``0,23-25``, ``-1``).
+
+    Raises InputError for anything else.
+    """
+    if text in BLOCK_SETS:
+        return text
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if last < first:
+            raise InputError(
+                f"--blocks: expected one of {', '.join(BLOCK_SETS)}, or numbers such as 23-25 or 0,5, got '{text}'"
+            )
+        numbers += range(first, last + 1)
+    return numbers
 
 
 def block_numbers(blocks: Blocks, depth: int) -> list[int]:

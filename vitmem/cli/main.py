@@ -174,6 +174,50 @@ def mine(
     )
 
 
+@app.command()
+def fit(
+    model: Annotated[str | None, typer.Argument(help="a folder that transformers loads, or a name on the Hub")] = None,
+    text: Annotated[Path | None, typer.Option(help="a .txt, .jsonl or .parquet file, or a folder of them")] = None,
+    blocks: Annotated[str | None, typer.Option(help="such as 23-25, 0,5 or last_half")] = None,
+    out: Annotated[Path, typer.Option(help="the file to write, which must not exist")] = Path("factors.safetensors"),
+    preset: Annotated[str | None, typer.Option(help="a paper's settings: merullo2025-olmo2-7b")] = None,
+    roles: Annotated[str | None, typer.Option(help="MLP matrices: gate, up, gate_up, down; not down if left out")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="the most tokens that are read; all if left out")] = None,
+    length: Annotated[int | None, typer.Option(min=2, help="tokens in a row; 512 if left out")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="rows in a batch; 8 if left out")] = None,
+    dtype: Annotated[str | None, typer.Option(help="bfloat16 (if left out), float16 or float32")] = None,
+    labels: Annotated[str | None, typer.Option(help="sampled (if left out) from the model, or given")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the sampled labels; 0 if left out")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print memory, operations and time, read no weights")] = False,
+) -> None:
+    """Collect the statistics of a language model on texts of your own, for 'vitmem edit'.
+
+    Example: vitmem fit OLMo-2-1124-7B --text texts/ --blocks 23-25 --tokens 20000000 --out factors.safetensors
+    """
+    _call("vitmem.cli.fit:fit", **locals())
+
+
+@app.command()
+def edit(
+    weights: Annotated[Path, typer.Argument(help="a folder with config.json and model.safetensors, or its shards")],
+    factors: Annotated[Path, typer.Option(help="the statistics: what 'vitmem fit' wrote, or factors.safetensors")],
+    mass: Annotated[float, typer.Option(help="the share of the importance that is kept, 0 to 1")],
+    out: Annotated[Path, typer.Option(help="the folder to write, which must not exist or be empty")],
+    blocks: Annotated[str | None, typer.Option(help="such as 23-25 or last_half; all with statistics if left out")] = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(help="a pattern inside a block, such as mlp.gate_proj; may be repeated")
+    ] = None,
+) -> None:
+    """Edit the files of a language model, one matrix in memory at a time.
+
+    Example: vitmem edit OLMo-2-1124-7B --factors factors.safetensors --mass 0.6 --out edited
+    """
+    _call(
+        "vitmem.cli.edit:edit", weights=weights, factors=factors, mass=mass, out=out, blocks=blocks, layers=layers
+    )
+
+
 def main() -> None:
     """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
     try:

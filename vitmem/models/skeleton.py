@@ -1,0 +1,35 @@
+"""A causal model of transformers without its weights: what its config says of classes, names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitmem.errors import InputError
+from vitmem.extras import extra
+
+
+def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
+    """Return the model of a config on the ``meta`` device, which holds no weights.
+
+    ``source`` is a folder with config.json, a name on the Hub, or the config's own keys, ``model_type`` among them.
+    The class of a layer says how its weight lies, which its shape does not. Raises InputError for a config that
+    is missing or of a class that transformers does not know; code beside a model is not run.
+    """
+    transformers = extra("transformers", "lm")
+    name = source.get("model_type") if isinstance(source, Mapping) else source
+    try:
+        if isinstance(source, Mapping):
+            config = transformers.AutoConfig.for_model(**source)
+        else:
+            config = transformers.AutoConfig.from_pretrained(str(source))
+        with torch.device("meta"):
+            model: nn.Module = transformers.AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{name}: no config of a causal model of transformers: {text[:300]}") from None
+    return model

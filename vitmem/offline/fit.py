@@ -1,0 +1,78 @@
+"""The statistics of a language model of one's own, on texts of one's own, in one file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vitmem.adapters.language import language_task
+from vitmem.data.plain_texts import pack, read_texts
+from vitmem.errors import InputError
+from vitmem.kfac import Factors, find_layers, fit
+from vitmem.models.language_layers import mlp_layers
+from vitmem.models.pretrained import pretrained
+from vitmem.offline.output import new_file
+from vitmem.offline.presets import DTYPES, FitSettings
+
+# (rows that are done, rows of all)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a run of ``fit_texts`` read: rows of tokens, and the layers it has statistics of."""
+
+    rows: int
+    tokens: int
+    layers: tuple[str, ...]
+
+
+def fit_texts(
+    source: str, text: Path, out: Path, settings: FitSettings, device: torch.device, progress: Progress
+) -> Fitted:
+    """Write to ``out`` the statistics of the model ``source`` (a folder or a name on the Hub) over the texts in ``text``.
+
+    Rows are those of ``pack``; every position but the last of a row has a loss and counts. The file appears when it is
+    whole. Raises InputError when model, texts or settings do not fit.
+    """
+    if out.exists():
+        raise InputError(f"--out: {out} exists; give another name or remove it")
+    documents = read_texts(text)
+    model = pretrained(None, source=source, roles=settings.roles, dtype=DTYPES[settings.dtype])
+    net = model.net.to(device)
+    layers = find_layers(net, mlp_layers(net, settings.blocks, settings.roles))
+    rows = pack(documents, model.tokenizer, settings.length, settings.tokens)
+    facts = {
+        "positions": "all",
+        "data": hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16],
+        "tokens": str(rows.numel()),
+        "rows": str(len(rows)),
+        "length": str(settings.length),
+    }
+    with new_file(out) as partial:
+        factors: Factors = fit(
+            net,
+            layers,
+            language_task(net),
+            _batches(rows, settings.batch, device, progress),
+            seed=settings.seed,
+            labels=settings.labels,
+            metadata=facts,
+        )
+        factors.save(partial)
+    return Fitted(len(rows), rows.numel(), tuple(layers))
+
+
+def _batches(rows: Tensor, size: int, device: torch.device, progress: Progress) -> Iterator[dict[str, Tensor]]:
+    """Yield batches of ``rows`` (n, S) and say how many are done whenever the next one is asked for."""
+    done = 0
+    for some in rows.split(size):
+        progress(done, len(rows))
+        yield {"input_ids": some.to(device)}
+        done += len(some)
+    progress(done, len(rows))

@@ -1,0 +1,65 @@
+"""Folders and files that get their name when they are whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitmem.bench.store import guard_disk
+from vitmem.errors import InputError
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder ``<out>.partial``, which becomes ``out`` at the end and is removed after an error.
+
+    What a killed run left there is removed first. Raises InputError when ``out`` exists and is not an empty
+    folder, or when another run is writing it, DiskFullError when the disk is full.
+    """
+    check_new(out)
+    partial = out.with_name(f"{out.name}.partial")
+    with guard_disk(out.parent):
+        partial.mkdir(parents=True, exist_ok=True)
+        handle = os.open(partial, os.O_RDONLY)
+        try:
+            _own(handle, partial)
+            for left in partial.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            try:
+                yield partial
+                os.replace(partial, out)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+        finally:
+            os.close(handle)
+
+
+def check_new(out: Path) -> None:
+    """Raise InputError when ``out`` exists and is not an empty folder."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out: {out} exists and is not an empty folder; give another name or remove it")
+
+
+def _own(handle: int, partial: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{partial}: another edit is being written there; wait for it or give another --out") from None
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[Path]:
+    """Yield the name of a file to write, which becomes ``out`` at the end and is removed after an error."""
+    partial = out.with_name(f"{out.name}.partial")
+    with guard_disk(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            os.replace(partial, out)
+        finally:
+            partial.unlink(missing_ok=True)
