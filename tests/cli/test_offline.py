@@ -66,7 +66,7 @@ def test_from_texts_to_an_edited_model(model: Path) -> None:
         (["fit", "model", "--blocks", "lats", "--text", "text.jsonl"], "expected one of last, last_two"),
         (["fit", "--preset", "merullo2025", "--dry-run"], "did you mean 'merullo2025-olmo2-7b'?"),
         (["fit", "model", "--blocks", "last", "--roles", "gate,upp"], "did you mean 'up'?"),
-        (["fit", "model", "--blocks", "last", "--dtype", "bf16"], "unknown type 'bf16'"),
+        (["fit", "model", "--blocks", "last", "--dtype", "bf16"], "unknown dtype 'bf16'"),
         (["fit", "model", "--blocks", "last", "--labels", "exact"], "unknown labels 'exact'"),
         (["fit", "model", "--blocks", "9", "--text", "text.jsonl"], "expected numbers from 0 to 2, got 9"),
         (["fit", "model", "--blocks", "0", "--text", "nowhere"], "--text: expected a file or a folder"),

@@ -12,8 +12,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import Factors, LayerFactors, StoredFactors, edit_lean, edit_matrix, eigen, eigen_lean, find_layers, fit
-from vitmem.kfac import mask_of, pairs, staircase_by_mass, weight_fingerprint
+from vitmem.kfac import (
+    Factors,
+    LayerFactors,
+    StoredFactors,
+    edit_lean,
+    edit_matrix,
+    eigen,
+    eigen_lean,
+    find_layers,
+    fit,
+    mask_of,
+    pairs,
+    staircase_by_mass,
+    weight_fingerprint,
+)
 from vitmem.kfac.stored import stored_tensors
 
 
@@ -23,7 +36,9 @@ def moment(size: int, rank: int, seed: int = 0) -> torch.Tensor:
     return rows.T @ rows / rank
 
 
-@pytest.mark.parametrize(("size", "rank"), [(1, 3), (2, 3), (3, 1), (64, 100), (65, 100), (66, 20), (300, 400), (300, 7)])
+@pytest.mark.parametrize(
+    ("size", "rank"), [(1, 3), (2, 3), (3, 1), (64, 100), (65, 100), (66, 20), (300, 400), (300, 7)]
+)
 def test_eigenvectors_are_those_of_the_engine(size: int, rank: int) -> None:
     matrix = moment(size, rank)
     found, known = eigen_lean(matrix.clone), eigen(matrix)
@@ -110,7 +125,8 @@ def test_files_that_are_not_factors(tmp_path: Path) -> None:
 
 def test_a_tensor_is_overwritten_and_its_neighbours_stay(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    tensors = {name: torch.randn(5, 3).to(dtype) for name, dtype in zip("abc", (torch.half, torch.bfloat16, torch.float))}
+    dtypes = {"a": torch.half, "b": torch.bfloat16, "c": torch.float}
+    tensors = {name: torch.randn(5, 3).to(dtype) for name, dtype in dtypes.items()}
     save_file(tensors, path, {"format": "pt"})
     stored, metadata = stored_tensors(path)
     assert metadata == {"format": "pt"}

@@ -81,7 +81,7 @@ def test_the_record(saved: Make, tmp_path: Path) -> None:
     assert record["mass"] == 0.6 and record["model_type"] == "llama" and record["method"] == "kfac"
     assert record["factors"]["sha256"] == hashlib.sha256(one.file.read_bytes()).hexdigest()
     assert record["factors"]["data"] == "abc" and record["factors"]["told_by"] == "weights"
-    assert record["environment"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(record["environment"]["torch"])
     assert list(record["layers"]) == list(reports) == sorted(one.factors.layers)
     for path, numbers in record["layers"].items():
         assert numbers["before"] != numbers["after"]

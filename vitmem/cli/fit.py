@@ -55,15 +55,11 @@ def _settings(known: Preset | None, options: dict[str, Any]) -> FitSettings:
         given["blocks"] = parse_blocks(given["blocks"])
     if "roles" in given:
         given["roles"] = tuple(given["roles"].split(","))
-    allowed: tuple[tuple[str, list[str], Any], ...] = (
-        ("role", given.get("roles", []), ROLES),
-        ("type", [given[n] for n in ("dtype",) if n in given], DTYPES),
-        ("labels", [given[n] for n in ("labels",) if n in given], LABELS),
-    )
-    for what, values, names in allowed:
-        for value in values:
-            if value not in names:
-                raise unknown(what, value, names)
+    for name, names in (("roles", ROLES), ("dtype", tuple(DTYPES)), ("labels", LABELS)):
+        value = given.get(name, ())
+        for one in (value,) if isinstance(value, str) else value:
+            if one not in names:
+                raise unknown(name, one, names)
     if known is not None:
         return replace(known.settings, **given)
     if "blocks" not in given:
@@ -112,9 +108,10 @@ def _print_cost(
 
 
 def _print_memory(cost: Cost) -> None:
+    device, wide = cost.model_bytes + cost.factor_bytes, 2 * cost.factor_bytes
     print(
-        f"on the device: {_gb(cost.model_bytes + cost.factor_bytes)} for model and sums, beside activations; in memory: "
-        f"{_gb(4 * cost.factor_bytes)} in float64, sums and means; file: {_gb(2 * cost.factor_bytes)}"
+        f"on the device: {_gb(device)} for model and sums, beside activations; in memory: {_gb(2 * wide)} in float64, "
+        f"sums and means; file: {_gb(wide)}"
     )
 
 

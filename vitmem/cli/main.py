@@ -181,7 +181,7 @@ def fit(
     blocks: Annotated[str | None, typer.Option(help="such as 23-25, 0,5 or last_half")] = None,
     out: Annotated[Path, typer.Option(help="the file to write, which must not exist")] = Path("factors.safetensors"),
     preset: Annotated[str | None, typer.Option(help="a paper's settings: merullo2025-olmo2-7b")] = None,
-    roles: Annotated[str | None, typer.Option(help="MLP matrices: gate, up, gate_up, down; not down if left out")] = None,
+    roles: Annotated[str | None, typer.Option(help="of gate, up, gate_up, down; all but down if left out")] = None,
     tokens: Annotated[int | None, typer.Option(min=1, help="the most tokens that are read; all if left out")] = None,
     length: Annotated[int | None, typer.Option(min=2, help="tokens in a row; 512 if left out")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="rows in a batch; 8 if left out")] = None,
@@ -189,7 +189,7 @@ def fit(
     labels: Annotated[str | None, typer.Option(help="sampled (if left out) from the model, or given")] = None,
     seed: Annotated[int | None, typer.Option(help="of the sampled labels; 0 if left out")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print memory, operations and time, read no weights")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what it would cost; no weights are read")] = False,
 ) -> None:
     """Collect the statistics of a language model on texts of your own, for 'vitmem edit'.
 
@@ -204,7 +204,7 @@ def edit(
     factors: Annotated[Path, typer.Option(help="the statistics: what 'vitmem fit' wrote, or factors.safetensors")],
     mass: Annotated[float, typer.Option(help="the share of the importance that is kept, 0 to 1")],
     out: Annotated[Path, typer.Option(help="the folder to write, which must not exist or be empty")],
-    blocks: Annotated[str | None, typer.Option(help="such as 23-25 or last_half; all with statistics if left out")] = None,
+    blocks: Annotated[str | None, typer.Option(help="such as 23-25; all with statistics if left out")] = None,
     layers: Annotated[
         list[str] | None, typer.Option(help="a pattern inside a block, such as mlp.gate_proj; may be repeated")
     ] = None,

@@ -30,7 +30,7 @@ def pretrained(
     roles: tuple[Role, ...] = ("gate", "up"),
     dtype: torch.dtype = torch.float32,
 ) -> PretrainedModel:
-    """Load ``source`` in ``dtype``: a folder (inside ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
+    """Load ``source`` in ``dtype``: a folder (in ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
 
     ``gguf`` names a quantised file in it (a package may give its own), which is de-quantised: say so beside
     any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,

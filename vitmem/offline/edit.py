@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from vitmem.bench.environment import environment
 from vitmem.bench.store import write_json
 from vitmem.blocks import Blocks, block_numbers, layer_patterns
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import LayerReport, StoredFactors, edit_lean, eigen_lean, staircase_by_mass, weight_fingerprint
+from vitmem.kfac import Eigen, LayerReport, StoredFactors, edit_lean, eigen_lean, staircase_by_mass, weight_fingerprint
 from vitmem.kfac.layers import check_own, is_conv1d, is_linear, weight_matrix
 from vitmem.kfac.stored import Stored
 from vitmem.models.language_layers import language_blocks
@@ -138,10 +138,15 @@ def _edit(
 ) -> tuple[LayerReport, Mapping[str, str]]:
     """Edit one matrix and put it in its place in the copy; return its report and digests before and after."""
     path = target.path
-    # the larger side first: nothing else is in memory then
-    sides = sorted(("g", "a"), key=lambda side: -statistics.shapes[path]["ga".index(side)])
-    spectra = {side: eigen_lean(lambda side=side: statistics.read(path, side)) for side in sides}
-    g, a = spectra["g"], spectra["a"]
+    p, q = statistics.shapes[path]
+
+    def spectrum(side: Literal["a", "g"]) -> Eigen:
+        return eigen_lean(lambda: statistics.read(path, side))
+
+    if p >= q:  # the larger one first: nothing else is in memory then
+        g, a = spectrum("g"), spectrum("a")
+    else:
+        a, g = spectrum("a"), spectrum("g")
     staircase = staircase_by_mass(g.values, a.values, mass)
     running = torch.cat([torch.zeros(1, dtype=torch.float64), a.values.cumsum(0)])
     kept = float(g.values @ running[staircase] / (g.values.sum() * a.values.sum()))

@@ -1,8 +1,9 @@
 """What the statistics of a language model cost, from its config alone: memory, operations, time on this machine.
 
 Counted are two operations for each weight that a token meets in a product. A token goes forward through all
-blocks (attention to half a row) and the head, and its gradient back through the head and through the blocks from the lowest looked at on,
-whose activations alone are differentiated. Beside that each layer's A takes 2 q² and its G 2 p² a token, in float32.
+blocks (attention to half a row) and the head, and its gradient back through the head and the blocks from the
+lowest one that is looked at on, taken whole, where only activations are differentiated. Beside that each layer's
+A takes 2 q² and its G 2 p² a token, in float32.
 """
 
 from __future__ import annotations

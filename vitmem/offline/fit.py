@@ -35,7 +35,7 @@ class Fitted:
 def fit_texts(
     source: str, text: Path, out: Path, settings: FitSettings, device: torch.device, progress: Progress
 ) -> Fitted:
-    """Write to ``out`` the statistics of the model ``source`` (a folder or a name on the Hub) over the texts in ``text``.
+    """Write to ``out`` the statistics of the model ``source`` (a folder, a name on the Hub) over the texts in ``text``.
 
     Rows are those of ``pack``; every position but the last of a row has a loss and counts. The file appears when it is
     whole. Raises InputError when model, texts or settings do not fit.
