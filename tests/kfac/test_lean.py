@@ -113,7 +113,7 @@ def test_files_that_are_not_factors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a whole safetensors file"):
         StoredFactors.open(path)
     save_file({"x": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match="not a file of factors .*; 'vitmem fit' writes one"):
+    with pytest.raises(InputError, match=r"not a file of factors .*; 'vitmem fit' writes one"):
         StoredFactors.open(path)
     numbers = {"numbers": json.dumps({"x": {"count": 1}})}
     save_file({"x::a": torch.full((2, 2), math.nan), "x::g": torch.ones(3, 3, dtype=torch.int64)}, path, numbers)

@@ -272,6 +272,6 @@ def test_numbers_that_do_not_fit_the_type_are_an_error(saved: Make, tmp_path: Pa
     tensors[name][0] = torch.inf
     save_file(tensors, one.folder / "model.safetensors", {"format": "pt"})
     Factors(one.factors.layers, {}).save(one.file)
-    with pytest.raises(VitmemError, match="'model.layers.1.mlp.gate_proj': NaN or infinity"):
+    with pytest.raises(VitmemError, match=r"'model.layers.1.mlp.gate_proj': NaN or infinity"):
         edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
     assert not list(tmp_path.glob("out*"))

@@ -30,10 +30,10 @@ def fit(
     if preset is not None and preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     known = PRESETS[preset] if preset is not None else None
-    settings = _settings(known, options)
     source = model or (known.source if known else None)
     if source is None:
         raise InputError("fit: expected a model (a folder or a name on the Hub) or --preset, got neither")
+    settings = _settings(known, options)
     if dry_run:
         _print_cost(source, model is None, known, settings, pick_device(device))
         return
@@ -85,9 +85,7 @@ class _Line:
             print(text, file=sys.stderr, flush=True)
 
 
-def _print_cost(
-    source: str, shipped: bool, known: Preset | None, settings: FitSettings, device: torch.device
-) -> None:
+def _print_cost(source: str, shipped: bool, known: Preset | None, settings: FitSettings, device: torch.device) -> None:
     """Print the memory, operations and time of a run; the sizes of a preset's model come with it."""
     place = known.config if shipped and known is not None else source
     tokens = settings.tokens or SOME

@@ -213,9 +213,7 @@ def edit(
 
     Example: vitmem edit OLMo-2-1124-7B --factors factors.safetensors --mass 0.6 --out edited
     """
-    _call(
-        "vitmem.cli.edit:edit", weights=weights, factors=factors, mass=mass, out=out, blocks=blocks, layers=layers
-    )
+    _call("vitmem.cli.edit:edit", weights=weights, factors=factors, mass=mass, out=out, blocks=blocks, layers=layers)
 
 
 def main() -> None:

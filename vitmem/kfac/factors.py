@@ -145,7 +145,7 @@ class StoredFactors:
 
     @classmethod
     def open(cls, path: Path) -> StoredFactors:
-        """Read the header of a file that ``save`` wrote; raises InputError when it is missing, torn or of another kind."""
+        """Read the header of a file that ``save`` wrote; raises InputError when it is missing or torn."""
         tensors, metadata = stored_tensors(path)
         try:
             layers = json.loads(metadata.pop("numbers"))

@@ -33,7 +33,7 @@ class Stored:
     start: int
 
     def read(self) -> Tensor:
-        """Return the tensor (of ``shape``) in memory of its own; raises InputError when its type is no plain float.
+        """Return the tensor (n, ...) in memory of its own; raises InputError when its type is no plain float.
 
         Read, not mapped: mapped pages count as memory of the process for as long as they are there.
         """
@@ -47,7 +47,7 @@ class Stored:
         return out
 
     def overwrite(self, tensor: Tensor, file: Path) -> None:
-        """Put ``tensor`` (of the same shape and type) in the place of this one in ``file``, a copy of its own."""
+        """Put ``tensor`` (n, ...), of the same shape and type, in the place of this one in ``file``, a copy of its own."""
         assert tensor.shape == self.shape and tensor.dtype == DTYPES[self.kind]
         with file.open("r+b") as handle:
             handle.seek(self.start)
@@ -56,7 +56,7 @@ class Stored:
 
 def _bytes(tensor: Tensor) -> memoryview:
     """Return the bytes of a contiguous tensor as a view."""
-    return memoryview(tensor.flatten().view(torch.uint8).numpy())
+    return tensor.flatten().view(torch.uint8).numpy().data
 
 
 def stored_tensors(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:

@@ -126,16 +126,15 @@ def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors,
         raise InputError(f"factors: layer '{path}' is {p} x {q}, the statistics are of a {g} x {a} layer")
     stored = checkpoint.weight(path, getattr(model, "base_model_prefix", ""))
     transposed = is_conv1d(layer)
-    if stored.shape != ((q, p) if transposed else (p, q)):
+    expected = (q, p) if transposed else (p, q)
+    if stored.shape != expected:
         raise InputError(
-            f"{stored.file}: layer '{path}' is stored as {stored.shape}, its config says {tuple(layer.weight.shape)}"
+            f"{stored.file}: layer '{path}' is stored as {stored.shape}, its config says {expected}"
         )
     return Target(path, stored, transposed)
 
 
-def _edit(
-    target: Target, statistics: StoredFactors, mass: float, out: Path
-) -> tuple[LayerReport, Mapping[str, str]]:
+def _edit(target: Target, statistics: StoredFactors, mass: float, out: Path) -> tuple[LayerReport, Mapping[str, str]]:
     """Edit one matrix and put it in its place in the copy; return its report and digests before and after."""
     path = target.path
     p, q = statistics.shapes[path]
