@@ -88,7 +88,9 @@ def test_what_decoding_does_not_say_is_dropped() -> None:
 
 def test_places_come_from_the_seed_and_a_limit_ends_it() -> None:
     long = [counting(1, 40)]
-    starts = [[row["start"] for row in mine(model(Successor()), long, Mining(4, 6, 3, s, None, 5))[0]] for s in (1, 1, 2)]
+    starts = [
+        [row["start"] for row in mine(model(Successor()), long, Mining(4, 6, 3, s, None, 5))[0]] for s in (1, 1, 2)
+    ]
     assert starts[0] == starts[1] != starts[2] and all(len(set(found)) == len(found) <= 3 for found in starts)
     net = Successor()
     _, counts = mine(model(net), TEXTS, Mining(4, 6, 3, 17, 2, 5))

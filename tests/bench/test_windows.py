@@ -134,15 +134,15 @@ def test_examples_to_forget_are_the_windows_of_the_selection_half(folder: Path, 
     rows = {half: found.suffix.rows.tolist() for half, found in halves.items()}
     assert sorted(rows["selection"] + rows["report"]) == list(range(8))
     assert {0, 1} <= {*rows["selection"]} or {0, 1} <= {*rows["report"]}
-    whole = [
-        [*subject.windows.prefixes[n].tolist(), *subject.windows.suffixes[n].tolist()] for n in rows["selection"]
-    ]
+    whole = [[*subject.windows.prefixes[n].tolist(), *subject.windows.suffixes[n].tolist()] for n in rows["selection"]]
     assert [row[: len(ids)].tolist() for row, ids in zip(tokens, whole, strict=True)] == whole
     assert [(row != -100).sum().item() for row in labels] == [len(ids) for ids in whole]
     assert torch.equal(tokens[labels != -100], labels[labels != -100])
     # texts of other lengths are asked unpadded and measured over their own tokens
     assert subject.windows.real.sum(1).tolist() == [SUFFIX] * 6 + [2, 3]
-    generated = subject.net.generate(subject.windows.prefixes[7][None], max_new_tokens=3, min_new_tokens=3, do_sample=False)
+    generated = subject.net.generate(
+        subject.windows.prefixes[7][None], max_new_tokens=3, min_new_tokens=3, do_sample=False
+    )
     assert stored["recited"][7].tolist() == [*generated[0, -3:].tolist(), *[0] * (SUFFIX - 3)]
 
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from vitmem.data.documents import documents
 from vitmem.data.windows.distinct import distinct, halves, shingles, various
 from vitmem.data.windows.read import read_windows
 from vitmem.data.windows.source import memorized
@@ -69,7 +68,10 @@ IDS = {"prefix_ids": [1, 2], "suffix_ids": [3, 4]}
     [
         (["{torn"], ":1: expected a JSON object, got no JSON"),
         (["[1]"], ":1: expected a JSON object, got list"),
-        ([IDS, {"text": "x"}], ":2: expected prefix_ids and suffix_ids, or prefix and target_suffix, got the keys text"),
+        (
+            [IDS, {"text": "x"}],
+            ":2: expected prefix_ids and suffix_ids, or prefix and target_suffix, got the keys text",
+        ),
         ([{"prefix_ids": [1]}], ":1: 'suffix_ids': field required"),
         ([{"prefix": "a"}], ":1: 'target_suffix': field required"),
         ([{**IDS, "suffix_ids": []}], ":1: 'suffix_ids'"),
@@ -112,7 +114,9 @@ def test_a_wrong_tokenizer_is_named(tmp_path: Path) -> None:
 
 def made(suffixes: list[list[int]], documents: list[int] | None = None) -> Windows:
     numbers = documents or list(range(len(suffixes)))
-    return Windows(tuple(torch.tensor([1]) for _ in suffixes), tuple(map(torch.tensor, suffixes)), torch.tensor(numbers))
+    return Windows(
+        tuple(torch.tensor([1]) for _ in suffixes), tuple(map(torch.tensor, suffixes)), torch.tensor(numbers)
+    )
 
 
 def test_near_duplicates_are_those_of_brute_force() -> None:
@@ -168,40 +172,3 @@ def test_the_data_need_their_folder_and_two_windows(tmp_path: Path) -> None:
     assert data.windows(Letters(), 100).gold.tolist() == [[3, 4], [5, 5]] and data.corpus == {"a": "b"}
     with pytest.raises(InputError, match="two windows or more that are kept of 3 lines, got 1"):
         memorized(tmp_path, tmp_path, file="w.jsonl", min_distinct=2).windows(Letters(), 100)
-
-
-def test_documents_of_every_kind_of_file(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "b.txt").write_text("one\ntext")
-    written(tmp_path / "a.jsonl", {"text": "two"}, {"text": "three", "id": 3})
-    pq.write_table(pa.table({"id": [1, 2], "text": ["four", "five"]}), tmp_path / "deep" / "c.parquet")
-    (tmp_path / "notes.md").write_text("no text to mine")
-    assert list(documents(tmp_path)) == ["two", "three", "one\ntext", "four", "five"]
-    assert list(documents(tmp_path / "b.txt")) == ["one\ntext"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("a.jsonl", b'{"text": 3}\n', "a.jsonl:1: expected a text under 'text', got int"),
-        ("a.jsonl", b'{"text": "x"}\nx\n', "a.jsonl:2: expected a JSON object"),
-        ("a.txt", b"\xff\xfe\xff", "a.txt: expected a text in UTF-8"),
-        ("a.parquet", b"torn", "a.parquet: expected a parquet file with a column 'text'"),
-        ("a.md", b"x", "expected .txt, .jsonl, .parquet files"),
-    ],
-)
-def test_texts_that_cannot_be_read(name: str, content: bytes, says: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(content)
-    for place in (tmp_path, tmp_path / name):
-        with pytest.raises(InputError) as error:
-            list(documents(place))
-        assert says in str(error.value)
-
-
-def test_parquet_without_texts(tmp_path: Path) -> None:
-    for n, column in enumerate(({"body": ["x"]}, {"text": [3]}, {"text": ["x", None]})):
-        pq.write_table(pa.table(column), tmp_path / f"{n}.parquet")
-        with pytest.raises(InputError, match="text"):
-            list(documents(tmp_path / f"{n}.parquet"))
-    with pytest.raises(InputError, match="no such file or folder"):
-        list(documents(tmp_path / "nowhere"))

@@ -1,19 +1,24 @@
-"""Texts to look for memorized windows in: text files, JSON lines and parquet with a column ``text``."""
+"""Texts of one's own: files of plain text, of JSON lines or of parquet, one by one or packed into rows of tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from torch import Tensor
 
 from vitmem.data.json_lines import json_lines
 from vitmem.errors import InputError
 
 
 def documents(path: Path) -> Iterator[str]:
-    """Yield the texts of a file, or of all files in a folder and below in the order of their names.
+    """Return the texts of a file, or of all files in a folder and below in the order of their names.
 
     A ``.txt`` is one text; a ``.jsonl`` has one a line and a ``.parquet`` one a row, under ``text``. Raises
     InputError when there is no such file, or one that cannot be read or has no texts.
@@ -23,8 +28,27 @@ def documents(path: Path) -> Iterator[str]:
     files = sorted(p for p in path.rglob("*") if p.suffix in READERS and p.is_file()) if path.is_dir() else [path]
     if not files or files[0].suffix not in READERS:
         raise InputError(f"--text: expected {', '.join(READERS)} files with texts, got {path}")
-    for file in files:
-        yield from READERS[file.suffix](file)
+    return chain.from_iterable(READERS[file.suffix](file) for file in files)
+
+
+def pack(texts: Iterable[str], tokenizer: Any, length: int, tokens: int | None = None) -> Tensor:
+    """Return ``texts`` as rows (n, length) int64: one stream without separators, its ragged tail left out.
+
+    At most ``tokens`` of them are read. Raises InputError when they do not fill one row.
+    """
+    parts: list[np.ndarray[Any, np.dtype[np.int32]]] = []
+    count = 0
+    for text in texts:
+        ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        parts.append(np.array(ids, dtype=np.int32))
+        count += len(ids)
+        if tokens is not None and count >= tokens:
+            break
+    rows = (count if tokens is None else min(count, tokens)) // length
+    if rows == 0:
+        raise InputError(f"--text: expected at least one row of {length} tokens, got {count} tokens")
+    stream = np.concatenate(parts)[: rows * length]
+    return torch.from_numpy(stream.astype(np.int64)).reshape(rows, length)
 
 
 def _plain(path: Path) -> Iterator[str]:

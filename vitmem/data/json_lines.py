@@ -11,14 +11,15 @@ from vitmem.errors import InputError
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where each line stands (``file:number``) and the object on it.
+    """Yield where each line stands (``file:number``) and the object on it; empty lines are passed over.
 
     Raises InputError when the file cannot be read, or for a line that is no JSON object.
     """
     try:
         with path.open(encoding="utf-8") as handle:
             for number, line in enumerate(handle, 1):
-                yield f"{path}:{number}", _parse(line, f"{path}:{number}")
+                if line.strip():
+                    yield f"{path}:{number}", _parse(line, f"{path}:{number}")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a JSON object a line: {error}") from None
 

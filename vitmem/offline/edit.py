@@ -128,9 +128,7 @@ def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors,
     transposed = is_conv1d(layer)
     expected = (q, p) if transposed else (p, q)
     if stored.shape != expected:
-        raise InputError(
-            f"{stored.file}: layer '{path}' is stored as {stored.shape}, its config says {expected}"
-        )
+        raise InputError(f"{stored.file}: layer '{path}' is stored as {stored.shape}, its config says {expected}")
     return Target(path, stored, transposed)
 
 

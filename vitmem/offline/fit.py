@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vitmem.adapters.language import language_task
-from vitmem.data.plain_texts import pack, read_texts
+from vitmem.data.documents import documents, pack
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
 from vitmem.models.language_layers import mlp_layers
@@ -42,11 +42,11 @@ def fit_texts(
     """
     if out.exists():
         raise InputError(f"--out: {out} exists; give another name or remove it")
-    documents = read_texts(text)
+    texts = documents(text)
     model = pretrained(None, source=source, roles=settings.roles, dtype=DTYPES[settings.dtype])
     net = model.net.to(device)
     layers = find_layers(net, mlp_layers(net, settings.blocks, settings.roles))
-    rows = pack(documents, model.tokenizer, settings.length, settings.tokens)
+    rows = pack(texts, model.tokenizer, settings.length, settings.tokens)
     facts = {
         "positions": "all",
         "data": hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:16],

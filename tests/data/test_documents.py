@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vitmem.data.plain_texts import pack, read_texts
+from vitmem.data.documents import documents, pack
 from vitmem.errors import InputError
 
 
@@ -34,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_documents_in_the_order_of_their_paths(folder: Path) -> None:
-    assert list(read_texts(folder)) == ["one\ntwo", "three", "vier ü", "five", "six"]
-    assert list(read_texts(folder / "b.jsonl")) == ["three", "vier ü"]
+    assert list(documents(folder)) == ["one\ntwo", "three", "vier ü", "five", "six"]
+    assert list(documents(folder / "b.jsonl")) == ["three", "vier ü"]
 
 
 def test_one_stream_without_separators_and_without_a_ragged_tail() -> None:
@@ -46,11 +46,11 @@ def test_one_stream_without_separators_and_without_a_ragged_tail() -> None:
 
 
 def test_no_more_is_read_than_asked_for() -> None:
-    def documents() -> Any:
+    def texts() -> Any:
         yield "abcd"
         raise AssertionError("the second document was asked for")
 
-    assert pack(documents(), tokenizer, 2, tokens=4).shape == (2, 2)
+    assert pack(texts(), tokenizer, 2, tokens=4).shape == (2, 2)
 
 
 def test_too_little_text() -> None:
@@ -61,13 +61,18 @@ def test_too_little_text() -> None:
 @pytest.mark.parametrize(
     ("name", "write", "says"),
     [
-        ("x.csv", lambda p: p.write_text("no"), "expected a file or a folder of files .txt, .jsonl, .parquet"),
-        ("x.txt", lambda p: p.write_bytes(b"ab\xff"), "expected text in UTF-8, got other bytes at 2"),
-        ("x.jsonl", lambda p: p.write_text('{"text": "a"}\n{"txt": "b"}\n'), "x.jsonl:2: expected a JSON object"),
+        ("x.csv", lambda p: p.write_text("no"), "expected .txt, .jsonl, .parquet files"),
+        ("x.txt", lambda p: p.write_bytes(b"ab\xff"), "x.txt: expected a text in UTF-8"),
+        (
+            "x.jsonl",
+            lambda p: p.write_text('{"text": "a"}\n{"text": 3}\n'),
+            "x.jsonl:2: expected a text under 'text', got",
+        ),
+        ("x.jsonl", lambda p: p.write_text('{"text": "a"}\nx\n'), "x.jsonl:2: expected a JSON object"),
         ("x.jsonl", lambda p: p.write_text("[]"), "x.jsonl:1: expected a JSON object"),
-        ("x.parquet", lambda p: p.write_text("torn"), "expected parquet with a column 'text'"),
-        ("x.parquet", lambda p: pq.write_table(pa.table({"t": ["a"]}), p), "expected parquet with a column 'text'"),
-        ("x.parquet", lambda p: pq.write_table(pa.table({"text": [1]}), p), "expected a text in every row of 'text'"),
+        ("x.parquet", lambda p: p.write_text("torn"), "expected a parquet file with a column 'text'"),
+        ("x.parquet", lambda p: pq.write_table(pa.table({"t": ["a"]}), p), "column 'text'"),
+        ("x.parquet", lambda p: pq.write_table(pa.table({"text": ["x", None]}), p), "expected a text in every row"),
     ],
 )
 def test_files_that_are_not_as_they_should_be(
@@ -75,10 +80,12 @@ def test_files_that_are_not_as_they_should_be(
 ) -> None:
     write(tmp_path / name)
     with pytest.raises(InputError) as caught:
-        list(read_texts(tmp_path / name))
+        list(documents(tmp_path / name))
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_folder_without_texts(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a file or a folder"):
-        read_texts(tmp_path)
+    with pytest.raises(InputError, match="expected .txt, .jsonl, .parquet files"):
+        documents(tmp_path)
+    with pytest.raises(InputError, match="no such file or folder"):
+        documents(tmp_path / "nowhere")
