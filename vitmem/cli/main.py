@@ -216,6 +216,36 @@ def edit(
     _call("vitmem.cli.edit:edit", weights=weights, factors=factors, mass=mass, out=out, blocks=blocks, layers=layers)
 
 
+@app.command("lm-eval")
+def lm_eval(
+    model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
+    tasks: Annotated[str | None, typer.Option(help="names of lm-eval with commas between them")] = None,
+    preset: Annotated[str | None, typer.Option(help="a list of tasks: merullo2025, or a YAML file")] = None,
+    include: Annotated[Path | None, typer.Option(help="a folder of tasks of your own; code in it is run")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="questions of a task (default: all)")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
+    base: Annotated[Path | None, typer.Option(help="the --out of the unedited model, to compare with")] = None,
+) -> None:
+    """Ask a language model tasks of lm-evaluation-harness (pip install 'vitmem[lm-eval]').
+
+    Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
+    """
+    _call(
+        "vitmem.cli.harness:lm_eval",
+        model=model,
+        tasks=tasks,
+        preset=preset,
+        include=include,
+        limit=limit,
+        batch_size=batch_size,
+        device=device,
+        out=out,
+        base=base,
+    )
+
+
 def main() -> None:
     """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
     try:

@@ -36,6 +36,14 @@ def pretrained(
     any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
     nothing is unpickled.
     """
+    net, tokenizer = load(data_dir, source, gguf)
+    blocks = tuple(language_blocks(net))
+    layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
+    return PretrainedModel(net, blocks, layers, tokenizer)
+
+
+def load(data_dir: Path | None, source: str, gguf: str | None = None) -> tuple[Any, Any]:
+    """Return the model, float32 and in eval mode, and the tokenizer of ``source``; see ``pretrained``."""
     transformers = extra("transformers", "lm")
     place, gguf = _place(data_dir, source, gguf)
     options: dict[str, Any] = {} if gguf is None else {"gguf_file": gguf}
@@ -49,10 +57,7 @@ def pretrained(
     except (OSError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"model 'pretrained': cannot load '{source}': {text[:300]}") from None
-    net = loaded.eval()
-    blocks = tuple(language_blocks(net))
-    layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
-    return PretrainedModel(net, blocks, layers, tokenizer)
+    return loaded.eval(), tokenizer
 
 
 def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, str | None]:

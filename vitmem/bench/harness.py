@@ -1,0 +1,139 @@
+"""Ask a language model the tasks of lm-evaluation-harness, as the live object it is: edited or not, offline or not."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError
+from torch import nn
+
+from vitmem.bench.harness_scores import Scores, scores_of
+from vitmem.bench.suite import read_yaml
+from vitmem.errors import InputError
+from vitmem.extras import extra
+from vitmem.kfac import model_fingerprint
+from vitmem.kfac.modes import evaluating
+from vitmem.specs import Spec, explain
+
+PRESETS = Path("configs/lm_eval")
+
+
+class Family(Spec):
+    """Tasks that ask for one skill; ``missing`` are those that lm-eval has not, unless a folder of one's own has."""
+
+    tasks: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
+class Preset(Spec):
+    """A list of tasks by family."""
+
+    about: str = ""
+    families: dict[str, Family] = Field(min_length=1)
+
+    def tasks(self, own: Sequence[str] = ()) -> dict[str, str]:
+        """Return task -> family, with the missing ones that are in ``own``."""
+        return {
+            task: name
+            for name, family in self.families.items()
+            for task in (*family.tasks, *(t for t in family.missing if t in own))
+        }
+
+    def missing(self, own: Sequence[str] = ()) -> list[str]:
+        """Return the tasks that neither lm-eval has nor ``own`` names."""
+        return [task for family in self.families.values() for task in family.missing if task not in own]
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset by its path, or by its name in ``configs/lm_eval``; raises InputError when it is not one."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml"))) or f"none, there is no folder {PRESETS} here"
+        raise InputError(f"--preset: no file {path}; presets: {known}")
+    try:
+        return Preset.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise InputError(explain(error, str(path), Preset)) from None
+
+
+def own_tasks(include: Path | None) -> list[str]:
+    """Return the names of the tasks in a folder; raises InputError when the folder is missing or has none."""
+    if include is None:
+        return []
+    if not include.is_dir():
+        raise InputError(f"--include: no such folder: {include}")
+    names: list[str] = _manager(include, defaults=False).all_tasks
+    if not names:
+        raise InputError(f"--include: no task of lm-eval in {include}; expected YAML files with a key 'task'")
+    return names
+
+
+def evaluate_tasks(
+    net: nn.Module,
+    tokenizer: Any,
+    tasks: Sequence[str],
+    *,
+    model: str,
+    include: Path | None = None,
+    limit: int | None = None,
+    batch_size: int = 1,
+) -> Scores:
+    """Return the scores of a causal model of transformers, as it is now, on ``tasks`` of lm-eval.
+
+    ``model`` is what the scores call it. Tasks of the folder ``include`` go first; when they are all, the
+    built-in ones are not even listed. ``limit`` is the number of questions of a task (``None``: all). The
+    model's modes, its tokenizer and the global generators are as before. Raises InputError for a task that
+    is not there, or that cannot be loaded or asked.
+    """
+    harness = extra("lm_eval", "lm-eval")
+    wrapper = extra("lm_eval.models.huggingface", "lm-eval").HFLM
+    manager = _manager_of(tasks, include)
+    with evaluating(net), _generators_kept():
+        live = wrapper(pretrained=net, backend="causal", tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+        try:
+            found = harness.simple_evaluate(
+                model=live, tasks=list(tasks), task_manager=manager, limit=limit, bootstrap_iters=0, log_samples=True
+            )
+        except (OSError, ValueError, KeyError, ImportError, AssertionError) as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"lm-eval: {', '.join(tasks)}: {text[:300] or type(error).__name__}") from error
+    return scores_of(found, model=model, weights=model_fingerprint(net), lm_eval=harness.__version__, limit=limit)
+
+
+def _manager_of(tasks: Sequence[str], include: Path | None) -> Any:
+    """Return the index that has all ``tasks``: that of the folder alone, or with the built-in ones."""
+    if set(tasks) <= set(own_tasks(include)):
+        return _manager(include, defaults=False)
+    manager = _manager(include, defaults=True)
+    for name in tasks:
+        if name not in manager.task_index:
+            near = difflib.get_close_matches(name, manager.all_tasks, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "'lm-eval ls tasks' lists them"
+            raise InputError(f"unknown task '{name}'; {hint}")
+    return manager
+
+
+def _manager(include: Path | None, defaults: bool) -> Any:
+    return extra("lm_eval.tasks", "lm-eval").TaskManager(
+        include_path=None if include is None else str(include), include_defaults=defaults
+    )
+
+
+@contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Put back the global generators, which lm-eval seeds."""
+    plain, array = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(plain)
+            np.random.set_state(array)

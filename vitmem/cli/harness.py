@@ -1,0 +1,86 @@
+"""``vitmem lm-eval``: tasks of lm-evaluation-harness on a model, beside a base when there is one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vitmem.bench.harness import evaluate_tasks, load_preset, own_tasks
+from vitmem.bench.harness_scores import Change, Scores, compare
+from vitmem.errors import InputError
+from vitmem.extras import extra
+from vitmem.models.pretrained import load
+from vitmem.training.fit import pick_device
+
+
+def lm_eval(
+    model: str,
+    tasks: str | None,
+    preset: str | None,
+    include: Path | None,
+    limit: int | None,
+    batch_size: int,
+    device: str,
+    out: Path | None,
+    base: Path | None,
+) -> None:
+    """Evaluate ``model``, write its scores to ``out`` and print a line for each value."""
+    extra("lm_eval", "lm-eval")
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    before = None if base is None else _base(base, limit)
+    families, missing = _chosen(tasks, preset, include)
+    net, tokenizer = load(None, model)
+    net.to(pick_device(device))
+    scores = evaluate_tasks(
+        net, tokenizer, list(families), model=model, include=include, limit=limit, batch_size=batch_size
+    )
+    if out is not None:
+        scores.save(out)  # before the comparison: hours of answers are not lost to a base that does not fit
+    for line in _lines(compare(scores, before), families, before is not None):
+        print(line)
+    if missing:
+        print(f"not in lm-eval: {', '.join(missing)}; tasks of these names in a folder of --include are asked too")
+    if out is not None:
+        print(f"wrote {out}")
+
+
+def _base(path: Path, limit: int | None) -> Scores:
+    base = Scores.load(path)
+    if base.limit != limit:
+        shown = "none" if base.limit is None else base.limit
+        raise InputError(f"--base: {path} was made with --limit {shown}, this is --limit {limit or 'none'}")
+    return base
+
+
+def _chosen(tasks: str | None, preset: str | None, include: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Return task -> family (no family: empty), and the tasks of a preset that are nowhere."""
+    if (tasks is None) == (preset is None):
+        raise InputError("lm-eval: expected either --tasks or --preset")
+    if preset is not None:
+        chosen, own = load_preset(preset), own_tasks(include)
+        return chosen.tasks(own), chosen.missing(own)
+    names = [name.strip() for name in (tasks or "").split(",") if name.strip()]
+    if not names:
+        raise InputError(f"--tasks: expected names with commas between them, got '{tasks}'")
+    return dict.fromkeys(names, ""), []
+
+
+def _lines(changes: Sequence[Change], families: Mapping[str, str], beside: bool) -> list[str]:
+    """Return a table of text: a line for each value, its columns aligned."""
+    by_family = any(families.values())
+    head = [*(["family"] if by_family else []), "task", "metric", "value"]
+    head += ["base", "retention", "right->wrong", "wrong->right"] if beside else []
+    rows = [head]
+    for one in changes:
+        row = [*([families.get(one.task, "")] if by_family else []), one.task, one.metric, _number(one.value, ".4f")]
+        if beside:
+            row += [_number(one.base, ".4f"), _number(one.retention, ".1%")]
+            row += [_number(one.turned_wrong, "d"), _number(one.turned_right, "d")]
+        rows.append(row)
+    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _number(value: float | None, how: str) -> str:
+    return "-" if value is None else format(value, how)
