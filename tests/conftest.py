@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 23, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 3,
+    "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 16,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+GPT2 = {"vocab_size": 23, "n_embd": 8, "n_inner": 12, "n_layer": 3, "n_head": 2, "n_positions": 16}
+OWN: dict[str, dict[str, Any]] = {
+    "Gemma": {"head_dim": 4}, "Gemma2": {"head_dim": 4}, "Gemma3Text": {"head_dim": 4},
+    "OPT": {"ffn_dim": 12, "word_embed_proj_dim": 8},
+}  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +35,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, (skip, reason) in skips.items():
             if marker in item.keywords and skip:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Any]:
+    """A function that makes a language model of transformers: random weights in float64, in eval mode."""
+    transformers = importlib.import_module("transformers")  # only the tests that ask for a model pay for it
+
+    def make(kind: str, **changes: Any) -> Any:
+        options = GPT2 if kind == "GPT2" else {**SMALL, **OWN.get(kind, {}), **changes}
+        config = getattr(transformers, f"{kind}Config")(**options)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return transformers.AutoModelForCausalLM.from_config(config).double().eval()
+
+    return make
