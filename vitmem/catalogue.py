@@ -263,3 +263,27 @@ _add(
     "suffixes recited after their prefixes, and what they and held-out text cost",
     modality="windows",
 )
+_add(
+    METRICS,
+    "suffixes",
+    "vitmem.metrics.recitation:suffixes",
+    NoParams,
+    "loss and accuracy of the strings' second halves, and what perturbed prompts recite",
+    modality="text",
+)
+_add(
+    METRICS,
+    "ranking",
+    "vitmem.metrics.ranking:ranking",
+    NoParams,
+    "nDCG@10 of next tokens against the base, graded and by overlap",
+    modality=("text", "passages", "windows"),
+)
+_add(
+    METRICS,
+    "drift",
+    "vitmem.metrics.drift:drift",
+    NoParams,
+    "how far losses and likeliest tokens of clean text have moved",
+    modality=("text", "passages", "windows"),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,18 @@ def test_rows_have_the_schema_of_images(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         assert row["status"] == "ok"
         assert {"memorized", "loose", "validation", "perplexity", "accuracy_arithmetic"} <= set(row["metrics"])
+        assert {"suffix_loss", "suffix_accuracy", "prefix_perturbed", "ndcg_overlap"} <= set(row["metrics"])
+        assert "prefix_perturbed" not in row["selection"]
         assert row["counts"]["strings_selection"] == row["counts"]["strings_report"] == 4
         assert row["metrics"]["accuracy_logic"] == row["selection"]["accuracy_logic"]  # questions are not halved
+    (base,) = (row["metrics"] for row in rows if row["config"]["edit"]["method"] == "none")
+    assert base["ndcg"] == base["ndcg_overlap"] == 1 and base["drift"] == base["drift_changed"] == 0
     edits = [row for row in rows if row["config"]["edit"]["method"] != "none"]
+    assert all(0 < row["metrics"]["ndcg"] < 1 and row["metrics"]["drift"] > 0 for row in edits)
+    assert all(
+        row["metrics"]["drift_signed"] == pytest.approx(math.log(row["metrics"]["perplexity"] / base["perplexity"]))
+        for row in edits
+    )
     assert all(0 < row["edit"]["relative_change"] < 1 for row in edits)
     assert all(path.rpartition(".")[2] in ("gate_proj", "up_proj") for row in edits for path in row["edit"]["layers"])
 

@@ -92,6 +92,10 @@ def test_what_is_recited_before_and_after(folder: Path, tmp_path: Path) -> None:
     assert base["memorized"] == rows["none"]["selection"]["memorized"] == 1
     assert base["control_recited"] == 0 and base["control_run"] < base["famous_run"] / 4
     assert edited["famous_run"] < base["famous_run"] and edited["famous_loss"] > base["famous_loss"]
+    assert base["ndcg"] == base["ndcg_overlap"] == 1 and base["drift"] == base["control_drift_changed"] == 0
+    assert 0 < edited["ndcg"] < 1 and 0 < edited["ndcg_overlap"] < 1
+    assert edited["control_drift_signed"] == pytest.approx(edited["control_loss"] - base["control_loss"])
+    assert edited["control_drift"] >= abs(edited["control_drift_signed"]) and edited["drift"] > 0
     assert rows["kfac"]["counts"]["images_per_statistics"] == 20
     assert run(folder, tmp_path).made == 0
 

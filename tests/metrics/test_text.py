@@ -11,9 +11,10 @@ from torch import Tensor
 
 from vitmem.errors import VitmemError
 from vitmem.metrics.measure import measure
-from vitmem.metrics.recitation import levenshtein, recitation
+from vitmem.metrics.recitation import levenshtein, recitation, suffixes
 from vitmem.metrics.skills import held_out_text, skills
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.metrics.token_hits import TokenHits
 
 GOLD = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8], [1, 1, 2, 2], [9, 8, 7, 6]])
 #                     word for word     last wrong       one inserted     all wrong (not measured)
@@ -27,10 +28,17 @@ def predictions(recited: Tensor = SAID, right: str = "110010", hit: str = "11000
         strings=torch.arange(3),
         right={"sums": bits(right), "facts": bits("110010")},
         exposure={"sums": torch.zeros(6), "facts": torch.tensor([9, 8, 1, 1, 4, 3])},
-        hit=bits(hit).reshape(2, 3),
-        loss=torch.tensor([[0.0, 1.0, 9.0], [2.0, 5.0, 9.0]]),
-        real=torch.tensor([[True, True, False], [True, True, False]]),
-        rows=torch.tensor([0]),
+        suffix_hit=SAID == GOLD,
+        suffix_loss=torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 3], [1, 1, 1, 1], [9, 9, 9, 9]]),
+        perturbed=torch.tensor([-1, 2, 4, 0]),
+        held_out=TokenHits(
+            hit=bits(hit).reshape(2, 3),
+            loss=torch.tensor([[0.0, 1.0, 9.0], [2.0, 5.0, 9.0]]),
+            real=torch.tensor([[True, True, False], [True, True, False]]),
+            rows=torch.tensor([0]),
+            said=torch.zeros(2, 3, dtype=torch.int32),
+            top=torch.arange(10, dtype=torch.int32).expand(2, 3, 10),
+        ),
     )
 
 
@@ -45,6 +53,18 @@ def test_recitation() -> None:
         "memorized": pytest.approx(1 / 3), "loose": pytest.approx(2 / 3),
         "distance": pytest.approx((0 + 1 + 2) / 12), "prefix": pytest.approx((4 + 3 + 0) / 3),
     }  # fmt: skip
+
+
+def test_suffixes() -> None:
+    found = suffixes(predictions(), predictions())
+    # 4 + 3 + 2 of 12 tokens are right; the first of the three strings was not asked for with perturbed prompts
+    assert found == {
+        "suffix_loss": pytest.approx(7 / 12),
+        "suffix_accuracy": pytest.approx(9 / 12),
+        "prefix_perturbed": 3,
+    }
+    nobody = dataclasses.replace(predictions(), perturbed=torch.full((4,), -1))
+    assert "prefix_perturbed" not in suffixes(nobody, predictions())
 
 
 def table(one: list[int], other: list[int]) -> int:
@@ -84,7 +104,8 @@ def test_held_out_text() -> None:
 
 def test_all_metrics_of_text_and_none_of_images() -> None:
     values = measure(predictions(), predictions())
-    assert {"memorized", "loose", "accuracy_facts", "validation", "perplexity"} <= set(values)
+    assert {"memorized", "loose", "accuracy_facts", "validation", "perplexity", "suffix_loss"} <= set(values)
+    assert values["ndcg"] == values["ndcg_overlap"] == 1 and values["drift"] == values["drift_changed"] == 0
     assert "recovered" not in values
 
 
@@ -92,4 +113,8 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(VitmemError, match="recited"):
         dataclasses.replace(predictions(), recited=SAID[:, :3])
     with pytest.raises(VitmemError, match="NaN or infinity"):
-        dataclasses.replace(predictions(), loss=torch.full((2, 3), float("nan")))
+        dataclasses.replace(predictions(), suffix_loss=torch.full((4, 4), float("nan")))
+    with pytest.raises(VitmemError, match="NaN or infinity"):
+        dataclasses.replace(predictions().held_out, loss=torch.full((2, 3), float("nan")))
+    with pytest.raises(VitmemError, match="equal shapes"):
+        dataclasses.replace(predictions().held_out, top=torch.zeros(2, 2, 10))

@@ -15,19 +15,24 @@ from vitmem.bench.subject import Places, Say, Weights, device_of, own
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.data.split import some_of
-from vitmem.data.texts import TextData
+from vitmem.data.texts import Items, TextData
 from vitmem.errors import InputError
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
+from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.metrics.token_hits import TokenHits
 from vitmem.models.base import LanguageModel, TextShape, build_language
 from vitmem.registry import DATA, MODELS
 from vitmem.specs import Recipe, seed_from
-from vitmem.training.texts import next_tokens, recite, right, train_texts
+from vitmem.training.perturbed import perturbed_prefix
+from vitmem.training.texts import next_tokens, predict_tokens, recite, right, train_texts
 
 # Rows that a method may be told to keep.
 KEPT = 2000
+# Strings that are asked for with perturbed prompts, about as many prompts each as there are tokens before its answer.
+PERTURBED = 40
 
 
 @dataclass
@@ -82,16 +87,38 @@ class LanguageSubject:
             yield {"input_ids": tokens, "labels": self._labels(tokens)}
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return recited strings (m, L), right answers by family (n,), hits and losses on held-out rows (V, S - 1)."""
+        """Return recited strings (m, L), right answers by family (n,), and next tokens of held-out rows (V, S - 1).
+
+        Of the strings there are hits and losses (m, L) too, and how far perturbed prompts recite some of them (m,).
+        """
         texts = self.texts
         with edited(self.net, weights):
-            said, loss = next_tokens(self.net, texts.held_out)
+            said, loss, top = predict_tokens(self.net, texts.held_out, TOP)
             return {
                 "recited": recite(self.net, texts.memorized).to(torch.int32),
+                **self._suffixes(),
+                "perturbed": self._perturbed(),
                 **{f"right.{name}": right(self.net, items) for name, items in texts.items.items()},
                 "hit": said == texts.held_out[:, 1:],
                 "loss": loss,
+                "said": said.to(torch.int32),
+                "top": top,
             }
+
+    def _suffixes(self) -> dict[str, Tensor]:
+        """Return hits and losses (m, L) of the strings' second halves, given what really stands before each token."""
+        strings = self.texts.memorized
+        said, loss = next_tokens(self.net, strings.tokens)
+        hit, asked = said == strings.tokens[:, 1:], strings.answer[:, 1:]
+        return {f"suffix.{n}": t[asked].reshape(len(strings), -1) for n, t in (("hit", hit), ("loss", loss))}
+
+    def _perturbed(self) -> Tensor:
+        """Return what perturbed prompts recite of some strings of the report half, (m,) int32; -1 for the others."""
+        strings, rows = self.texts.memorized, self.halves["strings_report"][:PERTURBED]
+        some = Items(strings.tokens[rows], strings.answer[rows], strings.exposure[rows])
+        out = torch.full((len(strings),), -1, dtype=torch.int32)
+        out[rows] = perturbed_prefix(self.net, some).to(torch.int32)
+        return out
 
     def selection(self, weights: Weights) -> tuple[float, float]:
         """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
@@ -124,12 +151,16 @@ class LanguageSubject:
             recited=stored["recited"].long(),
             gold=gold,
             strings=self.halves[f"strings_{half}"],
+            suffix_hit=stored["suffix.hit"],
+            suffix_loss=stored["suffix.loss"],
+            perturbed=stored["perturbed"],
             right={name: stored[f"right.{name}"] for name in texts.items},
             exposure={name: items.exposure for name, items in texts.items.items()},
-            hit=stored["hit"],
-            loss=stored["loss"],
-            real=texts.held_out[:, 1:] != texts.padding,
-            rows=self.halves[f"rows_{half}"],
+            held_out=TokenHits(
+                real=texts.held_out[:, 1:] != texts.padding,
+                rows=self.halves[f"rows_{half}"],
+                **{name: stored[name] for name in ("hit", "loss", "said", "top")},
+            ),
         )
 
     def facts(self) -> dict[str, Any]:

@@ -87,8 +87,10 @@ def mine(
     hits: list[Candidate] = []
     candidates = islice(_candidates(texts, model.tokenizer, wanted, counts), wanted.limit)
     while some := list(islice(candidates, REPORT)):
-        hit, _ = predict_suffixes(net, _windows(some, wanted), wanted.batch_size)
-        hits += [candidate for candidate, right in zip(some, hit.all(1).tolist(), strict=True) if right]
+        asked = _windows(some, wanted)
+        said, _ = predict_suffixes(net, asked, wanted.batch_size)
+        passed = (said == asked.gold).all(1).tolist()
+        hits += [candidate for candidate, right in zip(some, passed, strict=True) if right]
         counts.windows += len(some)
         counts.teacher_forced = len(hits)
         say(f"{counts.windows:,} windows of {counts.texts:,} texts seen, {counts.teacher_forced:,} pass")

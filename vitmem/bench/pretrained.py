@@ -19,8 +19,10 @@ from vitmem.data.passages import KINDS, Passages
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
-from vitmem.metrics.passage_predictions import PassagePredictions, TokenHits
-from vitmem.training.texts import next_tokens
+from vitmem.metrics.passage_predictions import PassagePredictions
+from vitmem.metrics.ranking import TOP
+from vitmem.metrics.token_hits import TokenHits
+from vitmem.training.texts import predict_tokens
 
 
 @dataclass
@@ -30,13 +32,19 @@ class PretrainedSubject(BookSubject):
     texts: Passages
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return hits, losses (n, T) and where there are tokens, of passages and of held-out rows."""
+        """Return likeliest tokens, hits, losses (n, T) and where there are tokens, of passages and of held-out rows.
+
+        Of the held-out rows there are the 10 likeliest tokens (n, T, 10) too.
+        """
         out = {}
         with edited(self.net, weights):
             for kind, (tokens, real) in self._tokens.items():
-                said, loss = next_tokens(self.net, tokens, batch_size=4)
+                said, loss, top = predict_tokens(self.net, tokens, TOP if kind == "held_out" else 0, batch_size=4)
                 out[f"{kind}.hit"] = said == tokens[:, 1:]
                 out[f"{kind}.loss"] = loss
+                out[f"{kind}.said"] = said.to(torch.int32)
+                if kind == "held_out":
+                    out[f"{kind}.top"] = top
                 out[f"{kind}.real"] = real[:, 1:].clone()
         return out
 
@@ -69,9 +77,9 @@ class PretrainedSubject(BookSubject):
     def _predictions(self, stored: Mapping[str, Tensor], half: str) -> PassagePredictions:
         kinds = {}
         for kind in (*KINDS, "held_out"):
-            hit = stored[f"{kind}.hit"]
-            rows = self.half(kind, len(hit), half)
-            kinds[kind] = TokenHits(hit, stored[f"{kind}.loss"], stored[f"{kind}.real"], rows)
+            parts = {name: stored[f"{kind}.{name}"] for name in ("hit", "loss", "real", "said")}
+            rows = self.half(kind, len(parts["hit"]), half)
+            kinds[kind] = TokenHits(rows=rows, top=stored.get(f"{kind}.top"), **parts)
         return PassagePredictions(kinds)
 
     def facts(self) -> dict[str, Any]:

@@ -22,9 +22,10 @@ from vitmem.data.windows.tokens import Windows
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
-from vitmem.metrics.passage_predictions import TokenHits
+from vitmem.metrics.ranking import TOP
+from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
-from vitmem.training.texts import next_tokens
+from vitmem.training.texts import predict_tokens
 from vitmem.training.windows import predict_suffixes, recite_suffixes
 
 # Windows that are asked at a time: the logits of a large vocabulary fill the memory.
@@ -39,17 +40,20 @@ class WindowSubject(BookSubject):
     lines: int
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return what is recited, hits and losses of the suffixes, (n, L) each, and of held-out rows, (V, S - 1)."""
-        rows = self.rows[:HELD_OUT]
+        """Return what is recited, likeliest tokens and losses of the suffixes, (n, L) each, and of held-out rows.
+
+        Those are (V, S - 1), with the 10 likeliest tokens (V, S - 1, 10) too.
+        """
         with edited(self.net, weights):
-            hit, loss = predict_suffixes(self.net, self.windows, BATCH)
-            said, held_out = next_tokens(self.net, rows, batch_size=4)
+            likeliest, loss = predict_suffixes(self.net, self.windows, BATCH)
+            held_out = predict_tokens(self.net, self.rows[:HELD_OUT], TOP, batch_size=4)
             return {
                 "recited": recite_suffixes(self.net, self.windows, BATCH).to(torch.int32),
-                "suffix.hit": hit,
+                "suffix.said": likeliest.to(torch.int32),
                 "suffix.loss": loss,
-                "held_out.hit": said == rows[:, 1:],
-                "held_out.loss": held_out,
+                "held_out.said": held_out.said.to(torch.int32),
+                "held_out.loss": held_out.loss,
+                "held_out.top": held_out.top,
             }
 
     @cached_property
@@ -70,16 +74,25 @@ class WindowSubject(BookSubject):
         return measure(self._predictions(stored, half), self._predictions(base, half))
 
     def _predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
-        windows, others = self.windows, stored["held_out.hit"]
+        windows, said = self.windows, {name: stored[f"{name}.said"] for name in ("suffix", "held_out")}
+        others = self.rows[:HELD_OUT, 1:]
         return WindowPredictions(
             recited=stored["recited"].long(),
             gold=windows.gold,
-            suffix=TokenHits(stored["suffix.hit"], stored["suffix.loss"], windows.real, self._halves[half]),
+            suffix=TokenHits(
+                hit=said["suffix"] == windows.gold,
+                loss=stored["suffix.loss"],
+                real=windows.real,
+                rows=self._halves[half],
+                said=said["suffix"],
+            ),
             held_out=TokenHits(
-                others,
-                stored["held_out.loss"],
-                torch.ones_like(others),
-                self.half("held_out", len(others), half),
+                hit=said["held_out"] == others,
+                loss=stored["held_out.loss"],
+                real=torch.ones_like(others, dtype=torch.bool),
+                rows=self.half("held_out", len(others), half),
+                said=said["held_out"],
+                top=stored["held_out.top"],
             ),
         )
 

@@ -11,7 +11,7 @@ from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.window_predictions import WindowPredictions
-from vitmem.registry import METRICS
+from vitmem.registry import METRICS, Entry
 
 P = TypeVar("P", Predictions, TextPredictions, PassagePredictions, WindowPredictions)
 
@@ -23,7 +23,7 @@ def measure(predictions: P, base: P) -> dict[str, float]:
     families give the same name or a value is not finite.
     """
     values: dict[str, float] = {}
-    for entry in (e for e in METRICS.entries() if e.info.get("modality", "image") == predictions.modality):
+    for entry in (e for e in METRICS.entries() if predictions.modality in _modalities(e)):
         for name, value in entry.load()(predictions, base).items():
             if name in values:
                 raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")
@@ -31,3 +31,9 @@ def measure(predictions: P, base: P) -> dict[str, float]:
                 raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out what is undefined")
             values[name] = float(value)
     return values
+
+
+def _modalities(entry: Entry) -> tuple[str, ...]:
+    """Return what ``entry`` measures, one kind of predictions or several."""
+    found = entry.info.get("modality", "image")
+    return (found,) if isinstance(found, str) else tuple(found)

@@ -37,6 +37,25 @@ def recited_like(recited: Tensor, gold: Tensor, real: Tensor) -> dict[str, float
     }
 
 
+def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
+    """Return suffix_loss (nats a token), suffix_accuracy and prefix_perturbed (mean tokens).
+
+    The first two are of the strings' second halves, each token predicted from the real ones before it.
+    ``prefix_perturbed`` is ``prefix`` from the best of the prompts of ``vitmem.training.perturbed``; it is left out
+    where no string was asked so.
+    """
+    rows = predictions.strings
+    if len(rows) == 0:
+        return {}
+    out = {
+        "suffix_loss": float(predictions.suffix_loss[rows].double().mean()),
+        "suffix_accuracy": float(predictions.suffix_hit[rows].double().mean()),
+    }
+    perturbed = predictions.perturbed[rows]
+    asked = perturbed[perturbed >= 0]
+    return out | ({"prefix_perturbed": float(asked.double().mean())} if len(asked) else {})
+
+
 def levenshtein(one: Tensor, other: Tensor) -> Tensor:
     """Return the edit distance of each pair of rows of tokens, (k, L) and (k, M) give (k,) int64."""
     found = edit_distance(_characters(one), _characters(other), reduction="none")

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from vitmem.metrics.passage_predictions import PassagePredictions, TokenHits
+from vitmem.metrics.passage_predictions import PassagePredictions
+from vitmem.metrics.token_hits import TokenHits
 
 # A passage counts as recited when so many tokens in a row are said; ordinary text hardly reaches it.
 RUN = 16

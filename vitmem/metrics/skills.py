@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
+from vitmem.metrics.runs import next_token_scores
 from vitmem.metrics.text_predictions import TextPredictions
 
 # Facts in three bins of equal size by how often they were told.
@@ -34,10 +33,5 @@ def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, flo
 
 def held_out_text(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
-    if len(predictions.rows) == 0:
-        return {}
-    real = predictions.real[predictions.rows]  # (r, T)
-    return {
-        "validation": float(predictions.hit[predictions.rows][real].double().mean()),
-        "perplexity": math.exp(float(predictions.loss[predictions.rows][real].double().mean())),
-    }
+    found = predictions.held_out
+    return next_token_scores(found) if len(found.rows) else {}

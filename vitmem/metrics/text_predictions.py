@@ -9,35 +9,43 @@ from typing import ClassVar
 from torch import Tensor
 
 from vitmem.errors import VitmemError
+from vitmem.metrics.token_hits import TokenHits
 
 
 @dataclass(frozen=True)
 class TextPredictions:
     """Strings recited (m, L) beside the real ones ``gold`` (m, L), of which ``strings`` (k,) are measured.
 
-    ``right`` gives, by family, whether each question was answered, (n,) bool, and ``exposure`` (n,) how often
-    it was trained on. ``hit`` (V, T) bool and ``loss`` (V, T) nats are the next tokens of held-out rows, where
-    they are ``real`` (V, T) and no padding; ``rows`` (r,) of them are measured. Raises VitmemError when a loss
-    is not finite or lengths differ.
+    ``suffix_hit`` (m, L) bool and ``suffix_loss`` (m, L) nats are the tokens of ``gold`` predicted from the real
+    ones before them; ``perturbed`` (m,) int64 is how many are recited from the best of several prompts, -1 for a
+    string that was not asked so. ``right`` gives, by family, whether each question was answered, (n,) bool, and
+    ``exposure`` (n,) how often it was trained on. ``held_out`` are the next tokens of held-out rows. Raises
+    VitmemError when a loss is not finite or lengths differ.
     """
 
     modality: ClassVar[str] = "text"
     recited: Tensor
     gold: Tensor
     strings: Tensor
+    suffix_hit: Tensor
+    suffix_loss: Tensor
+    perturbed: Tensor
     right: Mapping[str, Tensor]
     exposure: Mapping[str, Tensor]
-    hit: Tensor
-    loss: Tensor
-    real: Tensor
-    rows: Tensor
+    held_out: TokenHits
 
     def __post_init__(self) -> None:
         """Check lengths and numbers."""
-        if self.recited.shape != self.gold.shape or self.hit.shape != self.loss.shape:
+        shapes = [tuple(t.shape) for t in (self.recited, self.suffix_hit, self.suffix_loss)]
+        if {*shapes} != {tuple(self.gold.shape)} or len(self.perturbed) != len(self.gold):
             raise VitmemError(
-                f"text predictions: recited {tuple(self.recited.shape)} of {tuple(self.gold.shape)} tokens, "
-                f"hits {tuple(self.hit.shape)} of {tuple(self.loss.shape)}"
+                f"text predictions: expected {tuple(self.gold.shape)} tokens recited, hits and losses and one "
+                f"prefix a string, got {shapes} and {len(self.perturbed)}"
             )
-        if not bool(self.loss.isfinite().all()):
+        if not bool(self.suffix_loss.isfinite().all()):
             raise VitmemError("losses hold NaN or infinity: the model or the edit is broken")
+
+    @property
+    def clean(self) -> Mapping[str, TokenHits]:
+        """Text that is not there to be recited, by what its metrics' names begin with."""
+        return {"": self.held_out}

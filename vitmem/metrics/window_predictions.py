@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from vitmem.errors import VitmemError
-from vitmem.metrics.passage_predictions import TokenHits
+from vitmem.metrics.token_hits import TokenHits
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,8 @@ class WindowPredictions:
         shapes = [tuple(t.shape) for t in (self.gold, self.recited, self.suffix.hit)]
         if len({*shapes}) > 1:
             raise VitmemError(f"window predictions: expected equal shapes, got {shapes}")
+
+    @property
+    def clean(self) -> Mapping[str, TokenHits]:
+        """Text that is not there to be recited, by what its metrics' names begin with."""
+        return {"": self.held_out}

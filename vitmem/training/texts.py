@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from vitmem.specs import Recipe
 from vitmem.training.curves import Curves
 from vitmem.training.fit import CURVES, learn, steps
 from vitmem.training.module import Learner, NextToken
+
+# Logits that are read at a time: 32 MiB in float32.
+CHUNK = 2**23
 
 
 def train_texts(
@@ -41,21 +45,51 @@ def train_texts(
     return learn(module, rows, curves, folder, device=device, progress=progress)
 
 
+class Predicted(NamedTuple):
+    """Next tokens: the likeliest (n, T) int64, losses (n, T) float32 nats, the k likeliest in order (n, T, k) int32."""
+
+    said: Tensor
+    loss: Tensor
+    top: Tensor
+
+
 @torch.no_grad()
+def predict_tokens(net: nn.Module, tokens: Tensor, top: int, batch_size: int = 200) -> Predicted:
+    """Return the likeliest next token, the loss of the real one and the ``top`` likeliest, from one forward pass.
+
+    All are of the first S - 1 positions of ``tokens`` (n, S), on the CPU; the network is in eval mode.
+    """
+    device = next(net.parameters()).device
+    parts = []
+    with evaluating(net):
+        for some in tokens.split(batch_size):
+            batch = some.to(device)
+            parts.append(_read(net(input_ids=batch, use_cache=False).logits[:, :-1], batch[:, 1:], top))
+    return _joined(parts, 0)
+
+
+def _read(logits: Tensor, real: Tensor, top: int) -> Predicted:
+    """Read logits (B, T, K) of the tokens ``real`` (B, T), a few positions at a time: no second copy of them all."""
+    size = max(1, CHUNK // (len(logits) * logits.shape[2]))
+    parts = []
+    for some, token in zip(logits.split(size, 1), real.split(size, 1), strict=True):
+        wide = some.float()
+        loss = functional.cross_entropy(wide.transpose(1, 2), token, reduction="none")
+        likeliest = wide.topk(min(top, wide.shape[2]), 2).indices
+        parts.append(Predicted(wide.argmax(2).cpu(), loss.cpu(), likeliest.to("cpu", torch.int32)))
+    return _joined(parts, 1)
+
+
+def _joined(parts: Sequence[Predicted], dim: int) -> Predicted:
+    return Predicted(*(torch.cat(tensors, dim) for tensors in zip(*parts, strict=True)))
+
+
 def next_tokens(net: nn.Module, tokens: Tensor, batch_size: int = 200) -> tuple[Tensor, Tensor]:
     """Return the likeliest next token and the loss (nats) of the real one at the first S - 1 positions.
 
     Both are (n, S - 1), int64 and float32, on the CPU, for ``tokens`` (n, S); the network is in eval mode.
     """
-    device = next(net.parameters()).device
-    said, losses = [], []
-    with evaluating(net):
-        for some in tokens.split(batch_size):
-            batch = some.to(device)
-            logits = net(input_ids=batch, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
-            said.append(logits.argmax(2).cpu())
-            losses.append(functional.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none").cpu())
-    return torch.cat(said), torch.cat(losses)
+    return predict_tokens(net, tokens, 0, batch_size)[:2]
 
 
 def right(net: nn.Module, items: Items) -> Tensor:

@@ -11,20 +11,20 @@ from vitmem.training.texts import decode, next_tokens
 
 
 def predict_suffixes(net: nn.Module, windows: Windows, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return where each suffix token is the likeliest after the real ones, (n, L) bool, and its loss, (n, L) nats.
+    """Return the likeliest token at each place of a suffix after the real ones, (n, L) int64, and the real one's loss.
 
-    One pass over each window, those of a length together; both are zero behind a shorter suffix. When all
-    tokens of a suffix are the likeliest, greedy decoding says it, and conversely, up to rounding. Raises InputError
-    for a window longer than the model's positions.
+    Losses are (n, L) nats. One pass over each window, those of a length together; both are zero behind a shorter
+    suffix, as ``windows.gold`` is. When all tokens of a suffix are the likeliest, greedy decoding says it, and
+    conversely, up to rounding. Raises InputError for a window longer than the model's positions.
     """
-    hit, loss = torch.zeros_like(windows.gold, dtype=torch.bool), torch.zeros(windows.gold.shape)
+    likeliest, loss = torch.zeros_like(windows.gold), torch.zeros(windows.gold.shape)
     for rows, tokens, prefix in windows.buckets():
         check_length(net, tokens)
         said, losses = next_tokens(net, tokens, batch_size)
         length = tokens.shape[1] - prefix
-        hit[rows, :length] = (said == tokens[:, 1:])[:, prefix - 1 :]
+        likeliest[rows, :length] = said[:, prefix - 1 :]
         loss[rows, :length] = losses[:, prefix - 1 :]
-    return hit, loss
+    return likeliest, loss
 
 
 def recite_suffixes(net: nn.Module, windows: Windows, batch_size: int) -> Tensor:

@@ -1,0 +1,29 @@
+"""How far the predictions of clean text have moved: losses and likeliest tokens, token by token."""
+
+from __future__ import annotations
+
+from vitmem.metrics.token_hits import ReadsText, TokenHits
+
+
+def drift(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
+    """Return drift, drift_signed (mean absolute and mean change of the loss, nats a token) and drift_changed.
+
+    ``drift_changed`` is the share of positions with another likeliest token. All are over the positions of held-out
+    text, and, with ``control_`` before their names, of control passages. A loss that grows is a positive change.
+    """
+    out: dict[str, float] = {}
+    for prefix, found in predictions.clean.items():
+        if len(found.rows):
+            moved = _moved(found, base.clean[prefix])
+            out |= {f"{prefix}{name}": value for name, value in moved.items()}
+    return out
+
+
+def _moved(found: TokenHits, before: TokenHits) -> dict[str, float]:
+    change = found.measured(found.loss).double() - before.measured(before.loss).double()  # (m,)
+    changed = found.measured(found.said) != before.measured(before.said)
+    return {
+        "drift": float(change.abs().mean()),
+        "drift_signed": float(change.mean()),
+        "drift_changed": float(changed.double().mean()),
+    }

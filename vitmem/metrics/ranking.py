@@ -1,0 +1,62 @@
+"""How well an edited model keeps the order of the likeliest tokens: nDCG at 10 in two forms, in float64.
+
+``ndcg`` is the graded one, which the code of Merullo et al. (2025) computes; ``ndcg_overlap`` is the formula of
+their appendix C, where a token of the base's top 10 counts the same whatever its rank was there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vitmem.metrics.token_hits import ReadsText
+
+# The likeliest tokens of each position that are kept.
+TOP = 10
+
+
+def graded_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
+    """Return nDCG@K of each position, (n,) float64, of the K likeliest tokens (n, K) beside those of the base (n, K).
+
+    A token at rank s of the base is worth K - s + 1, discounted by log2(r + 1) at rank r of the edited model.
+    """
+    gains = _gains(base_top.shape[1])
+    worth = (_same(top, base_top) * gains).sum(2)  # (n, K), by edited rank
+    return _discounted(worth) / _discounted(gains[None])
+
+
+def overlap_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
+    """Return the same, (n,) float64, with a worth of K - r + 1 at rank r if the token is among the base's K at all.
+
+    Both are (n, K). The order inside the base's top K does not matter: its reverse has 1, graded .668 for K = 10.
+    """
+    gains = _gains(base_top.shape[1])
+    return _discounted(_same(top, base_top).any(2) * gains) / _discounted(gains[None])
+
+
+def ranking(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
+    """Return ndcg and ndcg_overlap, means over the positions of held-out text; the base's tokens are the reference."""
+    found, before = predictions.held_out, base.held_out
+    if len(found.rows) == 0 or found.top is None or before.top is None:
+        return {}
+    tops = found.measured(found.top), before.measured(before.top)  # (m, K) each
+    return {"ndcg": float(graded_ndcg(*tops).mean()), "ndcg_overlap": float(overlap_ndcg(*tops).mean())}
+
+
+def _gains(count: int) -> Tensor:
+    return torch.arange(count, 0, -1, dtype=torch.float64)
+
+
+def _same(top: Tensor, base_top: Tensor) -> Tensor:
+    """Return where the token at rank r of one is that at rank s of the other, (n, K, K) bool."""
+    return top[:, :, None] == base_top[:, None, :]
+
+
+def _discounted(worth: Tensor) -> Tensor:
+    """Return the discounted sum (n,) of worths (n, K): rank after rank, so that equal rows have equal sums."""
+    total = torch.zeros(len(worth), dtype=torch.float64)
+    for rank, column in enumerate(worth.unbind(1), 1):
+        total = total + column / math.log2(rank + 1)
+    return total

@@ -1,0 +1,54 @@
+"""How a language model predicts rows of text token by token, and which rows are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from vitmem.errors import VitmemError
+
+
+@dataclass(frozen=True)
+class TokenHits:
+    """For n texts padded to T predicted tokens: ``hit`` (n, T) bool whether the likeliest token is the real one,
+    ``loss`` (n, T) nats, ``real`` (n, T) bool where there is a token at all; ``rows`` (k,) are measured.
+
+    ``said`` (n, T) is the likeliest token, ``top`` (n, T, K) the K likeliest, likeliest first, where they are kept.
+    Raises VitmemError when shapes differ or a loss is not finite.
+    """
+
+    hit: Tensor
+    loss: Tensor
+    real: Tensor
+    rows: Tensor
+    said: Tensor
+    top: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check lengths and numbers."""
+        tensors = [self.hit, self.loss, self.real, self.said] + ([] if self.top is None else [self.top[..., 0]])
+        if len({t.shape for t in tensors}) > 1:
+            raise VitmemError(f"token hits: expected equal shapes, got {[tuple(t.shape) for t in tensors]}")
+        if not bool(self.loss[self.real].isfinite().all()):
+            raise VitmemError("losses hold NaN or infinity: the model or the edit is broken")
+
+    def measured(self, values: Tensor) -> Tensor:
+        """Return ``values`` (n, T, ...) at the m real positions of the measured rows, (m, ...)."""
+        return values[self.rows][self.real[self.rows]]
+
+
+class ReadsText(Protocol):
+    """Predictions of any kind that hold text which is not there to be recited."""
+
+    @property
+    def held_out(self) -> TokenHits:
+        """The held-out text, with its likeliest tokens."""
+        ...
+
+    @property
+    def clean(self) -> Mapping[str, TokenHits]:
+        """Such text by what its metrics' names begin with."""
+        ...
