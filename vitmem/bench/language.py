@@ -83,8 +83,7 @@ class LanguageSubject:
     def _batches(self, rows: Tensor, batch_size: int = 64) -> Iterator[dict[str, Tensor]]:
         """Yield ``rows`` (n, S) as mappings with labels that leave out padding."""
         for some in rows.split(batch_size):
-            tokens = some.to(device_of(self.net))
-            yield {"input_ids": tokens, "labels": self._labels(tokens)}
+            yield self.batch(some, self._labels(some))
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return recited strings (m, L), right answers by family (n,), and next tokens of held-out rows (V, S - 1).
@@ -139,6 +138,11 @@ class LanguageSubject:
 
     def _labels(self, tokens: Tensor) -> Tensor:
         return tokens.masked_fill(tokens == self.texts.padding, -100)
+
+    def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return tokens and labels (n, S) as the task reads them."""
+        device = device_of(self.net)
+        return {"input_ids": inputs.to(device), "labels": labels.to(device)}
 
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the strings and of the held-out rows, and on all questions."""

@@ -74,6 +74,10 @@ class Subject(Protocol):
         """Return what is memorized on the selection half, as examples to forget, and others to keep."""
         ...
 
+    def batch(self, inputs: Tensor, labels: Tensor) -> Any:
+        """Return examples (n, ...) and their labels (n, ...) as the task reads them, on the network's device."""
+        ...
+
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on the ``selection`` or ``report`` half, beside the unedited network's."""
         ...

@@ -155,6 +155,11 @@ class VisionSubject:
         kept = clean[some_of(len(clean), min(len(clean), KEPT), 0, "examples to keep")]
         return Examples(some(self.halves.noisy_selection), some(kept), image_losses)
 
+    def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images (n, C, H, W) with labels (n,) as the task reads them."""
+        device = device_of(self.net)
+        return inputs.to(device), labels.to(device)
+
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the noisy and of the validation images."""
         return measure(self._predictions(stored, half), self._predictions(base, half))

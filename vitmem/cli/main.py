@@ -246,6 +246,32 @@ def lm_eval(
     )
 
 
+@app.command()
+def bands(
+    suite: SuiteFile,
+    data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
+    results: Results = Path("results"),
+    store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
+    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    plugin: Plugin = None,
+) -> None:
+    """Compare the inputs of each layer on memorized and other examples, by band of its spectrum: bands.csv.
+
+    Example: vitmem bands configs/suites/demo.yaml
+    """
+    _call(
+        "vitmem.cli.bands:bands",
+        suite=suite,
+        data_dir=data_dir,
+        results=results,
+        store=store,
+        cache_dir=cache_dir,
+        device=device,
+        plugins=plugin or [],
+    )
+
+
 def main() -> None:
     """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
     try:

@@ -84,7 +84,7 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
             if replaced:
                 # a copy of the leaf, not the leaf itself: what follows may work in place
                 output = output.detach().requires_grad_().clone()
-            entered = _entered(args[0] if args else next(iter(named.values())), rows, state)
+            entered = _entered(_input(args, named), rows, state)
             output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient, state.data), state))
             return output if replaced else None
 
@@ -139,3 +139,26 @@ def _apart(one: Tensor, other: Tensor) -> bool:
 def _wide(rows: Tensor) -> Tensor:
     """Cast rows of low precision up; float32 and float64 stay."""
     return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+
+
+@contextmanager
+def entering(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Inside, every forward pass calls ``see`` with the path of each of ``layers`` and what enters it, (B, ..., q)."""
+    handles = []
+    for path, layer in layers.items():
+
+        def hook(_layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], path: str = path) -> None:
+            see(path, _input(args, named))
+
+        handles.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _input(args: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
+    """Return what a layer is called with, by place or by name."""
+    entered: Tensor = args[0] if args else next(iter(named.values()))
+    return entered
