@@ -1,4 +1,4 @@
-"""From texts to rows: a tiny Llama that learned six texts is mined for them, and what it recites goes through a suite."""
+"""From texts to rows: a tiny Llama that learned six texts is mined, and what it recites goes through a suite."""
 
 from __future__ import annotations
 

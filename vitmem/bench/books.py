@@ -99,6 +99,11 @@ class BookSubject:
         device = device_of(self.net)
         return ({"input_ids": some.to(device)} for some in rows[:count].split(4)), count
 
+    def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return tokens and labels (n, S) as the task reads them."""
+        device = device_of(self.net)
+        return {"input_ids": inputs.to(device), "labels": labels.to(device)}
+
     def selection(self, weights: Weights) -> tuple[float, float]:
         """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
         rows = self.rows[:HELD_OUT][self.half("held_out", HELD_OUT, "selection")]

@@ -70,11 +70,6 @@ class PretrainedSubject(BookSubject):
         forget = tokens[rows], tokens[rows].masked_fill(~real[rows], -100)
         return Examples(forget, self.kept, token_losses)
 
-    def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return tokens and labels (n, S) as the task reads them."""
-        device = device_of(self.net)
-        return {"input_ids": inputs.to(device), "labels": labels.to(device)}
-
     def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
         """Return every metric, scalars, on one half of the passages of each kind and of the held-out rows."""
         return measure(self._predictions(stored, half), self._predictions(base, half))

@@ -47,7 +47,7 @@ class Stored:
         return out
 
     def overwrite(self, tensor: Tensor, file: Path) -> None:
-        """Put ``tensor`` (n, ...), of the same shape and type, in the place of this one in ``file``, a copy of its own."""
+        """Put ``tensor`` (n, ...), of the same shape and type, in place of this one in ``file``, a copy of its own."""
         assert tensor.shape == self.shape and tensor.dtype == DTYPES[self.kind]
         with file.open("r+b") as handle:
             handle.seek(self.start)

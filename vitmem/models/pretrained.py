@@ -24,11 +24,11 @@ class PretrainedModel(LanguageModel):
 
 def pretrained(
     data_dir: Path | None,
+    dtype: torch.dtype = torch.float32,
     *,
     source: str,
     gguf: str | None = None,
     roles: tuple[Role, ...] = ("gate", "up"),
-    dtype: torch.dtype = torch.float32,
 ) -> PretrainedModel:
     """Load ``source`` in ``dtype``: a folder (in ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
 
@@ -36,14 +36,16 @@ def pretrained(
     any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
     nothing is unpickled.
     """
-    net, tokenizer = load(data_dir, source, gguf)
+    net, tokenizer = load(data_dir, source, gguf, dtype)
     blocks = tuple(language_blocks(net))
     layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
     return PretrainedModel(net, blocks, layers, tokenizer)
 
 
-def load(data_dir: Path | None, source: str, gguf: str | None = None) -> tuple[Any, Any]:
-    """Return the model, float32 and in eval mode, and the tokenizer of ``source``; see ``pretrained``."""
+def load(
+    data_dir: Path | None, source: str, gguf: str | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[Any, Any]:
+    """Return the model in eval mode and the tokenizer of ``source``; see ``pretrained``."""
     transformers = extra("transformers", "lm")
     place, gguf = _place(data_dir, source, gguf)
     options: dict[str, Any] = {} if gguf is None else {"gguf_file": gguf}

@@ -43,7 +43,7 @@ def fit_texts(
     if out.exists():
         raise InputError(f"--out: {out} exists; give another name or remove it")
     texts = documents(text)
-    model = pretrained(None, source=source, roles=settings.roles, dtype=DTYPES[settings.dtype])
+    model = pretrained(None, DTYPES[settings.dtype], source=source, roles=settings.roles)
     net = model.net.to(device)
     layers = find_layers(net, mlp_layers(net, settings.blocks, settings.roles))
     rows = pack(texts, model.tokenizer, settings.length, settings.tokens)
