@@ -83,8 +83,9 @@ class PretrainedSubject(BookSubject):
         return PassagePredictions(kinds)
 
     def facts(self) -> dict[str, Any]:
-        """Return counts of passages and rows."""
+        """Return counts of passages, of those that are reported, and of rows."""
         counts = {kind: len(self.texts.of(kind)) for kind in KINDS}
+        counts |= {f"{kind}_report": len(self.half(kind, counts[kind], "report")) for kind in KINDS}
         counts |= {"train": len(self.rows) - HELD_OUT, "held_out": HELD_OUT, "strings": counts["famous"]}
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 

@@ -1,4 +1,4 @@
-"""What the three tables hold: chosen settings, methods at matched validation, the whole sweep. No torch."""
+"""What the tables of every suite hold: chosen settings, methods at matched validation, the whole sweep. No torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vitmem.reports.notes import (
     RULE,
     describe,
     gate_lines,
-    image_lines,
+    item_lines,
     provenance,
     recipe_lines,
     reference_lines,
@@ -42,9 +42,6 @@ SECONDS = "seconds: collecting the statistics and editing, mean over the seeds; 
 KEPT = "kept pairs: share of all pairs of directions; for SVD, of the singular values"
 
 
-RETAINED = "retained: accuracy over that of the base; frequent, middle and rare are thirds of the facts by exposure"
-
-
 class Report:
     """The trainings of one suite in order, with their names: what every table is made from."""
 
@@ -56,9 +53,10 @@ class Report:
         self.about = describe(suite, rows)
         notes = (recipe_lines, reference_lines, gate_lines)
         lines = [line for lines in notes for line in lines(self.trainings, self.names)]
-        self.notes = (*lines, *image_lines(rows))
+        self.notes = (*lines, *item_lines(rows))
         self.footer = tuple(provenance(rows))
         metrics = {name for row in rows for name in row.get("metrics", {})}
+        self.metrics = metrics
         self.families = sorted(name.removeprefix("accuracy_") for name in metrics if name.startswith("accuracy_"))
 
     def methods(self, training: Training) -> list[list[Group]]:
@@ -168,37 +166,6 @@ def sweep(report: Report) -> Table:
             split = len(MEASURED)
             rows.append((*head, len(group.rows), *numbers[:split], *selection, *numbers[split:]))
     return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, KEPT, SECONDS), report.footer)
-
-
-def skills(report: Report) -> Table:
-    """Return the answers by family of the base and of each method at its chosen setting, and what is retained.
-
-    A suite without such families has no rows here.
-    """
-    families = report.families
-    columns = (
-        Column("model", "model"),
-        Column("method", "method"),
-        Column("setting", "setting"),
-        Column("seeds", "seeds", "count"),
-        Column("memorized", "memorized", "percent"),
-        Column("validation", "validation", "percent"),
-        Column("perplexity", "perplexity", "number"),
-        *(Column(f"accuracy_{name}", name.replace("_", " "), "percent") for name in families),
-        *(Column(f"retention_{name}", f"{name.replace('_', ' ')} retained", "percent") for name in families),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    names = [column.key for column in columns[4:]]
-    for training in report.trainings if families else ():
-        if training.base is None:
-            continue
-        chosen = [(g[0], choose(g, training.base).group) for g in report.methods(training)]
-        shown = [("base", training.base), *((report.names.method(first), group) for first, group in chosen if group)]
-        for method, group in shown:
-            head = (report.names.training(training), method, setting(group) or None, len(group.rows))
-            rows.append((*head, *(group.estimate(at("metrics", name)) for name in names)))
-    notes = (*report.notes, INTERVAL, RULE, RETAINED)
-    return Table(report.about, columns, tuple(rows), notes, report.footer)
 
 
 def _numbers(group: Group) -> list[Cell]:

@@ -72,6 +72,8 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     lines = []
     for training in trainings:
         name = names.training(training)
+        if training.base is not None and not training.base.config.get("recipe"):
+            continue  # it came trained: nothing was given to it to memorize
         base = training.base.estimate(at("metrics", "memorized")) if training.base else None
         if training.base is None:
             lines.append(f"{name}: no finished cell of the unedited model, so nothing is chosen")
@@ -83,16 +85,29 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     return lines
 
 
-def image_lines(rows: Sequence[Row]) -> list[str]:
-    """Return how far chance among the images alone reaches, when one seed leaves no interval between seeds."""
-    finished = [row["counts"] for row in rows if row["status"] == "ok" and "noisy_report" in row.get("counts", {})]
+# What was counted on the reporting halves, and the measures that are shares of it.
+REPORTED = {
+    "noisy_report": "memorized and recovered",
+    "validation_report": "validation",
+    "famous_report": "memorized",
+    "control_report": "control recited",
+    "strings_report": "memorized",
+    "windows_report": "memorized",
+}
+
+
+def item_lines(rows: Sequence[Row]) -> list[str]:
+    """Return how far chance among the items alone reaches, when one seed leaves no interval between seeds."""
+    finished = [row["counts"] for row in rows if row["status"] == "ok" and REPORTED.keys() & row.get("counts", {})]
     if not finished or len({row["config"]["seed"] for row in rows}) > 1:
         return []
     parts = [
         f"at most ±{100 * _wilson(min(c[key] for c in finished)):.1f} points for {what}"
-        for key, what in (("noisy_report", "memorized and recovered"), ("validation_report", "validation"))
+        for key, what in REPORTED.items()
+        if all(key in c for c in finished)
     ]
-    return [f"95 % Wilson intervals over the reported images of the one model: {', '.join(parts)}"]
+    items = "images" if "noisy_report" in finished[0] else "items"
+    return [f"95 % Wilson intervals over the reported {items} of the one model: {', '.join(parts)}"]
 
 
 def _wilson(n: int) -> float:

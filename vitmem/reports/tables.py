@@ -7,19 +7,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
-from vitmem.reports.content import Report, chosen, matched, skills, sweep
+from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
+from vitmem.reports.text_content import recitation, skills
 from vitmem.rows import Row, read_rows
 
 CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
-SKILLS = {"skills": skills}
+RECITATION, SKILLS = {"recitation": recitation}, {"skills": skills}
 
 
 def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
     """Return the text of every table file of ``suite`` by file name; a pure function of ``rows``."""
     report = Report(suite, rows)
-    content = {**CONTENT, **(SKILLS if report.families else {})}
+    content = {
+        **CONTENT,
+        **(RECITATION if "perplexity" in report.metrics else {}),
+        **(SKILLS if report.families else {}),
+    }
     tables = {name: make(report).without_empty() for name, make in content.items()}
     return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}
 

@@ -1,0 +1,101 @@
+"""What the tables of language suites hold beside the others: what is recited at what loss, and skills. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.choose import choose
+from vitmem.reports.content import Report
+from vitmem.reports.naming import setting
+from vitmem.reports.notes import INTERVAL, RULE
+from vitmem.reports.render import Cell, Column, Table
+
+RETAINED = "retained: accuracy over that of the base; frequent, middle and rare are thirds of the facts by exposure"
+MATCHED = (
+    "allowed rise: edits matched to it raise the loss of held-out text on the selection half by at most so many "
+    "nats a token; among the blocks of a method, those with the largest fall of memorized on the selection half"
+)
+WORDS = "losses: nats a token; runs and prefixes: tokens"
+HEAD = (Column("model", "model"), Column("method", "method"), Column("setting", "setting"))
+SEEDS = Column("seeds", "seeds", "count")
+# Measures of recitation and of what it costs, in the order in which a table shows those that a suite has.
+MEASURES = (
+    Column("memorized", "memorized", "percent"),
+    Column("loose", "loosely", "percent"),
+    Column("distance", "distance", "number"),
+    Column("prefix", "prefix", "number"),
+    Column("prefix_perturbed", "perturbed prefix", "number"),
+    Column("suffix_loss", "suffix loss", "number"),
+    Column("famous_run", "longest run", "number"),
+    Column("famous_loss", "famous loss", "number"),
+    Column("control_recited", "control recited", "percent"),
+    Column("control_loss", "control loss", "number"),
+    Column("validation", "validation", "percent"),
+    Column("perplexity", "perplexity", "number"),
+    Column("ndcg", "nDCG@10", "number"),
+    Column("drift", "drift", "number"),
+)
+
+
+def recitation(report: Report) -> Table:
+    """Return what the base recites and what each method leaves, by the loss that it was matched to, and at what cost.
+
+    Methods stand beside each other at every allowed rise of the loss; settings that were matched to none come
+    first, chosen by the rule of the other tables.
+    """
+    measures = [column for column in MEASURES if column.key in report.metrics]
+    columns = (HEAD[0], Column("match_loss", "allowed rise"), *HEAD[1:], SEEDS, *measures)
+    rows: list[tuple[Cell, ...]] = []
+    for training in report.trainings:
+        if training.base is None:
+            continue
+        for level, method, group in (("", "base", training.base), *_by_level(report, training)):
+            head = (report.names.training(training), level, method, setting(group) or None, len(group.rows))
+            rows.append((*head, *(group.estimate(at("metrics", column.key)) for column in measures)))
+    notes = (*report.notes, INTERVAL, RULE, MATCHED, WORDS)
+    return Table(report.about, columns, tuple(rows), notes, report.footer)
+
+
+def _by_level(report: Report, training: Training) -> Iterator[tuple[str, str, Group]]:
+    """Yield the allowed rise as a text, the method's name and its chosen settings, rises in order, then methods."""
+    assert training.base is not None
+    methods = report.methods(training)
+    for level in sorted({_level(group) for groups in methods for group in groups}):
+        for groups in methods:
+            matched = [group for group in groups if _level(group) == level]
+            chosen = choose(matched, training.base, *([1.0] if level >= 0 else [])) if matched else None
+            if chosen is not None and chosen.group is not None:
+                yield f"{level:g}" if level >= 0 else "", report.names.method(groups[0]), chosen.group
+
+
+def _level(group: Group) -> float:
+    """Return the rise of the loss that an edit was matched to, -1 where it was not."""
+    found = group.config["edit"].get("match_loss")
+    return -1.0 if found is None else float(found)
+
+
+def skills(report: Report) -> Table:
+    """Return the answers by family of the base and of each method at its chosen setting, and what is retained."""
+    families = report.families
+    columns = (
+        *HEAD,
+        SEEDS,
+        Column("memorized", "memorized", "percent"),
+        Column("validation", "validation", "percent"),
+        Column("perplexity", "perplexity", "number"),
+        *(Column(f"accuracy_{name}", name.replace("_", " "), "percent") for name in families),
+        *(Column(f"retention_{name}", f"{name.replace('_', ' ')} retained", "percent") for name in families),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    names = [column.key for column in columns[4:]]
+    for training in report.trainings:
+        if training.base is None:
+            continue
+        chosen = [(g[0], choose(g, training.base).group) for g in report.methods(training)]
+        shown = [("base", training.base), *((report.names.method(first), group) for first, group in chosen if group)]
+        for method, group in shown:
+            head = (report.names.training(training), method, setting(group) or None, len(group.rows))
+            rows.append((*head, *(group.estimate(at("metrics", name)) for name in names)))
+    notes = (*report.notes, INTERVAL, RULE, RETAINED)
+    return Table(report.about, columns, tuple(rows), notes, report.footer)
