@@ -52,6 +52,12 @@ def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: P
     assert cells(write(recipe="long.yaml"))[0]["recipe"]["lr"] == 0.5
 
 
+def test_several_names_share_their_parameters(write: Write) -> None:
+    edits = [{"method": ["kfac", "random_basis"], "blocks": "last", "fraction": [0.1, 0.2]}]
+    found = {(c["edit"]["method"], c["edit"]["fraction"]) for c in cells(write(edits=edits))}
+    assert found == {("kfac", 0.1), ("kfac", 0.2), ("random_basis", 0.1), ("random_basis", 0.2)}
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -66,6 +72,8 @@ def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: P
         ({"noise": {"name": "symmetric", "rate": 1.5}}, "'rate': input should be less than or equal to 1, got 1.5"),
         ({"noise": {"name": "symmetric"}}, "'rate': field required"),
         ({"data": {"nam": "digits"}}, "missing key 'name'"),
+        ({"data": {"name": {"digits": 1}}}, "'name': expected a name or a list of names, got {'digits': 1}"),
+        ({"edits": [{"method": [3], "blocks": "last"}]}, "'method': expected a name or a list of names"),
         ({"data": {"name": "digits", "train": -1}}, "'train': input should be greater than 0, got -1"),
         ({"recipe": {"epochs": 1, "steps": 2}}, "give exactly one of 'epochs' and 'steps'"),
         ({"recipe": "nowhere.yaml"}, "no such file"),

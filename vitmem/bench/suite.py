@@ -149,16 +149,19 @@ def _plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
 
 
 def _named(value: Config, get: Any, common: type[Spec] | None, key: str, where: str) -> Iterator[Config]:
-    """Resolve an entry's name and its parameters, those that all entries share apart."""
+    """Resolve an entry's name, or several, and its parameters, those that all entries share apart."""
     if key not in value:
         raise InputError(f"{where}: missing key '{key}', got {value}")
-    entry: Entry = get(value[key])
     shared = set(common.model_fields) if common else {key}
-    for one in _sweep(value, where, entry.params, common):
-        own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
-        rest = {k: v for k, v in one.items() if k in shared}
-        resolved = next(_plain(rest, common, where)) if common else rest
-        yield {**resolved, **own.model_dump(mode="json", exclude_none=True)}
+    for name in _many(value[key]):
+        if not isinstance(name, str):
+            raise InputError(f"{where}: '{key}': expected a name or a list of names, got {value[key]!r}")
+        entry: Entry = get(name)
+        for one in _sweep({**value, key: name}, where, entry.params, common):
+            own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
+            rest = {k: v for k, v in one.items() if k in shared}
+            resolved = next(_plain(rest, common, where)) if common else rest
+            yield {**resolved, **own.model_dump(mode="json", exclude_none=True)}
 
 
 def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Config]:
