@@ -1,4 +1,4 @@
-"""From texts to rows: a tiny Llama that learned six texts is mined, and what it recites goes through a suite."""
+"""From texts to rows: a tiny Llama that learned six texts is mined for them, and its windows go through a suite."""
 
 from __future__ import annotations
 
@@ -161,9 +161,8 @@ def test_mining_in_one_sentence(folder: Path, tmp_path: Path) -> None:
 
 def test_another_models_file(folder: Path, tmp_path: Path) -> None:
     (folder / "other.jsonl").write_text(json.dumps({"prefix_ids": [1, 2], "suffix_ids": [40]}) + "\n")
-    assert run(folder, tmp_path, data={**CONFIG["data"], "file": "other.jsonl"}).failed == 5
-    row = read_rows(rows_path(tmp_path / "results", "tiny_windows"))[0]
-    assert "other.jsonl:1: suffix id 40 is outside the model's vocabulary of 32" in row["reason"]
+    with pytest.raises(InputError, match=r"other\.jsonl:1: suffix id 40 is outside the model's vocabulary of 32"):
+        run(folder, tmp_path, data={**CONFIG["data"], "file": "other.jsonl"})
 
 
 def test_images_are_refused(tmp_path: Path) -> None:
