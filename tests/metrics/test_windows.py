@@ -10,7 +10,7 @@ import torch
 
 from vitmem.errors import VitmemError
 from vitmem.metrics.measure import measure
-from vitmem.metrics.passage_predictions import TokenHits
+from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
 
 GOLD = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 8, 9, 0], [9, 8, 7, 6]])
@@ -25,8 +25,10 @@ def predictions(said: torch.Tensor = SAID) -> WindowPredictions:
     return WindowPredictions(
         recited=said,
         gold=GOLD,
-        suffix=TokenHits((said == GOLD), loss, REAL, torch.arange(3)),
-        held_out=TokenHits(HELD, torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.ones_like(HELD), torch.tensor([0])),
+        suffix=TokenHits((said == GOLD), loss, REAL, torch.arange(3), said),
+        held_out=TokenHits(
+            HELD, torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.ones_like(HELD), torch.tensor([0]), HELD.long()
+        ),
     )
 
 
@@ -38,6 +40,7 @@ def test_each_window_is_measured_over_its_own_suffix() -> None:
         "distance": pytest.approx((1 / 2 + 0 + 1 / 3) / 3), "prefix": pytest.approx(5 / 3),
         "suffix_loss": pytest.approx((4 + 4 + 4) / 9), "suffix_accuracy": pytest.approx(5 / 9),
         "validation": 0.5, "perplexity": pytest.approx(math.exp(2.0)),
+        "drift": 0.0, "drift_signed": 0.0, "drift_changed": 0.0,
     }  # fmt: skip
 
 
