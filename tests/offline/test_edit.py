@@ -24,6 +24,7 @@ from vitmem.kfac import Factors, find_layers, weight_matrix
 from vitmem.methods.base import EditContext
 from vitmem.methods.kfac import kfac
 from vitmem.offline.edit import edit_folder
+from vitmem.offline.output import new_folder
 
 Make = Callable[..., Any]
 
@@ -161,6 +162,22 @@ def _quantised(folder: Path) -> None:
     save_file({**tensors, name: tensors[name].to(torch.int8)}, folder / "model.safetensors", {"format": "pt"})
 
 
+def _cut(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.gate_proj.weight"
+    save_file({**tensors, name: tensors[name][:, :8].contiguous()}, folder / "model.safetensors", {"format": "pt"})
+
+
+def _shard_missing(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1.safetensors"}}')
+
+
+def _shard_elsewhere(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../other.safetensors"}}')
+
+
 def _renamed(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     save_file({f"x.{n}": t for n, t in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
@@ -182,6 +199,9 @@ def _unknown(folder: Path) -> None:
         (_pickled, "pickled weights are not read"),
         (_torn, "not a whole safetensors file"),
         (_quantised, "expected a tensor of type F64, F32, F16, BF16, got I8"),
+        (_cut, "'model.layers.1.mlp.gate_proj' is stored as (40, 8), its config says (40, 16)"),
+        (_shard_missing, "model-1.safetensors: not a whole safetensors file"),
+        (_shard_elsewhere, "expected names of files beside it, got '../other.safetensors'"),
         (_renamed, "no tensor 'model.layers.1.mlp.gate_proj.weight' for layer"),
         (_wider, "layer 'model.layers.1.mlp.gate_proj' is 48 x 16, the statistics are of a 40 x 16 layer"),
         (_unknown, "no config of a causal model of transformers"),
@@ -275,3 +295,13 @@ def test_numbers_that_do_not_fit_the_type_are_an_error(saved: Make, tmp_path: Pa
     with pytest.raises(VitmemError, match=r"'model.layers.1.mlp.gate_proj': NaN or infinity"):
         edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_two_edits_do_not_write_one_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with new_folder(out) as partial:
+        (partial / "x").write_text("x")
+        with pytest.raises(InputError, match="another edit is being written there"), new_folder(out):
+            pass
+        assert (partial / "x").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "x"]
