@@ -31,7 +31,7 @@ def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkey
     out = CliRunner().invoke(app, ["run", "failing.yaml", "--cache-dir", "cache", "--device", "cpu"])
     assert isinstance(out.exception, VitmemError) and out.exception.exit_code == 1
     assert str(out.exception).startswith("1 of 2 cells failed")
-    assert "expected 1 to 100 images, got 101" in out.output
+    assert "expected a number from 1 to 100, got 101" in out.output
     assert "wrote results/failing/tables/chosen.md" in out.output
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -13,7 +11,7 @@ from vitmem.data.sets import ImageSet, assemble
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
 from vitmem.registry import NOISES
-from vitmem.training.curves import MOST, Curves
+from vitmem.training.curves import MOST, ImageMeasure
 
 
 def test_a_random_part() -> None:
@@ -22,16 +20,16 @@ def test_a_random_part() -> None:
     assert all(int(((part >= 100 * k) & (part < 100 * (k + 1))).sum()) for k in range(10))
     assert torch.equal(part, some_of(1000, 60, 0, "part")) and not torch.equal(part, some_of(1000, 60, 1, "part"))
     assert torch.equal(some_of(5, 5, 0, "part"), torch.arange(5))
-    with pytest.raises(InputError, match="part: expected 1 to 5 images, got 6"):
+    with pytest.raises(InputError, match="part: expected a number from 1 to 5, got 6"):
         some_of(5, 6, 0, "part")
 
 
-def test_curves_look_at_all_classes_of_sorted_images(tmp_path: Path) -> None:
+def test_curves_look_at_all_classes_of_sorted_images() -> None:
     count = 2 * MOST + 500
     labels = torch.arange(count) * 10 // count  # sorted by class, as a folder of images is
     images = ImageSet(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), labels, torch.arange(count))
     data = assemble("sorted", images, images, tuple("0123456789"))
     noisy: NoisyImages = add_noise(data, "none", NOISES.get("none").parse({}, "noise"), 0)
-    curves = Curves(tmp_path / "curves.csv", noisy, 1, "32")
+    curves = ImageMeasure(noisy, "32")
     assert len(curves.true) == len(curves.validation) == MOST
     assert set(curves.true.tolist()) == set(curves.validation.labels.tolist()) == set(range(10))
