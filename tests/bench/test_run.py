@@ -161,6 +161,8 @@ def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: sign
     options = ["--workers", "2", "--store", "store", "--cache-dir", "cache", "--device", "cpu"]
     command = [sys.executable, "-m", "vitmem.cli.main", "run", "tiny.yaml", *options]
     quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
+    # a shell that put the tests into the background may have told them, and so the run, to ignore SIGINT
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=tmp_path, stdout=quiet, stderr=pipe, text=True, process_group=0) as process:
         while len(list(tmp_path.glob("store/training/*.partial/checkpoints/last.ckpt"))) < 2:
             assert process.poll() is None
