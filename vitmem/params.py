@@ -62,10 +62,14 @@ class LlamaParams(Spec):
 
 
 class PretrainedParams(Spec):
-    """Where a trained language model comes from, its GGUF file if it is one, and which MLP matrices are edited."""
+    """Where a trained language model comes from, its GGUF file if it is one, and which MLP matrices are edited.
+
+    ``dtype`` is that of the weights, of everything that is computed with them and of what an edit leaves.
+    """
 
     source: str
     gguf: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
     roles: tuple[Literal["gate", "up", "gate_up", "down"], ...] = ("gate", "up")
 
 
@@ -164,7 +168,10 @@ class MagnitudeParams(StrengthParams):
 
 
 class BalancedSubnetParams(Spec):
-    """BalancedSubnet: the share of weights that is zeroed, and how the scores that choose them are trained."""
+    """BalancedSubnet: the share of weights that is zeroed, and how the scores that choose them are trained.
+
+    With ``match_drop`` or ``match_loss`` (see StrengthParams), ``ratio`` is what the scores are trained at only.
+    """
 
     ratio: float = Field(gt=0, lt=1)
     weight: float = Field(default=0.7, gt=0, lt=1)
@@ -172,3 +179,10 @@ class BalancedSubnetParams(Spec):
     lr: float = Field(default=0.3, gt=0)
     batch_size: int = Field(default=16, gt=0)
     cap: float | None = Field(default=None, gt=0)
+    match_drop: float | None = Field(default=None, ge=0, lt=1)
+    match_loss: float | None = Field(default=None, ge=0)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse two things to match."""
+        if self.match_drop is not None and self.match_loss is not None:
+            raise ValueError("give one of 'match_drop' and 'match_loss', not both")

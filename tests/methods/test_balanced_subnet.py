@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,3 +90,23 @@ def test_what_cannot_be_done() -> None:
         balanced_subnet(EditContext(nn.Linear(2, 2), {}, None, seed=0), ratio=0.1)
     with pytest.raises(VitmemError, match="the loss is not finite; lower lr"):
         balanced_subnet(problem(nan=True), ratio=0.1)
+
+
+def test_matched_it_zeroes_as_much_as_may_be_lost_and_no_more() -> None:
+    context = problem()
+
+    def loss(weights: Any) -> float:
+        keep, labels = context.examples().keep  # type: ignore[misc]
+        with edited(context.model, weights), torch.no_grad():
+            return float(losses(context.model, keep, labels).mean())
+
+    context = replace(context, loss=loss)
+    base = loss({})
+    zeroed = []
+    for allowed in (0.02, 0.2):
+        result = balanced_subnet(context, ratio=0.1, match_loss=allowed)
+        assert loss(result.weights) <= base + allowed
+        zeroed.append(sum(int((w == 0).sum()) for w in result.weights.values()))
+    assert 0 < zeroed[0] < zeroed[1]
+    more = balanced_subnet(context, ratio=0.1, match_loss=10.0)
+    assert sum(int((w == 0).sum()) for w in more.weights.values()) > zeroed[1]

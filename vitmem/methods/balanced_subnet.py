@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,13 +11,16 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import weight_matrix
+from vitmem.kfac import matched_fraction, weight_matrix
 from vitmem.kfac.edit import replaced
 from vitmem.kfac.layers import is_conv1d
 from vitmem.kfac.modes import evaluating
 from vitmem.methods.base import EditContext, EditResult, Examples
+from vitmem.methods.strength import Match
 
 MOMENTUM, DECAY = 0.9, 5e-4  # on the scores, as published
+# The least share that is zeroed to match something.
+LEAST = 1e-4
 
 
 def balanced_subnet(
@@ -29,12 +32,15 @@ def balanced_subnet(
     lr: float = 0.3,
     batch_size: int = 16,
     cap: float | None = None,
+    match_drop: float | None = None,
+    match_loss: float | None = None,
 ) -> EditResult:
     """Zero floor(``ratio`` * p * q) weights of every W (p, q): those of the smallest |score| after training the scores.
 
     The loss is ``weight`` times that of examples to keep minus the rest times that of examples to forget
     (nats, at most ``cap`` each when given: the ascent has no end of its own). An epoch goes once through the
-    examples to forget; every step sees ``batch_size`` of both. No epochs leave a random subnet. Raises
+    examples to forget; every step sees ``batch_size`` of both. No epochs leave a random subnet. To match something,
+    scores are trained at ``ratio`` and then the largest share found is zeroed that loses no more than allowed. Raises
     InputError when there are no such examples, VitmemError when a loss is not finite.
     """
     if context.examples is None:
@@ -58,7 +64,17 @@ def balanced_subnet(
                 optimizer.zero_grad()
                 total.backward()
                 optimizer.step()
+    if match_drop is not None or match_loss is not None:
+        ratio = _matched(Match(match_drop, match_loss), context, lambda share: _result(context, stored, scores, share))
     return _result(context, stored, scores, ratio)
+
+
+def _matched(match: Match, context: EditContext, edit: Callable[[float], EditResult]) -> float:
+    """Return the largest ratio found, by bisection in its logarithm, at which ``edit`` loses no more than allowed."""
+    score = match.score(context)
+    floor = score({}) - match.allowed
+    found = matched_fraction(lambda share: score(edit(LEAST / share).weights), floor, smallest=LEAST)
+    return LEAST / found
 
 
 def _result(

@@ -14,6 +14,9 @@ from vitmem.extras import extra
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
 
+# Types of weights by name.
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
 
 @dataclass
 class PretrainedModel(LanguageModel):
@@ -24,10 +27,10 @@ class PretrainedModel(LanguageModel):
 
 def pretrained(
     data_dir: Path | None,
-    dtype: torch.dtype = torch.float32,
     *,
     source: str,
     gguf: str | None = None,
+    dtype: str = "float32",
     roles: tuple[Role, ...] = ("gate", "up"),
 ) -> PretrainedModel:
     """Load ``source`` in ``dtype``: a folder (in ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
@@ -36,7 +39,7 @@ def pretrained(
     any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
     nothing is unpickled.
     """
-    net, tokenizer = load(data_dir, source, gguf, dtype)
+    net, tokenizer = load(data_dir, source, gguf, DTYPES[dtype])
     blocks = tuple(language_blocks(net))
     layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
     return PretrainedModel(net, blocks, layers, tokenizer)

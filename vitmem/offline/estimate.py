@@ -17,7 +17,8 @@ from torch import nn
 
 from vitmem.kfac.layers import is_linear, weight_matrix
 from vitmem.models.language_layers import ROLES, language_blocks, mlp_layers
-from vitmem.offline.presets import DTYPES, FitSettings
+from vitmem.models.pretrained import DTYPES
+from vitmem.offline.presets import FitSettings
 
 
 @dataclass(frozen=True)
