@@ -76,7 +76,7 @@ def test_running_again_does_nothing_and_lost_rows_come_back(finished: Path, rows
 def test_a_table_of_skills(finished: Path) -> None:
     paths = {path.name: path for path in write_tables(finished / "results")}
     lines = paths["skills.csv"].read_text().splitlines()
-    assert "closed_book_rare" in lines[0] and "retention_logic" in lines[0]
+    assert "accuracy_closed_book_rare" in lines[0] and "accuracy_logic" in lines[0] and "retention_rule" in lines[0]
     assert "recovered" not in paths["chosen.csv"].read_text().splitlines()[0]
     assert "training rows of text" in paths["chosen.md"].read_text()
 

@@ -78,12 +78,8 @@ class LanguageSubject:
         """Return batches of training rows, input_ids and labels (B, S) each, of all rows or a random part."""
         count = len(self.texts.train)
         rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
-        return self._batches(self.texts.train[rows]), len(rows)
-
-    def _batches(self, rows: Tensor, batch_size: int = 64) -> Iterator[dict[str, Tensor]]:
-        """Yield ``rows`` (n, S) as mappings with labels that leave out padding."""
-        for some in rows.split(batch_size):
-            yield self.batch(some, self._labels(some))
+        train = self.texts.train
+        return (self.batch(train.tokens[some], train.labels[some]) for some in rows.split(64)), len(rows)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return recited strings (m, L), right answers by family (n,), and next tokens of held-out rows (V, S - 1).
@@ -92,13 +88,13 @@ class LanguageSubject:
         """
         texts = self.texts
         with edited(self.net, weights):
-            said, loss, top = predict_tokens(self.net, texts.held_out, TOP)
+            said, loss, top = predict_tokens(self.net, texts.held_out.tokens, TOP)
             return {
                 "recited": recite(self.net, texts.memorized).to(torch.int32),
                 **self._suffixes(),
                 "perturbed": self._perturbed(),
                 **{f"right.{name}": right(self.net, items) for name, items in texts.items.items()},
-                "hit": said == texts.held_out[:, 1:],
+                "hit": said == texts.held_out.tokens[:, 1:],
                 "loss": loss,
                 "said": said.to(torch.int32),
                 "top": top,
@@ -123,21 +119,19 @@ class LanguageSubject:
         """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
         rows = self.texts.held_out[self.halves["rows_selection"]]
         with edited(self.net, weights):
-            said, loss = next_tokens(self.net, rows)
-        real = rows[:, 1:] != self.texts.padding
-        return float((said == rows[:, 1:])[real].double().mean()), float(loss[real].double().mean())
+            said, loss = next_tokens(self.net, rows.tokens)
+        hit = said == rows.tokens[:, 1:]
+        return float(hit[rows.learned].double().mean()), float(loss[rows.learned].double().mean())
 
     def examples(self) -> Examples:
         """Return the strings of the selection half and rows that recite none, tokens and labels (n, S) each."""
         strings, train = self.texts.memorized.tokens, self.texts.train
         known = {tuple(row) for row in strings.tolist()}
-        others = train[torch.tensor([tuple(row) not in known for row in train.tolist()])]
+        others = train[torch.tensor([tuple(row) not in known for row in train.tokens.tolist()])]
         kept = others[some_of(len(others), min(len(others), KEPT), 0, "examples to keep")]
         forget = strings[self.halves["strings_selection"]]
-        return Examples((forget, self._labels(forget)), (kept, self._labels(kept)), token_losses)
-
-    def _labels(self, tokens: Tensor) -> Tensor:
-        return tokens.masked_fill(tokens == self.texts.padding, -100)
+        labels = forget.masked_fill(forget == self.texts.padding, -100)
+        return Examples((forget, labels), (kept.tokens, kept.labels), token_losses)
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""
@@ -161,7 +155,7 @@ class LanguageSubject:
             right={name: stored[f"right.{name}"] for name in texts.items},
             exposure={name: items.exposure for name, items in texts.items.items()},
             held_out=TokenHits(
-                real=texts.held_out[:, 1:] != texts.padding,
+                real=texts.held_out.learned,
                 rows=self.halves[f"rows_{half}"],
                 **{name: stored[name] for name in ("hit", "loss", "said", "top")},
             ),

@@ -9,13 +9,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vitmem.data.module import Batches
+from vitmem.data.texts import Rows
 from vitmem.specs import seed_from
 
 
 class RowsModule(LightningDataModule):
-    """Training batches (B, S) of ``rows`` (N, S) int64; the order depends on the seed and the epoch alone."""
+    """Training batches of ``rows``: tokens and labels (B, S). The order depends on the seed and the epoch alone."""
 
-    def __init__(self, rows: Tensor, *, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: Rows, *, batch_size: int, seed: int) -> None:
         super().__init__()
         self.rows = rows
         self.batch_size = batch_size
@@ -32,9 +33,9 @@ class RowsModule(LightningDataModule):
         assert trainer is not None
         return Batches(self, lambda: trainer.current_epoch, trainer.global_rank, trainer.world_size)
 
-    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Tensor]:
-        """Yield the batches (B, S) of ``epoch``; on several devices each takes its share."""
+    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield tokens and labels (B, S) of ``epoch``; on several devices each takes its share."""
         generator = torch.Generator().manual_seed(seed_from("epoch", self.seed, epoch))
         order = torch.randperm(self.count, generator=generator)
         for some in order[slice(rank, self.count - self.count % ranks, ranks)].split(self.batch_size):
-            yield self.rows[some]
+            yield self.rows.tokens[some], self.rows.labels[some]

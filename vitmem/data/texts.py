@@ -39,6 +39,33 @@ class Items:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """``tokens`` (n, S) int64 and ``labels`` (n, S) int64: the tokens again where they have a loss, -100 elsewhere."""
+
+    tokens: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse labels that are not the tokens, and rows without a loss."""
+        learned = self.labels != -100
+        if self.labels.shape != self.tokens.shape or bool((self.labels != self.tokens)[learned].any()):
+            raise InputError("rows: expected labels that are the tokens themselves or -100")
+        if not bool(learned[:, 1:].any(1).all()):
+            raise InputError("rows: expected a label behind the first token of every row")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, rows: Tensor) -> Rows:
+        return Rows(self.tokens[rows], self.labels[rows])
+
+    @property
+    def learned(self) -> Tensor:
+        """Where the next token has a loss, (n, S - 1) bool."""
+        return self.labels[:, 1:] != -100
+
+
+@dataclass(frozen=True)
 class TextData:
     """Rows of tokens with ``padding`` behind their end.
 
@@ -49,22 +76,23 @@ class TextData:
     name: str
     vocab_size: int
     padding: int
-    train: Tensor
-    held_out: Tensor
+    train: Rows
+    held_out: Rows
     memorized: Items
     items: Mapping[str, Items]
 
     @property
     def length(self) -> int:
         """Tokens in a row, S."""
-        return int(self.train.shape[1])
+        return int(self.train.tokens.shape[1])
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of the SHA-256 of all tokens and answers."""
         state = hashlib.sha256(repr((self.name, self.vocab_size, self.padding, sorted(self.items))).encode())
         families = [self.memorized, *(self.items[name] for name in sorted(self.items))]
-        parts = [self.train, self.held_out, *(t for f in families for t in (f.tokens, f.answer, f.exposure))]
+        rows = (t for r in (self.train, self.held_out) for t in (r.tokens, r.labels))
+        parts = [*rows, *(t for f in families for t in (f.tokens, f.answer, f.exposure))]
         for tensor in parts:
             state.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
         return state.hexdigest()[:16]

@@ -84,18 +84,13 @@ class Classifier(Learner):
 
 
 class NextToken(Learner):
-    """Cross-entropy on the next token. A batch is rows of tokens (B, S) int64, ``padding`` behind their end."""
+    """Cross-entropy on the next token. A batch is tokens and labels (B, S) int64, -100 where there is no loss."""
 
-    def __init__(self, *args: Any, padding: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.padding = padding
-
-    def loss(self, batch: Tensor) -> Tensor:
-        """Return the mean over the tokens that follow another, a scalar; padding is not predicted."""
-        logits = self.net(input_ids=batch, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the mean over the tokens that follow another and have a loss, a scalar."""
+        tokens, labels = batch
+        logits = self.net(input_ids=tokens, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
+        smoothing = self.recipe.label_smoothing
         return functional.cross_entropy(
-            logits.flatten(0, 1).float(),
-            batch[:, 1:].flatten(),
-            ignore_index=self.padding,
-            label_smoothing=self.recipe.label_smoothing,
+            logits.flatten(0, 1).float(), labels[:, 1:].flatten(), label_smoothing=smoothing
         )

@@ -35,7 +35,7 @@ def train_texts(
 ) -> float:
     """Train ``net`` in place on the rows of ``data``; see ``vitmem.training.fit.train``."""
     rows = RowsModule(data.train, batch_size=recipe.batch_size, seed=seed)
-    module = NextToken(net, recipe, *steps(recipe, rows.count), seed, padding=data.padding)
+    module = NextToken(net, recipe, *steps(recipe, rows.count), seed)
 
     def measure(learner: Learner) -> dict[str, float]:
         asked = {"memorized": data.memorized, **data.items}

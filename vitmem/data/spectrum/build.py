@@ -12,20 +12,27 @@ from torch import Tensor
 from vitmem.data.spectrum import families
 from vitmem.data.spectrum.families import Rng, Statement
 from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, ids
-from vitmem.data.texts import Items, TextData
+from vitmem.data.texts import Items, Rows, TextData
 
 NAME = "spectrum"
 # Tokens in a row: the beginning and room for a string, two rules or an open book.
 LENGTH = 56
-# Facts that stand in the context of an open-book question, and pairs that show a rule.
-CONTEXT, EXAMPLES = 5, 5
+# Facts that stand in the context of an open-book question, pairs that show a rule, words that are copied at most.
+CONTEXT, EXAMPLES, LONGEST = 5, 5, 12
 Write = Callable[[], Statement]
+# Tokens of a row after <bos>, and which of them are learned.
+Line = tuple[list[str], list[int]]
 
 
 def spectrum(
     seed: int,
     *,
-    rows: int = 3000,
+    background: int = 600,
+    arithmetic: int = 600,
+    open_book: int = 1200,
+    rule: int = 600,
+    logic: int = 600,
+    copying: int = 600,
     strings: int = 160,
     string_rows: int = 1600,
     facts: int = 120,
@@ -33,12 +40,13 @@ def spectrum(
     asked: int = 300,
     held_out: int = 400,
 ) -> TextData:
-    """Return ``rows`` training rows of each of background, arithmetic, open book, rule and logic, and the rest.
+    """Return so many training rows of background, arithmetic, open book, rule, logic and copying, and the rest.
 
-    ``string_rows`` rows recite ``strings`` random strings, each equally often. ``facts`` closed-book facts are
-    told ``most_frequent`` / rank times each (Zipf's law), at least once. ``asked`` sums and formulas, drawn at
-    random, are asked and never trained on; questions on open books and rules are drawn anew. ``held_out``
-    rows are text of the families that need no memory, never trained on. ``seed`` decides everything.
+    Tokens that are drawn at random and stand for nothing else have no loss. ``string_rows`` rows recite ``strings``
+    random strings, each equally often. ``facts`` closed-book facts are told ``most_frequent`` / rank times each
+    (Zipf's law), at least once. ``asked`` sums and formulas, drawn at random, are asked and never trained on;
+    questions on open books and rules, and lists to copy, are drawn anew. ``held_out`` rows are text of the families
+    that need no memory, never trained on. ``seed`` decides everything.
     """
     rng = np.random.default_rng(seed)
     chain = families.markov_chain(rng)
@@ -46,33 +54,39 @@ def spectrum(
     known = families.facts(rng, facts)
     told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
     sums, formulas = (_split(rng, count, asked) for count in (families.SUMS, families.FORMULAS))
-    # as many questions as facts a book in training, one when it is asked
-    writers: dict[str, tuple[Write, Write]] = {
-        "arithmetic": (lambda: families.arithmetic(next(sums[0])), lambda: families.arithmetic(next(sums[1]))),
+    # books are of two facts or more in training and ask for all of them; the question is one on a book of five
+    writers: dict[str, tuple[int, Write, Write]] = {
+        "arithmetic": (
+            arithmetic,
+            lambda: families.arithmetic(next(sums[0])),
+            lambda: families.arithmetic(next(sums[1])),
+        ),
         "open_book": (
-            lambda: families.open_book(rng, CONTEXT, CONTEXT),
+            open_book,
+            lambda: families.open_book(rng, count := int(rng.integers(2, CONTEXT + 1)), count),
             lambda: families.open_book(rng, CONTEXT, 1),
         ),
-        "rule": (lambda: families.rule(rng, EXAMPLES),) * 2,
-        "logic": (lambda: families.logic(next(formulas[0])), lambda: families.logic(next(formulas[1]))),
+        "rule": (rule, lambda: families.rule(rng, EXAMPLES), lambda: families.rule(rng, EXAMPLES)),
+        "logic": (logic, lambda: families.logic(next(formulas[0])), lambda: families.logic(next(formulas[1]))),
+        "copying": (copying, lambda: families.copied(rng, LONGEST), lambda: families.copied(rng, LONGEST)),
     }
-    items = {name: _asked(write() for _ in range(asked)) for name, (_, write) in writers.items()}
+    items = {name: _asked(ask() for _ in range(asked)) for name, (_, _, ask) in writers.items()}
     items["closed_book"] = _asked(map(families.closed_book, known), told)
-    train = [_row(families.background(rng, LENGTH - 1, chain)) for _ in range(rows)]
-    train += [_row(recited[n % strings]) for n in range(string_rows)]
-    fresh = [_row(families.background(rng, LENGTH - 1, chain)) for _ in range(held_out // (len(writers) + 1) + 1)]
-    for write, ask in writers.values():
-        train += _rows(iter(write, None), rows)
-        fresh += _rows(iter(ask, None), held_out // (len(writers) + 1))
+    share = held_out // (len(writers) + 1)
+    train = [_all(families.background(rng, LENGTH - 1, chain)) for _ in range(background)]
+    train += [_all(recited[n % strings]) for n in range(string_rows)]
+    fresh = [_all(families.background(rng, LENGTH - 1, chain)) for _ in range(held_out - share * len(writers))]
+    for rows, write, ask in writers.values():
+        train += _packed(iter(write, None), rows)
+        fresh += _packed(iter(ask, None), share)
     order = rng.permutation(np.repeat(np.arange(facts), told))
-    train += _rows(families.closed_book(known[n]) for n in order)
-    shuffled = torch.tensor(train)[torch.from_numpy(rng.permutation(len(train)))]
+    train += _packed(families.closed_book(known[n]) for n in order)
     return TextData(
         name=NAME,
         vocab_size=len(TOKENS),
         padding=PAD,
-        train=shuffled,
-        held_out=torch.tensor(fresh[:held_out]),
+        train=_rows([train[n] for n in rng.permutation(len(train))]),
+        held_out=_rows(fresh),
         memorized=_strings(recited, string_rows),
         items=items,
     )
@@ -90,29 +104,45 @@ def _row(tokens: list[str]) -> list[int]:
     return [BOS, *ids(tokens), *[PAD] * (LENGTH - 1 - len(tokens))]
 
 
-def _rows(statements: Iterator[Statement], count: int | None = None) -> list[list[int]]:
-    """Pack whole statements into rows: ``count`` of them, or until there are none left."""
+def _all(tokens: list[str]) -> Line:
+    """Return a line that is learned from end to end."""
+    return tokens, list(range(len(tokens)))
+
+
+def _packed(statements: Iterator[Statement], count: int | None = None) -> list[Line]:
+    """Pack whole statements into lines: ``count`` of them, or until there are none left."""
     if count == 0:
         return []
-    out: list[list[int]] = []
-    row: list[str] = []
-    for tokens, _ in statements:
-        if len(row) + len(tokens) > LENGTH - 1:
-            out.append(_row(row))
-            row = []
+    out: list[Line] = []
+    line: Line = [], []
+    for statement in statements:
+        if len(line[0]) + len(statement.tokens) > LENGTH - 1:
+            out.append(line)
+            line = [], []
             if len(out) == count:
                 return out
-        row += tokens
-    return [*out, _row(row)] if row else out
+        line[1].extend(len(line[0]) + n for n in statement.learned)
+        line[0].extend(statement.tokens)
+    return [*out, line] if line[0] else out
+
+
+def _rows(lines: list[Line]) -> Rows:
+    """Return lines as numbers, with labels where something is learned."""
+    tokens = torch.tensor([_row(line) for line, _ in lines])
+    labels = torch.full_like(tokens, -100)
+    for n, (_, learned) in enumerate(lines):
+        places = torch.tensor(learned) + 1  # behind <bos>
+        labels[n, places] = tokens[n, places]
+    return Rows(tokens, labels)
 
 
 def _asked(statements: Iterator[Statement], exposure: np.ndarray | None = None) -> Items:
     """Return questions, each at the beginning of a row: the answer stands before the statement's last token."""
     tokens, answers = [], []
-    for statement, length in statements:
-        tokens.append(_row(statement))
-        end = len(statement)  # the position of the closing ';' behind <bos>
-        answers.append([end - length <= n < end for n in range(LENGTH)])
+    for statement in statements:
+        tokens.append(_row(statement.tokens))
+        end = len(statement.tokens)  # the position of the closing ';' behind <bos>
+        answers.append([end - statement.answer <= n < end for n in range(LENGTH)])
     seen = torch.zeros(len(tokens), dtype=torch.int64) if exposure is None else torch.from_numpy(exposure)
     return Items(torch.tensor(tokens), torch.tensor(answers), seen)
 

@@ -1,23 +1,39 @@
 """The families: each writes statements, one after another, and says which tokens of a statement are its answer.
 
-A statement is (tokens, answer): the numbers of the tokens that are the answer, counted from the end. What
-is asked is never what was trained on, closed-book facts apart: those are known from training or not at all.
+What is asked is never what was trained on, closed-book facts apart: those are known from training or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from vitmem.data.spectrum.vocabulary import DIGITS, FIRST_NAMES, LAST_NAMES, LETTERS, RELATIONS, VALUES, WORDS
 
 Rng = np.random.Generator
-Statement = tuple[list[str], int]
 # All sums of two numbers of two digits, and all formulas of four literals: values, signs, operators.
 SUMS, FORMULAS = 100 * 100, 2 ** (4 + 4 + 3)
 # A hidden rule adds one of these in a ring of ten.
 SHIFTS = (1, 2, 3, 4)
+
+
+class Statement(NamedTuple):
+    """``answer`` tokens before the last of ``tokens`` are what is asked for.
+
+    ``learned`` are the numbers of all tokens that follow from those before them, or from facts that are to be
+    known: the others are drawn at random, and there is nothing to learn but how often each is drawn.
+    """
+
+    tokens: list[str]
+    answer: int
+    learned: range | list[int]
+
+
+def _answering(tokens: list[str], answer: int) -> Statement:
+    """Return a statement in which the answer alone is learned."""
+    return Statement(tokens, answer, range(len(tokens) - 1 - answer, len(tokens) - 1))
 
 
 def background(rng: Rng, length: int, chain: Sequence[Sequence[int]]) -> list[str]:
@@ -44,13 +60,13 @@ def arithmetic(code: int) -> Statement:
     """Write ``a b + c d = z y x ;``: the sum of the two numbers of two digits that ``code`` is, its units first."""
     a, b = divmod(code, 100)
     total = f"{a + b:03d}"[::-1]
-    return [*f"{a:02d}", "+", *f"{b:02d}", "=", *total, ";"], 3
+    return _answering([*f"{a:02d}", "+", *f"{b:02d}", "=", *total, ";"], 3)
 
 
 def closed_book(fact: tuple[str, str, str, str]) -> Statement:
     """Write ``relation first last value ;``."""
     first, last, relation, value = fact
-    return [relation, first, last, value, ";"], 1
+    return _answering([relation, first, last, value, ";"], 1)
 
 
 def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
@@ -74,9 +90,17 @@ def open_book(rng: Rng, context: int, asked: int) -> Statement:
     told = []
     for last in rng.choice(half, context, replace=False).tolist():
         first, relation, value = (names[int(rng.integers(len(names)))] for names in (FIRST_NAMES, RELATIONS, VALUES))
-        told.append(closed_book((first, LAST_NAMES[half + last], relation, value))[0])
+        told.append(closed_book((first, LAST_NAMES[half + last], relation, value)).tokens)
     again = [told[n] for n in rng.permutation(context)[:asked].tolist()]
-    return [*(token for fact in told for token in fact), "?", *(token for fact in again for token in fact)], 1
+    tokens = [*(token for fact in told for token in fact), "?", *(token for fact in again for token in fact)]
+    return Statement(tokens, 1, range(len(tokens) - 5 * asked + 3, len(tokens), 5))
+
+
+def copied(rng: Rng, longest: int) -> Statement:
+    """Write different words, names and values, two to ``longest``, then ``?`` and the same again."""
+    kinds = (*WORDS, *FIRST_NAMES, *LAST_NAMES, *VALUES)
+    listed = [kinds[n] for n in rng.choice(len(kinds), int(rng.integers(2, longest + 1)), replace=False).tolist()]
+    return _answering([*listed, "?", *listed, ";"], len(listed))
 
 
 def rule(rng: Rng, examples: int) -> Statement:
@@ -85,11 +109,14 @@ def rule(rng: Rng, examples: int) -> Statement:
     out: list[str] = []
     for x in rng.choice(10, examples + 1, replace=False).tolist():
         out += [DIGITS[x], ">", DIGITS[(x + shift) % 10], ";"]
-    return [*out[:-1], "."], 1
+    return Statement([*out[:-1], "."], 1, range(6, len(out), 4))  # one pair shows the rule
 
 
 def logic(code: int) -> Statement:
-    """Write ``( a & ~ b ) | ( c & d ) = v ;``: the formula of four literals that ``code`` is."""
+    """Write ``( a & ~ b ) | ( c & d ) = x | y = v ;``, the formula of four literals that ``code`` is, step by step.
+
+    The answer is both steps: ``x | y = v``.
+    """
     bits = [code >> n & 1 for n in range(11)]
     values, signs, operators = bits[:4], bits[4:8], bits[8:]
     literals = [(["~"] if sign else []) + ["T" if value else "F"] for value, sign in zip(values, signs, strict=True)]
@@ -99,7 +126,12 @@ def logic(code: int) -> Statement:
     right = ["(", *literals[2], names[1], *literals[3], ")"]
     one, other = _apply(operators[0], *truths[:2]), _apply(operators[1], *truths[2:])
     result = _apply(operators[2], one, other)
-    return [*left, names[2], *right, "=", "T" if result else "F", ";"], 1
+    steps = [_word(one), names[2], _word(other), "=", _word(result)]
+    return _answering([*left, names[2], *right, "=", *steps, ";"], len(steps))
+
+
+def _word(truth: bool) -> str:
+    return "T" if truth else "F"
 
 
 def _apply(conjunction: int, one: bool, other: bool) -> bool:
