@@ -45,21 +45,23 @@ def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Ten
 def matched_fraction(
     evaluate: Callable[[float], float], floor: float, *, smallest: float = 1e-4, steps: int = 8
 ) -> float:
-    """Return the smallest fraction found by bisection (in its logarithm) at which ``evaluate`` is >= ``floor``.
+    """Return the smallest fraction found by bisection at which ``evaluate`` is >= ``floor``, 1 (no edit) if none is.
 
-    ``evaluate`` is taken to grow with the fraction; where it does not, what is returned still meets the
-    floor, for 1 (no edit) does.
+    The bisection is in log(f / (1 - f)): what costs little may keep a thousandth, what costs much may lose no more
+    than one. ``evaluate`` is taken to grow with the fraction; where it does not, what is returned still meets
+    the floor.
     """
-    low, high = math.log(smallest), 0.0
     if evaluate(smallest) >= floor:
         return smallest
+    low, high, found = math.log(smallest / (1 - smallest)), math.log((1 - smallest) / smallest), 1.0
     for _ in range(steps):
         middle = (low + high) / 2
-        if evaluate(math.exp(middle)) >= floor:
-            high = middle
+        fraction = 1 / (1 + math.exp(-middle))
+        if evaluate(fraction) >= floor:
+            high, found = middle, fraction
         else:
             low = middle
-    return math.exp(high)
+    return found
 
 
 def mask_of(staircase: Tensor, columns: int) -> Tensor:

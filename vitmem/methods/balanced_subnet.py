@@ -19,8 +19,6 @@ from vitmem.methods.base import EditContext, EditResult, Examples
 from vitmem.methods.strength import Match
 
 MOMENTUM, DECAY = 0.9, 5e-4  # on the scores, as published
-# The least share that is zeroed to match something.
-LEAST = 1e-4
 
 
 def balanced_subnet(
@@ -70,11 +68,10 @@ def balanced_subnet(
 
 
 def _matched(match: Match, context: EditContext, edit: Callable[[float], EditResult]) -> float:
-    """Return the largest ratio found, by bisection in its logarithm, at which ``edit`` loses no more than allowed."""
+    """Return the largest ratio found, by bisection, at which ``edit`` loses no more than allowed."""
     score = match.score(context)
     floor = score({}) - match.allowed
-    found = matched_fraction(lambda share: score(edit(LEAST / share).weights), floor, smallest=LEAST)
-    return LEAST / found
+    return 1 - matched_fraction(lambda kept: score(edit(1 - kept).weights), floor)
 
 
 def _result(
