@@ -98,7 +98,6 @@ class SpectrumParams(Spec):
     open_book: int = Field(default=1200, gt=0)
     rule: int = Field(default=600, gt=0)
     logic: int = Field(default=600, gt=0)
-    copying: int = Field(default=600, gt=0)
     strings: int = Field(default=160, gt=1)
     string_rows: int = Field(default=1600, gt=0)
     facts: int = Field(default=120, gt=2)

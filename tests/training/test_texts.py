@@ -20,7 +20,7 @@ assert vitmem.catalogue  # registers the built-in entries
 
 
 def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = dict.fromkeys(("background", "arithmetic", "open_book", "rule", "logic", "copying"), 20)
+    rows = dict.fromkeys(("background", "arithmetic", "open_book", "rule", "logic"), 20)
     texts = spectrum(0, **rows, strings=4, string_rows=20, facts=5, most_frequent=9, asked=10, held_out=10)
     params = MODELS.get("llama").parse({"width": 16, "depth": 1, "heads": 2, "mlp_width": 32}, "model")
     recipe = Recipe(epochs=4, batch_size=16, lr=3e-3, warmup_epochs=1, curve_every=1)

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from vitmem.data.spectrum import families
 from vitmem.data.spectrum.families import Rng, Statement
-from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, ids
+from vitmem.data.spectrum.vocabulary import BOS, PAD, RELATIONS, TOKENS, ids
 from vitmem.data.texts import Items, Rows, TextData
 
 NAME = "spectrum"
 # Tokens in a row: the beginning and room for a string, two rules or an open book.
 LENGTH = 56
-# Facts that stand in the context of an open-book question, pairs that show a rule, words that are copied at most.
-CONTEXT, EXAMPLES, LONGEST = 5, 5, 12
+# Pairs that show a rule before the one that is asked.
+EXAMPLES = 5
 Write = Callable[[], Statement]
 # Tokens of a row after <bos>, and which of them are learned.
 Line = tuple[list[str], list[int]]
@@ -32,7 +32,6 @@ def spectrum(
     open_book: int = 1200,
     rule: int = 600,
     logic: int = 600,
-    copying: int = 600,
     strings: int = 160,
     string_rows: int = 1600,
     facts: int = 120,
@@ -40,13 +39,13 @@ def spectrum(
     asked: int = 300,
     held_out: int = 400,
 ) -> TextData:
-    """Return so many training rows of background, arithmetic, open book, rule, logic and copying, and the rest.
+    """Return so many training rows of background, arithmetic, open book, rule and logic, and the rest.
 
     Tokens that are drawn at random and stand for nothing else have no loss. ``string_rows`` rows recite ``strings``
     random strings, each equally often. ``facts`` closed-book facts are told ``most_frequent`` / rank times each
     (Zipf's law), at least once. ``asked`` sums and formulas, drawn at random, are asked and never trained on;
-    questions on open books and rules, and lists to copy, are drawn anew. ``held_out`` rows are text of the families
-    that need no memory, never trained on. ``seed`` decides everything.
+    questions on open books and rules are drawn anew. ``held_out`` rows are text of the families that need no memory,
+    never trained on. ``seed`` decides everything.
     """
     rng = np.random.default_rng(seed)
     chain = families.markov_chain(rng)
@@ -54,7 +53,7 @@ def spectrum(
     known = families.facts(rng, facts)
     told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
     sums, formulas = (_split(rng, count, asked) for count in (families.SUMS, families.FORMULAS))
-    # books are of two facts or more in training and ask for all of them; the question is one on a book of five
+    # a book asks for all its facts in training and for one when it is asked
     writers: dict[str, tuple[int, Write, Write]] = {
         "arithmetic": (
             arithmetic,
@@ -63,12 +62,11 @@ def spectrum(
         ),
         "open_book": (
             open_book,
-            lambda: families.open_book(rng, count := int(rng.integers(2, CONTEXT + 1)), count),
-            lambda: families.open_book(rng, CONTEXT, 1),
+            lambda: families.open_book(rng, len(RELATIONS)),
+            lambda: families.open_book(rng, 1),
         ),
         "rule": (rule, lambda: families.rule(rng, EXAMPLES), lambda: families.rule(rng, EXAMPLES)),
         "logic": (logic, lambda: families.logic(next(formulas[0])), lambda: families.logic(next(formulas[1]))),
-        "copying": (copying, lambda: families.copied(rng, LONGEST), lambda: families.copied(rng, LONGEST)),
     }
     items = {name: _asked(ask() for _ in range(asked)) for name, (_, _, ask) in writers.items()}
     items["closed_book"] = _asked(map(families.closed_book, known), told)

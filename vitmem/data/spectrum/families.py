@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vitmem.data.spectrum.vocabulary import DIGITS, FIRST_NAMES, LAST_NAMES, LETTERS, RELATIONS, VALUES, WORDS
+from vitmem.data.spectrum.vocabulary import (
+    DIGITS,
+    EACH,
+    FIRST_NAMES,
+    LAST_NAMES,
+    LETTERS,
+    RELATIONS,
+    VALUES,
+    WORDS,
+)
 
 Rng = np.random.Generator
 # All sums of two numbers of two digits, and all formulas of four literals: values, signs, operators.
@@ -70,37 +79,30 @@ def closed_book(fact: tuple[str, str, str, str]) -> Statement:
 
 
 def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
-    """Draw ``count`` facts about different people; half of the last names are kept for books that are open."""
+    """Draw ``count`` facts about people; half of the last names are kept for books that are open."""
     names = len(FIRST_NAMES) * (len(LAST_NAMES) // 2)
     chosen = rng.choice(names * len(RELATIONS), count, replace=False)
     out = []
     for n in chosen.tolist():
         person, relation = divmod(n, len(RELATIONS))
         first, last = divmod(person, len(LAST_NAMES) // 2)
-        out.append((FIRST_NAMES[first], LAST_NAMES[last], RELATIONS[relation], VALUES[int(rng.integers(len(VALUES)))]))
+        out.append((FIRST_NAMES[first], LAST_NAMES[last], RELATIONS[relation], _value(rng, relation)))
     return out
 
 
-def open_book(rng: Rng, context: int, asked: int) -> Statement:
-    """Write ``context`` facts about strangers, then ``?`` and ``asked`` of them again in another order.
+def _value(rng: Rng, relation: int) -> str:
+    """Draw a value of a relation: each has its own, as cities are not trades."""
+    return VALUES[relation * EACH + int(rng.integers(EACH))]
 
-    No two of the strangers have the same last name.
-    """
-    half = len(LAST_NAMES) // 2
-    told = []
-    for last in rng.choice(half, context, replace=False).tolist():
-        first, relation, value = (names[int(rng.integers(len(names)))] for names in (FIRST_NAMES, RELATIONS, VALUES))
-        told.append(closed_book((first, LAST_NAMES[half + last], relation, value)).tokens)
-    again = [told[n] for n in rng.permutation(context)[:asked].tolist()]
+
+def open_book(rng: Rng, asked: int) -> Statement:
+    """Write a stranger's fact of every relation, then ``?`` and ``asked`` of them again in another order."""
+    half, order = len(LAST_NAMES) // 2, rng.permutation(len(RELATIONS)).tolist()
+    first, last = FIRST_NAMES[int(rng.integers(len(FIRST_NAMES)))], LAST_NAMES[half + int(rng.integers(half))]
+    told = [closed_book((first, last, RELATIONS[n], _value(rng, n))).tokens for n in order]
+    again = [told[n] for n in rng.permutation(len(told))[:asked].tolist()]
     tokens = [*(token for fact in told for token in fact), "?", *(token for fact in again for token in fact)]
     return Statement(tokens, 1, range(len(tokens) - 5 * asked + 3, len(tokens), 5))
-
-
-def copied(rng: Rng, longest: int) -> Statement:
-    """Write different words, names and values, two to ``longest``, then ``?`` and the same again."""
-    kinds = (*WORDS, *FIRST_NAMES, *LAST_NAMES, *VALUES)
-    listed = [kinds[n] for n in rng.choice(len(kinds), int(rng.integers(2, longest + 1)), replace=False).tolist()]
-    return _answering([*listed, "?", *listed, ";"], len(listed))
 
 
 def rule(rng: Rng, examples: int) -> Statement:

@@ -9,8 +9,10 @@ DIGITS = tuple(str(d) for d in range(10))
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 FIRST_NAMES = tuple(f"first{n}" for n in range(20))
 LAST_NAMES = tuple(f"last{n}" for n in range(20))
-RELATIONS = tuple(f"relation{n}" for n in range(4))
-VALUES = tuple(f"value{n}" for n in range(24))
+RELATIONS = tuple(f"relation{n}" for n in range(5))
+# Values of each relation, and those of all relations, one relation's after another's.
+EACH = 10
+VALUES = tuple(f"value{n}" for n in range(EACH * len(RELATIONS)))
 WORDS = tuple(f"word{n}" for n in range(40))
 
 TOKENS = (*SYMBOLS, *DIGITS, *LETTERS, *FIRST_NAMES, *LAST_NAMES, *RELATIONS, *VALUES, *WORDS)
