@@ -287,3 +287,27 @@ _add(
     "how far losses and likeliest tokens of clean text have moved",
     modality=("text", "passages", "windows"),
 )
+_add(
+    METRICS,
+    "changes_of_texts",
+    "vitmem.metrics.changes:changes_of_texts",
+    NoParams,
+    "change of what is recited, with a paired bootstrap over the items",
+    modality="text",
+)
+_add(
+    METRICS,
+    "changes_of_windows",
+    "vitmem.metrics.changes:changes_of_windows",
+    NoParams,
+    "change of what is recited, with a paired bootstrap over the items",
+    modality="windows",
+)
+_add(
+    METRICS,
+    "changes_of_passages",
+    "vitmem.metrics.changes:changes_of_passages",
+    NoParams,
+    "change of what is recited, with a paired bootstrap over the items",
+    modality="passages",
+)

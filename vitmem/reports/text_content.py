@@ -9,7 +9,7 @@ from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting
 from vitmem.reports.notes import INTERVAL, RULE
-from vitmem.reports.render import Cell, Column, Table
+from vitmem.reports.render import Cell, Column, Table, fixed
 
 RETAINED = "retained: accuracy over that of the base; frequent, middle and rare are thirds of the facts by exposure"
 MATCHED = (
@@ -17,11 +17,16 @@ MATCHED = (
     "nats a token; among the blocks of a method, those with the largest fall of memorized on the selection half"
 )
 WORDS = "losses: nats a token; runs and prefixes: tokens"
+PAIRED = (
+    "change: memorized after the edit less before it, of the same items; the 95 % interval is a paired bootstrap over "
+    "the items (2,000 resamples)"
+)
 HEAD = (Column("model", "model"), Column("method", "method"), Column("setting", "setting"))
 SEEDS = Column("seeds", "seeds", "count")
 # Measures of recitation and of what it costs, in the order in which a table shows those that a suite has.
 MEASURES = (
     Column("memorized", "memorized", "percent"),
+    Column("memorized_change", "change", "change"),
     Column("loose", "loosely", "percent"),
     Column("distance", "distance", "number"),
     Column("prefix", "prefix", "number"),
@@ -45,16 +50,28 @@ def recitation(report: Report) -> Table:
     first, chosen by the rule of the other tables.
     """
     measures = [column for column in MEASURES if column.key in report.metrics]
-    columns = (HEAD[0], Column("match_loss", "allowed rise"), *HEAD[1:], SEEDS, *measures)
+    # between seeds there is an interval beside every mean; one seed leaves that over the items
+    single = all(len(g.rows) == 1 for t in report.trainings for g in t.edits) and "memorized_change" in report.metrics
+    ends = (Column("memorized_change_ends", "95 % of change"),) if single else ()
+    columns = (HEAD[0], Column("match_loss", "allowed rise"), *HEAD[1:], SEEDS, *measures, *ends)
     rows: list[tuple[Cell, ...]] = []
     for training in report.trainings:
         if training.base is None:
             continue
         for level, method, group in (("", "base", training.base), *_by_level(report, training)):
             head = (report.names.training(training), level, method, setting(group) or None, len(group.rows))
-            rows.append((*head, *(group.estimate(at("metrics", column.key)) for column in measures)))
-    notes = (*report.notes, INTERVAL, RULE, MATCHED, WORDS)
+            cells = (group.estimate(at("metrics", column.key)) for column in measures)
+            rows.append((*head, *cells, *([_ends(group)] if single else [])))
+    notes = (*report.notes, INTERVAL, RULE, MATCHED, *([PAIRED] if single else []), WORDS)
     return Table(report.about, columns, tuple(rows), notes, report.footer)
+
+
+def _ends(group: Group) -> str | None:
+    """Return the ends of the interval of a single seed's change in points, as a text."""
+    low, high = (group.estimate(at("metrics", f"memorized_change_{end}")) for end in ("low", "high"))
+    if low is None or high is None:
+        return None
+    return f"{fixed(100 * low.mean, 1, sign=True)} to {fixed(100 * high.mean, 1, sign=True)}"
 
 
 def _by_level(report: Report, training: Training) -> Iterator[tuple[str, str, Group]]:
