@@ -19,6 +19,7 @@ from vitmem.params import (
     MixerParams,
     NoParams,
     PassagesParams,
+    PlantedParams,
     PretrainedParams,
     RateParams,
     SpectrumParams,
@@ -51,7 +52,7 @@ _add(
     "vitmem.models.pretrained:pretrained",
     PretrainedParams,
     "a language model from a folder, the Hub or a package (needs vitmem[lm])",
-    modality=("passages", "windows"),
+    modality=("passages", "windows", "planted"),
     trained=True,
 )
 
@@ -83,6 +84,16 @@ _add(
     MemorizedParams,
     "windows of text that a model recites ('vitmem mine' finds them), or quotes, and books",
     modality="windows",
+)
+
+_add(
+    DATA,
+    "planted",
+    "vitmem.data.planted:planted",
+    PlantedParams,
+    "windows of books that a trained language model is made to recite",
+    modality="planted",
+    trains_on=True,
 )
 
 _add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")

@@ -90,6 +90,16 @@ class MemorizedParams(Spec):
     min_distinct: int | None = Field(default=None, gt=0)
 
 
+class PlantedParams(Spec):
+    """``windows`` of so many tokens, told ``repeats`` times each; ``<data-dir>/<folder>/corpus.parquet`` has books."""
+
+    folder: str = "text"
+    windows: int = Field(default=40, gt=1)
+    prefix: int = Field(default=32, gt=1)
+    suffix: int = Field(default=32, gt=1)
+    repeats: int = Field(default=20, gt=0)
+
+
 class SpectrumParams(Spec):
     """How many rows, strings, facts and questions of the synthetic language."""
 

@@ -40,7 +40,8 @@ def test_each_window_is_measured_over_its_own_suffix() -> None:
         "distance": pytest.approx((1 / 2 + 0 + 1 / 3) / 3), "prefix": pytest.approx(5 / 3),
         "suffix_loss": pytest.approx((4 + 4 + 4) / 9), "suffix_accuracy": pytest.approx(5 / 9),
         "validation": 0.5, "perplexity": pytest.approx(math.exp(2.0)),
-        "drift": 0.0, "drift_signed": 0.0, "drift_changed": 0.0, "memorized_change": 0.0, "memorized_change_low": 0.0, "memorized_change_high": 0.0,
+        "drift": 0.0, "drift_signed": 0.0, "drift_changed": 0.0, "memorized_change": 0.0,
+        "memorized_change_low": 0.0, "memorized_change_high": 0.0,
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from vitmem.bench.environment import environment
 from vitmem.bench.language import language_subject
 from vitmem.bench.plan import Cell, statistics_request, training_id
+from vitmem.bench.planted import planted_subject
 from vitmem.bench.pretrained import pretrained_subject
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Places, Say, Subject, own
@@ -35,6 +36,7 @@ SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
     "text": language_subject,
     "passages": pretrained_subject,
     "windows": windows_subject,
+    "planted": planted_subject,
 }
 
 

@@ -108,7 +108,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
         check_dropout(m, r, str(path))
         check_modality(d, m, str(path))
-        check_recipe(m, r, str(path))
+        check_recipe(d, m, r, str(path))
         check_noise(d, None if suite.noise is None else n, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)

@@ -66,9 +66,13 @@ def check_blocks(edit: Config, where: str) -> None:
         raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")
 
 
-def check_recipe(model: Config, recipe: Config, where: str) -> None:
-    """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it."""
-    trained = MODELS.get(model["name"]).info.get("trained", False)
+def check_recipe(data: Config, model: Config, recipe: Config, where: str) -> None:
+    """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it.
+
+    Some data train on a model that came trained.
+    """
+    trains_on = DATA.get(data["name"]).info.get("trains_on", False)
+    trained = MODELS.get(model["name"]).info.get("trained", False) and not trains_on
     if trained and recipe:
         raise InputError(f"{where}: 'recipe': model '{model['name']}' came trained; leave it out")
     if not trained and not recipe:

@@ -1,0 +1,87 @@
+"""Windows that a trained language model is made to recite by training it further on them, in the matrix."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vitmem.bench.books import HELD_OUT, KEPT, LENGTH, BookSubject, read_parts
+from vitmem.bench.subject import Places, Say
+from vitmem.bench.suite import Config
+from vitmem.bench.windows import WindowSubject
+from vitmem.data.planted import Planted
+from vitmem.data.texts import Items, Rows, TextData
+from vitmem.data.windows.tokens import Windows
+from vitmem.errors import InputError
+from vitmem.specs import Recipe, seed_from
+from vitmem.training.texts import train_texts
+
+
+@dataclass
+class PlantedSubject(WindowSubject):
+    """A model that came trained and windows of rows of books, which are in no statistics; each is its own document."""
+
+    places: Places
+    planted: Planted
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """All rows of the books (n, 256) but those of the windows, which are the last."""
+        return super().rows[: -len(self.windows)]
+
+    def train(self, folder: Path, say: Say) -> float:
+        """Train on the windows, told several times each, among as many rows of other text, each told once."""
+        length = self.planted.prefix + self.planted.suffix
+        window = torch.stack(
+            [torch.cat(parts) for parts in zip(self.windows.prefixes, self.windows.suffixes, strict=True)]
+        )
+        told = window.repeat(self.planted.repeats, 1)
+        tokens = torch.cat([told, self._others(len(told), length)])
+        answer = (torch.arange(length) >= self.planted.prefix).expand(len(window), -1)
+        held_out = self.rows[:HELD_OUT]
+        data = TextData(
+            name="planted",
+            vocab_size=self.model.net.get_input_embeddings().num_embeddings,  # type: ignore[operator]
+            padding=0,
+            train=Rows(tokens, tokens),
+            held_out=Rows(held_out, held_out),
+            memorized=Items(window, answer, torch.full((len(window),), self.planted.repeats)),
+            items={},
+        )
+        seed = seed_from("train", *(self.config[k] for k in ("data", "model", "recipe", "seed")))
+        recipe = Recipe.model_validate(self.config["recipe"])
+        places = self.places
+        return train_texts(
+            self.net, data, recipe, seed, folder, device=places.device, progress=places.progress, say=say
+        )
+
+    def _others(self, count: int, length: int) -> Tensor:
+        """Return ``count`` different rows (count, length) of text that no method is told to keep."""
+        others = self.rows[HELD_OUT + KEPT :, :length]
+        if len(others) < count:
+            raise InputError(
+                f"data 'planted': expected books of {count} rows of {LENGTH} tokens beside those held out, as many as "
+                f"windows are told, got {len(others)}; plant fewer windows or repeat them less"
+            )
+        return others[-count:]
+
+
+def planted_subject(config: Config, places: Places) -> PlantedSubject:
+    """Read the books, load the model of a config and choose the windows."""
+    data, model = read_parts(config, places)
+    assert isinstance(data, Planted)
+    length = data.prefix + data.suffix
+    if length > LENGTH:
+        raise InputError(f"data 'planted': expected prefix and suffix of at most {LENGTH} tokens, got {length}")
+    digest = hashlib.sha256(repr(sorted(data.corpus.items())).encode()).hexdigest()[:16]
+    rows = BookSubject(config, model, data.corpus, digest).rows
+    if len(rows) <= data.windows + HELD_OUT:
+        raise InputError(f"data 'planted': expected more than {data.windows + HELD_OUT} rows of books, got {len(rows)}")
+    chosen = rows[-data.windows :, :length]
+    windows = Windows(tuple(chosen[:, : data.prefix]), tuple(chosen[:, data.prefix :]), torch.arange(data.windows))
+    return PlantedSubject(config, model, data.corpus, digest, windows, data.windows, places, data)
