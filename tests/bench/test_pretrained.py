@@ -121,7 +121,7 @@ def test_runs() -> None:
         ({"noise": {"name": "pair", "rate": 0.1}}, "noise 'pair' is for images"),
         ({"data": {"name": "digits"}, "noise": {"name": "none"}}, "data 'digits' is image, model 'pretrained' reads"),
         ({"model": {"name": "pretrained", "source": "nowhere/at-all"}}, "cannot load 'nowhere/at-all'"),
-        ({"model": {"name": "pretrained", "source": "package:no_such"}}, "package 'no_such' cannot be imported"),
+        ({"model": {"name": "pretrained", "source": "package:no_such"}}, "there is no package 'no_such'; install it"),
         ({"statistics": {"images": 10**6}}, "rows of 256 tokens, got 1000000"),
     ],
 )

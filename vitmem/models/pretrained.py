@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,25 @@ def load(
 def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, str | None]:
     """Return what transformers loads from, and the GGUF file in it."""
     if source.startswith("package:"):
-        name = source.removeprefix("package:")
-        try:
-            module = importlib.import_module(name)
-        except ImportError as error:
-            raise InputError(f"model 'pretrained': package '{name}' cannot be imported ({error}); install it") from None
-        if gguf is None and callable(getattr(module, "assemble", None)):
-            whole = Path(module.assemble())  # a package may hold its model in parts
-            return str(whole.parent), whole.name
-        return str(Path(str(module.__file__)).parent), gguf
+        return _inside(source.removeprefix("package:"), gguf)
     if data_dir is not None and (data_dir / source).is_dir():
         return str(data_dir / source), gguf
     return source, gguf
+
+
+def _inside(name: str, gguf: str | None) -> tuple[str, str | None]:
+    """Return the folder of a package and the GGUF file in it; the package is imported only to ask for that file."""
+    try:
+        found = importlib.util.find_spec(name)
+        module = importlib.import_module(name) if found is not None and gguf is None else None
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            f"model 'pretrained': package '{name}' cannot be imported ({error}); install what it needs, or name its "
+            "file with 'gguf'"
+        ) from None
+    if found is None or not found.submodule_search_locations:
+        raise InputError(f"model 'pretrained': there is no package '{name}'; install it")
+    if module is not None and callable(getattr(module, "assemble", None)):
+        whole = Path(module.assemble())  # a package may hold its model in parts
+        return str(whole.parent), whole.name
+    return str(found.submodule_search_locations[0]), gguf
