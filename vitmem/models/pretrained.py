@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,12 @@ def load(
     for needed in ("gguf", "accelerate") if gguf is not None else ():
         extra(needed, "lm")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
-        loaded = transformers.AutoModelForCausalLM.from_pretrained(
-            place, dtype=dtype, **({"use_safetensors": True} if gguf is None else options)
-        )
+        # bars of hundreds of tensors, one of them drawn past the library's own switch
+        with redirect_stderr(StringIO()):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
+            loaded = transformers.AutoModelForCausalLM.from_pretrained(
+                place, dtype=dtype, **({"use_safetensors": True} if gguf is None else options)
+            )
     except (OSError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"model 'pretrained': cannot load '{source}': {text[:300]}") from None
