@@ -242,14 +242,7 @@ _add(
     "strings recited word for word, loosely, and how far off",
     modality="text",
 )
-_add(
-    METRICS,
-    "skills",
-    "vitmem.metrics.skills:skills",
-    NoParams,
-    "answers by family, and what is left of the base's",
-    modality="text",
-)
+_add(METRICS, "skills", "vitmem.metrics.skills:skills", NoParams, "answers by family, retained too", modality="text")
 _add(
     METRICS,
     "held_out_text",
@@ -258,14 +251,7 @@ _add(
     "next tokens of held-out text: accuracy and perplexity",
     modality="text",
 )
-_add(
-    METRICS,
-    "runs",
-    "vitmem.metrics.runs:runs",
-    NoParams,
-    "passages recited word for word, and what held-out text costs",
-    modality="passages",
-)
+_add(METRICS, "runs", "vitmem.metrics.runs:runs", NoParams, "passages recited, held-out loss", modality="passages")
 _add(
     METRICS,
     "windows",
@@ -300,25 +286,9 @@ _add(
 )
 _add(
     METRICS,
-    "changes_of_texts",
-    "vitmem.metrics.changes:changes_of_texts",
+    "changes",
+    "vitmem.metrics.changes:changes",
     NoParams,
     "change of what is recited, with a paired bootstrap over the items",
-    modality="text",
-)
-_add(
-    METRICS,
-    "changes_of_windows",
-    "vitmem.metrics.changes:changes_of_windows",
-    NoParams,
-    "change of what is recited, with a paired bootstrap over the items",
-    modality="windows",
-)
-_add(
-    METRICS,
-    "changes_of_passages",
-    "vitmem.metrics.changes:changes_of_passages",
-    NoParams,
-    "change of what is recited, with a paired bootstrap over the items",
-    modality="passages",
+    modality=("text", "passages", "windows"),
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from vitmem.metrics.changes import _named, changes_of_passages
+from vitmem.metrics.changes import _named, changes
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.token_hits import TokenHits
 
@@ -42,7 +42,7 @@ def test_passages_by_kind() -> None:
     def passages(famous: list[int], loss: float) -> PassagePredictions:
         return PassagePredictions({"famous": hits(famous, 1.0), "control": hits([0] * 6, loss)})
 
-    found = changes_of_passages(passages([0, 0, 16, 16, 2, 3], 2.5), passages([20, 20, 17, 18, 16, 3], 2.0))
+    found = changes(passages([0, 0, 16, 16, 2, 3], 2.5), passages([20, 20, 17, 18, 16, 3], 2.0))
     assert found["memorized_change"] == -0.25  # of the measured four, one is no longer recited
     assert -1 <= found["memorized_change_low"] < -0.25 < found["memorized_change_high"] <= 0
     assert found["control_loss_change"] == pytest.approx(0.5) == found["control_loss_change_low"]

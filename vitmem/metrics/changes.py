@@ -14,32 +14,41 @@ from torch import Tensor
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.runs import RUN, longest_runs
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
 
 RESAMPLES, LEVEL = 2000, 0.95
 
 
-def changes_of_texts(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
-    """Return memorized_change, _low and _high over the measured strings; nothing when there are none."""
-    rows = predictions.strings
-    if len(rows) == 0:
-        return {}
-    return _named("memorized", *((p.recited == p.gold)[rows].all(1) for p in (predictions, base)))
+def changes(
+    predictions: TextPredictions | WindowPredictions | PassagePredictions,
+    base: TextPredictions | WindowPredictions | PassagePredictions,
+) -> dict[str, float]:
+    """Return memorized_change, _low and _high over the measured strings, windows or famous passages.
+
+    Of passages there is the control_loss_change (nats) too. Nothing is returned when nothing is measured.
+    """
+    outcomes = [_recited(p) for p in (predictions, base)]
+    out = _named("memorized", *outcomes) if len(outcomes[0]) else {}
+    if isinstance(predictions, PassagePredictions) and isinstance(base, PassagePredictions):
+        out |= _named("control_loss", *(_losses(p.kinds["control"]) for p in (predictions, base)))
+    return out
 
 
-def changes_of_windows(predictions: WindowPredictions, base: WindowPredictions) -> dict[str, float]:
-    """Return memorized_change, _low and _high over the measured windows."""
-    rows = predictions.suffix.rows
-    recited = (((p.recited == p.gold) | ~p.suffix.real)[rows].all(1) for p in (predictions, base))
-    return _named("memorized", *recited)
+def _recited(predictions: TextPredictions | WindowPredictions | PassagePredictions) -> Tensor:
+    """Return which of the measured items are recited, (k,) bool."""
+    if isinstance(predictions, PassagePredictions):
+        famous = predictions.kinds["famous"]
+        return longest_runs((famous.hit & famous.real)[famous.rows]) >= RUN
+    equal = predictions.recited == predictions.gold
+    if isinstance(predictions, TextPredictions):
+        return equal[predictions.strings].all(1)
+    return (equal | ~predictions.suffix.real)[predictions.suffix.rows].all(1)
 
 
-def changes_of_passages(predictions: PassagePredictions, base: PassagePredictions) -> dict[str, float]:
-    """Return memorized_change of the famous passages and control_loss_change (nats), with _low and _high each."""
-    famous, control = ([p.kinds[kind] for p in (predictions, base)] for kind in ("famous", "control"))
-    recited = (longest_runs((f.hit & f.real)[f.rows]) >= RUN for f in famous)
-    losses = ((torch.where(c.real, c.loss.double(), 0.0).sum(1) / c.real.sum(1))[c.rows] for c in control)
-    return _named("memorized", *recited) | _named("control_loss", *losses)
+def _losses(hits: TokenHits) -> Tensor:
+    """Return the mean loss of each measured text, (k,) float64 nats a token."""
+    return (torch.where(hits.real, hits.loss.double(), 0.0).sum(1) / hits.real.sum(1))[hits.rows]
 
 
 def _named(name: str, edited: Tensor, base: Tensor) -> dict[str, float]:
