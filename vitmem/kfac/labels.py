@@ -18,6 +18,8 @@ LabelMode = Literal["sampled", "given", "exact", "logit_jacobian"]
 # (logits (n, K) of the rows of a slice, the slice) -> gradient of the loss with respect to them, (n, K)
 Cotangent = Callable[[Tensor, slice], Tensor]
 IGNORED = -100
+# Classes whose probabilities are summed before a label is looked for among them.
+BLOCK = 512
 
 
 def cotangents(given: Tensor, classes: int, mode: LabelMode, samples: int, generator: Generator) -> Iterator[Cotangent]:
@@ -41,17 +43,17 @@ def cotangents(given: Tensor, classes: int, mode: LabelMode, samples: int, gener
 
 
 def _all_rows(given: Tensor, classes: int, mode: LabelMode, samples: int, generator: Generator) -> Iterator[Cotangent]:
-    """Yield the cotangents, in float64, as if every row were kept."""
+    """Yield the cotangents as if every row were kept."""
     count = len(given)
     if mode == "given":
-        yield lambda logits, rows: _minus_one(_softmax(logits), given[rows].clamp_min(0))
+        yield lambda logits, rows: _less_one(*_softmax(logits), given[rows].clamp_min(0))
     elif mode == "exact":
         for k in range(classes):
 
             def expected(logits: Tensor, rows: slice, k: int = k) -> Tensor:
-                probabilities = _softmax(logits)
+                probabilities, sums = _softmax(logits)
                 weight = probabilities[:, k : k + 1].sqrt()
-                return _minus_one(probabilities, torch.full((len(logits),), k, device=logits.device)) * weight
+                return _less_one(probabilities, sums, torch.full((len(logits),), k, device=logits.device)) * weight
 
             yield expected
     elif mode == "sampled":
@@ -59,10 +61,8 @@ def _all_rows(given: Tensor, classes: int, mode: LabelMode, samples: int, genera
         for s in range(samples):
 
             def sampled(logits: Tensor, rows: slice, s: int = s) -> Tensor:
-                probabilities = _softmax(logits)
-                cumulative = probabilities.cumsum(1)
-                labels = (cumulative < uniform[rows, s : s + 1] * cumulative[:, -1:]).sum(1)
-                return _minus_one(probabilities, labels)
+                probabilities, sums = _softmax(logits)
+                return _less_one(probabilities, sums, _drawn(probabilities, sums, uniform[rows, s]))
 
             yield sampled
     else:
@@ -84,13 +84,41 @@ def _signs(count: int, samples: int, classes: int, generator: Generator) -> Tens
     return out
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.double().softmax(1)  # (n, K)
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return probabilities (n, K), float32 or the float64 of the logits, and their sums by block (n, B), float64.
+
+    A vocabulary is large: float64 throughout would cost as much as the network below it.
+    """
+    probabilities = (logits if logits.dtype == torch.float64 else logits.float()).softmax(1)  # (n, K)
+    blocks = probabilities.split(BLOCK, 1)
+    return probabilities, torch.stack([block.sum(1, dtype=torch.float64) for block in blocks], 1)
 
 
-def _minus_one(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of the cross-entropy: probabilities (n, K) less one at the labels (n,), in place."""
-    return probabilities.scatter_add_(1, labels[:, None], -torch.ones_like(labels[:, None], dtype=torch.float64))
+def _drawn(probabilities: Tensor, sums: Tensor, uniform: Tensor) -> Tensor:
+    """Return the class (n,) where the running sum of ``probabilities`` (n, K) reaches ``uniform`` (n,) of it all.
+
+    The block comes first, by its sum (n, B), then the class in it.
+    """
+    running = sums.cumsum(1)  # (n, B)
+    wanted = uniform[:, None] * running[:, -1:]  # (n, 1)
+    block = (running < wanted).sum(1, keepdim=True)
+    before = (running - sums).gather(1, block)
+    first = block * BLOCK
+    places = first + torch.arange(BLOCK, device=first.device)  # (n, BLOCK)
+    last = probabilities.shape[1] - 1
+    inside = probabilities.gather(1, places.clamp_max(last)).double() * (places <= last)
+    return (first[:, 0] + (before + inside.cumsum(1) < wanted).sum(1)).clamp_max(last)
+
+
+def _less_one(probabilities: Tensor, sums: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of the cross-entropy: probabilities (n, K) less one at the labels (n,), in place.
+
+    At the label it is what all others have together, so that it is not rounded away where the network is sure.
+    """
+    at = labels[:, None]
+    total = sums.sum(1, keepdim=True)
+    others = (total - probabilities.gather(1, at).double()) / total
+    return probabilities.scatter_(1, at, -others.to(probabilities.dtype))
 
 
 def passes(mode: LabelMode, samples: int) -> int:
