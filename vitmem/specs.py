@@ -57,13 +57,15 @@ class Statistics(Spec):
 
     ``images`` is the number of training images (or rows of text) that are read (``None``: all),
     ``positions`` which tokens count (``None``: the model's own default), ``label_samples`` the number
-    of sampled labels for each loss.
+    of sampled labels for each loss. ``distinct`` leaves out rows of text that have stood before, so that what is
+    told often counts as much as what is told once.
     """
 
     labels: Literal["sampled", "given", "exact", "logit_jacobian"] = "sampled"
     positions: Literal["cls", "all", "patches"] | None = None
     images: int | None = Field(default=None, gt=0)
     label_samples: int = Field(default=1, gt=0)
+    distinct: bool | None = None
 
 
 def canonical(value: Any) -> Any:

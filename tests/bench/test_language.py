@@ -44,6 +44,15 @@ def rows(finished: Path) -> list[dict[str, Any]]:
     return read_rows(rows_path(finished / "results", "tiny_text"))
 
 
+def test_statistics_can_be_of_distinct_rows(finished: Path) -> None:
+    (cell, *_) = make_plan(load_suite(TINY), TINY).cells
+    subject = language_subject(cell.config, places(finished))
+    batches, count = subject.batches({"distinct": True})
+    read = [tuple(row) for batch in batches for row in batch["input_ids"].tolist()]
+    train = [tuple(row) for row in subject.texts.train.tokens.tolist()]
+    assert len(read) == count == len(set(train)) < len(train) == subject.batches({})[1]
+
+
 def test_rows_have_the_schema_of_images(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         assert row["status"] == "ok"

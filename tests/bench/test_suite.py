@@ -78,6 +78,7 @@ def test_several_names_share_their_parameters(write: Write) -> None:
         ({"recipe": {"epochs": 1, "steps": 2}}, "give exactly one of 'epochs' and 'steps'"),
         ({"recipe": "nowhere.yaml"}, "no such file"),
         ({"statistics": {"labels": "samples"}}, "'labels': input should be 'sampled', 'given'"),
+        ({"statistics": {"distinct": True}}, "'distinct' leaves out rows of text"),
         ({"edits": [{"method": "kfac", "fraction": 0.1}]}, "needs 'blocks'"),
         ({"edits": [{"method": "kfac", "blocks": "lats", "fraction": 0.1}]}, "unknown block set 'lats'"),
         (

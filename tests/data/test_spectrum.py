@@ -121,6 +121,15 @@ def test_strings_are_recited_equally_often_and_their_second_half_is_asked(texts:
     assert not {tuple(r) for r in texts.held_out.tokens.tolist()} & {tuple(r) for r in texts.train.tokens.tolist()}
 
 
+def test_distinct_rows_are_the_first_of_each(texts: TextData) -> None:
+    rows = [tuple(row) for row in texts.train.tokens.tolist()]
+    distinct = texts.train.distinct()
+    assert [tuple(row) for row in distinct.tokens.tolist()] == list(dict.fromkeys(rows))
+    assert len(distinct) < len(rows)
+    strings = {tuple(row) for row in texts.memorized.tokens.tolist()}
+    assert sum(tuple(row) in strings for row in distinct.tokens.tolist()) == len(strings)
+
+
 def test_the_seed_decides(texts: TextData) -> None:
     options = {"strings": 2, "string_rows": 4, "facts": 3, "most_frequent": 3, "asked": 2, "held_out": 5}
     options |= dict.fromkeys(("background", "arithmetic", "open_book", "rule", "logic"), 5)

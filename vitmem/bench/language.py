@@ -76,9 +76,8 @@ class LanguageSubject:
 
     def batches(self, request: Config) -> tuple[Iterator[dict[str, Tensor]], int]:
         """Return batches of training rows, input_ids and labels (B, S) each, of all rows or a random part."""
-        count = len(self.texts.train)
-        rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
-        train = self.texts.train
+        train = self.texts.train.distinct() if request.get("distinct") else self.texts.train
+        rows = some_of(len(train), request.get("images", len(train)), 0, "statistics: 'images'")
         return (self.batch(train.tokens[some], train.labels[some]) for some in rows.split(64)), len(rows)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:

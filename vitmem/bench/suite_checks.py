@@ -52,6 +52,15 @@ def check_noise(data: Config, noise: Config | None, where: str) -> None:
         raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
 
 
+def check_statistics(data: Config, statistics: Config, where: str) -> None:
+    """Raise InputError when rows are to be told apart that are not ones of text to train on."""
+    if statistics.get("distinct") and DATA.get(data["name"]).info.get("modality", "image") != "text":
+        raise InputError(
+            f"{where}: statistics: 'distinct' leaves out rows of text that were trained on before, and data "
+            f"'{data['name']}' has none; leave it out"
+        )
+
+
 def check_blocks(edit: Config, where: str) -> None:
     """Raise InputError for an edit that names no blocks or an unknown set of them."""
     blocks = edit.get("blocks")

@@ -59,6 +59,13 @@ class Rows:
     def __getitem__(self, rows: Tensor) -> Rows:
         return Rows(self.tokens[rows], self.labels[rows])
 
+    def distinct(self) -> Rows:
+        """Return the rows without those that have stood before, in their order."""
+        _, number = torch.unique(self.tokens, dim=0, return_inverse=True)  # (n,)
+        places = torch.arange(len(self))
+        first = torch.full((len(self),), len(self)).scatter_reduce(0, number, places, "amin")
+        return self[places[first[number] == places]]
+
     @property
     def learned(self) -> Tensor:
         """Where the next token has a loss, (n, S - 1) bool."""

@@ -47,6 +47,11 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Say whether products of bfloat16 on ``device`` are slower than those of float32 (x86 before AVX-512)."""
+    return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 class KeepCheckpoint(Callback):
     """Saves every epoch under a temporary name and renames it, so that ``last.ckpt`` is always whole."""
 

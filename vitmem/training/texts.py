@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -121,10 +121,14 @@ def decode(net: nn.Module, prompts: Tensor, length: int, batch_size: int) -> Ten
     out = []
     with evaluating(net):
         for some in prompts.split(batch_size):
-            tokens, cache, said = some.to(device), None, []
+            tokens, said = some.to(device), []
+            seen: dict[str, Any] = {}
             for _ in range(length):
-                step = net(input_ids=tokens, past_key_values=cache, use_cache=True)
-                tokens, cache = step.logits[:, -1].argmax(1, keepdim=True), step.past_key_values
+                step = net(input_ids=tokens, use_cache=True, **seen)
+                tokens = step.logits[:, -1].argmax(1, keepdim=True)
+                # transformers calls it past_key_values before 5.24
+                name = "cache" if "cache" in step else "past_key_values"
+                seen = {name: step[name]}
                 said.append(tokens)
             out.append(torch.cat(said, 1).cpu())
     return torch.cat(out)
