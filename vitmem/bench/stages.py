@@ -91,7 +91,7 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
 def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> None:
     say("training")
     if bench.config["recipe"].get("precision") == "bf16" and emulates_bfloat16(bench.device):
-        say("this processor has no bfloat16: it trains several times faster with precision: \"32\" in the recipe")
+        say('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(bench.device)
     resumed = (folder / "checkpoints" / "last.ckpt").exists()
     seconds = bench.subject.train(folder, say)

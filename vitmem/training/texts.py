@@ -97,8 +97,10 @@ def right(net: nn.Module, items: Items) -> Tensor:
 
     When each is, given the right ones before it, greedy decoding says the answer, and conversely.
     """
-    said, _ = next_tokens(net, items.tokens)
-    wrong = (said != items.tokens[:, 1:]) & items.answer[:, 1:]
+    end = int(items.answer.any(0).nonzero().max()) + 1  # what stands behind all answers is not read
+    tokens, answer = items.tokens[:, :end], items.answer[:, :end]
+    said, _ = next_tokens(net, tokens)
+    wrong = (said != tokens[:, 1:]) & answer[:, 1:]
     return ~wrong.any(1)
 
 
