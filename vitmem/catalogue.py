@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import vitmem.noise_catalogue  # noqa: F401  noises have a catalogue of their own
 from vitmem.params import (
-    AsymmetricParams,
     BalancedSubnetParams,
     FolderParams,
-    HumanParams,
     KfacParams,
     LlamaParams,
     MagnitudeParams,
@@ -21,13 +20,12 @@ from vitmem.params import (
     PassagesParams,
     PlantedParams,
     PretrainedParams,
-    RateParams,
     SpectrumParams,
     SvdParams,
     TimmParams,
     VitParams,
 )
-from vitmem.registry import DATA, METHODS, METRICS, MODELS, NOISES, Entry, Registry
+from vitmem.registry import DATA, METHODS, METRICS, MODELS, Entry, Registry
 from vitmem.specs import Spec
 
 
@@ -95,31 +93,6 @@ _add(
     modality="planted",
     trains_on=True,
 )
-
-_add(NOISES, "none", "vitmem.noise.none:none", NoParams, "the true labels")
-_add(
-    NOISES,
-    "symmetric",
-    "vitmem.noise.symmetric:symmetric",
-    RateParams,
-    "exactly rate * n labels, uniform over the other classes",
-)
-_add(
-    NOISES,
-    "symmetric_iid",
-    "vitmem.noise.symmetric_iid:symmetric_iid",
-    RateParams,
-    "each label independently, uniform over the other classes",
-)
-_add(NOISES, "pair", "vitmem.noise.pair:pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip)")
-_add(
-    NOISES,
-    "asymmetric",
-    "vitmem.noise.asymmetric:asymmetric",
-    AsymmetricParams,
-    "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)",
-)
-_add(NOISES, "human", "vitmem.noise.human:human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
 
 _add(
     METHODS,

@@ -116,24 +116,6 @@ class SpectrumParams(Spec):
     held_out: int = Field(default=400, gt=1)
 
 
-class RateParams(Spec):
-    """Nominal share of wrong labels."""
-
-    rate: float = Field(ge=0, le=1)
-
-
-class AsymmetricParams(RateParams):
-    """``rate_basis`` says whether ``rate`` counts in each source class or over all images."""
-
-    rate_basis: Literal["class", "overall"] = "class"
-
-
-class HumanParams(Spec):
-    """A column of human labels that came with the data set (CIFAR-10N: ``aggre_label``, ...)."""
-
-    column: str
-
-
 class StrengthParams(Spec):
     """How much of each matrix is kept: exactly one of ``rules``.
 

@@ -213,7 +213,7 @@ def vision_subject(config: Config, places: Places) -> VisionSubject:
         seed=seed_from("subset", named, seed),
     )
     noise_params = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
-    noisy = add_noise(images, noise["name"], noise_params, seed_from("noise", named, noise, seed))
+    noisy = add_noise(images, noise["name"], noise_params, seed_from("noise", named, noise, seed), places.data_dir)
     shape = ImageShape(images.channels, images.size, images.num_classes)
     dropout = config["recipe"].get("dropout")
     options = own(model, "name") if dropout is None else {**own(model, "name"), "dropout": dropout}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vitmem.data.sets import ImageData
 from vitmem.noise.base import NoiseContext, NoisyLabels, make
+from vitmem.noise.pixels import Pixels
 from vitmem.registry import NOISES
 from vitmem.specs import Spec
 
@@ -64,8 +66,19 @@ def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return shuffled[:middle].sort().values, shuffled[middle:].sort().values
 
 
-def add_noise(data: ImageData, noise_name: str, params: Spec, seed: int) -> NoisyImages:
-    """Draw the given labels of ``data``'s training images from noise model ``noise_name``."""
-    context = NoiseContext(data.name, data.num_classes, data.coarse, data.train.extra_labels)
+def add_noise(data: ImageData, noise_name: str, params: Spec, seed: int, data_dir: Path | None = None) -> NoisyImages:
+    """Draw the given labels of ``data``'s training images from noise model ``noise_name``.
+
+    ``data_dir`` is where files that the noise reads may lie. Raises InputError as the noise model does.
+    """
+    context = NoiseContext(
+        dataset=data.name,
+        num_classes=data.num_classes,
+        coarse=data.coarse,
+        extra_labels=data.train.extra_labels,
+        pixels=Pixels(data.train.images.numpy(), data.mean.numpy(), data.std.numpy()),
+        index=data.train.index.numpy(),
+        data_dir=data_dir,
+    )
     labels = make(NOISES.get(noise_name), params, data.train.labels.numpy(), context, seed)
     return NoisyImages(data, labels)

@@ -2,7 +2,8 @@
 
 A noise model is ``f(clean, context, rng, *, params...) -> given``: the labels that the network is
 trained on, (n,) int64, drawn from the true ones, (n,) int64. It always reads ``clean`` and writes to
-a copy, so that no label is flipped twice.
+a copy, so that no label is flipped twice. One whose chosen images may keep their true label returns
+``(given, chosen)`` with ``chosen`` (n,) bool.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.noise.pixels import Pixels
 from vitmem.registry import Entry
 from vitmem.specs import Spec
 
 Labels = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,33 @@ class NoiseContext:
     """What a noise model may know of the data set beside the true labels.
 
     ``coarse`` is the superclass of each class, (K,), where the data set has superclasses;
-    ``extra_labels`` are further labels of the same n images by name, each (n,).
+    ``extra_labels`` are further labels of the same n images by name, each (n,); ``pixels`` the images
+    themselves; ``index`` their positions in the original set, (n,); ``data_dir`` the folder of the
+    user's files.
     """
 
     dataset: str
     num_classes: int
     coarse: NDArray[np.integer] | None = None
     extra_labels: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
+    pixels: Pixels | None = None
+    index: NDArray[np.integer] | None = None
+    data_dir: Path | None = None
+
+    def find(self, file: str) -> Path:
+        """Return where ``file`` is, inside the data folder or anywhere; it need not exist."""
+        inside = None if self.data_dir is None else self.data_dir / file
+        return inside if inside is not None and inside.exists() else Path(file).expanduser()
 
 
 @dataclass(frozen=True)
 class NoisyLabels:
     """Given labels beside the true ones, and how wrong they came out.
 
-    ``given``, ``clean``: (n,) int64; ``changed``: (n,) bool, given differs from clean. ``nominal`` is
-    the rate that was asked for (``None`` where the noise has no rate), ``realised`` the share of wrong
-    labels, ``realised_per_class`` the same within each true class, (K,), 0 for a class without images.
+    ``given``, ``clean``: (n,) int64; ``changed``: (n,) bool, given differs from clean; ``chosen``: (n,)
+    bool, the noise drew a label for the image, which may be the true one again. ``nominal`` is the rate
+    that was asked for (``None`` where the noise has no rate), ``realised`` the share of wrong labels,
+    ``realised_per_class`` the same within each true class, (K,), 0 for a class without images.
     ``transition[i, j]`` is the share of true class i that is given label j, (K, K): rows are true
     classes and sum to 1; a class without images has the row of the identity. ``sha256`` is that of
     the given labels as little-endian int16.
@@ -49,7 +64,8 @@ class NoisyLabels:
 
     given: Labels
     clean: Labels
-    changed: NDArray[np.bool_]
+    changed: Mask
+    chosen: Mask
     nominal: float | None
     realised: float
     realised_per_class: NDArray[np.float64]
@@ -61,18 +77,24 @@ def make(entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseC
     """Draw the given labels of noise model ``entry`` for the true labels ``clean`` (n,).
 
     The same entry, params, labels and seed give the same labels. Raises InputError for labels outside
-    the classes, VitmemError when the model returns labels of another length or outside the classes.
+    the classes, VitmemError when the model returns labels of another length or outside the classes, or
+    a mask of chosen images that leaves changed ones out.
     """
     clean = _checked("true labels", clean, len(clean), context.num_classes, InputError)
     draw = entry.load()
-    given = draw(clean.copy(), context, np.random.default_rng(seed), **params.model_dump())
+    drawn = draw(clean.copy(), context, np.random.default_rng(seed), **params.model_dump())
+    given, chosen = drawn if isinstance(drawn, tuple) else (drawn, None)
     given = _checked(f"labels of noise '{entry.name}'", given, len(clean), context.num_classes, VitmemError)
     changed = given != clean
+    chosen = changed if chosen is None else np.asarray(chosen)
+    if chosen.shape != changed.shape or chosen.dtype != np.bool_ or (changed & ~chosen).any():
+        raise VitmemError(f"noise '{entry.name}': expected a mask of {len(clean)} images that has every changed one")
     transition = transition_matrix(clean, given, context.num_classes)
     return NoisyLabels(
         given=given,
         clean=clean,
         changed=changed,
+        chosen=chosen,
         nominal=getattr(params, "rate", None),
         realised=float(changed.mean()) if len(clean) else 0.0,
         realised_per_class=1.0 - np.diagonal(transition),

@@ -1,0 +1,27 @@
+"""The built-in noise models with their parameters, listed without importing what they name. No torch.
+
+A contract test holds every function to the parameters that are declared here.
+"""
+
+from __future__ import annotations
+
+from vitmem.noise_params import (
+    AsymmetricParams,
+    HumanParams,
+    RateParams,
+)
+from vitmem.params import NoParams
+from vitmem.registry import NOISES, Entry
+from vitmem.specs import Spec
+
+
+def _add(name: str, module: str, params: type[Spec], summary: str, version: int = 1) -> None:
+    NOISES.add(Entry(NOISES.kind, name, version, summary, params, f"vitmem.noise.{module}:{name}"))
+
+
+_add("none", "none", NoParams, "the true labels")
+_add("symmetric", "symmetric", RateParams, "exactly rate * n labels, uniform over the other classes")
+_add("symmetric_iid", "symmetric_iid", RateParams, "each label independently, uniform over the other classes")
+_add("pair", "pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip)")
+_add("asymmetric", "asymmetric", AsymmetricParams, "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
+_add("human", "human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
