@@ -8,7 +8,9 @@ from __future__ import annotations
 from vitmem.noise_params import (
     AsymmetricParams,
     HumanParams,
+    InterclassParams,
     RateParams,
+    StratifiedParams,
 )
 from vitmem.params import NoParams
 from vitmem.registry import NOISES, Entry
@@ -20,8 +22,28 @@ def _add(name: str, module: str, params: type[Spec], summary: str, version: int 
 
 
 _add("none", "none", NoParams, "the true labels")
-_add("symmetric", "symmetric", RateParams, "exactly rate * n labels, uniform over the other classes")
+_add("symmetric", "symmetric", StratifiedParams, "exactly rate * n labels, uniform over the other classes")
 _add("symmetric_iid", "symmetric_iid", RateParams, "each label independently, uniform over the other classes")
+_add(
+    "symmetric_inclusive",
+    "symmetric_inclusive",
+    StratifiedParams,
+    "exactly rate * n labels, uniform over all classes: some stay right (DivideMix)",
+)
+_add("permute", "permute", StratifiedParams, "exactly rate * n images exchange their labels: some stay right")
 _add("pair", "pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip)")
 _add("asymmetric", "asymmetric", AsymmetricParams, "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
+_add("interclass_confusion", "interclass", InterclassParams, "two classes are taken for each other (Goel 2022)")
 _add("human", "human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
+_add(
+    "maini_offset_legacy",
+    "legacy",
+    RateParams,
+    "for replication: symmetric without the class before the true one (Maini 2023)",
+)
+_add(
+    "asym_block5_legacy",
+    "legacy",
+    RateParams,
+    "for replication: round blocks of five classes, which are not CIFAR-100's superclasses",
+)

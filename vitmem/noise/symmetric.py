@@ -1,26 +1,40 @@
 """Symmetric noise with an exact count: the default meaning of "10 % random labels" here.
 
 Other papers mean other things by the name: each label independently (``symmetric_iid``), or uniform
-over *all* classes, which leaves the share rate * (K - 1) / K wrong (DivideMix; Zhang et al. 2017).
+over *all* classes (``symmetric_inclusive``), which leaves the share rate * (K - 1) / K wrong.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitmem.errors import InputError
 from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.counts import pick
 
 
-def symmetric(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+def symmetric(
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, stratified: bool | None = None
+) -> Labels:
     """Give exactly round(rate * n) images, drawn without replacement, a label uniform over the others.
 
-    Raises InputError when there is no other class.
+    With ``stratified`` every class has its share of them, to within one image. Raises InputError when
+    there is no other class.
     """
-    chosen = rng.permutation(len(clean))[: round(rate * len(clean))]
+    chosen = choose(clean, context.num_classes, rate, stratified, rng)
     given = clean.copy()
     given[chosen] = other_class(clean[chosen], context.num_classes, rng)
     return given
+
+
+def choose(
+    clean: Labels, num_classes: int, rate: float, stratified: bool | None, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose exactly round(rate * n) positions without replacement, (m,): of all ``clean`` (n,) or class by class."""
+    if stratified:
+        return pick(clean, range(num_classes), rate, rng)
+    return rng.permutation(len(clean))[: round(rate * len(clean))]
 
 
 def other_class(labels: Labels, num_classes: int, rng: np.random.Generator) -> Labels:

@@ -1,0 +1,46 @@
+"""Noise as published code makes it where that differs from what its paper says; for replication only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitmem.errors import InputError
+from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.counts import pick
+
+BLOCK = 5
+
+
+def maini_offset_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+    """Give exactly round(rate * n) images the label y + offset mod K, the offset uniform over 1 to K - 2.
+
+    The class before the true one is never drawn (code of Maini et al. 2023); ``symmetric`` draws all
+    others. Raises InputError when there are fewer than three classes.
+    """
+    if context.num_classes < 3:
+        raise InputError(
+            f"noise 'maini_offset_legacy': expected a data set of three classes or more, got {context.num_classes}; "
+            "use 'symmetric'"
+        )
+    chosen = rng.permutation(len(clean))[: round(rate * len(clean))]
+    given = clean.copy()
+    given[chosen] = (clean[chosen] + rng.integers(1, context.num_classes - 1, size=len(chosen))) % context.num_classes
+    return given
+
+
+def asym_block5_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+    """Give ``rate`` of each class the next label inside its block of classes 5i to 5i + 4, going round.
+
+    Much published code takes these blocks for CIFAR-100's superclasses, but 6 of the 100 flips stay in
+    one; ``asymmetric`` reads the superclasses. Counts are exact in each class. Raises InputError when the
+    number of classes is no multiple of five.
+    """
+    if context.num_classes % BLOCK:
+        raise InputError(
+            f"noise 'asym_block5_legacy': expected a data set with a multiple of {BLOCK} classes, as CIFAR-100 has, "
+            f"got {context.num_classes}; use 'asymmetric' or 'pair'"
+        )
+    chosen = pick(clean, range(context.num_classes), rate, rng)
+    given = clean.copy()
+    given[chosen] = clean[chosen] // BLOCK * BLOCK + (clean[chosen] + 1) % BLOCK
+    return given

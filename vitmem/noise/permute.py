@@ -1,0 +1,23 @@
+"""Permuted labels: chosen images exchange their labels among themselves (Goel et al. 2024, corrective unlearning)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitmem.noise.base import Labels, Mask, NoiseContext
+from vitmem.noise.symmetric import choose
+
+
+def permute(
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, stratified: bool | None = None
+) -> tuple[Labels, Mask]:
+    """Permute the labels of exactly round(rate * n) images at random: every class keeps its number of labels.
+
+    Returns the labels and which images were chosen, both (n,): about one in K of these keeps its true
+    label. With ``stratified`` every class has its share of them, to within one image.
+    """
+    positions = choose(clean, context.num_classes, rate, stratified, rng)
+    given, chosen = clean.copy(), np.zeros(len(clean), dtype=np.bool_)
+    given[positions] = clean[rng.permutation(positions)]
+    chosen[positions] = True
+    return given, chosen
