@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from vitmem.noise_params import (
     AsymmetricParams,
+    ColumnParams,
+    HumanMixtureParams,
     HumanParams,
     InterclassParams,
     RateParams,
     StratifiedParams,
+    TransitionParams,
 )
 from vitmem.params import NoParams
 from vitmem.registry import NOISES, Entry
@@ -34,7 +37,11 @@ _add("permute", "permute", StratifiedParams, "exactly rate * n images exchange t
 _add("pair", "pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip)")
 _add("asymmetric", "asymmetric", AsymmetricParams, "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
 _add("interclass_confusion", "interclass", InterclassParams, "two classes are taken for each other (Goel 2022)")
+_add("transition", "transition", TransitionParams, "each label independently, from its row of any transition matrix")
 _add("human", "human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
+_add("human_twin", "human_controls", HumanParams, "control: human confusions of classes, whatever the image shows")
+_add("human_mixture", "human_controls", HumanMixtureParams, "control: human errors thinned out to a rate")
+_add("column", "column", ColumnParams, "labels in a column of the data set (Imagenette's noisy_5)")
 _add(
     "maini_offset_legacy",
     "legacy",

@@ -10,13 +10,23 @@ import numpy as np
 
 from vitmem.errors import InputError, unknown
 from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.column import known_classes
 
 
 def human(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
     """Return the labels of ``column`` (n,); raises InputError when the data set came without them."""
+    return human_labels(clean, context, column, "human")
+
+
+def human_labels(clean: Labels, context: NoiseContext, column: str, noise: str) -> Labels:
+    """Return the labels of ``column`` beside ``clean``, both (n,), for the noise model called ``noise``.
+
+    Raises InputError when the data set came without such a column, and when it has another length
+    or classes that the data set has not.
+    """
     if not context.extra_labels:
         raise InputError(
-            f"noise 'human': data set '{context.dataset}' came without human labels; for CIFAR put the file "
+            f"noise '{noise}': data set '{context.dataset}' came without human labels; for CIFAR put the file "
             "cifar10n.npz or cifar100n.npz (or CIFAR-10_human.pt, CIFAR-100_human.pt) into the data folder"
         )
     if column not in context.extra_labels:
@@ -24,7 +34,7 @@ def human(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, col
     labels = np.asarray(context.extra_labels[column])
     if labels.shape != clean.shape:
         raise InputError(
-            f"noise 'human': expected {len(clean)} labels in column '{column}', got {labels.size}; "
+            f"noise '{noise}': expected {len(clean)} labels in column '{column}', got {labels.size}; "
             "the file belongs to another data set"
         )
-    return labels.astype(np.int64)
+    return known_classes(labels, context.num_classes, f"noise '{noise}': column '{column}'")

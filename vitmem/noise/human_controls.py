@@ -1,0 +1,42 @@
+"""Controls for human labels: the same class confusions without their images, and a part of the same errors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitmem.errors import InputError
+from vitmem.noise.base import Labels, NoiseContext, transition_matrix
+from vitmem.noise.human import human_labels
+from vitmem.noise.transition import draw_rows
+
+
+def human_twin(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
+    """Draw each label independently from the transition matrix of the human labels in ``column``, (n,).
+
+    Classes are confused as people confuse them, whatever the image shows: what human labels add to this
+    is their dependence on the image (Wei et al. 2022). Raises InputError as ``human`` does.
+    """
+    matrix = transition_matrix(clean, human_labels(clean, context, column, "human_twin"), context.num_classes)
+    return draw_rows(clean, matrix, rng)
+
+
+def human_mixture(
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str, rate: float
+) -> Labels:
+    """Give exactly round(rate * n) of the images that ``column`` has wrong its label, and the others the true one.
+
+    10 % of CIFAR-10N's ``worse_label`` (40.21 %) is human noise of another rate than the five columns have.
+    Raises InputError as ``human`` does, and when fewer labels of the column are wrong.
+    """
+    labels = human_labels(clean, context, column, "human_mixture")
+    wrong = np.flatnonzero(labels != clean)
+    count = round(rate * len(clean))
+    if count > len(wrong):
+        raise InputError(
+            f"noise 'human_mixture': expected a rate of at most {len(wrong) / len(clean):.4f}, the share of wrong "
+            f"labels in column '{column}', got {rate}"
+        )
+    kept = rng.permutation(wrong)[:count]
+    given = clean.copy()
+    given[kept] = labels[kept]
+    return given

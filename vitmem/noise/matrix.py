@@ -1,0 +1,58 @@
+"""A transition matrix from a small file of text, checked: K x K, no negative entry, rows that sum to 1."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitmem.errors import InputError
+
+# Rows of a row-stochastic matrix that was written with few digits.
+TOLERANCE = 1e-4
+
+
+def read_matrix(path: Path) -> Any:
+    """Return the rows of numbers in ``path``: JSON (a list of lists), or text with commas or spaces.
+
+    Raises InputError for a file that is missing or is neither.
+    """
+    try:
+        text = path.read_text()
+        if path.suffix.lower() == ".json":
+            return json.loads(text)
+        if not text.strip():
+            raise ValueError("an empty file")
+        return np.loadtxt(text.splitlines(), delimiter="," if "," in text else None, ndmin=2)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give one inside --data-dir, or its whole path") from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: expected a matrix as JSON, CSV or text with spaces, got {reason}") from None
+
+
+def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float64]:
+    """Return ``table`` as (K, K) float64 with rows that sum to 1; raises InputError, beginning with ``where``.
+
+    Sums may be off by 0.0001, as those of rounded numbers are; rows are then scaled to 1.
+    """
+    try:
+        matrix = np.asarray(table, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: expected rows of {num_classes} numbers each, got rows that differ") from None
+    if matrix.shape != (num_classes, num_classes):
+        got = " x ".join(str(length) for length in matrix.shape) or "one"
+        raise InputError(f"{where}: expected {num_classes} x {num_classes} numbers, a row a true class, got {got}")
+    wrong = ~np.isfinite(matrix) | (matrix < 0)
+    if wrong.any():
+        i, j = np.argwhere(wrong)[0]
+        raise InputError(f"{where}: expected probabilities, got {matrix[i, j]:g} in row {i}, column {j}")
+    sums = matrix.sum(axis=1)
+    row = int(np.abs(sums - 1).argmax())
+    if abs(sums[row] - 1) > TOLERANCE:
+        hint = "; its columns do, so transpose it" if np.allclose(matrix.sum(axis=0), 1, atol=TOLERANCE) else ""
+        raise InputError(f"{where}: expected rows that sum to 1, got {sums[row]:g} in row {row}{hint}")
+    return matrix / sums[:, None]
