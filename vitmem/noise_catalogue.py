@@ -10,6 +10,7 @@ from vitmem.noise_params import (
     ColumnParams,
     HumanMixtureParams,
     HumanParams,
+    InstanceParams,
     InterclassParams,
     RateParams,
     StratifiedParams,
@@ -38,6 +39,12 @@ _add("pair", "pair", RateParams, "class i becomes i + 1 (Co-teaching's pair flip
 _add("asymmetric", "asymmetric", AsymmetricParams, "look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
 _add("interclass_confusion", "interclass", InterclassParams, "two classes are taken for each other (Goel 2022)")
 _add("transition", "transition", TransitionParams, "each label independently, from its row of any transition matrix")
+_add(
+    "instance_dependent",
+    "instance_dependent",
+    InstanceParams,
+    "a random projection of the image chooses the wrong label (Xia 2020)",
+)
 _add("human", "human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
 _add("human_twin", "human_controls", HumanParams, "control: human confusions of classes, whatever the image shows")
 _add("human_mixture", "human_controls", HumanMixtureParams, "control: human errors thinned out to a rate")

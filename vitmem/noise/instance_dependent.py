@@ -1,0 +1,84 @@
+"""Noise that depends on the image: a random projection of its pixels chooses the wrong label (Xia et al. 2020).
+
+Each image has a flip rate q of its own, drawn from N(tau, sigma^2) cut to [0, 1], and scores z = x W of the
+classes, W with entries N(0, 1), a matrix for each true class. It is given the true label with probability
+1 - q, else one of the others by softmax(z). The literature names the noise by tau, which is not its rate:
+at sigma 0.1 the mean of q is 0.1288 for tau 0.1. Scores spread as the length of x (about 55 on CIFAR), so
+that the softmax picks the highest: given the image, the wrong label is all but certain. How pixels are
+scaled thus changes the noise, and is fixed here (``Pixels.vectors``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from vitmem.errors import InputError
+from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.pixels import Pixels
+from vitmem.noise.truncated_normal import draw, location_for
+
+
+def instance_dependent(
+    clean: Labels,
+    context: NoiseContext,
+    rng: np.random.Generator,
+    *,
+    rate: float | None = None,
+    tau: float | None = None,
+    sigma: float = 0.1,
+    projection: Literal["class", "shared"] = "class",
+) -> Labels:
+    """Flip each image with a probability of its own to the class that a random projection of it scores highest.
+
+    ``rate`` is the mean of the flip rates and ``tau`` the location of their distribution: one is given.
+    ``projection`` "shared" has one W for all true classes (CORES, SEAL) instead of one for each. Each image
+    is drawn on its own, so that the realised rate is random. Raises InputError without images, and when
+    there is one class only.
+    """
+    if context.pixels is None:
+        raise InputError(f"noise 'instance_dependent': expected images, data set '{context.dataset}' gives none")
+    if context.num_classes < 2:
+        raise InputError("noise 'instance_dependent': expected two classes or more, got one; use noise 'none'")
+    flipped = rng.random(len(clean)) < _flip_rates(rate, tau, sigma, len(clean), rng)
+    level = rng.random(len(clean))
+    given = clean.copy()
+    for rows, scores in _scores(clean, np.flatnonzero(flipped), context.pixels, context.num_classes, projection, rng):
+        scores[np.arange(len(rows)), clean[rows]] = -np.inf
+        cumulative = softmax(scores, axis=1).cumsum(axis=1)
+        total = cumulative[:, -1]
+        below = np.minimum(level[rows] * total, np.nextafter(total, 0))
+        given[rows] = (cumulative <= below[:, None]).sum(axis=1)
+    return given
+
+
+def _flip_rates(
+    rate: float | None, tau: float | None, sigma: float, count: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    if rate is not None and not 0 < rate < 1:  # no location has this mean
+        return np.full(count, rate)
+    location = tau if rate is None else location_for(rate, sigma)
+    assert location is not None  # the parameters have one of the two
+    return draw(location, sigma, count, rng)
+
+
+def _scores(
+    clean: Labels,
+    rows: NDArray[np.integer],
+    pixels: Pixels,
+    num_classes: int,
+    projection: Literal["class", "shared"],
+    rng: np.random.Generator,
+) -> Iterator[tuple[NDArray[np.integer], NDArray[np.float64]]]:
+    """Yield parts of ``rows`` with their scores (part, K); one matrix W (d, K) and one part are held at a time."""
+    # a generator for each class: which classes have images does not change the others' matrices
+    for true, generator in enumerate(rng.spawn(num_classes) if projection == "class" else rng.spawn(1)):
+        members = rows[clean[rows] == true] if projection == "class" else rows
+        if len(members):
+            matrix = generator.standard_normal((pixels.length, num_classes), dtype=np.float32)
+            for part, vectors in pixels.vectors(members):
+                yield part, (vectors @ matrix).astype(np.float64)
