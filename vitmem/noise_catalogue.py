@@ -12,6 +12,9 @@ from vitmem.noise_params import (
     HumanParams,
     InstanceParams,
     InterclassParams,
+    PmdLegacyParams,
+    PmdParams,
+    ProbabilitiesParams,
     RateParams,
     StratifiedParams,
     TransitionParams,
@@ -45,6 +48,8 @@ _add(
     InstanceParams,
     "a random projection of the image chooses the wrong label (Xia 2020)",
 )
+_add("pmd", "pmd", PmdParams, "near a clean network's boundary, the runner-up (Zhang 2021, types 1 to 3)")
+_add("ambiguous", "ambiguous", ProbabilitiesParams, "the images a clean network doubts most (Chen 2021)")
 _add("human", "human", HumanParams, "human annotators' labels (CIFAR-10N, CIFAR-100N)")
 _add("human_twin", "human_controls", HumanParams, "control: human confusions of classes, whatever the image shows")
 _add("human_mixture", "human_controls", HumanMixtureParams, "control: human errors thinned out to a rate")
@@ -61,3 +66,4 @@ _add(
     RateParams,
     "for replication: round blocks of five classes, which are not CIFAR-100's superclasses",
 )
+_add("pmd_legacy", "pmd", PmdLegacyParams, "for replication: PMD as PLC's code draws it, from the network's own label")

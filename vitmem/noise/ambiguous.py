@@ -1,0 +1,30 @@
+"""The images that a network trained on the true labels doubts most get its second choice (Chen et al. 2021, AAAI).
+
+The paper averages the network's probabilities over all epochs of training; no random number is drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitmem.errors import InputError
+from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.probabilities import read_probabilities
+
+
+def ambiguous(
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, probabilities: str
+) -> Labels:
+    """Give the round(rate * n) images whose likeliest wrong class is likeliest that class as label, (n,).
+
+    ``probabilities`` is a file (see ``read_probabilities``). Raises InputError when it does not fit, and when
+    there is one class only. The labels are the same for every seed; ties are taken in the order of the images.
+    """
+    wrong = read_probabilities(probabilities, context, len(clean), "ambiguous").copy()
+    if context.num_classes < 2:
+        raise InputError("noise 'ambiguous': expected a data set of two classes or more, got one; use noise 'none'")
+    wrong[np.arange(len(clean)), clean] = -np.inf
+    chosen = np.argsort(-wrong.max(axis=1), kind="stable")[: round(rate * len(clean))]
+    given = clean.copy()
+    given[chosen] = wrong[chosen].argmax(axis=1)
+    return given

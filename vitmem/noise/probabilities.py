@@ -1,0 +1,85 @@
+"""What a network trained on the true labels thinks of each image: class probabilities in a safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from scipy.special import softmax
+
+from vitmem.errors import InputError
+from vitmem.noise.base import NoiseContext
+
+# Sums of probabilities that were kept as float16.
+TOLERANCE = 5e-3
+
+
+def read_probabilities(file: str, context: NoiseContext, count: int, noise: str) -> NDArray[np.float64]:
+    """Return the class probabilities of the ``count`` images, (n, K), for the noise model called ``noise``.
+
+    ``file`` (inside the data folder or anywhere) has ``probabilities`` (N, K), or ``logits`` (N, K), as the
+    predictions in a store have; an ``index`` (N,) says which image of the original set each row is about,
+    without it there is a row an image in order. Raises InputError for a file that is missing or torn, of
+    another shape, with rows that are no probabilities, and when an image has no row.
+    """
+    path = context.find(file)
+    where = f"noise '{noise}': {path}"
+    table, index = _read(path, where)
+    if table.ndim != 2 or table.shape[1] != context.num_classes:
+        shape = " x ".join(str(length) for length in table.shape)
+        raise InputError(f"{where}: expected a column a class, n x {context.num_classes}, got {shape}")
+    if index is not None and context.index is not None:
+        return table[_rows_of(context.index, index, len(table), where)]
+    if len(table) != count:
+        raise InputError(
+            f"{where}: expected {count} rows, one a training image, got {len(table)}; a file of more images needs "
+            "their positions in the original set as 'index'"
+        )
+    return table
+
+
+def _read(path: Path, where: str) -> tuple[NDArray[np.float64], NDArray[np.integer] | None]:
+    """Return the probabilities and the index of a file."""
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            names = set(stored.keys())
+            index = stored.get_tensor("index") if "index" in names else None
+            if "probabilities" in names:
+                return _checked(stored.get_tensor("probabilities").astype(np.float64), where), index
+            if "logits" in names:
+                logits = stored.get_tensor("logits").astype(np.float64)
+                with np.errstate(invalid="ignore"):  # infinite logits become NaN, which is refused below
+                    return _checked(softmax(logits, axis=-1), where), index
+    except FileNotFoundError:
+        raise InputError(f"{where}: no such file; give one inside --data-dir, or its whole path") from None
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{where}: not a readable safetensors file ({reason})") from None
+    raise InputError(f"{where}: expected 'probabilities' or 'logits', got {', '.join(sorted(names)) or 'nothing'}")
+
+
+def _checked(table: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    sums = table.sum(axis=-1)
+    wrong = ~(np.abs(sums - 1) <= TOLERANCE) | (table < 0).any(axis=-1)  # a NaN is wrong too
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{where}: expected rows of probabilities that sum to 1, got {int(wrong.sum())} that do not, row {row} "
+            f"sums to {sums.flat[row]:.4g}"
+        )
+    return table
+
+
+def _rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int, where: str) -> NDArray[np.integer]:
+    """Return the row of each of the positions ``wanted`` (n,), (n,)."""
+    if index.shape != (rows,):
+        raise InputError(f"{where}: expected {rows} positions in 'index', one a row, got {index.size}")
+    order = np.argsort(index, kind="stable")
+    place = np.searchsorted(index[order], wanted)
+    found = order[np.minimum(place, rows - 1)]
+    missing = int((index[found] != wanted).sum())
+    if missing:
+        raise InputError(f"{where}: {missing} of {len(wanted)} training images have no row, by their 'index'")
+    return found
