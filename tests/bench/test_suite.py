@@ -47,6 +47,17 @@ def test_layers_are_a_list_and_a_list_of_lists_is_a_sweep(write: Write, tmp_path
     assert len(two) == 2 * len(one)
 
 
+def test_a_matrix_is_rows_and_a_list_of_matrices_is_a_sweep(write: Write) -> None:
+    flip, stay = [[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
+    one = cells(write(noise={"name": "transition", "matrix": flip}))
+    two = cells(write(noise={"name": "transition", "matrix": [flip, stay]}))
+    assert one[0]["noise"] == {"name": "transition", "matrix": flip}
+    assert [m for m in (flip, stay) if any(c["noise"]["matrix"] == m for c in two)] == [flip, stay]
+    assert len(two) == 2 * len(one)
+    pairs = cells(write(noise={"name": "interclass_confusion", "rate": 0.1, "classes": [[3, 5], [1, 7]]}))
+    assert len(pairs) == len(two) and pairs[0]["noise"]["classes"] == [3, 5]
+
+
 def test_a_recipe_is_read_from_a_file_beside_the_suite(write: Write, tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text("epochs: 9\nlr: 0.5\n")
     assert cells(write(recipe="long.yaml"))[0]["recipe"]["lr"] == 0.5

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -128,6 +128,18 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
             raise InputError(f"{path}: exclude: {wanted} matches no cell; see its names and values, or take it out")
 
 
+def resolve(value: Config, kind: Literal["data", "noise"], where: str) -> Config:
+    """Return the config of one data set or noise model as the cells of a suite have it, defaults filled in.
+
+    Raises InputError, beginning with ``where``, for what is wrong with it and for a sweep.
+    """
+    get, common = (DATA.get, DataCommon) if kind == "data" else (NOISES.get, None)
+    found = list(_named(value, get, common, "name", where))
+    if len(found) != 1:
+        raise InputError(f"{where}: expected one value for each parameter, got lists of them")
+    return found[0]
+
+
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:
     """Return a recipe given in place, or read from a file named relative to the suite's folder, and where it stands."""
     if not isinstance(value, str):
@@ -172,8 +184,9 @@ def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Con
     keys, axes = [], []
     for key, item in value.items():
         spec = next((s for s in specs if s and key in s.model_fields), None)
-        takes_list = spec is not None and key != "blocks" and "tuple" in str(spec.model_fields[key].annotation)
-        if takes_list and isinstance(item, list) and not any(isinstance(i, list) for i in item):
+        # a parameter that is a list of numbers, or of rows of numbers: a list one level deeper is a sweep
+        levels = 0 if spec is None or key == "blocks" else str(spec.model_fields[key].annotation).count("tuple[")
+        if 0 < _depth(item) <= levels:
             axes.append([tuple(item)])
         else:
             axes.append([tuple(i) if isinstance(i, list) else i for i in _many(item)])
@@ -182,6 +195,11 @@ def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Con
             raise InputError(f"{where}: '{key}': expected a value or a list of values, got an empty list")
     for values in itertools.product(*axes):
         yield dict(zip(keys, values, strict=True))
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists lie around the values of ``value``."""
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
 
 def _holds(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

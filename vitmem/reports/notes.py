@@ -37,7 +37,18 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
 
 
 def _noise(config: dict[str, object]) -> str:
-    return " ".join([str(config["name"]), *(str(v) for k, v in sorted(config.items()) if k != "name")])
+    """Return name, rate and other parameters of a noise; of a matrix, its size."""
+    parts = [str(config["name"]), *(str(config[key]) for key in ("rate",) if key in config)]
+    for key, value in sorted(config.items()):
+        if key not in ("name", "rate"):
+            parts.append(f"{key} {_size(value) or value}")
+    return " ".join(parts)
+
+
+def _size(value: object) -> str:
+    """Return the size of rows of numbers; empty for anything else."""
+    rows = value if isinstance(value, list | tuple) else []
+    return f"{len(rows)}x{len(rows[0])}" if rows and isinstance(rows[0], list | tuple) else ""
 
 
 def _range(values: Sequence[float], form: str) -> str:
