@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_losses
+from vitmem.bench.given_labels import noisy_images, without_validation
 from vitmem.bench.subject import Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.data.augment import normalise
-from vitmem.data.load import load_data
-from vitmem.data.noisy import Halves, NoisyImages, add_noise
+from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
 from vitmem.kfac import edited
@@ -30,7 +30,7 @@ from vitmem.methods.base import Examples
 from vitmem.metrics.measure import measure
 from vitmem.metrics.predictions import Predictions
 from vitmem.models.base import ImageShape, VisionModel, build
-from vitmem.registry import DATA, MODELS, NOISES
+from vitmem.registry import MODELS
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
@@ -201,22 +201,13 @@ def vision_subject(config: Config, places: Places) -> VisionSubject:
     The training images, the noise and the halves do not depend on how many validation images are asked for.
     """
     data, noise, model, seed = config["data"], config["noise"], config["model"], config["seed"]
-    named = {k: v for k, v in data.items() if k != "validation"}
-    entry = DATA.get(data["name"])
-    images = load_data(
-        data["name"],
-        entry.parse(own(data, "name", "train", "validation"), "data"),
-        places.data_dir,
-        places.cache_dir,
-        train=data.get("train"),
-        validation=data.get("validation"),
-        seed=seed_from("subset", named, seed),
-    )
-    noise_params = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
-    noisy = add_noise(images, noise["name"], noise_params, seed_from("noise", named, noise, seed), places.data_dir)
+    noisy = noisy_images(data, noise, seed, places.data_dir, places.cache_dir)
+    images = noisy.data
     shape = ImageShape(images.channels, images.size, images.num_classes)
     dropout = config["recipe"].get("dropout")
     options = own(model, "name") if dropout is None else {**own(model, "name"), "dropout": dropout}
     params = MODELS.get(model["name"]).parse(options, "model")
     network = build(model["name"], params, shape, seed_from("init", model, data["name"], seed))
-    return VisionSubject(config, places, noisy, noisy.halves(seed_from("halves", named, noise, seed)), network)
+    return VisionSubject(
+        config, places, noisy, noisy.halves(seed_from("halves", without_validation(data), noise, seed)), network
+    )

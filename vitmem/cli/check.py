@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import yaml
 
 from vitmem.bench.check import check_model
 from vitmem.bench.plugins import load_plugins
-from vitmem.errors import InputError, VitmemError, unknown
+from vitmem.cli.values import key_value
+from vitmem.errors import VitmemError, unknown
 
 
 def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -> None:
@@ -17,16 +15,9 @@ def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -
     if kind != "model":
         raise unknown("contract", kind, ["model"])
     load_plugins(plugins)
-    checks = check_model(name, dict(_pair(text) for text in params))
+    checks = check_model(name, dict(key_value(text, "--param") for text in params))
     for one in checks:
         print(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
     broken = [one.name for one in checks if not one.ok]
     if broken:
         raise VitmemError(f"model '{name}' breaks its contract: {', '.join(broken)}")
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"--param: expected key=value, got '{text}'")
-    return key, yaml.safe_load(value)

@@ -124,8 +124,8 @@ def show(
 
 @app.command()
 def check(
-    kind: Annotated[str, typer.Argument(help="what to check: model")],
-    name: Annotated[str, typer.Argument(help="its name, such as vit or timm/resmlp_12_224")],
+    kind: Annotated[str, typer.Argument(help="what to check: model or noise")],
+    name: Annotated[str, typer.Argument(help="its name, such as vit, timm/resmlp_12_224 or symmetric")],
     param: Annotated[list[str] | None, typer.Option(help="key=value, a parameter of it; may be repeated")] = None,
     plugin: Plugin = None,
 ) -> None:
@@ -134,6 +134,27 @@ def check(
     Example: vitmem check model vit --param width=64
     """
     _call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugins=plugin or [])
+
+
+@app.command()
+def noise(
+    name: Annotated[str, typer.Argument(help="a noise model, such as symmetric; 'vitmem list noises' has all")],
+    data: Annotated[str, typer.Option(help="images: a name, or a mapping as in a suite")] = "mnist5k",
+    data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
+    rate: Annotated[float | None, typer.Option(help="the rate, where the noise has one")] = None,
+    seed: Annotated[int, typer.Option(help="the seed of the suite's cell")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter; may be repeated")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="write example images with both labels to this PNG")] = None,
+    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
+    plugin: Plugin = None,
+    as_json: Json = False,
+) -> None:
+    """Show the labels that a noise model gives: rates, transition matrix, hash, and images.
+
+    Example: vitmem noise instance_dependent --data cifar10 --data-dir ~/data --rate 0.1 --sheet sheet.png
+    """
+    options = {**locals(), "settings": settings or [], "plugins": plugin or []}
+    _call("vitmem.cli.noise:noise", **{k: v for k, v in options.items() if k != "plugin"})
 
 
 @app.command()
@@ -156,22 +177,7 @@ def mine(
 
     Example: vitmem mine allenai/OLMo-2-0425-1B --text texts/ --out memorized.jsonl --starts 16
     """
-    _call(
-        "vitmem.cli.mine:mine_texts",
-        model=model,
-        text=text,
-        out=out,
-        data_dir=data_dir,
-        gguf=gguf,
-        device=device,
-        prefix=prefix,
-        suffix=suffix,
-        starts=starts,
-        seed=seed,
-        limit=limit,
-        min_distinct=min_distinct,
-        batch_size=batch_size,
-    )
+    _call("vitmem.cli.mine:mine_texts", **locals())
 
 
 @app.command()
@@ -213,7 +219,7 @@ def edit(
 
     Example: vitmem edit OLMo-2-1124-7B --factors factors.safetensors --mass 0.6 --out edited
     """
-    _call("vitmem.cli.edit:edit", weights=weights, factors=factors, mass=mass, out=out, blocks=blocks, layers=layers)
+    _call("vitmem.cli.edit:edit", **locals())
 
 
 @app.command("lm-eval")
@@ -232,18 +238,7 @@ def lm_eval(
 
     Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
     """
-    _call(
-        "vitmem.cli.harness:lm_eval",
-        model=model,
-        tasks=tasks,
-        preset=preset,
-        include=include,
-        limit=limit,
-        batch_size=batch_size,
-        device=device,
-        out=out,
-        base=base,
-    )
+    _call("vitmem.cli.harness:lm_eval", **locals())
 
 
 @app.command()

@@ -1,0 +1,132 @@
+"""``vitmem noise``: draw the labels of a noise model and say how wrong they are, in numbers and in pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitmem.bench.given_labels import noisy_images
+from vitmem.bench.plugins import load_plugins
+from vitmem.bench.suite import resolve
+from vitmem.bench.suite_checks import check_noise
+from vitmem.cli.values import key_value, yaml_value
+from vitmem.data.noisy import NoisyImages
+from vitmem.errors import InputError
+from vitmem.registry import NOISES
+from vitmem.reports.sheet import write_sheet
+
+SHOWN = 48
+# A wider matrix is no longer read as one: each class then has its three likeliest wrong labels.
+WIDEST = 12
+
+
+def noise(
+    name: str,
+    data: str,
+    data_dir: Path | None,
+    cache_dir: Path,
+    rate: float | None,
+    seed: int,
+    settings: Sequence[str],
+    sheet: Path | None,
+    plugins: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Print nominal and realised rates, the matrix and the hash of the labels of a suite's cell; write the sheet."""
+    load_plugins(plugins)
+    given = {"name": name, **dict(key_value(text, "--set") for text in settings)}
+    config = resolve(given if rate is None else {**given, "rate": rate}, "noise", "parameters")
+    images = resolve(_data(data), "data", "--data")
+    check_noise(images, config, "--data")
+    noisy = noisy_images(images, config, seed, data_dir, cache_dir.expanduser())
+    facts = _facts(noisy, config, images, seed)
+    print(json.dumps(facts) if as_json else _text(noisy, facts))
+    if sheet is not None:
+        _write_sheet(noisy, sheet, _title(noisy, facts))
+        if not as_json:
+            print(f"wrote {sheet}")
+
+
+def _data(text: str) -> dict[str, Any]:
+    """Return what ``--data`` says: a name, or a mapping as a suite has it."""
+    value = yaml_value(text, "--data")
+    if not isinstance(value, str | dict):
+        raise InputError(f"--data: expected a name or a mapping such as {{name: ...}}, got '{text}'")
+    return value if isinstance(value, dict) else {"name": value}
+
+
+def _facts(noisy: NoisyImages, config: dict[str, Any], images: dict[str, Any], seed: int) -> dict[str, Any]:
+    labels = noisy.labels
+    return {
+        "noise": config,
+        "version": NOISES.get(config["name"]).version,
+        "data": images,
+        "seed": seed,
+        "images": len(labels.given),
+        "chosen": int(labels.chosen.sum()),
+        "wrong": int(labels.changed.sum()),
+        "nominal": labels.nominal,
+        "realised": labels.realised,
+        "realised_per_class": labels.realised_per_class.tolist(),
+        "transition": labels.transition.tolist(),
+        "sha256": labels.sha256,
+    }
+
+
+def _title(noisy: NoisyImages, facts: dict[str, Any]) -> str:
+    shown = " ".join(f"{k} {_short(v)}" for k, v in facts["noise"].items() if k != "name")
+    name = " ".join(part for part in (facts["noise"]["name"], shown) if part)
+    return f"{name} on {noisy.data.name}: {facts['wrong']:,} of {facts['images']:,} labels wrong"
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)}x{len(value)}" if isinstance(value, list) and len(str(value)) > 20 else str(value)
+
+
+def _text(noisy: NoisyImages, facts: dict[str, Any]) -> str:
+    nominal = "none" if facts["nominal"] is None else f"{100 * facts['nominal']:.2f} %"
+    kept = facts["chosen"] - facts["wrong"]
+    lines = [
+        f"{_title(noisy, facts)}, seed {facts['seed']}",
+        f"nominal {nominal}, realised {100 * facts['realised']:.2f} %"
+        + (f"; {kept:,} of {facts['chosen']:,} chosen images keep their true label" if kept else ""),
+        "",
+        *_classes(noisy),
+        "",
+        f"sha256 {facts['sha256']} (version {facts['version']})",
+    ]
+    return "\n".join(lines)
+
+
+def _classes(noisy: NoisyImages) -> list[str]:
+    """Return a line a true class: images, share of wrong labels, and its row of the matrix in percent."""
+    labels, names = noisy.labels, noisy.data.classes
+    width = max(10, *map(len, names))
+    counts = np.bincount(labels.clean, minlength=len(names))
+    whole = len(names) <= WIDEST
+    header = " ".join(f"{name[:6]:>6}" for name in names) if whole else "its likeliest wrong labels"
+    lines = [f"{'true class':<{width}} images  wrong %   {header}"]
+    for i, name in enumerate(names):
+        row = 100 * labels.transition[i]
+        shown = " ".join(f"{share:6.2f}" if share else f"{'.':>6}" for share in row) if whole else _top(row, i, names)
+        lines.append(f"{name:<{width}} {counts[i]:6,}  {100 - row[i]:7.2f}   {shown}")
+    return lines
+
+
+def _top(row: np.ndarray, true: int, names: Sequence[str]) -> str:
+    order = [j for j in np.argsort(-row, kind="stable") if j != true and row[j] > 0][:3]
+    return ", ".join(f"{names[j]} {row[j]:.2f}" for j in order)
+
+
+def _write_sheet(noisy: NoisyImages, path: Path, title: str) -> None:
+    """Show wrong labels, or right ones where none is wrong: some at random, the same each time, by true class."""
+    labels, names = noisy.labels, noisy.data.classes
+    rows = np.flatnonzero(labels.changed) if labels.changed.any() else np.arange(len(labels.given))
+    some = np.random.default_rng(0).permutation(rows)[:SHOWN]
+    some = some[np.argsort(labels.clean[some], kind="stable")]
+    given, true = ([names[c] for c in which[some]] for which in (labels.given, labels.clean))
+    write_sheet(path, noisy.data.train.images.numpy()[some], given, true, f"{title} (given label above the true one)")

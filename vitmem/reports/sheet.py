@@ -1,0 +1,44 @@
+"""A sheet of images with their given and true labels. Imports matplotlib, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vitmem.errors import InputError
+
+COLUMNS = 8
+CELL = 1.7  # inches of height: the picture and two lines of text
+RIGHT, WRONG = "#009E73", "#D55E00"
+
+
+def write_sheet(path: Path, images: NDArray[np.uint8], given: Sequence[str], true: Sequence[str], title: str) -> None:
+    """Draw ``images`` (m, C, H, W), the given label of each above its true one, and write them to ``path``.
+
+    Raises InputError when the suffix is no image format or the file cannot be written.
+    """
+    rows = max(1, -(-len(images) // COLUMNS))
+    height = CELL * rows + 0.35
+    figure = Figure(figsize=(1.35 * COLUMNS, height))
+    # fixed places: a layout that is solved for takes seconds for so many axes
+    spaces = {"left": 0.01, "right": 0.99, "bottom": 0.05 / height, "top": 1 - 0.7 / height}
+    panels = list(figure.subplots(rows, COLUMNS, squeeze=False, gridspec_kw={**spaces, "hspace": 0.33}).flat)
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, pixels, label, truth in zip(panels, images, given, true, strict=False):
+        # one channel is grey; a cell has about fifty screen pixels for each of CIFAR's 32
+        picture = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(label, fontsize=8, color=RIGHT if label == truth else WRONG, pad=11)
+        axes.text(0.5, 1.02, f"true: {truth}", transform=axes.transAxes, ha="center", va="bottom", fontsize=6.5)
+    figure.suptitle(title, fontsize=10, y=1 - 0.1 / height, va="top")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot write the sheet ({reason}); give a path such as sheet.png") from None
