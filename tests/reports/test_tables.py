@@ -128,6 +128,9 @@ def test_one_seed_has_intervals_over_images(toy: list[Row]) -> None:
     assert f"at most ±{50 * (high - low):.1f} points for memorized and recovered" in text
     assert f"at most ±{50 * (other_high - other_low):.1f} points for validation" in text
     assert "Wilson" not in render_tables("toy", [{**r, "counts": counts} for r in toy])["chosen.md"]
+    # without noise no label is wrong
+    clean = render_tables("toy", [{**r, "counts": {**counts, "noisy_report": 0}} for r in one])["chosen.md"]
+    assert "points for validation" in clean and "points for memorized" not in clean
 
 
 def test_only_failed_rows(make_row: Callable[..., Row]) -> None:

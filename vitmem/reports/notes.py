@@ -115,9 +115,11 @@ def item_lines(rows: Sequence[Row]) -> list[str]:
     parts = [
         f"at most ±{100 * _wilson(min(c[key] for c in finished)):.1f} points for {what}"
         for key, what in REPORTED.items()
-        if all(key in c for c in finished)
+        if all(c.get(key) for c in finished)  # without noise there is no wrong label to count
     ]
     items = "images" if "noisy_report" in finished[0] else "items"
+    if not parts:
+        return []
     return [f"95 % Wilson intervals over the reported {items} of the one model: {', '.join(parts)}"]
 
 
