@@ -50,6 +50,8 @@ def test_list_prints_an_entry_a_line_its_name_first(kind: str) -> None:
         (["check", "model", "vit", "--param", "width"], "expected key=value"),
         (["check", "model", "vit", "--param", "width=0"], "'width': input should be greater than 0"),
         (["check", "model", "vti"], "did you mean 'vit'?"),
+        (["check", "noise", "pari", "--param", "rate=0.1"], "did you mean 'pair'?"),
+        (["check", "noise", "pair"], "'rate': field required"),
     ],
 )
 def test_what_the_user_can_mend_is_one_sentence(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.bench.clauses import Check, require, run_clause
 from vitmem.bench.tested import EXAMPLES, Tested, TestedImages, TestedTexts
-from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers
 from vitmem.registry import MODELS
 
 # Two batchings of the same examples may differ in the last bits of float32, not in more.
 TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class Check:
-    """One clause of the contract: its name, whether it is kept, and why not."""
-
-    name: str
-    ok: bool
-    detail: str = ""
-
-
-class _Broken(Exception):
-    """A clause is not kept; the text says what was found."""
 
 
 def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
@@ -47,28 +33,10 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     checks: list[Check] = []
     subject: list[Tested] = []
     kind = TestedTexts if MODELS.get(name).info.get("modality") == "text" else TestedImages
-    _run("build", lambda: subject.append(kind(name, spec)), checks)
+    run_clause("build", lambda: subject.append(kind(name, spec)), checks)
     for clause, test in CLAUSES.items() if subject else ():
-        _run(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]
+        run_clause(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]
     return checks
-
-
-def _run(name: str, test: Callable[[], None], checks: list[Check]) -> None:
-    try:
-        test()
-    except _Broken as broken:
-        checks.append(Check(name, False, str(broken)))
-    except Exception as error:  # whatever a plug-in raises is its clause's failure
-        text = " ".join(str(error).split())
-        detail = text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
-        checks.append(Check(name, False, detail))
-    else:
-        checks.append(Check(name, True))
-
-
-def _require(kept: bool, found: str) -> None:
-    if not kept:
-        raise _Broken(found)
 
 
 def _same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -80,17 +48,17 @@ def _forward(subject: Tested) -> None:
         with torch.no_grad():
             logits = subject.forward(subject.net, inputs)
         expected = (len(inputs), *subject.expected)
-        _require(isinstance(logits, Tensor), f"expected logits as a tensor, got {type(logits).__name__}")
-        _require(tuple(logits.shape) == expected, f"expected logits {expected}, got {tuple(logits.shape)}")
-        _require(bool(torch.isfinite(logits).all()), "NaN or infinity in the logits")
+        require(isinstance(logits, Tensor), f"expected logits as a tensor, got {type(logits).__name__}")
+        require(tuple(logits.shape) == expected, f"expected logits {expected}, got {tuple(logits.shape)}")
+        require(bool(torch.isfinite(logits).all()), "NaN or infinity in the logits")
 
 
 def _seed(subject: Tested) -> None:
     before = torch.get_rng_state()
     one, same, other = (subject.again(seed).net.state_dict() for seed in (1, 1, 2))
-    _require(torch.equal(before, torch.get_rng_state()), "building it changed torch's global generator")
-    _require(_same_weights(one, same), "two networks of one seed differ")
-    _require(not _same_weights(one, other), "networks of two seeds are equal: the seed is not used")
+    require(torch.equal(before, torch.get_rng_state()), "building it changed torch's global generator")
+    require(_same_weights(one, same), "two networks of one seed differ")
+    require(not _same_weights(one, other), "networks of two seeds are equal: the seed is not used")
 
 
 def _patterns(subject: Tested) -> None:
@@ -105,16 +73,16 @@ def _gradients(subject: Tested) -> None:
     for path, layer in find_layers(net, subject.model.editable("all")).items():
         gradient = layer.weight.grad
         reached = isinstance(gradient, Tensor) and bool(torch.isfinite(gradient).all() and gradient.any())
-        _require(reached, f"no gradient reaches layer '{path}'")
+        require(reached, f"no gradient reaches layer '{path}'")
 
 
 def _positions(subject: Tested) -> None:
     if not isinstance(subject, TestedImages) or subject.model.positions != "cls":
         return
-    _require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
+    require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
     for path, layer in subject.whole.layers.items():
         found = f"positions 'cls': layer '{path}' counts {layer.count} positions of {EXAMPLES} images"
-        _require(layer.count == EXAMPLES, found)
+        require(layer.count == EXAMPLES, found)
 
 
 def _batch_size(subject: Tested) -> None:
@@ -123,22 +91,22 @@ def _batch_size(subject: Tested) -> None:
         other = parts.layers[path]
         for side, one, two in (("A", layer.a, other.a), ("G", layer.g, other.g)):
             apart = float((one - two).norm() / one.norm().clamp_min(1e-300))
-            _require(apart < TOLERANCE, f"layer '{path}': {side} differs by {apart:.1e} between batch sizes")
+            require(apart < TOLERANCE, f"layer '{path}': {side} differs by {apart:.1e} between batch sizes")
 
 
 def _identity(subject: Tested) -> None:
     before = subject.logits()
     with edited(subject.net, subject.edit(mass=1.0).weights):
-        _require(torch.equal(subject.logits(), before), "the edit that keeps every pair changes the logits")
+        require(torch.equal(subject.logits(), before), "the edit that keeps every pair changes the logits")
 
 
 def _undo(subject: Tested) -> None:
     state = {key: value.clone() for key, value in subject.net.state_dict().items()}
     before = subject.logits()
     with edited(subject.net, subject.edit(mass=0.5).weights):
-        _require(not torch.equal(subject.logits(), before), "an edit of half the mass changes no logit")
-    _require(_same_weights(subject.net.state_dict(), state), "weights differ after the edit is undone")
-    _require(torch.equal(subject.logits(), before), "logits differ after the edit is undone")
+        require(not torch.equal(subject.logits(), before), "an edit of half the mass changes no logit")
+    require(_same_weights(subject.net.state_dict(), state), "weights differ after the edit is undone")
+    require(torch.equal(subject.logits(), before), "logits differ after the edit is undone")
 
 
 def _save_and_load(subject: Tested) -> None:
@@ -149,7 +117,7 @@ def _save_and_load(subject: Tested) -> None:
         net = subject.again(3).net.eval()
         net.load_state_dict(load_file(weights))
         with torch.no_grad():
-            _require(
+            require(
                 torch.equal(subject.forward(net, subject.inputs), subject.logits()), "loaded weights give other logits"
             )
         saved = subject.whole
@@ -158,7 +126,7 @@ def _save_and_load(subject: Tested) -> None:
         loaded.check(net, find_layers(net, subject.model.editable("all")))
         for path, layer in saved.layers.items():
             same = torch.equal(layer.a, loaded.layers[path].a) and torch.equal(layer.g, loaded.layers[path].g)
-            _require(same, f"layer '{path}': loaded statistics differ from the saved ones")
+            require(same, f"layer '{path}': loaded statistics differ from the saved ones")
 
 
 CLAUSES: Mapping[str, Callable[[Tested], None]] = {

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitmem.bench.check import check_model
+from vitmem.bench.check_noise import check_noise
 from vitmem.bench.plugins import load_plugins
 from vitmem.cli.values import key_value
 from vitmem.errors import VitmemError, unknown
 
+CONTRACTS = {"model": check_model, "noise": check_noise}
+
 
 def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -> None:
     """Check one entry, a line for each clause; raises VitmemError when one is broken."""
-    if kind != "model":
-        raise unknown("contract", kind, ["model"])
+    if kind not in CONTRACTS:
+        raise unknown("contract", kind, CONTRACTS)
     load_plugins(plugins)
-    checks = check_model(name, dict(key_value(text, "--param") for text in params))
+    checks = CONTRACTS[kind](name, dict(key_value(text, "--param") for text in params))
     for one in checks:
         print(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
     broken = [one.name for one in checks if not one.ok]
     if broken:
-        raise VitmemError(f"model '{name}' breaks its contract: {', '.join(broken)}")
+        raise VitmemError(f"{kind} '{name}' breaks its contract: {', '.join(broken)}")

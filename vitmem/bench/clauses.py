@@ -1,0 +1,41 @@
+"""Clauses of a contract: each is kept or broken, and a broken one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vitmem.errors import VitmemError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One clause of a contract: its name, whether it is kept, and why not."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class Broken(Exception):
+    """A clause is not kept; the text says what was found."""
+
+
+def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> None:
+    """Run ``test`` and add to ``checks`` whether it was kept; whatever it raises is its failure."""
+    try:
+        test()
+    except Broken as broken:
+        checks.append(Check(name, False, str(broken)))
+    except Exception as error:  # whatever a plug-in raises is its clause's failure
+        text = " ".join(str(error).split())
+        detail = text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
+        checks.append(Check(name, False, detail))
+    else:
+        checks.append(Check(name, True))
+
+
+def require(kept: bool, found: str) -> None:
+    """Raise Broken, saying what was ``found``, unless the clause is ``kept``."""
+    if not kept:
+        raise Broken(found)
