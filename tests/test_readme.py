@@ -57,6 +57,26 @@ def test_the_plug_in_goes_through_a_one_cell_suite(plugin: Path) -> None:
     assert row["edit"]["kept_pairs"] == round(0.2 * 32 * 32)
 
 
+def test_a_noise_of_ten_lines(plugin: Path) -> None:
+    (block,) = [b for b in BLOCKS if "@NOISES.register" in b]
+    assert block.strip().count("\n") <= 10
+    (plugin.parent / "mynoise.py").write_text(block)
+    out = vitmem("check", "noise", "constant", "--param", "rate=0.1", "--plugin", "mynoise.py", cwd=plugin.parent)
+    assert out.returncode == 0 and "FAIL" not in out.stdout, out.stdout + out.stderr
+    (suite,) = re.findall(r"```yaml\n(# mysuite.yaml.*?)```", README, re.DOTALL)
+    (noise,) = re.findall(r"`noise: (\{name: constant.*?\})`", README)
+    text, changed = re.subn(r"noise: \{.*\}", f"noise: {noise}", suite)
+    assert changed == 1
+    (plugin.parent / "mysuite.yaml").write_text(text)
+    plugins = ["--plugin", plugin.name, "--plugin", "mynoise.py"]
+    out = vitmem("run", "mysuite.yaml", *plugins, "--cache-dir", "cache", cwd=plugin.parent)
+    assert out.returncode == 0, out.stdout + out.stderr
+    (row,) = read_rows(plugin.parent / "results" / "mysuite" / "rows.jsonl")
+    assert row["status"] == "ok" and row["config"]["noise"] == {"name": "constant", "rate": 0.1, "label": 3}
+    # a tenth of the threes is right all the same
+    assert 0.08 < row["noise"]["realised"] < 0.1 == row["noise"]["nominal"]
+
+
 @pytest.mark.parametrize("says", ["VisionTask", "LlamaConfig"])
 def test_the_engine_alone(says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = [b for b in BLOCKS if says in b]

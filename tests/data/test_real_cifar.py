@@ -76,3 +76,11 @@ def test_real_cifar100(real_cache: Path) -> None:
     flipped = add_noise(data, "asymmetric", NOISES.get("asymmetric").parse({"rate": 0.1}, "noise"), 0)
     assert torch.equal(torch.from_numpy(data.coarse)[flipped.given], torch.from_numpy(data.coarse)[flipped.true])
     assert flipped.labels.realised == 0.1
+
+
+@pytest.mark.skipif(not (REAL / "imagenette64").exists(), reason=f"no Imagenette in {REAL}; set VITMEM_DATA_DIR")
+def test_real_imagenette_has_noisy_labels_of_its_own(real_cache: Path) -> None:
+    data = load("image_folder", real_cache, REAL, folder="imagenette64", size=64)
+    for percent, rate in ((1, 0.01), (5, 0.05), (25, 0.25), (50, 0.5)):
+        params = NOISES.get("column").parse({"column": f"noisy_{percent}"}, "noise")
+        assert add_noise(data, "column", params, 0).labels.realised == pytest.approx(rate, abs=2e-4)
