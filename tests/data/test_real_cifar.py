@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 as they are: counts, superclasses, and the published rates of human labels."""
+"""CIFAR and Imagenette as they are: counts, superclasses, and the published rates of human and noisy labels."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def test_real_cifar100(real_cache: Path) -> None:
 
 @pytest.mark.skipif(not (REAL / "imagenette64").exists(), reason=f"no Imagenette in {REAL}; set VITMEM_DATA_DIR")
 def test_real_imagenette_has_noisy_labels_of_its_own(real_cache: Path) -> None:
-    data = load("image_folder", real_cache, REAL, folder="imagenette64", size=64)
+    params = DATA.get("image_folder").parse({"folder": "imagenette64", "size": 64}, "data")
+    data = load_data("image_folder", params, REAL, real_cache)
     for percent, rate in ((1, 0.01), (5, 0.05), (25, 0.25), (50, 0.5)):
-        params = NOISES.get("column").parse({"column": f"noisy_{percent}"}, "noise")
-        assert add_noise(data, "column", params, 0).labels.realised == pytest.approx(rate, abs=2e-4)
+        column = NOISES.get("column").parse({"column": f"noisy_{percent}"}, "noise")
+        assert add_noise(data, "column", column, 0).labels.realised == pytest.approx(rate, abs=2e-4)
