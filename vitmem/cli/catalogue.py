@@ -20,7 +20,9 @@ def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
     if kind not in REGISTRIES:
         raise unknown("kind", kind, REGISTRIES)
     load_plugins(plugins)
-    for entry in REGISTRIES[kind].entries():
+    entries = REGISTRIES[kind].entries()
+    width = max(14, *(len(entry.name) for entry in entries))
+    for entry in entries:
         params = {
             name: "required" if field.is_required() else field.default
             for name, field in entry.params.model_fields.items()
@@ -30,7 +32,7 @@ def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
             continue
         shown = ", ".join(f"{k}={v}" for k, v in params.items())
         name = f"{entry.name}/<name>" if entry.info.get("family") else entry.name
-        print(f"{name:<14} {entry.summary}" + (f"  ({shown})" if shown else ""))
+        print(f"{name:<{width}} {entry.summary}" + (f"  ({shown})" if shown else ""))
 
 
 def show_row(id: str, results: Path, as_json: bool) -> None:
