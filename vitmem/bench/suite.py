@@ -111,8 +111,8 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
         check_modality(d, m, str(path))
         check_recipe(d, m, r, str(path))
         check_noise(d, None if suite.noise is None else n, str(path))
-        for s in statistics:
-            check_statistics(d, s, str(path))
+        for request in statistics:
+            check_statistics(d, request, str(path))
         for edit in edits:
             reads = METHODS.get(edit["method"]).info.get("statistics", False)
             for s in statistics if reads else [None]:

@@ -10,6 +10,7 @@ from vitmem.reports.aggregate import Config, Group, Training, canonical_text
 
 METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
+    "balanced_subnet": "BalancedSubnet",
 }  # fmt: skip
 CONTROLS = ("random_basis", "complement")
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")

@@ -1,7 +1,8 @@
-"""What each method leaves of each family of questions: bars with intervals over the seeds. No torch."""
+"""What each method leaves of each family of questions, with intervals over the seeds. No torch."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -9,15 +10,21 @@ from matplotlib.figure import Figure
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
+from vitmem.reports.naming import setting_order, strength, strength_text, where
+
+# Where a legend stands: outside, to the right of its panel.
+BESIDE: Any = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
 
 
 def skill_figure(report: Report, trainings: list[Training], colours: tuple[str, ...]) -> Figure:
-    """Return a panel a model: retention by family at each method's chosen setting, and what is recited still.
+    """Return two panels a model: retention by family at each method's chosen setting, and along K-FAC's strength.
 
-    Families are in the order in which K-FAC keeps them, or the first method where there is no K-FAC.
+    Families are in the order in which K-FAC keeps them, or the first method where there is no K-FAC; what is recited
+    still stands beside them.
     """
-    figure = Figure(figsize=(8, 3.2 * len(trainings)), layout="constrained")
-    for axes, training in zip(figure.subplots(len(trainings), 1, squeeze=False).flat, trainings, strict=True):
+    figure = Figure(figsize=(9.5, 6.4 * len(trainings)), layout="constrained")
+    panels = figure.subplots(2 * len(trainings), 1, squeeze=False)[:, 0]
+    for training, axes, below in zip(trainings, panels[::2], panels[1::2], strict=True):
         assert training.base is not None
         chosen = [(report.names.method(g[0]), choose(g, training.base).group) for g in report.methods(training)]
         shown = [(name, group) for name, group in chosen if group is not None]
@@ -30,8 +37,34 @@ def skill_figure(report: Report, trainings: list[Training], colours: tuple[str, 
         axes.set_title(report.names.training(training), loc="left")
         axes.set_ylim(bottom=0)
         if shown:
-            axes.legend(frameon=False, ncols=len(shown), loc="lower right", bbox_to_anchor=(1, 1))
+            axes.legend(**BESIDE)
+        along = _along(report.methods(training)[0], shown[0][1]) if shown else []
+        _curves(below, names, training.base, along, shown[0][0] if shown else "")
     return figure
+
+
+def _along(groups: list[Group], chosen: Group) -> list[Group]:
+    """Return the settings of a method in the chosen one's blocks that were matched to nothing, by strength."""
+    free = [g for g in groups if where(g) == where(chosen) and not any("match" in key for key in strength(g))]
+    return sorted(free, key=setting_order, reverse=True)
+
+
+def _curves(axes: Any, names: list[str], base: Group, groups: list[Group], label: str) -> None:
+    """Draw what is kept of each family at every strength, the weakest edit first."""
+    if not groups:
+        axes.set_axis_off()
+        return
+    for n, name in enumerate(names):
+        kept = [_kept(group, base, name) or (math.nan, 0.0) for group in groups]
+        places = [i + 0.03 * (n - len(names) / 2) for i in range(len(groups))]
+        means, halves = zip(*kept, strict=True)
+        style: dict[str, Any] = {"color": "black", "ls": "--"} if name == "memorized" else {"color": f"C{n}"}
+        style |= {"lw": 1.2, "elinewidth": 0.6, "marker": "o", "ms": 3}
+        axes.errorbar(places, means, yerr=halves, label=name.replace("_", " "), **style)
+    axes.set_xticks(range(len(groups)), [strength_text(group) for group in groups])
+    axes.set(ylabel="kept of the base (%)", ylim=(0, 110))
+    axes.set_title(f"{label}, {where(groups[0])}", loc="left")
+    axes.legend(**BESIDE)
 
 
 def _kept(group: Group, base: Group, name: str) -> tuple[float, float] | None:
