@@ -195,6 +195,20 @@ def test_a_worker_has_a_gpu_of_its_own(asked: str, number: int, given: str, monk
     assert local._share_out(number, 4, asked) == given
 
 
+@pytest.mark.parametrize(
+    ("workers", "shares"), [(2, [([4, 6], 2), ([5, 7], 2)]), (3, [([4, 7], 2), ([5], 1), ([6], 1)]), (5, [([], 1)] * 5)]
+)
+def test_cores_are_shared_out(workers: int, shares: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = [4, 5, 6, 7]
+    given: list[Any] = []
+    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: set(cores), raising=False)
+    monkeypatch.setattr(local.os, "sched_setaffinity", lambda _, mine: given.append(mine), raising=False)
+    monkeypatch.setattr(local.torch, "set_num_threads", given.append)
+    for number in range(workers):
+        local._share_out(number, workers, "cpu")
+    assert list(zip(given[::2], given[1::2], strict=True)) == [(mine or cores, threads) for mine, threads in shares]
+
+
 def test_two_runs_of_one_suite_at_once(finished: Path) -> None:
     with (
         lock(finished / "results" / "tiny" / ".lock"),

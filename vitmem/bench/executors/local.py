@@ -105,12 +105,15 @@ def _end_with_parent() -> None:
 
 
 def _share_out(number: int, workers: int, device: str) -> str:
-    """Give this process its own cores (threads of two trainings on the same cores slow both down) and device."""
+    """Give this process its own cores (threads of two trainings on the same cores slow both down) and device.
+
+    Where there are more workers than cores each has one thread, on whatever core is free.
+    """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-    mine = cores[number::workers] or cores
+    mine = cores if workers > len(cores) else cores[number::workers]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, mine)
-    torch.set_num_threads(len(mine))
+    torch.set_num_threads(1 if workers > len(cores) else len(mine))
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{number % torch.cuda.device_count()}"
     return device
