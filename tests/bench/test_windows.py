@@ -130,7 +130,7 @@ def test_examples_to_forget_are_the_windows_of_the_selection_half(folder: Path, 
     subject = windows_subject({**CONFIG, "data": data, "seed": 0}, places_of(folder, tmp_path))
     tokens, labels = subject.examples().forget
     stored = subject.predict({})
-    halves = {half: subject._predictions(stored, half) for half in ("selection", "report")}
+    halves = {half: subject.predictions(stored, half) for half in ("selection", "report")}
     rows = {half: found.suffix.rows.tolist() for half, found in halves.items()}
     assert sorted(rows["selection"] + rows["report"]) == list(range(8))
     assert {0, 1} <= {*rows["selection"]} or {0, 1} <= {*rows["report"]}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from vitmem.bench.environment import environment
 from vitmem.bench.plan import Cell, base_cell
@@ -20,6 +19,9 @@ from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
 from vitmem.kfac import Factors, find_layers
 from vitmem.methods.base import EditContext, EditResult
+from vitmem.metrics.measure import AnyPredictions, measure
+from vitmem.metrics.outcomes import outcomes
+from vitmem.outcomes import packed
 from vitmem.registry import METHODS
 from vitmem.specs import seed_from
 
@@ -76,8 +78,15 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
 
 def measured(bench: Bench, cell: Cell, half: str) -> dict[str, float]:
     """Return every metric of ``cell`` on one half, beside the unedited network of the same training."""
-    return bench.subject.measure(_stored(bench, cell.id), _stored(bench, base_cell(bench.config).id), half)
+    base = _predictions(bench, base_cell(bench.config), half)
+    return measure(_predictions(bench, cell, half), base)
 
 
-def _stored(bench: Bench, cell_id: str) -> dict[str, Tensor]:
-    return load_file(bench.places.store.folder("evaluation", cell_id) / PREDICTIONS)
+def reported_outcomes(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Return what became of each item of the report half, packed."""
+    return {name: packed(hits.numpy()) for name, hits in outcomes(_predictions(bench, cell, "report")).items()}
+
+
+def _predictions(bench: Bench, cell: Cell, half: str) -> AnyPredictions:
+    stored = load_file(bench.places.store.folder("evaluation", cell.id) / PREDICTIONS)
+    return bench.subject.predictions(stored, half)

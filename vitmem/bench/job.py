@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vitmem.bench.environment import environment
-from vitmem.bench.evaluation import ensure_evaluation, measured
+from vitmem.bench.evaluation import ensure_evaluation, measured, reported_outcomes
 from vitmem.bench.plan import Cell, Job, base_cell
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.store import read_json
@@ -91,6 +91,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         "status": "ok",
         "metrics": measured(bench, cell, "report"),
         "selection": measured(bench, cell, "selection"),
+        "outcomes": reported_outcomes(bench, cell),
         **facts,
         "edit": _edit_totals(result["layers"]),
         "costs": costs,

@@ -19,7 +19,6 @@ from vitmem.data.texts import Items, TextData
 from vitmem.errors import InputError
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
-from vitmem.metrics.measure import measure
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
@@ -137,11 +136,8 @@ class LanguageSubject:
         device = device_of(self.net)
         return {"input_ids": inputs.to(device), "labels": labels.to(device)}
 
-    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric, scalars, on one half of the strings and of the held-out rows, and on all questions."""
-        return measure(self._predictions(stored, half), self._predictions(base, half))
-
-    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> TextPredictions:
+    def predictions(self, stored: Mapping[str, Tensor], half: str) -> TextPredictions:
+        """Return what is measured of one half of the strings and of the held-out rows, and of all questions."""
         texts = self.texts
         gold = texts.memorized.tokens[texts.memorized.answer].reshape(len(texts.memorized), -1)
         return TextPredictions(

@@ -18,7 +18,6 @@ from vitmem.bench.suite import Config
 from vitmem.data.passages import KINDS, Passages
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
-from vitmem.metrics.measure import measure
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
@@ -70,11 +69,8 @@ class PretrainedSubject(BookSubject):
         forget = tokens[rows], tokens[rows].masked_fill(~real[rows], -100)
         return Examples(forget, self.kept, token_losses)
 
-    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric, scalars, on one half of the passages of each kind and of the held-out rows."""
-        return measure(self._predictions(stored, half), self._predictions(base, half))
-
-    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> PassagePredictions:
+    def predictions(self, stored: Mapping[str, Tensor], half: str) -> PassagePredictions:
+        """Return what is measured of one half of the passages of each kind and of the held-out rows."""
         kinds = {}
         for kind in (*KINDS, "held_out"):
             parts = {name: stored[f"{kind}.{name}"] for name in ("hit", "loss", "real", "said")}

@@ -15,6 +15,7 @@ from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.kfac import Task
 from vitmem.methods.base import Examples
+from vitmem.metrics.measure import AnyPredictions
 
 Say = Callable[[str], None]
 Weights = Mapping[str, Tensor]
@@ -78,8 +79,8 @@ class Subject(Protocol):
         """Return examples (n, ...) and their labels (n, ...) as the task reads them, on the network's device."""
         ...
 
-    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric, scalars, on the ``selection`` or ``report`` half, beside the unedited network's."""
+    def predictions(self, stored: Mapping[str, Tensor], half: str) -> AnyPredictions:
+        """Return what is measured on the ``selection`` or ``report`` half, from what ``predict`` gave."""
         ...
 
     def facts(self) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from vitmem.data.split import some_of
 from vitmem.errors import InputError
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
-from vitmem.metrics.measure import measure
 from vitmem.metrics.predictions import Predictions
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import MODELS
@@ -160,11 +159,8 @@ class VisionSubject:
         device = device_of(self.net)
         return inputs.to(device), labels.to(device)
 
-    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric, scalars, on one half of the noisy and of the validation images."""
-        return measure(self._predictions(stored, half), self._predictions(base, half))
-
-    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> Predictions:
+    def predictions(self, stored: Mapping[str, Tensor], half: str) -> Predictions:
+        """Return what is measured of one half of the noisy and of the validation images."""
         return Predictions(
             train_logits=stored["logits"].float(),
             given=stored["given"],

@@ -21,7 +21,6 @@ from vitmem.data.windows.source import Memorized
 from vitmem.data.windows.tokens import Windows
 from vitmem.kfac import edited
 from vitmem.methods.base import Examples
-from vitmem.metrics.measure import measure
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
@@ -69,11 +68,8 @@ class WindowSubject(BookSubject):
         labels = pad_sequence(rows, batch_first=True, padding_value=-100)
         return Examples((pad_sequence(rows, batch_first=True), labels), self.kept, token_losses)
 
-    def measure(self, stored: Mapping[str, Tensor], base: Mapping[str, Tensor], half: str) -> dict[str, float]:
-        """Return every metric, scalars, on one half of the windows and of the held-out rows."""
-        return measure(self._predictions(stored, half), self._predictions(base, half))
-
-    def _predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
+    def predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
+        """Return what is measured of one half of the windows and of the held-out rows."""
         windows, said = self.windows, {name: stored[f"{name}.said"] for name in ("suffix", "held_out")}
         others = self.rows[:HELD_OUT, 1:]
         return WindowPredictions(

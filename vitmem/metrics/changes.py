@@ -12,7 +12,7 @@ from scipy.stats import bootstrap
 from torch import Tensor
 
 from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.runs import RUN, longest_runs
+from vitmem.metrics.recited import recited
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
@@ -28,22 +28,11 @@ def changes(
 
     Of passages there is the control_loss_change (nats) too. Nothing is returned when nothing is measured.
     """
-    outcomes = [_recited(p) for p in (predictions, base)]
+    outcomes = [recited(p) for p in (predictions, base)]
     out = _named("memorized", *outcomes) if len(outcomes[0]) else {}
     if isinstance(predictions, PassagePredictions) and isinstance(base, PassagePredictions):
         out |= _named("control_loss", *(_losses(p.kinds["control"]) for p in (predictions, base)))
     return out
-
-
-def _recited(predictions: TextPredictions | WindowPredictions | PassagePredictions) -> Tensor:
-    """Return which of the measured items are recited, (k,) bool."""
-    if isinstance(predictions, PassagePredictions):
-        famous = predictions.kinds["famous"]
-        return longest_runs((famous.hit & famous.real)[famous.rows]) >= RUN
-    equal = predictions.recited == predictions.gold
-    if isinstance(predictions, TextPredictions):
-        return equal[predictions.strings].all(1)
-    return (equal | ~predictions.suffix.real)[predictions.suffix.rows].all(1)
 
 
 def _losses(hits: TokenHits) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
 
 import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
 from vitmem.errors import VitmemError
@@ -13,10 +12,10 @@ from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.window_predictions import WindowPredictions
 from vitmem.registry import METRICS, Entry
 
-P = TypeVar("P", Predictions, TextPredictions, PassagePredictions, WindowPredictions)
+AnyPredictions = Predictions | TextPredictions | PassagePredictions | WindowPredictions
 
 
-def measure(predictions: P, base: P) -> dict[str, float]:
+def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
     """Return every metric of one kind of data by name, fractions in [0, 1]; what is undefined is left out.
 
     ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two

@@ -1,0 +1,30 @@
+"""What became of each of many items, yes or no, as a short text that stands in a row. No torch.
+
+With the outcomes of two rows on the same items a paired test needs no predictions, no network and no data.
+"""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitmem.errors import InputError
+
+
+def packed(hits: NDArray[np.bool_]) -> str:
+    """Return ``hits`` (n,) as ``n:`` and their bits in base64, eight items a byte, the first the highest bit."""
+    return f"{len(hits)}:{base64.b64encode(np.packbits(hits).tobytes()).decode()}"
+
+
+def unpacked(text: str) -> NDArray[np.bool_]:
+    """Return the hits (n,) that ``packed`` made ``text`` of; raises InputError for another text."""
+    count, _, bits = text.partition(":")
+    try:
+        found = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
+        if len(found) != -(-int(count) // 8):
+            raise ValueError
+        return np.unpackbits(found, count=int(count)).astype(np.bool_)
+    except ValueError:
+        raise InputError(f"outcomes: expected a count and as many bits in base64, got '{text[:40]}'") from None
