@@ -20,6 +20,7 @@ from vitmem.bench.suite import load_suite
 from vitmem.data.texts import Items
 from vitmem.errors import InputError
 from vitmem.extras import extra
+from vitmem.outcomes import unpacked
 from vitmem.reports.tables import write_tables
 from vitmem.rows import read_rows
 from vitmem.training.texts import recite, right
@@ -59,6 +60,7 @@ def test_rows_have_the_schema_of_images(rows: list[dict[str, Any]]) -> None:
         assert {"memorized", "loose", "validation", "perplexity", "accuracy_arithmetic"} <= set(row["metrics"])
         assert {"suffix_loss", "suffix_accuracy", "prefix_perturbed", "ndcg_overlap"} <= set(row["metrics"])
         assert "prefix_perturbed" not in row["selection"]
+        assert unpacked(row["outcomes"]["memorized"]).mean() == row["metrics"]["memorized"]
         assert row["counts"]["strings_selection"] == row["counts"]["strings_report"] == 4
         assert row["metrics"]["accuracy_logic"] == row["selection"]["accuracy_logic"]  # questions are not halved
     (base,) = (row["metrics"] for row in rows if row["config"]["edit"]["method"] == "none")

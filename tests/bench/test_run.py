@@ -25,6 +25,7 @@ from vitmem.bench.store import Store, lock
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
+from vitmem.outcomes import unpacked
 from vitmem.registry import METHODS
 from vitmem.reports.tables import check_tables, write_tables
 from vitmem.rows import read_rows
@@ -63,6 +64,16 @@ def test_a_row_holds_what_the_tables_need(rows: list[dict[str, Any]]) -> None:
     assert all(r["edit"]["relative_change"] > 0 for r in edits)
     kfac = next(r for r in edits if r["config"]["edit"] == {**r["config"]["edit"], "method": "kfac", "blocks": "last"})
     assert kfac["edit"]["kept_pairs"] == round(0.1 * 32 * 128) * 2
+
+
+def test_a_row_says_what_became_of_each_reported_image(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        found = {name: unpacked(text) for name, text in row["outcomes"].items()}
+        assert {name: hits.mean() for name, hits in found.items()} == pytest.approx(
+            {name: row["metrics"][name] for name in ("memorized", "recovered", "validation")}
+        )
+        assert not (found["memorized"] & found["recovered"]).any()
+        assert len(found["memorized"]) == row["counts"]["noisy_report"]
 
 
 def test_metrics_can_be_computed_again_from_the_stored_predictions(finished: Path, rows: list[dict[str, Any]]) -> None:

@@ -137,7 +137,7 @@ class LanguageSubject:
         return {"input_ids": inputs.to(device), "labels": labels.to(device)}
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> TextPredictions:
-        """Return what is measured of one half of the strings and of the held-out rows, and of all questions."""
+        """Return what is measured of half the strings and held-out rows and all questions; ``stored`` has (n, ...)."""
         texts = self.texts
         gold = texts.memorized.tokens[texts.memorized.answer].reshape(len(texts.memorized), -1)
         return TextPredictions(

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
+from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.front import front, has_front
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
 from vitmem.reports.text_content import recitation, skills
@@ -24,6 +26,8 @@ def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
         **CONTENT,
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
+        **({"front": front} if has_front(report.trainings) else {}),
+        **({"comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
     tables = {name: make(report).without_empty() for name, make in content.items()}
     return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}

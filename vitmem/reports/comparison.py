@@ -1,0 +1,68 @@
+"""The table of methods against K-FAC, image by image, each at its chosen setting. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vitmem.reports.aggregate import Estimate, Group, Training
+from vitmem.reports.choose import choose
+from vitmem.reports.content import Report
+from vitmem.reports.naming import setting
+from vitmem.reports.notes import INTERVAL, RULE
+from vitmem.reports.paired import Comparison, compare, holm
+from vitmem.reports.render import Cell, Column, Table, fixed
+
+OUTCOMES = ("memorized", "recovered", "validation")
+COLUMNS = (
+    Column("model", "model"),
+    Column("outcome", "outcome"),
+    Column("method", "method"),
+    Column("setting", "setting"),
+    Column("seeds", "seeds", "count"),
+    Column("difference", "method - K-FAC", "change"),
+    Column("bootstrap", "95 % bootstrap"),
+    Column("only_method", "only method", "count"),
+    Column("only_kfac", "only K-FAC", "count"),
+    Column("mcnemar", "McNemar p"),
+    Column("holm", "Holm p"),
+    Column("detectable", "detectable", "change"),
+)
+NOTES = (
+    "method - K-FAC: points, paired on the same images and seeds; bootstrap: seeds are drawn, then images within each",
+    "only method, only K-FAC: images, over all seeds, that have the outcome under one of the two alone; McNemar's "
+    "exact test is on these counts and speaks of these networks, Holm's correction is over the methods of one outcome",
+    "detectable: the smallest difference that a t test over as many seeds finds with a power of 0.8 at 5 %",
+)
+
+
+def comparison(report: Report) -> Table:
+    """Return a row for each method and outcome against K-FAC at its chosen setting, the unedited model too."""
+    rows = [row for training in report.trainings for row in _rows(report, training)]
+    return Table(report.about, COLUMNS, tuple(rows), (*report.notes, INTERVAL, RULE, *NOTES), report.footer)
+
+
+def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
+    if training.base is None:
+        return
+    choices = {report.names.method(g[0]): choose(g, training.base).group for g in report.methods(training)}
+    kfac = choices.pop("K-FAC", None)
+    if kfac is None:
+        return
+    others: dict[str, Group] = {"base": training.base, **{name: g for name, g in choices.items() if g is not None}}
+    for outcome in OUTCOMES:
+        found = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
+        corrected = dict(zip(found, holm([c.p for c in found.values()]), strict=True))
+        for name, one in found.items():
+            head = (report.names.training(training), outcome, name, setting(others[name]) or None, one.difference.n)
+            yield (*head, *_cells(one, corrected[name]))
+
+
+def _cells(one: Comparison, corrected: float) -> tuple[Cell, ...]:
+    ends = f"{fixed(100 * one.low, 1, sign=True)} to {fixed(100 * one.high, 1, sign=True)}"
+    detectable = None if one.detectable is None else Estimate(one.detectable, None, one.difference.n)
+    tests = (_p(one.p), _p(corrected))
+    return one.difference, ends, one.only, one.only_other, *tests, detectable
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
