@@ -70,7 +70,7 @@ class PretrainedSubject(BookSubject):
         return Examples(forget, self.kept, token_losses)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> PassagePredictions:
-        """Return what is measured of one half of the passages of each kind and of the held-out rows; ``stored`` has (n, ...) each."""
+        """Return what is measured of half the passages of each kind and held-out rows; ``stored`` has (n, ...) each."""
         kinds = {}
         for kind in (*KINDS, "held_out"):
             parts = {name: stored[f"{kind}.{name}"] for name in ("hit", "loss", "real", "said")}

@@ -160,7 +160,7 @@ class VisionSubject:
         return inputs.to(device), labels.to(device)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> Predictions:
-        """Return what is measured of one half of the noisy and of the validation images; ``stored`` has (n, ...) each."""
+        """Return what is measured of half the noisy and validation images; ``stored`` has (n, ...) each."""
         return Predictions(
             train_logits=stored["logits"].float(),
             given=stored["given"],

@@ -69,7 +69,7 @@ class WindowSubject(BookSubject):
         return Examples((pad_sequence(rows, batch_first=True), labels), self.kept, token_losses)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
-        """Return what is measured of one half of the windows and of the held-out rows; ``stored`` has (n, ...) each."""
+        """Return what is measured of half the windows and held-out rows; ``stored`` has (n, ...) each."""
         windows, said = self.windows, {name: stored[f"{name}.said"] for name in ("suffix", "held_out")}
         others = self.rows[:HELD_OUT, 1:]
         return WindowPredictions(
