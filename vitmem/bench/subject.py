@@ -80,7 +80,7 @@ class Subject(Protocol):
         ...
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> AnyPredictions:
-        """Return what is measured on the ``selection`` or ``report`` half; ``stored`` is from ``predict``, (n, ...) each."""
+        """Return what is measured on the ``selection`` or ``report`` half, from what ``predict`` gave (n, ...)."""
         ...
 
     def facts(self) -> dict[str, Any]:
