@@ -129,8 +129,8 @@ def decode(net: nn.Module, prompts: Tensor, length: int, batch_size: int) -> Ten
                 step = net(input_ids=tokens, use_cache=True, **seen)
                 tokens = step.logits[:, -1].argmax(1, keepdim=True)
                 # transformers calls it past_key_values before 5.24
-                name = "cache" if "cache" in step else "past_key_values"
-                seen = {name: step[name]}
+                name = "cache" if hasattr(step, "cache") else "past_key_values"
+                seen = {name: getattr(step, name)}
                 said.append(tokens)
             out.append(torch.cat(said, 1).cpu())
     return torch.cat(out)
