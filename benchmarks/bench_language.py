@@ -27,7 +27,7 @@ from vitmem.models.language_layers import mlp_layers
 
 assert sys.modules["vitmem.kfac.fit"]
 CHUNK = sys.modules["vitmem.kfac.fit"].CHUNK
-BATCHES, ROWS, LENGTH, REPEATS, LIMIT = 2, 4, 128, 3, 1.3
+BATCHES, ROWS, LENGTH, REPEATS, LIMIT = 4, 4, 128, 5, 1.3
 BLOCKS = (27, 28, 29)
 
 
