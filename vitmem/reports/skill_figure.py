@@ -14,6 +14,8 @@ from vitmem.reports.naming import setting_order, strength, strength_text, where
 
 # Where a legend stands: outside, to the right of its panel.
 BESIDE: Any = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+# The range of what is kept (%): a little above all of it, whatever the intervals of few seeds.
+RANGE = (0, 110)
 
 
 def skill_figure(report: Report, trainings: list[Training], colours: tuple[str, ...]) -> Figure:
@@ -35,7 +37,7 @@ def skill_figure(report: Report, trainings: list[Training], colours: tuple[str, 
         axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
         axes.set(ylabel="kept of the base (%)")
         axes.set_title(report.names.training(training), loc="left")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(RANGE)
         if shown:
             axes.legend(**BESIDE)
         along = _along(report.methods(training)[0], shown[0][1]) if shown else []
@@ -62,7 +64,7 @@ def _curves(axes: Any, names: list[str], base: Group, groups: list[Group], label
         style |= {"lw": 1.2, "elinewidth": 0.6, "marker": "o", "ms": 3}
         axes.errorbar(places, means, yerr=halves, label=name.replace("_", " "), **style)
     axes.set_xticks(range(len(groups)), [strength_text(group) for group in groups])
-    axes.set(ylabel="kept of the base (%)", ylim=(0, 110))
+    axes.set(ylabel="kept of the base (%)", ylim=RANGE)
     axes.set_title(f"{label}, {where(groups[0])}", loc="left")
     axes.legend(**BESIDE)
 
