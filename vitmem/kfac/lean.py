@@ -18,8 +18,8 @@ from vitmem.errors import VitmemError
 from vitmem.kfac.edit import LayerReport
 from vitmem.kfac.spectrum import Eigen
 
-# Columns of reflectors that are applied at a time, and rows or columns of a matrix that are.
-PANEL, CHUNK = 64, 256
+# Reflectors that are applied at a time, and rows or columns of a matrix that are worked on at a time.
+PANEL = 64
 Array = NDArray[np.float64]
 
 
@@ -48,8 +48,8 @@ def _tridiagonal(load: Callable[[], Tensor]) -> tuple[Array, Array, Array, Array
     diagonals, (n,) and (n - 1,)."""
     matrix = load().double().contiguous()
     size = len(matrix)
-    for start in range(0, size, CHUNK):
-        end = start + CHUNK
+    for start in range(0, size, PANEL):
+        end = start + PANEL
         # only this triangle is read from here on
         matrix[start:end, start:] = (matrix[start:end, start:] + matrix[start:, start:end].T) / -2
     work, _ = lapack.dsytrd_lwork(size, lower=1)
@@ -97,21 +97,22 @@ def edit_lean(
 ) -> LayerReport:
     """Turn ``weight`` W (p, q) into W' = U_G (C ∘ M) U_Aᵀ, as ``edit_matrix`` does, in its own memory.
 
-    ``output`` U_G (p, p), ``inner`` U_A (q, q), M the mask of the ``staircase`` (p,).
+    ``output`` U_G (p, p), ``inner`` U_A (q, q), M the mask of the ``staircase`` (p,), which falls: of C only the rows
+    and columns are made that have a kept pair, and its energy is that of W.
     """
     p, q = weight.shape
     if int(staircase.sum()) == p * q:  # nothing is taken away: every bit stays
         norm = sum(float(weight[rows].double().square().sum()) for rows in _chunks(p)) ** 0.5
         return LayerReport(p * q, p * q, kept_mass, 1.0, norm, 0.0, q, 0.0)
-    work = torch.empty(p, q, dtype=torch.float64)
+    inner, output = inner[:, : int(staircase[0])], output[:, : int((staircase > 0).sum())]  # (q, s), (p, r)
+    work = torch.empty(p, inner.shape[1], dtype=torch.float64)
     for rows in _chunks(p):
         work[rows] = weight[rows].double() @ inner
-    energy, kept = 0.0, 0.0
-    for columns in _chunks(q):
-        part = output.T @ work[:, columns]  # some columns of C
-        energy += float(part.square().sum())
-        part *= torch.arange(q)[columns] < staircase[:, None]
-        kept += float(part.square().sum())
+    kept = 0.0
+    for columns in _chunks(inner.shape[1]):
+        part = output.T @ work[:, columns]  # (r, c), some columns of C
+        part *= torch.arange(q)[columns] < staircase[: len(part), None]
+        kept += float(torch.linalg.vector_norm(part)) ** 2  # a norm, as squares would take memory
         work[:, columns] = output @ part
     squares = [0.0, 0.0, 0.0]
     for rows in _chunks(p):
@@ -124,7 +125,7 @@ def edit_lean(
         kept_pairs=int(staircase.sum()),
         total_pairs=p * q,
         kept_mass=kept_mass,
-        kept_energy=kept / energy if energy else 1.0,
+        kept_energy=kept / squares[0] if norm else 1.0,
         weight_norm=norm,
         change_norm=change,
         first_row=int(staircase[0]),
@@ -133,4 +134,4 @@ def edit_lean(
 
 
 def _chunks(size: int) -> Iterator[slice]:
-    return (slice(start, min(start + CHUNK, size)) for start in range(0, size, CHUNK))
+    return (slice(start, min(start + PANEL, size)) for start in range(0, size, PANEL))
