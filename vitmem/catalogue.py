@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import vitmem.noise_catalogue  # noqa: F401  noises have a catalogue of their own
+import vitmem.method_catalogue
+import vitmem.noise_catalogue  # noqa: F401  methods and noises have catalogues of their own
 from vitmem.params import (
-    BalancedSubnetParams,
     FolderParams,
-    KfacParams,
     LlamaParams,
-    MagnitudeParams,
     MemorizedParams,
     MixerParams,
     NoParams,
@@ -21,11 +19,10 @@ from vitmem.params import (
     PlantedParams,
     PretrainedParams,
     SpectrumParams,
-    SvdParams,
     TimmParams,
     VitParams,
 )
-from vitmem.registry import DATA, METHODS, METRICS, MODELS, Entry, Registry
+from vitmem.registry import DATA, METRICS, MODELS, Entry, Registry
 from vitmem.specs import Spec
 
 
@@ -92,70 +89,6 @@ _add(
     "windows of books that a trained language model is made to recite",
     modality="planted",
     trains_on=True,
-)
-
-_add(
-    METHODS,
-    "none",
-    "vitmem.methods.none:none",
-    NoParams,
-    "the trained model as it is",
-    statistics=False,
-    input_class="D0",
-)
-_add(
-    METHODS,
-    "kfac",
-    "vitmem.methods.kfac:kfac",
-    KfacParams,
-    "keep the pairs of high curvature (Merullo 2025)",
-    statistics=True,
-    input_class="U",
-)
-_add(
-    METHODS,
-    "complement",
-    "vitmem.methods.controls:complement",
-    KfacParams,
-    "control: keep the same number of pairs of lowest curvature",
-    statistics=True,
-    input_class="U",
-)
-_add(
-    METHODS,
-    "random_basis",
-    "vitmem.methods.controls:random_basis",
-    KfacParams,
-    "control: K-FAC's mask profile in random orthogonal bases",
-    statistics=True,
-    input_class="D0",
-)
-_add(
-    METHODS,
-    "svd",
-    "vitmem.methods.svd:svd",
-    SvdParams,
-    "keep the largest singular values (LASER)",
-    statistics=False,
-    input_class="D0",
-)
-_add(
-    METHODS,
-    "magnitude",
-    "vitmem.methods.magnitude:magnitude",
-    MagnitudeParams,
-    "control: keep the largest weights (magnitude pruning)",
-    statistics=False,
-    input_class="D0",
-)
-_add(
-    METHODS,
-    "balanced_subnet",
-    "vitmem.methods.balanced_subnet:balanced_subnet",
-    BalancedSubnetParams,
-    "zero the few weights that examples to forget need and others do not",
-    statistics=False,
-    input_class="R+F",
 )
 
 _add(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from vitmem.specs import Spec
-
-Share = Field(default=None, gt=0, le=1)
 
 
 class NoParams(Spec):
@@ -114,71 +112,3 @@ class SpectrumParams(Spec):
     most_frequent: int = Field(default=600, gt=0)
     asked: int = Field(default=300, gt=0)
     held_out: int = Field(default=400, gt=1)
-
-
-class StrengthParams(Spec):
-    """How much of each matrix is kept: exactly one of ``rules``.
-
-    ``match_drop``: as little as loses at most this much selection accuracy; ``match_loss``: as little as
-    raises the loss of the selection half by at most so many nats (0.05 is 5 % more perplexity).
-    """
-
-    rules: ClassVar[tuple[str, ...]] = ("match_drop", "match_loss")
-    match_drop: float | None = Field(default=None, ge=0, lt=1)
-    match_loss: float | None = Field(default=None, ge=0)
-
-    def model_post_init(self, _context: Any) -> None:
-        """Refuse several rules, or none."""
-        if sum(getattr(self, rule) is not None for rule in self.rules) != 1:
-            *most, last = (f"'{rule}'" for rule in self.rules)
-            raise ValueError(f"give exactly one of {', '.join(most)} and {last}")
-
-
-class PairsParams(StrengthParams):
-    """``mass``: the smallest set of pairs with this share of the importance; ``fraction``: this share of the pairs."""
-
-    rules: ClassVar[tuple[str, ...]] = ("mass", "fraction", *StrengthParams.rules)
-    mass: float | None = Share
-    fraction: float | None = Share
-
-
-class KfacParams(PairsParams):
-    """The curvature edit; ``side`` reads the importance of both factors or of one only."""
-
-    importance: Literal["kfac", "ckfac", "identity"] = "kfac"
-    side: Literal["both", "A", "G"] = "both"
-
-
-class SvdParams(StrengthParams):
-    """Truncation to the largest ``rank_fraction`` of the singular values of each matrix."""
-
-    rules: ClassVar[tuple[str, ...]] = ("rank_fraction", *StrengthParams.rules)
-    rank_fraction: float | None = Share
-
-
-class MagnitudeParams(StrengthParams):
-    """The ``fraction`` of the weights of each matrix that is kept."""
-
-    rules: ClassVar[tuple[str, ...]] = ("fraction", *StrengthParams.rules)
-    fraction: float | None = Share
-
-
-class BalancedSubnetParams(Spec):
-    """BalancedSubnet: the share of weights that is zeroed, and how the scores that choose them are trained.
-
-    With ``match_drop`` or ``match_loss`` (see StrengthParams), ``ratio`` is what the scores are trained at only.
-    """
-
-    ratio: float = Field(gt=0, lt=1)
-    weight: float = Field(default=0.7, gt=0, lt=1)
-    epochs: int = Field(default=5, ge=0)
-    lr: float = Field(default=0.3, gt=0)
-    batch_size: int = Field(default=16, gt=0)
-    cap: float | None = Field(default=None, gt=0)
-    match_drop: float | None = Field(default=None, ge=0, lt=1)
-    match_loss: float | None = Field(default=None, ge=0)
-
-    def model_post_init(self, _context: Any) -> None:
-        """Refuse two things to match."""
-        if self.match_drop is not None and self.match_loss is not None:
-            raise ValueError("give one of 'match_drop' and 'match_loss', not both")
