@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from vitmem.errors import InputError
-from vitmem.kfac import Factors, LayerFactors, LayerReport
+from vitmem.errors import InputError, VitmemError
+from vitmem.kfac import Factors, LayerFactors, LayerReport, weight_matrix
 
 Weights = Mapping[str, Tensor]
 
@@ -48,6 +49,13 @@ class EditContext:
         if self.factors is None or path not in self.factors.layers:
             raise InputError(f"edit: no statistics of layer '{path}'; collect them with vitmem.kfac.fit first")
         return self.factors.layers[path]
+
+    def weight(self, path: str) -> Tensor:
+        """Return W (p, q) of one layer, a view; raises VitmemError naming the layer when it is not finite."""
+        weight = weight_matrix(self.layers[path])
+        if not torch.isfinite(weight).all():
+            raise VitmemError(f"layer '{path}': NaN or infinity in its weight; was the model trained to the end?")
+        return weight
 
 
 @dataclass(frozen=True)

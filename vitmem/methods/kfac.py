@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from vitmem.kfac import Basis, edit_matrix, mask_of, pairs, weight_matrix
+from vitmem.kfac import Basis, edit_matrix, mask_of, pairs
 from vitmem.kfac.importance import Importance, Pairs, Side
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.strength import Strength, applied
@@ -27,7 +27,8 @@ def kfac(
 ) -> EditResult:
     """Edit every layer on its own in the bases of its statistics; exactly one strength is given.
 
-    Raises InputError when a layer has no statistics or the importance needs moments they lack.
+    Raises InputError when a layer has no statistics or the importance needs moments they lack, VitmemError naming
+    the layer whose weight is not finite.
     """
 
     def chosen(_path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
@@ -46,9 +47,9 @@ def edit_pairs(
 
     def edit(strength: Strength) -> EditResult:
         result = EditResult()
-        for path, layer in context.layers.items():
+        for path in context.layers:
             found = pairs(context.statistics(path), importance, side)
-            weight = weight_matrix(layer)
+            weight = context.weight(path)
             output, inner, mask = choice(path, found, mask_of(strength.staircase(found), weight.shape[1]))
             mass = _kept_mass(found, mask) if output is found.output and inner is found.input else None
             result.weights[path], result.reports[path] = edit_matrix(weight, output, inner, mask, mass)

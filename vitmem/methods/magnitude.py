@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from vitmem.kfac import weight_matrix
 from vitmem.kfac.edit import replaced
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.strength import Strength, applied
@@ -19,13 +18,16 @@ def magnitude(
     match_drop: float | None = None,
     match_loss: float | None = None,
 ) -> EditResult:
-    """Keep the ceil(fraction * p * q) weights of largest |w| of every W (p, q); exactly one strength is given."""
+    """Keep the ceil(fraction * p * q) weights of largest |w| of every W (p, q); exactly one strength is given.
+
+    Raises VitmemError naming the layer whose weight is not finite.
+    """
 
     def edit(strength: Strength) -> EditResult:
         assert strength.fraction is not None
         result = EditResult()
-        for path, layer in context.layers.items():
-            weight = weight_matrix(layer)
+        for path in context.layers:
+            weight = context.weight(path)
             kept = math.ceil(round(strength.fraction * weight.numel(), 6))
             largest = weight.abs().flatten().topk(kept).indices
             new = torch.zeros_like(weight).flatten()

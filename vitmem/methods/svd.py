@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from vitmem.errors import VitmemError
-from vitmem.kfac import weight_matrix
 from vitmem.kfac.edit import replaced
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.strength import Strength, applied
@@ -25,13 +23,13 @@ def svd(
 
     Exactly one strength is given. Raises VitmemError naming the layer whose weight is not finite.
     """
-    parts = {path: _decomposed(path, weight_matrix(layer)) for path, layer in context.layers.items()}
+    parts = {path: decomposed(context, path) for path in context.layers}
 
     def edit(strength: Strength) -> EditResult:
         assert strength.fraction is not None
         result = EditResult()
         for path, (u, s, vt) in parts.items():
-            weight = weight_matrix(context.layers[path])
+            weight = context.weight(path)
             rank = max(1, math.floor(round(strength.fraction * len(s), 6)))  # 0.29 * 100 is 28.999999999999996
             new = ((u[:, :rank] * s[:rank]) @ vt[:rank]).to(weight.dtype) if rank < len(s) else weight.clone()
             energy = float(s[:rank].square().sum() / s.square().sum()) if s.any() else 1.0
@@ -42,9 +40,10 @@ def svd(
     return applied(Strength(None, rank_fraction, match_drop, match_loss), context, edit)
 
 
-def _decomposed(path: str, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return U (p, k), the singular values (k,) and Vᵀ (k, q) of a weight (p, q), float64."""
-    if not torch.isfinite(weight).all():
-        raise VitmemError(f"layer '{path}': NaN or infinity in its weight; was the model trained to the end?")
-    u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
+def decomposed(context: EditContext, path: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U (p, k), the singular values (k,) descending and Vᵀ (k, q) of the weight (p, q) of a layer, float64.
+
+    Raises VitmemError naming the layer whose weight is not finite.
+    """
+    u, s, vt = torch.linalg.svd(context.weight(path).double(), full_matrices=False)
     return u, s, vt
