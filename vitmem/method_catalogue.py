@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from vitmem.method_params import (
     BalancedSubnetParams,
+    IsotropicNoiseParams,
     KfacParams,
     MagnitudeParams,
+    SapParams,
     SvdParams,
+    SvdRmtParams,
+    UniformScalingParams,
 )
 from vitmem.params import NoParams
 from vitmem.registry import METHODS, Entry
@@ -80,4 +84,44 @@ _add(
     "zero the few weights that examples to forget need and others do not",
     statistics=False,
     input_class="R+F",
+)
+_add(
+    "svd_rmt",
+    "svd_rmt:svd_rmt",
+    SvdRmtParams,
+    "drop the singular values of noise, shrink the rest (Staats 2022)",
+    statistics=False,
+    input_class="D0",
+)
+_add(
+    "sap",
+    "sap:sap",
+    SapParams,
+    "filter the directions in which inputs have little energy (Kodge 2025)",
+    statistics=True,
+    input_class="U",
+)
+_add(
+    "random_pairs",
+    "controls:random_pairs",
+    KfacParams,
+    "control: keep the same number of pairs as K-FAC, at random",
+    statistics=True,
+    input_class="U",
+)
+_add(
+    "isotropic_noise",
+    "isotropic_noise:isotropic_noise",
+    IsotropicNoiseParams,
+    "control: Gaussian noise of a given norm in each matrix",
+    statistics=False,
+    input_class="D0",
+)
+_add(
+    "uniform_scaling",
+    "uniform_scaling:uniform_scaling",
+    UniformScalingParams,
+    "control: every weight times the same factor",
+    statistics=False,
+    input_class="D0",
 )

@@ -77,3 +77,31 @@ class BalancedSubnetParams(Spec):
         """Refuse two things to match."""
         if self.match_drop is not None and self.match_loss is not None:
             raise ValueError("give one of 'match_drop' and 'match_loss', not both")
+
+
+class SvdRmtParams(StrengthParams):
+    """The factor on the edge of the bulk of singular values that noise alone would have."""
+
+    rules: ClassVar[tuple[str, ...]] = ("edge", *StrengthParams.rules)
+    edge: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class SapParams(StrengthParams):
+    """SAP's ``alpha``: the larger, the weaker the filter of the inputs."""
+
+    rules: ClassVar[tuple[str, ...]] = ("alpha", *StrengthParams.rules)
+    alpha: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+
+
+class IsotropicNoiseParams(StrengthParams):
+    """The norm of the noise that is added to each matrix, over the matrix's own."""
+
+    rules: ClassVar[tuple[str, ...]] = ("relative_norm", *StrengthParams.rules)
+    relative_norm: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class UniformScalingParams(StrengthParams):
+    """The ``factor`` that every weight is multiplied by."""
+
+    rules: ClassVar[tuple[str, ...]] = ("factor", *StrengthParams.rules)
+    factor: float | None = Share

@@ -9,28 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from vitmem.adapters.vision import VisionTask
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import edited, find_layers, fit
+from vitmem.kfac import edited
 from vitmem.methods.base import EditContext, EditResult
-from vitmem.methods.controls import complement, orthogonal, random_basis
+from vitmem.methods.controls import complement, orthogonal, random_basis, random_pairs
+from vitmem.methods.isotropic_noise import isotropic_noise
 from vitmem.methods.kfac import kfac
 from vitmem.methods.magnitude import magnitude
 from vitmem.methods.none import none
+from vitmem.methods.sap import sap
 from vitmem.methods.svd import svd
-
-
-@pytest.fixture
-def context() -> EditContext:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 10), nn.Tanh(), nn.Linear(10, 3))
-        for parameter in net.parameters():
-            parameter.data.mul_(4)  # far from its initial size, so that the classes of the outputs differ
-        batch = torch.randn(40, 12), torch.randint(3, (40,))
-    layers = find_layers(net, ["0", "2"])
-    factors = fit(net, find_layers(net, ["*"]), VisionTask("all", 0), [batch], seed=0, moments="coupled")
-    return EditContext(net, layers, factors, seed=5)
+from vitmem.methods.svd_rmt import svd_rmt
+from vitmem.methods.uniform_scaling import uniform_scaling
 
 
 def test_no_edit(context: EditContext) -> None:
@@ -103,7 +93,9 @@ def test_matching_edits_no_more_than_the_drop_allows(context: EditContext) -> No
     assert loose.reports["0"].kept_pairs < tight.reports["0"].kept_pairs <= 12 * 16
 
 
-@pytest.mark.parametrize("method", [kfac, random_basis, svd, magnitude])
+@pytest.mark.parametrize(
+    "method", [kfac, random_basis, random_pairs, svd, svd_rmt, sap, magnitude, isotropic_noise, uniform_scaling]
+)
 def test_matching_raises_the_loss_no_more_than_allowed(context: EditContext, method: Any) -> None:
     x = torch.randn(200, 12, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -47,9 +47,10 @@ def edit_matrix(
 ) -> tuple[Tensor, LayerReport]:
     """Return W' = U_G (C ∘ M) U_Aᵀ, C = U_Gᵀ W U_A, for ``weight`` W (p, q) and ``mask`` M (p, q), with its report.
 
-    Computed in float64 and cast to the weight's dtype at the end; a mask of ones gives W itself.
+    M is 0 or 1, or a gain between them; the report counts the sum of M, rounded, as the kept pairs. Computed in
+    float64 and cast to the weight's dtype at the end; a mask of ones gives W itself.
     """
-    if mask.all():
+    if (mask == 1).all():
         return weight.clone(), _report(weight, weight.double(), weight, mask, kept_mass, 1.0)
     wide = weight.double().cpu()
     coordinates = inner.into(output.into(wide).T).T  # (p, q)
@@ -66,7 +67,7 @@ def _report(
     change = float((exact.cpu() - weight.double().cpu()).norm())
     rounding = float((cast.double().cpu() - exact.cpu()).norm())
     return LayerReport(
-        kept_pairs=int(mask.sum()),
+        kept_pairs=round(float(mask.sum())),
         total_pairs=mask.numel(),
         kept_mass=kept_mass,
         kept_energy=energy,

@@ -54,6 +54,31 @@ def complement(
     return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, lowest)
 
 
+def random_pairs(
+    context: EditContext,
+    *,
+    mass: float | None = None,
+    fraction: float | None = None,
+    match_drop: float | None = None,
+    match_loss: float | None = None,
+    importance: Importance = "kfac",
+    side: Side = "both",
+) -> EditResult:
+    """Edit in K-FAC's bases but keep as many pairs as K-FAC keeps at random, drawn from the context's seed.
+
+    The pairs that a smaller share keeps are among those of a larger one.
+    """
+
+    def drawn(path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
+        generator = torch.Generator().manual_seed(seed_from(context.seed, path))
+        order = torch.randperm(mask.numel(), generator=generator)
+        kept = torch.zeros(mask.numel(), dtype=torch.bool)
+        kept[order[: int(mask.sum())]] = True
+        return found.output, found.input, kept.reshape(mask.shape)
+
+    return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, drawn)
+
+
 def orthogonal(n: int, generator: torch.Generator) -> Tensor:
     """Return an orthogonal matrix (n, n) float64, uniform over all (QR of Gaussians, signs fixed)."""
     q, r = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))

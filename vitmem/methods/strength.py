@@ -35,17 +35,18 @@ class Match:
 
 @dataclass(frozen=True)
 class Strength:
-    """Exactly one of: a share of the importance, a share of the components, something to match."""
+    """Exactly one of: a share of the importance or of the components, a method's own measure, something to match."""
 
     mass: float | None = None
     fraction: float | None = None
     match_drop: float | None = None
     match_loss: float | None = None
+    own: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse several rules, or none."""
-        if sum(v is not None for v in (self.mass, self.fraction, self.match_drop, self.match_loss)) != 1:
-            raise InputError("edit: give exactly one of a mass, a fraction, 'match_drop' and 'match_loss'")
+        if sum(v is not None for v in (self.mass, self.fraction, self.own, self.match_drop, self.match_loss)) != 1:
+            raise InputError("edit: give exactly one of a mass, a fraction, a strength, 'match_drop' and 'match_loss'")
 
     @property
     def match(self) -> Match | None:
@@ -53,6 +54,13 @@ class Strength:
         if self.match_drop is None and self.match_loss is None:
             return None
         return Match(self.match_drop, self.match_loss)
+
+    def value(self, of_share: Callable[[float], float]) -> float:
+        """Return the strength in the method's own measure; ``of_share`` makes it of a share, 1 for no edit."""
+        if self.own is not None:
+            return self.own
+        assert self.fraction is not None
+        return of_share(self.fraction)
 
     def staircase(self, pairs: Pairs) -> Tensor:
         """Return J (p,), the columns that each row keeps."""
@@ -71,3 +79,8 @@ def applied(strength: Strength, context: EditContext, edit: Callable[[Strength],
     floor = score({}) - match.allowed
     found = matched_fraction(lambda fraction: score(edit(Strength(fraction=fraction)).weights), floor)
     return edit(Strength(fraction=found))
+
+
+def odds_against(share: float) -> float:
+    """Return (1 - share) / share of a ``share`` in (0, 1], in whose logarithm shares are searched: 0 for no edit."""
+    return (1 - share) / share
