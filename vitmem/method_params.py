@@ -40,8 +40,14 @@ class PairsParams(StrengthParams):
 class KfacParams(PairsParams):
     """The curvature edit; ``side`` reads the importance of both factors or of one only."""
 
-    importance: Literal["kfac", "ckfac", "identity"] = "kfac"
+    importance: Literal["kfac", "ckfac", "tkfac", "foof", "identity"] = "kfac"
     side: Literal["both", "A", "G"] = "both"
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse the output side of an importance that has none."""
+        super().model_post_init(context)
+        if self.importance == "foof" and self.side == "G":
+            raise ValueError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
 
 
 class SvdParams(StrengthParams):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from vitmem.kfac import (
     fit,
     mask_of,
     pairs,
+    staircase_by_fraction,
     staircase_by_mass,
     weight_matrix,
 )
@@ -50,8 +52,10 @@ def test_the_edit_is_four_lines(net: Any, factors: Any) -> None:
     assert report.kept_mass == 0.8
 
 
-@pytest.mark.parametrize("importance", ["kfac", "ckfac", "identity"])
-@pytest.mark.parametrize("side", ["both", "A", "G"])
+@pytest.mark.parametrize(
+    ("importance", "side"),
+    [("foof", "both"), ("foof", "A"), *itertools.product(["kfac", "ckfac", "tkfac", "identity"], ["both", "A", "G"])],
+)
 def test_every_importance_is_sorted_and_its_bases_are_orthonormal(factors: Any, importance: Any, side: Any) -> None:
     found = pairs(factors, importance, side)
     for values in (found.rows, found.columns):
@@ -79,10 +83,33 @@ def test_the_coupled_importance_has_the_sums_of_the_pairwise_one(
     np.testing.assert_allclose(np.sort(pairwise.sum(0))[::-1] / given.trace, found.columns.numpy(), rtol=1e-9)
 
 
+def test_the_coupled_moments_in_their_own_eigenvectors(factors: Any) -> None:
+    found = pairs(factors, "tkfac")
+    for basis, values, moment in (
+        (found.output, found.rows, factors.g_coupled),
+        (found.input, found.columns * factors.trace, factors.a_coupled),
+    ):
+        torch.testing.assert_close(basis.vectors @ values.diag() @ basis.vectors.T, moment)
+    assert float(found.rows.sum() * found.columns.sum()) == pytest.approx(factors.trace)
+
+
+def test_the_importance_of_inputs_alone_keeps_whole_columns(net: Any, factors: Any) -> None:
+    found, a = pairs(factors, "foof"), factors.eigen_a
+    assert (found.rows == 1).all() and torch.equal(found.columns, a.values)
+    mask = mask_of(staircase_by_fraction(found.rows, found.columns, 0.5), 4)  # two of the four directions
+    new, _ = edit_matrix(net.fc1.weight.detach(), found.output, found.input, mask)
+    kept = a.vectors[:, :2] @ a.vectors[:, :2].T
+    torch.testing.assert_close(new, net.fc1.weight.detach() @ kept)
+    with pytest.raises(InputError, match="'foof' reads the input side alone"):
+        pairs(factors, "foof", "G")
+
+
 def test_an_importance_without_its_moments(net: Any, batch: Any, tokens: Any) -> None:
     plain = fit(net, find_layers(net, ["fc1"]), tokens(), [batch], seed=0).layers["fc1"]
     with pytest.raises(InputError, match="moments='coupled'"):
         pairs(plain, "ckfac")
+    with pytest.raises(InputError, match="moments='coupled'"):
+        pairs(plain, "tkfac")
     with pytest.raises(InputError, match="moments='diagonal'"):
         pairs(plain, "identity")
 

@@ -17,6 +17,8 @@ from vitmem.specs import digest
 
 # Bumped when the stage itself (not a registered entry) changes what it computes.
 STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
+# What an importance reads beside A and G.
+MOMENTS = {"ckfac": "coupled", "tkfac": "coupled", "identity": "diagonal"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def statistics_request(config: Config) -> Config | None:
         return None
     edit = config["edit"]
     request = dict(config["statistics"])
-    request["moments"] = {"ckfac": "coupled", "identity": "diagonal"}.get(edit.get("importance"), "plain")
+    request["moments"] = MOMENTS.get(edit.get("importance"), "plain")
     if edit.get("layers") is not None:
         request["layers"] = list(edit["layers"])
     return request

@@ -52,6 +52,16 @@ class LayerFactors:
         """Spectrum of ``g``, made once."""
         return eigen(self.g)
 
+    @cached_property
+    def eigen_a_coupled(self) -> Eigen | None:
+        """Spectrum of ``a_coupled``, made once."""
+        return None if self.a_coupled is None else eigen(self.a_coupled)
+
+    @cached_property
+    def eigen_g_coupled(self) -> Eigen | None:
+        """Spectrum of ``g_coupled``, made once."""
+        return None if self.g_coupled is None else eigen(self.g_coupled)
+
 
 @dataclass(frozen=True)
 class Factors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,8 +11,9 @@ from torch import Tensor
 from vitmem.errors import InputError
 from vitmem.kfac.factors import LayerFactors
 
-Importance = Literal["kfac", "ckfac", "identity"]
+Importance = Literal["kfac", "ckfac", "tkfac", "foof", "identity"]
 Side = Literal["both", "A", "G"]
+Asked = TypeVar("Asked")
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,15 @@ def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "
     """Return bases and importances of one layer (method.md, section 2).
 
     ``kfac``: eigenvectors of G and A with their eigenvalues. ``ckfac``: the same vectors with the coupled
-    moments u_iᵀ G̃ u_i and v_jᵀ Ã v_j / T. ``identity``: the axes with diag G̃ and diag Ã / T. ``side`` reads
-    the importance of one side only. Raises InputError when the moments were not collected.
+    moments u_iᵀ G̃ u_i and v_jᵀ Ã v_j / T. ``tkfac``: eigenvectors of G̃ and Ã with their eigenvalues, over T
+    (Gao et al. 2021). ``foof``: the axes of the output and A with its eigenvalues, whatever the gradients (Benzing
+    2022). ``identity``: the axes with diag G̃ and diag Ã / T. ``side`` reads the importance of one side only.
+    Raises InputError when the moments were not collected, and for the output side of ``foof``.
     """
-    if importance == "identity":
-        rows, columns = _asked(factors.g_diagonal, "diagonal"), _asked(factors.a_diagonal, "diagonal")
-        output, inner = Basis(order=torch.arange(len(rows))), Basis(order=torch.arange(len(columns)))
-    else:
-        g, a = factors.eigen_g, factors.eigen_a
-        output, inner = Basis(vectors=g.vectors), Basis(vectors=a.vectors)
-        rows, columns = g.values, a.values
-        if importance == "ckfac":
-            rows = _quadratic(_asked(factors.g_coupled, "coupled"), g.vectors)
-            columns = _quadratic(_asked(factors.a_coupled, "coupled"), a.vectors)
-    if importance != "kfac" and factors.trace:
+    (output, rows), (inner, columns) = _sides(factors, importance)
+    if importance == "foof" and side == "G":
+        raise InputError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
+    if importance in ("ckfac", "tkfac", "identity") and factors.trace:
         columns = columns / factors.trace
     if side == "A":
         rows = torch.ones_like(rows)
@@ -70,6 +66,28 @@ def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "
     output, rows = _sorted(output, rows)
     inner, columns = _sorted(inner, columns)
     return Pairs(output, inner, rows, columns)
+
+
+def _sides(factors: LayerFactors, importance: Importance) -> tuple[tuple[Basis, Tensor], tuple[Basis, Tensor]]:
+    """Return the basis and the importances of the output (p,) and of the input side (q,)."""
+    if importance == "identity":
+        return _axes(_asked(factors.g_diagonal, "diagonal")), _axes(_asked(factors.a_diagonal, "diagonal"))
+    if importance == "tkfac":
+        g, a = _asked(factors.eigen_g_coupled, "coupled"), _asked(factors.eigen_a_coupled, "coupled")
+        return (Basis(vectors=g.vectors), g.values), (Basis(vectors=a.vectors), a.values)
+    inner = Basis(vectors=factors.eigen_a.vectors)
+    if importance == "foof":
+        return _axes(torch.ones(len(factors.g), dtype=torch.float64)), (inner, factors.eigen_a.values)
+    output = Basis(vectors=factors.eigen_g.vectors)
+    if importance == "kfac":
+        return (output, factors.eigen_g.values), (inner, factors.eigen_a.values)
+    rows = _quadratic(_asked(factors.g_coupled, "coupled"), factors.eigen_g.vectors)
+    return (output, rows), (inner, _quadratic(_asked(factors.a_coupled, "coupled"), factors.eigen_a.vectors))
+
+
+def _axes(values: Tensor) -> tuple[Basis, Tensor]:
+    """Return the axes with the importances (n,) that are given."""
+    return Basis(order=torch.arange(len(values))), values
 
 
 def _sorted(basis: Basis, values: Tensor) -> tuple[Basis, Tensor]:
@@ -86,7 +104,7 @@ def _quadratic(matrix: Tensor, vectors: Tensor) -> Tensor:
     return ((matrix @ vectors) * vectors).sum(0)
 
 
-def _asked(value: Tensor | None, moments: str) -> Tensor:
+def _asked(value: Asked | None, moments: str) -> Asked:
     if value is None:
         raise InputError(
             f"this importance needs the {moments} moments; collect the statistics with moments='{moments}'"
