@@ -40,7 +40,7 @@ class PairsParams(StrengthParams):
 class KfacParams(PairsParams):
     """The curvature edit; ``side`` reads the importance of both factors or of one only."""
 
-    importance: Literal["kfac", "ckfac", "tkfac", "foof", "identity"] = "kfac"
+    importance: Literal["kfac", "ckfac", "tkfac", "foof", "identity", "ekfac"] = "kfac"
     side: Literal["both", "A", "G"] = "both"
 
     def model_post_init(self, context: Any) -> None:

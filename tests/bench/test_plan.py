@@ -43,10 +43,13 @@ def test_edits_share_trainings_and_statistics(write: Write, tmp_path: Path) -> N
 
 
 def test_what_the_coupled_importance_reads_is_collected_only_for_it(write: Write, tmp_path: Path) -> None:
-    edit = {"method": "kfac", "blocks": "last", "fraction": 0.1, "importance": ["kfac", "ckfac"]}
+    importances = ["kfac", "foof", "ckfac", "tkfac", "ekfac"]
+    edit = {"method": "kfac", "blocks": "last", "fraction": 0.1, "importance": importances}
     plan = plan_of(write(edits=[edit], seeds=[0], noise=[{"name": "pair", "rate": 0.2}], model={"name": "vit"}))
     assert len({c.training for c in plan.cells}) == 1
-    assert len({c.statistics for c in plan.cells}) == 2
+    statistics = {c.config["edit"]["importance"]: c.statistics for c in plan.cells}
+    assert statistics["foof"] == statistics["kfac"] and statistics["tkfac"] == statistics["ckfac"]
+    assert len(set(statistics.values())) == 3
 
 
 @pytest.mark.parametrize(

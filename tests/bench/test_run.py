@@ -118,6 +118,29 @@ def test_lost_rows_come_back_from_the_store_without_training(finished: Path, tmp
     assert [r["metrics"] for r in new] == [r["metrics"] for r in old]
 
 
+def test_filters_controls_and_importances_go_through_the_same_stages(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").symlink_to(finished / "store")
+    edits = [
+        {"method": "none"},
+        {"method": "kfac", "fraction": 0.1, "importance": ["tkfac", "foof", "ekfac"]},
+        {"method": "random_pairs", "fraction": 0.1},
+        {"method": "svd_rmt", "edge": 1.0},
+        {"method": "sap", "alpha": 1e4},
+        {"method": "isotropic_noise", "relative_norm": 0.1},
+        {"method": "uniform_scaling", "factor": 0.9},
+    ]
+    content = {**yaml.safe_load(TINY.read_text()), "edits": [{"blocks": "last", **edit} for edit in edits]}
+    del content["edits"][0]["blocks"]
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(yaml.safe_dump(content))
+    assert run(tmp_path, suite) == Outcome(cells=9, found=0, made=9, failed=0)
+    rows = read_rows(rows_path(tmp_path / "results", "tiny"))
+    found = [(row["config"]["edit"], row["edit"].get("relative_change")) for row in rows]
+    assert all(0 < change <= 1 for edit, change in found if edit["method"] != "none")
+    changes = {edit["method"]: change for edit, change in found}
+    assert changes["isotropic_noise"] == pytest.approx(0.1) and changes["uniform_scaling"] == pytest.approx(0.1)
+
+
 def test_tables_are_the_same_bytes_and_a_changed_one_is_found(finished: Path) -> None:
     results = finished / "results"
     first = {p: p.read_bytes() for p in write_tables(results)}

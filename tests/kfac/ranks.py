@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from conftest import CLASSES, COUNT, TOKENS, WIDTH, Net, Tokens
 
-from vitmem.kfac import Factors, find_layers, fit
+from vitmem.kfac import Factors, corrected, find_layers, fit
 
 
 def statistics(rows: slice) -> Factors:
@@ -22,7 +22,9 @@ def statistics(rows: slice) -> Factors:
     x = torch.randn(COUNT, TOKENS, WIDTH, dtype=torch.float64)
     given = torch.randint(CLASSES, (COUNT,))
     layers = find_layers(net, ["*"])
-    return fit(net, layers, Tokens(), [(x[rows], given[rows])], seed=0, labels="given", moments="coupled")
+    batches = [(x[rows], given[rows])]
+    first = fit(net, layers, Tokens(), batches, seed=0, labels="given", moments="coupled")
+    return corrected(net, layers, Tokens(), batches, first)
 
 
 def rank(number: int, folder: str) -> None:
@@ -38,6 +40,6 @@ if __name__ == "__main__":
     for number in (0, 1):
         for path, found in Factors.load(folder / f"{number}.safetensors").layers.items():
             assert found.count == whole[path].count
-            for name in ("a", "g", "a_coupled", "g_coupled", "a_diagonal", "g_diagonal"):
+            for name in ("a", "g", "a_coupled", "g_coupled", "a_diagonal", "g_diagonal", "pairs"):
                 difference = (getattr(found, name) - getattr(whole[path], name)).abs().max()
                 print(number, path, name, float(difference))

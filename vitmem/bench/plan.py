@@ -18,7 +18,7 @@ from vitmem.specs import digest
 # Bumped when the stage itself (not a registered entry) changes what it computes.
 STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
 # What an importance reads beside A and G.
-MOMENTS = {"ckfac": "coupled", "tkfac": "coupled", "identity": "diagonal"}
+MOMENTS = {"ckfac": "coupled", "tkfac": "coupled", "identity": "diagonal", "ekfac": "eigen"}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
-from vitmem.kfac import Factors, find_layers, fit
+from vitmem.kfac import Factors, corrected, find_layers, fit
 from vitmem.registry import DATA
 from vitmem.specs import seed_from
 from vitmem.training.fit import emulates_bfloat16, pick_device
@@ -143,8 +143,10 @@ def _collect(
         # what is summed beside A and G, and of which layers, changes no label that is drawn
         seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
         metadata={"positions": positions, "data": bench.subject.seen()["data"], "training": cell.training},
-        moments=request["moments"],
+        moments="plain" if request["moments"] == "eigen" else request["moments"],
     )
+    if request["moments"] == "eigen":
+        factors = corrected(bench.subject.net, layers, task, bench.subject.batches(request)[0], factors)
     _spectra(factors, request)
     factors.save(folder / FACTORS)
     write_json(
@@ -162,7 +164,7 @@ def _collect(
 
 def _spectra(factors: Factors, request: Config) -> None:
     """Make the spectra that edits read, so that no single edit pays for what all share."""
-    if request["moments"] != "diagonal":
+    if request["moments"] in ("plain", "coupled"):
         for layer in factors.layers.values():
             _ = layer.eigen_a, layer.eigen_g
 

@@ -3,6 +3,7 @@
 It knows no image, token, data set or model family: it sees a model, layers by path, and a Task.
 """
 
+from vitmem.kfac.corrected import corrected
 from vitmem.kfac.edit import LayerReport, edit_matrix, edited
 from vitmem.kfac.factors import Factors, LayerFactors, StoredFactors, model_fingerprint, weight_fingerprint
 from vitmem.kfac.fit import fit
@@ -22,6 +23,7 @@ __all__ = [
     "Pairs",
     "StoredFactors",
     "Task",
+    "corrected",
     "edit_lean",
     "edit_matrix",
     "edited",

@@ -31,6 +31,8 @@ class LayerFactors:
 
     ``a`` = mean a aᵀ (q, q); ``g`` = mean g gᵀ (p, p). The coupled ones are ``a_coupled`` = mean |g|² a aᵀ,
     ``g_coupled`` = mean |a|² g gᵀ, with their diagonals and ``trace`` = mean |a|²|g|²; ``None`` unless asked for.
+    ``pairs`` = mean (u_iᵀ g)² (v_jᵀ a)² (p, q) is from a second pass, with the eigenvectors that it was made in as
+    columns: ``g_vectors`` (p, p) and ``a_vectors`` (q, q), which another machine could find in another order.
     """
 
     count: int
@@ -41,6 +43,9 @@ class LayerFactors:
     a_diagonal: Tensor | None = None
     g_diagonal: Tensor | None = None
     trace: float | None = None
+    pairs: Tensor | None = None
+    g_vectors: Tensor | None = None
+    a_vectors: Tensor | None = None
 
     @cached_property
     def eigen_a(self) -> Eigen:

@@ -46,6 +46,37 @@ def fit(
         raise InputError("statistics: expected at least one layer, got none")
     _check_weights(model)
     sums = {path: LayerMoments(path, moments) for path in layers}
+    backward_passes(model, layers, task, batches, sums, seed=seed, labels=labels, label_samples=label_samples)
+    averaged = passes(labels, label_samples)
+    facts = {
+        "labels": labels,
+        "label_samples": str(label_samples),
+        "seed": str(seed),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "model": model_fingerprint(model),
+        "weights": json.dumps({path: weight_fingerprint(weight_matrix(layer)) for path, layer in layers.items()}),
+        **(metadata or {}),
+    }
+    found = {path: s.factors(averaged) for path, s in sums.items()}
+    check_finite(found)
+    return Factors(found, facts)
+
+
+def backward_passes(
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    task: Task,
+    batches: Iterable[Any],
+    sums: Mapping[str, LayerMoments],
+    *,
+    seed: int,
+    labels: LabelMode,
+    label_samples: int,
+) -> None:
+    """Add to ``sums`` the rows a (n, q) and g (n, p) of every layer, in every backward pass of every batch.
+
+    The model is in eval mode and frozen meanwhile. Raises VitmemError when the logits depend on no layer.
+    """
     generator = torch.Generator().manual_seed(seed)
     with _frozen(model), _full_precision(), captured(layers, sums, task.rows) as state, torch.enable_grad():
         for batch in batches:
@@ -68,19 +99,6 @@ def fit(
                     gradient = _through_head(model, task, features.detach(), classes, cotangent)
                 features.backward(gradient, retain_graph=not last)
                 state.first_pass = False
-    averaged = passes(labels, label_samples)
-    facts = {
-        "labels": labels,
-        "label_samples": str(label_samples),
-        "seed": str(seed),
-        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
-        "model": model_fingerprint(model),
-        "weights": json.dumps({path: weight_fingerprint(weight_matrix(layer)) for path, layer in layers.items()}),
-        **(metadata or {}),
-    }
-    found = {path: s.factors(averaged) for path, s in sums.items()}
-    check_finite(found)
-    return Factors(found, facts)
 
 
 def _through_head(model: nn.Module, task: Task, features: Tensor, classes: int, cotangent: Cotangent) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which pairs of directions matter: two bases and a separable importance, Π_ij = rows_i * columns_j."""
+"""Which pairs of directions matter: two bases and an importance, Π_ij = rows_i * columns_j or a table of all pairs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from torch import Tensor
 
 from vitmem.errors import InputError
 from vitmem.kfac.factors import LayerFactors
+from vitmem.kfac.selection import (
+    largest_by_fraction,
+    largest_by_mass,
+    mask_of,
+    staircase_by_fraction,
+    staircase_by_mass,
+)
 
-Importance = Literal["kfac", "ckfac", "tkfac", "foof", "identity"]
+Importance = Literal["kfac", "ckfac", "tkfac", "foof", "identity", "ekfac"]
 Side = Literal["both", "A", "G"]
 Asked = TypeVar("Asked")
 
@@ -37,12 +44,34 @@ class Basis:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The bases of the output (p) and input (q) side with their importances, both descending, float64."""
+    """The bases of the output (p) and input (q) side with their importances, both descending, float64.
+
+    ``table`` (p, q) is Π where that is no product; ``rows`` and ``columns`` are its sums then, in no order.
+    """
 
     output: Basis
     input: Basis
     rows: Tensor
     columns: Tensor
+    table: Tensor | None = None
+
+    def by_mass(self, mass: float) -> Tensor:
+        """Return the mask (p, q) of the smallest set of pairs, largest first, whose sum is ``mass`` of all pairs'."""
+        if self.table is not None:
+            return largest_by_mass(self.table, mass)
+        return mask_of(staircase_by_mass(self.rows, self.columns, mass), len(self.columns))
+
+    def by_fraction(self, fraction: float) -> Tensor:
+        """Return the mask (p, q) of the round(fraction * p * q) largest pairs, at least one."""
+        if self.table is not None:
+            return largest_by_fraction(self.table, fraction)
+        return mask_of(staircase_by_fraction(self.rows, self.columns, fraction), len(self.columns))
+
+    def mass_of(self, mask: Tensor) -> float:
+        """Return the share of the importance on the pairs of a ``mask`` (p, q)."""
+        if self.table is not None:
+            return float(self.table[mask].sum() / self.table.sum())
+        return float(self.rows @ (mask.double() @ self.columns) / (self.rows.sum() * self.columns.sum()))
 
 
 def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "both") -> Pairs:
@@ -51,12 +80,15 @@ def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "
     ``kfac``: eigenvectors of G and A with their eigenvalues. ``ckfac``: the same vectors with the coupled
     moments u_iᵀ G̃ u_i and v_jᵀ Ã v_j / T. ``tkfac``: eigenvectors of G̃ and Ã with their eigenvalues, over T
     (Gao et al. 2021). ``foof``: the axes of the output and A with its eigenvalues, whatever the gradients (Benzing
-    2022). ``identity``: the axes with diag G̃ and diag Ã / T. ``side`` reads the importance of one side only.
-    Raises InputError when the moments were not collected, and for the output side of ``foof``.
+    2022). ``identity``: the axes with diag G̃ and diag Ã / T. ``ekfac``: the vectors of ``kfac`` with what a second
+    pass has measured of every pair (George et al. 2018). ``side`` reads the importance of one side only, of a table
+    its sums. Raises InputError when the moments were not collected, and for the output side of ``foof``.
     """
     (output, rows), (inner, columns) = _sides(factors, importance)
     if importance == "foof" and side == "G":
         raise InputError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
+    if importance == "ekfac" and side == "both":
+        return Pairs(output, inner, rows, columns, factors.pairs)
     if importance in ("ckfac", "tkfac", "identity") and factors.trace:
         columns = columns / factors.trace
     if side == "A":
@@ -75,6 +107,9 @@ def _sides(factors: LayerFactors, importance: Importance) -> tuple[tuple[Basis, 
     if importance == "tkfac":
         g, a = _asked(factors.eigen_g_coupled, "coupled"), _asked(factors.eigen_a_coupled, "coupled")
         return (Basis(vectors=g.vectors), g.values), (Basis(vectors=a.vectors), a.values)
+    if importance == "ekfac":
+        table = _asked(factors.pairs, "eigen")
+        return (Basis(vectors=factors.g_vectors), table.sum(1)), (Basis(vectors=factors.a_vectors), table.sum(0))
     inner = Basis(vectors=factors.eigen_a.vectors)
     if importance == "foof":
         return _axes(torch.ones(len(factors.g), dtype=torch.float64)), (inner, factors.eigen_a.values)
@@ -106,7 +141,6 @@ def _quadratic(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 def _asked(value: Asked | None, moments: str) -> Asked:
     if value is None:
-        raise InputError(
-            f"this importance needs the {moments} moments; collect the statistics with moments='{moments}'"
-        )
+        how = "a second pass, vitmem.kfac.corrected" if moments == "eigen" else f"moments='{moments}'"
+        raise InputError(f"this importance needs the {moments} moments; collect the statistics with {how}")
     return value

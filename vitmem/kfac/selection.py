@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vitmem.errors import InputError
 
+NOTHING = "importances: all are zero, so no pair can be told from another; is the model trained?"
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Reached = Callable[[Counts], float]
@@ -40,6 +41,24 @@ def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Ten
     lam, mu = _checked(rows, columns, fraction, "fraction")
     wanted = max(1, round(fraction * len(lam) * len(mu)))
     return _staircase(lam, mu, _count, float(wanted))
+
+
+def largest_by_mass(table: Tensor, mass: float) -> Tensor:
+    """Return the mask (p, q) of the smallest set, largest pairs first, whose sum is ``mass`` of that of ``table``.
+
+    ``table`` (p, q) has any numbers >= 0, not products of a row's and a column's: they are sorted. Equal ones are
+    taken in the order (i, j). ``mass`` in (0, 1], 1 keeps every pair.
+    """
+    values, order = _sorted(table, mass, "mass")
+    running = values.cumsum(0)
+    kept = int(torch.searchsorted(running, mass * running[-1])) + 1 if mass < 1 else len(values)
+    return _first(order, kept, table)
+
+
+def largest_by_fraction(table: Tensor, fraction: float) -> Tensor:
+    """Return the mask (p, q) of the round(fraction * p * q) largest of ``table`` (p, q), at least one."""
+    values, order = _sorted(table, fraction, "fraction")
+    return _first(order, max(1, round(fraction * len(values))), table)
 
 
 def matched_fraction(
@@ -69,15 +88,36 @@ def mask_of(staircase: Tensor, columns: int) -> Tensor:
     return torch.arange(columns)[None, :] < staircase[:, None]
 
 
-def _checked(rows: Tensor, columns: Tensor, share: float, name: str) -> tuple[Values, Values]:
+def _sorted(table: Tensor, share: float, name: str) -> tuple[Tensor, Tensor]:
+    """Return the values (p * q,) of ``table`` (p, q) descending, and their places; equal ones keep their order."""
+    _check_share(share, name)
+    if not torch.isfinite(table).all() or (table < 0).any():
+        raise InputError("importances: expected finite numbers >= 0")
+    if not table.any():
+        raise InputError(NOTHING)
+    return table.detach().cpu().double().flatten().sort(descending=True, stable=True)
+
+
+def _first(order: Tensor, kept: int, table: Tensor) -> Tensor:
+    """Return the mask of the shape of ``table`` (p, q) of the first ``kept`` places of ``order`` (p * q,)."""
+    mask = torch.zeros(table.numel(), dtype=torch.bool)
+    mask[order[:kept]] = True
+    return mask.reshape(table.shape)
+
+
+def _check_share(share: float, name: str) -> None:
     if not 0 < share <= 1:
         raise InputError(f"{name}: expected a number in (0, 1], got {share}")
+
+
+def _checked(rows: Tensor, columns: Tensor, share: float, name: str) -> tuple[Values, Values]:
+    _check_share(share, name)
     lam, mu = (v.detach().cpu().double().numpy() for v in (rows, columns))
     for values in (lam, mu):
         if not np.isfinite(values).all() or (values < 0).any() or (np.diff(values) > 0).any():
             raise InputError("importances: expected finite numbers >= 0 in descending order")
     if not (lam.any() and mu.any()):
-        raise InputError("importances: all are zero, so no pair can be told from another; is the model trained?")
+        raise InputError(NOTHING)
     return lam, mu
 
 

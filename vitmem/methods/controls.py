@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vitmem.kfac import Basis, mask_of, staircase_by_fraction
+from vitmem.kfac import Basis
 from vitmem.kfac.importance import Importance, Pairs, Side
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.kfac import edit_pairs
@@ -48,7 +48,7 @@ def complement(
     def lowest(_path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
         rest = 1 - int(mask.sum()) / mask.numel()
         if rest:
-            mask = ~mask_of(staircase_by_fraction(found.rows, found.columns, rest), mask.shape[1])
+            mask = ~found.by_fraction(rest)
         return found.output, found.input, mask
 
     return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, lowest)

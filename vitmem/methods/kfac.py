@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from vitmem.kfac import Basis, edit_matrix, mask_of, pairs
+from vitmem.kfac import Basis, edit_matrix, pairs
 from vitmem.kfac.importance import Importance, Pairs, Side
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.strength import Strength, applied
@@ -50,15 +50,9 @@ def edit_pairs(
         for path in context.layers:
             found = pairs(context.statistics(path), importance, side)
             weight = context.weight(path)
-            output, inner, mask = choice(path, found, mask_of(strength.staircase(found), weight.shape[1]))
-            mass = _kept_mass(found, mask) if output is found.output and inner is found.input else None
+            output, inner, mask = choice(path, found, strength.mask(found))
+            mass = found.mass_of(mask) if output is found.output and inner is found.input else None
             result.weights[path], result.reports[path] = edit_matrix(weight, output, inner, mask, mass)
         return result
 
     return applied(strength, context, edit)
-
-
-def _kept_mass(found: Pairs, mask: Tensor) -> float:
-    """Return the share of the importance on the pairs of ``mask`` (p, q)."""
-    total = found.rows.sum() * found.columns.sum()
-    return float(found.rows @ (mask.double() @ found.columns) / total)

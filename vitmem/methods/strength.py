@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vitmem.errors import InputError
-from vitmem.kfac import Pairs, matched_fraction, staircase_by_fraction, staircase_by_mass
+from vitmem.kfac import Pairs, matched_fraction
 from vitmem.methods.base import EditContext, EditResult, Weights
 
 
@@ -62,12 +62,12 @@ class Strength:
         assert self.fraction is not None
         return of_share(self.fraction)
 
-    def staircase(self, pairs: Pairs) -> Tensor:
-        """Return J (p,), the columns that each row keeps."""
+    def mask(self, pairs: Pairs) -> Tensor:
+        """Return the mask (p, q) of the pairs that are kept."""
         if self.mass is not None:
-            return staircase_by_mass(pairs.rows, pairs.columns, self.mass)
+            return pairs.by_mass(self.mass)
         assert self.fraction is not None
-        return staircase_by_fraction(pairs.rows, pairs.columns, self.fraction)
+        return pairs.by_fraction(self.fraction)
 
 
 def applied(strength: Strength, context: EditContext, edit: Callable[[Strength], EditResult]) -> EditResult:

@@ -1,0 +1,80 @@
+"""The second pass of EK-FAC (George et al. 2018): how large gradients are along every pair of eigenvectors.
+
+"Fast Approximate Natural Gradient Descent in a Kronecker-factored Eigenbasis" (arXiv 1806.03884): the eigenvalues
+λ_i μ_j of the Kronecker product are replaced by the mean square of what they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from vitmem.errors import VitmemError
+from vitmem.kfac.factors import Factors, LayerFactors
+from vitmem.kfac.fit import backward_passes
+from vitmem.kfac.labels import LabelMode, passes
+from vitmem.kfac.moments import LayerMoments, Sum
+from vitmem.kfac.task import Task
+
+
+def corrected(
+    model: nn.Module, layers: Mapping[str, nn.Module], task: Task, batches: Iterable[Any], factors: Factors
+) -> Factors:
+    """Return ``factors`` with the mean of (u_iᵀ g)² (v_jᵀ a)², (p, q), of every layer, from a second pass.
+
+    u_i and v_j are the eigenvectors of G and A. A position is an example: a model with one position an example has
+    the mean square of the gradient of W, in these bases. The labels are those of the first pass again, whose
+    ``batches`` these must be. Raises InputError when the factors are of another model, VitmemError naming the layer
+    that saw other positions than in the first pass.
+    """
+    factors.check(model, layers)
+    labels = cast(LabelMode, factors.metadata["labels"])
+    samples, seed = (int(factors.metadata[key]) for key in ("label_samples", "seed"))
+    sums = {path: PairMoments(path, factors.layers[path]) for path in layers}
+    backward_passes(model, layers, task, batches, sums, seed=seed, labels=labels, label_samples=samples)
+    found = {path: one.completed(passes(labels, samples)) for path, one in sums.items()}
+    return Factors({**factors.layers, **found}, factors.metadata)
+
+
+class PairMoments(LayerMoments):
+    """What is summed for one layer of known factors over the rows a (n, q) and g (n, p) of each backward pass."""
+
+    def __init__(self, path: str, factors: LayerFactors) -> None:
+        super().__init__(path, "plain")
+        self.first = factors
+        self.output, self.inner = factors.eigen_g.vectors, factors.eigen_a.vectors
+        self.pairs = Sum()
+
+    def add_inputs(self, rows: Tensor, product: Tensor | None = None) -> None:
+        """Count the rows a (n, q)."""
+        self.count += len(rows)
+
+    def add_gradients(self, a: Tensor, g: Tensor) -> None:
+        """Add the squares of the gradients g (n, p) times those of their inputs a (n, q), along each pair."""
+        self.output, self.inner = self.output.to(g), self.inner.to(a)
+        self.pairs.add((g @ self.output).square(), (a @ self.inner).square())
+
+    def completed(self, passes: int) -> LayerFactors:
+        """Return the factors with the mean over positions, of all ranks, and over ``passes`` backward passes.
+
+        Raises VitmemError when the positions are not as many as those of the factors.
+        """
+        if dist.is_available() and dist.is_initialized():
+            self._over_ranks()
+        total = self.pairs.value()
+        if total is None or self.count != self.first.count:
+            raise VitmemError(
+                f"layer '{self.path}': the second pass saw {self.count} positions, the first {self.first.count}; give "
+                "it the same batches"
+            )
+        first = self.first
+        return replace(
+            first,
+            pairs=total / (self.count * passes),
+            g_vectors=first.eigen_g.vectors,
+            a_vectors=first.eigen_a.vectors,
+        )
