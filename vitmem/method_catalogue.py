@@ -2,17 +2,23 @@
 
 A contract test holds every function to the parameters that are declared here. ``statistics`` says whether a method
 reads those of the trained model, ``input_class`` what it is told: D0 nothing, U its own training inputs, N the given
-labels too, R+F which examples are to be kept and which forgotten.
+labels too, T trusted examples, R+F which examples are to be kept and which forgotten.
 """
 
 from __future__ import annotations
 
 from vitmem.method_params import (
     BalancedSubnetParams,
+    DeletionParams,
+    FinetuneParams,
     IsotropicNoiseParams,
     KfacParams,
     MagnitudeParams,
+    NegGradPlusParams,
+    SalUnParams,
     SapParams,
+    ScrubParams,
+    SsdParams,
     SvdParams,
     SvdRmtParams,
     UniformScalingParams,
@@ -124,4 +130,60 @@ _add(
     "control: every weight times the same factor",
     statistics=False,
     input_class="D0",
+)
+_add(
+    "neggrad_plus",
+    "neggrad_plus:neggrad_plus",
+    NegGradPlusParams,
+    "down the loss of what is to be kept, up that of what is to be forgotten",
+    statistics=False,
+    input_class="R+F",
+)
+_add(
+    "scrub",
+    "scrub:scrub",
+    ScrubParams,
+    "away from the trained network on what is to be forgotten, not on the rest",
+    statistics=False,
+    input_class="R+F",
+)
+_add(
+    "ssd",
+    "ssd:ssd",
+    SsdParams,
+    "shrink the weights that matter more to what is to be forgotten",
+    statistics=False,
+    input_class="R+F",
+)
+_add(
+    "salun",
+    "salun:salun",
+    SalUnParams,
+    "random labels for what is to be forgotten, learned by the weights it needs",
+    statistics=False,
+    input_class="R+F",
+)
+_add(
+    "del",
+    "deletion:deletion",
+    DeletionParams,
+    "start the channels anew that what is to be forgotten needs, train them",
+    statistics=False,
+    input_class="R+F",
+)
+_add(
+    "finetune",
+    "finetune:finetune",
+    FinetuneParams,
+    "train the edited layers on what is to be kept (CF-k)",
+    statistics=False,
+    input_class="T",
+)
+_add(
+    "eu_k",
+    "eu_k:eu_k",
+    FinetuneParams,
+    "start the edited layers anew and train them on what is to be kept (EU-k)",
+    statistics=False,
+    input_class="T",
 )

@@ -64,7 +64,16 @@ class MagnitudeParams(StrengthParams):
     fraction: float | None = Share
 
 
-class BalancedSubnetParams(Spec):
+class ForgetParams(Spec):
+    """What a method is told of that forgets examples.
+
+    ``discovery`` is the share of the known ones that it is told, drawn by the edit's seed (``None``: all of them).
+    """
+
+    discovery: float | None = Share
+
+
+class BalancedSubnetParams(ForgetParams):
     """BalancedSubnet: the share of weights that is zeroed, and how the scores that choose them are trained.
 
     With ``match_drop`` or ``match_loss`` (see StrengthParams), ``ratio`` is what the scores are trained at only.
@@ -111,3 +120,60 @@ class UniformScalingParams(StrengthParams):
 
     rules: ClassVar[tuple[str, ...]] = ("factor", *StrengthParams.rules)
     factor: float | None = Share
+
+
+class NegGradPlusParams(ForgetParams):
+    """NegGrad+: ``alpha`` weighs what is kept, ``cap`` is the most that an example to forget counts for (nats)."""
+
+    alpha: float = Field(default=0.95, gt=0, le=1)
+    epochs: int = Field(default=5, gt=0)
+    lr: float = Field(default=1e-4, gt=0)
+    batch_size: int = Field(default=64, gt=0)
+    cap: float | None = Field(default=None, gt=0)
+
+
+class ScrubParams(ForgetParams):
+    """SCRUB: ``alpha`` and ``gamma`` weigh divergence and loss on what is kept, ``tau`` is the temperature."""
+
+    alpha: float = Field(default=0.001, ge=0)
+    gamma: float = Field(default=0.99, ge=0)
+    tau: float = Field(default=4.0, gt=0)
+    ascent_epochs: int = Field(default=2, ge=0)
+    epochs: int = Field(default=3, gt=0)
+    lr: float = Field(default=5e-4, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+    forget_batch_size: int = Field(default=32, gt=0)
+
+
+class SsdParams(ForgetParams):
+    """Selective synaptic dampening: ``alpha`` chooses weights, ``dampening`` is lambda; ``batch_size`` costs memory."""
+
+    alpha: float = Field(default=10.0, gt=0)
+    dampening: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=8, gt=0)
+
+
+class SalUnParams(ForgetParams):
+    """SalUn: the ``ratio`` of the weights that is trained."""
+
+    ratio: float = Field(default=0.5, gt=0, le=1)
+    epochs: int = Field(default=10, gt=0)
+    lr: float = Field(default=0.013, gt=0)
+    batch_size: int = Field(default=256, gt=0)
+
+
+class DeletionParams(ForgetParams):
+    """DEL: the ``ratio`` of the weights, in whole output channels, that starts anew and is trained."""
+
+    ratio: float = Field(default=0.3, gt=0, le=1)
+    epochs: int = Field(default=30, gt=0)
+    lr: float = Field(default=0.05, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+
+
+class FinetuneParams(Spec):
+    """Training on trusted data, the learning rate falling to zero."""
+
+    steps: int = Field(default=1000, gt=0)
+    lr: float = Field(default=0.025, gt=0)
+    batch_size: int = Field(default=512, gt=0)

@@ -142,3 +142,9 @@ def token_losses(call: Callable[..., Any], tokens: Tensor, labels: Tensor) -> Te
     logits = call(input_ids=tokens, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
     losses = functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="none", ignore_index=IGNORED)
     return losses.sum(1) / (labels[:, 1:] != IGNORED).sum(1).clamp_min(1)
+
+
+def token_logits(call: Callable[..., Any], tokens: Tensor, labels: Tensor) -> Tensor:
+    """Return the logits (N, K) float32 of all positions with a loss, of tokens and labels (B, S), -100 for none."""
+    logits: Tensor = call(input_ids=tokens, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
+    return logits[labels[:, 1:] != IGNORED].float()

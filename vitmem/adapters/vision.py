@@ -50,3 +50,9 @@ class VisionTask:
 def image_losses(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of each image, (B,) nats, of images (B, C, H, W) and labels (B,)."""
     return functional.cross_entropy(call(images).float(), labels, reduction="none")
+
+
+def image_logits(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Tensor:
+    """Return the logits (B, K) float32 of images (B, C, H, W), whatever their labels (B,)."""
+    logits: Tensor = call(images).float()
+    return logits

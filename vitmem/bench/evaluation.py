@@ -49,6 +49,7 @@ def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
         folder / "result.json",
         {
             "layers": {path: report.as_dict() for path, report in result.reports.items()},
+            "passes": result.passes,
             "edit_seconds": edited_at - started,
             "evaluate_seconds": time.perf_counter() - edited_at,
             "peak_memory_bytes": peak_memory(bench.device),

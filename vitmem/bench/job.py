@@ -93,12 +93,18 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         "selection": measured(bench, cell, "selection"),
         "outcomes": reported_outcomes(bench, cell),
         **facts,
-        "edit": _edit_totals(result["layers"]),
+        "edit": {**_edit_totals(result["layers"]), **_passes(result)},
         "costs": costs,
         # a stage may have been made on another machine than the row
         "environment": result.get("environment") or environment(bench.device),
         "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
     }
+
+
+def _passes(result: dict[str, Any]) -> Row:
+    """Return the passes that a method took gradients in, of one that took any."""
+    # results of an edit that lie in a store may have been written without them
+    return {"passes": result["passes"]} if result.get("passes") else {}
 
 
 def _edit_totals(layers: dict[str, dict[str, float]]) -> Row:

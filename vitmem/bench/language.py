@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import LanguageTask, language_task, token_losses
+from vitmem.adapters.language import LanguageTask, language_task, token_logits, token_losses
 from vitmem.bench.subject import Places, Say, Weights, device_of, own
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
@@ -129,7 +129,7 @@ class LanguageSubject:
         kept = others[some_of(len(others), min(len(others), KEPT), 0, "examples to keep")]
         forget = strings[self.halves["strings_selection"]]
         labels = forget.masked_fill(forget == self.texts.padding, -100)
-        return Examples((forget, labels), (kept.tokens, kept.labels), token_losses)
+        return Examples((forget, labels), (kept.tokens, kept.labels), token_losses, token_logits)
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""

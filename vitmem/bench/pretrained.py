@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vitmem.adapters.language import token_losses
+from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
 from vitmem.bench.subject import Places, Weights
 from vitmem.bench.suite import Config
@@ -67,7 +67,7 @@ class PretrainedSubject(BookSubject):
         tokens, real = self._tokens["famous"]
         rows = self.half("famous", len(tokens), "selection")
         forget = tokens[rows], tokens[rows].masked_fill(~real[rows], -100)
-        return Examples(forget, self.kept, token_losses)
+        return Examples(forget, self.kept, token_losses, token_logits)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> PassagePredictions:
         """Return what is measured of half the passages of each kind and held-out rows; ``stored`` has (n, ...) each."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitmem.adapters.vision import VisionTask, image_losses
+from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.given_labels import noisy_images, without_validation
 from vitmem.bench.subject import Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
@@ -152,7 +152,7 @@ class VisionSubject:
 
         clean = torch.nonzero(~self.noisy.noisy).flatten()
         kept = clean[some_of(len(clean), min(len(clean), KEPT), 0, "examples to keep")]
-        return Examples(some(self.halves.noisy_selection), some(kept), image_losses)
+        return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits)
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (n, C, H, W) with labels (n,) as the task reads them."""

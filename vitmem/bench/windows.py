@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vitmem.adapters.language import token_losses
+from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
 from vitmem.bench.subject import Places, Weights
 from vitmem.bench.suite import Config
@@ -66,7 +66,7 @@ class WindowSubject(BookSubject):
         chosen = self.windows.take(self._halves["selection"])
         rows = [torch.cat(parts) for parts in zip(chosen.prefixes, chosen.suffixes, strict=True)]
         labels = pad_sequence(rows, batch_first=True, padding_value=-100)
-        return Examples((pad_sequence(rows, batch_first=True), labels), self.kept, token_losses)
+        return Examples((pad_sequence(rows, batch_first=True), labels), self.kept, token_losses, token_logits)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
         """Return what is measured of half the windows and held-out rows; ``stored`` has (n, ...) each."""

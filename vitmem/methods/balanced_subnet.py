@@ -8,17 +8,15 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.func import functional_call
 
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import VitmemError
 from vitmem.kfac import matched_fraction, weight_matrix
 from vitmem.kfac.edit import replaced
 from vitmem.kfac.layers import is_conv1d
-from vitmem.kfac.modes import evaluating
-from vitmem.methods.base import EditContext, EditResult, Examples
+from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.descent import DECAY, MOMENTUM, calling, stored, uniform
 from vitmem.methods.strength import Match
-
-MOMENTUM, DECAY = 0.9, 5e-4  # on the scores, as published
+from vitmem.methods.told import batches, rows_of, told
 
 
 def balanced_subnet(
@@ -32,6 +30,7 @@ def balanced_subnet(
     cap: float | None = None,
     match_drop: float | None = None,
     match_loss: float | None = None,
+    discovery: float | None = None,
 ) -> EditResult:
     """Zero floor(``ratio`` * p * q) weights of every W (p, q): those of the smallest |score| after training the scores.
 
@@ -41,30 +40,32 @@ def balanced_subnet(
     scores are trained at ``ratio`` and then the largest share found is zeroed that loses no more than allowed. Raises
     InputError when there are no such examples, VitmemError when a loss is not finite.
     """
-    if context.examples is None:
-        raise InputError("edit: 'balanced_subnet' needs examples to forget and to keep, and these data have none")
-    examples = context.examples()
+    examples = told(context, "balanced_subnet", discovery)
     generator = torch.Generator().manual_seed(context.seed)
-    stored = {path: _stored(layer) for path, layer in context.layers.items()}
-    scores = {path: _scores(kept, generator) for path, kept in stored.items()}
+    weights = {path: stored(layer) for path, layer in context.layers.items()}
+    scores = {path: _scores(weight, generator) for path, weight in weights.items()}
     optimizer = torch.optim.SGD(list(scores.values()), lr=lr, momentum=MOMENTUM, weight_decay=DECAY)
-    frozen = {name: parameter.detach() for name, parameter in context.model.named_parameters()}
-    with evaluating(context.model):
-        for _ in range(epochs):
-            for rows in torch.randperm(len(examples.forget[0]), generator=generator).split(batch_size):
-                others = torch.randint(len(examples.keep[0]), (batch_size,), generator=generator)
-                masked = {f"{path}.weight": _masked(stored[path], score, ratio) for path, score in scores.items()}
-                losses = [_loss(context, {**frozen, **masked}, examples, at) for at in ((0, rows), (1, others))]
-                forget = losses[0] if cap is None else losses[0].clamp_max(cap)
-                total = weight * losses[1].mean() - (1 - weight) * forget.mean()
-                if not torch.isfinite(total):
-                    raise VitmemError("balanced_subnet: the loss is not finite; lower lr or weight, or give a cap")
-                optimizer.zero_grad()
-                total.backward()
-                optimizer.step()
+    seen = 0
+    for _ in range(epochs):
+        for rows in batches(len(examples.forget[0]), batch_size, generator):
+            others = torch.randint(len(examples.keep[0]), (batch_size,), generator=generator)
+            call = calling(
+                context.model, {path: _masked(weights[path], score, ratio) for path, score in scores.items()}
+            )
+            forget = examples.losses(call, *rows_of(context, examples.forget, rows))
+            keep = examples.losses(call, *rows_of(context, examples.keep, others))
+            forget = forget if cap is None else forget.clamp_max(cap)
+            total = weight * keep.mean() - (1 - weight) * forget.mean()
+            if not torch.isfinite(total):
+                raise VitmemError("balanced_subnet: the loss is not finite; lower lr or weight, or give a cap")
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            seen += len(rows) + len(others)
+    passes = seen / (len(examples.forget[0]) + len(examples.keep[0]))
     if match_drop is not None or match_loss is not None:
-        ratio = _matched(Match(match_drop, match_loss), context, lambda share: _result(context, stored, scores, share))
-    return _result(context, stored, scores, ratio)
+        ratio = _matched(Match(match_drop, match_loss), context, lambda share: _result(context, scores, share, passes))
+    return _result(context, scores, ratio, passes)
 
 
 def _matched(match: Match, context: EditContext, edit: Callable[[float], EditResult]) -> float:
@@ -74,14 +75,12 @@ def _matched(match: Match, context: EditContext, edit: Callable[[float], EditRes
     return 1 - matched_fraction(lambda kept: score(edit(1 - kept).weights), floor)
 
 
-def _result(
-    context: EditContext, stored: Mapping[str, Tensor], scores: Mapping[str, Tensor], ratio: float
-) -> EditResult:
-    result = EditResult()
+def _result(context: EditContext, scores: Mapping[str, Tensor], ratio: float, passes: float) -> EditResult:
+    result = EditResult(passes=passes)
     for path, layer in context.layers.items():
-        mask = _mask(scores[path].detach(), ratio)
-        kept = stored[path] * mask
-        energy = float(kept.double().square().sum() / stored[path].double().square().sum())
+        weight, mask = stored(layer), _mask(scores[path].detach(), ratio)
+        kept = weight * mask
+        energy = float(kept.double().square().sum() / weight.double().square().sum())
         result.weights[path] = kept.T.contiguous() if is_conv1d(layer) else kept
         old = weight_matrix(layer)
         result.reports[path] = replaced(old, result.weights[path], int(mask.sum()), mask.numel(), energy)
@@ -102,18 +101,9 @@ class _Straight(torch.autograd.Function):
         return gradients[0] * score.sign(), None
 
 
-def _stored(layer: torch.nn.Module) -> Tensor:
-    """Return the weight as the layer keeps it (that of a Conv1D is transposed)."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return weight.detach()
-
-
 def _scores(weight: Tensor, generator: Generator) -> Tensor:
     """Draw scores like a linear layer's weights: uniform within one over the root of the inputs."""
-    bound = 1 / math.sqrt(weight.shape[1])
-    drawn = torch.rand(weight.shape, generator=generator) * 2 * bound - bound
-    return drawn.to(weight.device).requires_grad_()
+    return uniform(weight.shape, weight.shape[1], generator).to(weight.device).requires_grad_()
 
 
 def _mask(score: Tensor, ratio: float) -> Tensor:
@@ -128,15 +118,3 @@ def _mask(score: Tensor, ratio: float) -> Tensor:
 def _masked(weight: Tensor, score: Tensor, ratio: float) -> Tensor:
     mask: Tensor = _Straight.apply(score, _mask(score, ratio))
     return weight * mask.to(weight.dtype)
-
-
-def _loss(context: EditContext, weights: Mapping[str, Tensor], examples: Examples, at: tuple[int, Tensor]) -> Tensor:
-    """Return the losses (n,) of some rows of the examples to forget (0) or to keep (1)."""
-    which, rows = at
-    inputs, labels = (examples.forget, examples.keep)[which]
-    device = next(iter(weights.values())).device
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return functional_call(context.model, dict(weights), args, kwargs)
-
-    return examples.losses(call, inputs[rows].to(device), labels[rows].to(device))

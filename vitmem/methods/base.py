@@ -19,12 +19,14 @@ Weights = Mapping[str, Tensor]
 class Examples:
     """What a method may be told to forget and to keep: inputs (n, ...) and labels (n, ...) of each.
 
-    ``losses(call, inputs, labels)`` gives the mean loss of each example, (n,) nats, where ``call`` runs the network.
+    ``losses(call, inputs, labels)`` gives the mean loss of each example, (n,) nats, where ``call`` runs the network;
+    ``logits(call, inputs, labels)`` gives the logits (N, K) of all that has a loss: examples, or tokens of them.
     """
 
     forget: tuple[Tensor, Tensor]
     keep: tuple[Tensor, Tensor]
     losses: Callable[[Callable[..., Any], Tensor, Tensor], Tensor]
+    logits: Callable[[Callable[..., Any], Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,12 @@ class EditContext:
 
 @dataclass(frozen=True)
 class EditResult:
-    """Path -> new weight W' (p, q), and a report for each."""
+    """Path -> new weight W' (p, q), and a report for each.
+
+    ``passes`` is how many passes over the examples that it was told of the method took gradients in: those it went
+    through, each as often as it did, as a multiple of their number. 0 for a method that takes none.
+    """
 
     weights: dict[str, Tensor] = field(default_factory=dict)
     reports: dict[str, LayerReport] = field(default_factory=dict)
+    passes: float = 0.0

@@ -1,0 +1,61 @@
+"""Selective synaptic dampening (Foster et al. 2024): shrink the weights that matter more to what is to be forgotten."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from vitmem.methods.base import EditContext, EditResult, Examples
+from vitmem.methods.descent import calling, check_finite, finished, trainable
+from vitmem.methods.told import Pair, rows_of, told
+
+
+def ssd(
+    context: EditContext,
+    *,
+    alpha: float = 10.0,
+    dampening: float = 1.0,
+    batch_size: int = 8,
+    discovery: float | None = None,
+) -> EditResult:
+    """Multiply every weight of W (p, q) with I_F > ``alpha`` * I_D by min(``dampening`` * I_D / I_F, 1).
+
+    ``dampening`` is the paper's lambda. I is the mean over examples of the squared gradient of each one's own loss
+    (``torch.func.vmap``: the published code squares the gradient of a batch's mean; this is its batch of one whatever
+    ``batch_size`` is, which is how many are in memory at a time). I_F is over what is to be forgotten. I_D, published
+    over all training data, is over what is to be kept: what is to be forgotten would be far more of these few than it
+    is of all. Raises InputError when there is nothing to forget or to keep, VitmemError when a gradient is not finite.
+    """
+    examples = told(context, "ssd", discovery)
+    forget, keep = (squared_gradients(context, examples, pair, batch_size) for pair in (examples.forget, examples.keep))
+    new = {
+        path: dampened(trainable(layer).detach(), forget[path], keep[path], alpha, dampening)
+        for path, layer in context.layers.items()
+    }
+    return finished(context, "ssd", new, passes=1.0)
+
+
+def squared_gradients(context: EditContext, examples: Examples, pair: Pair, size: int) -> dict[str, Tensor]:
+    """Return by path the mean over examples of the squared gradient of each, (p, q) or (q, p) as the layer keeps it."""
+    weights = {path: trainable(layer).detach() for path, layer in context.layers.items()}
+
+    def loss(weights: dict[str, Tensor], inputs: Tensor, label: Tensor) -> Tensor:
+        return examples.losses(calling(context.model, weights), inputs[None], label[None])[0]
+
+    each = vmap(grad(loss), (None, 0, 0))
+    total = {path: torch.zeros_like(weight, dtype=torch.float64) for path, weight in weights.items()}
+    for rows in torch.arange(len(pair[0])).split(size):
+        for path, gradient in each(weights, *rows_of(context, pair, rows)).items():
+            total[path] += gradient.square().sum(0)
+    check_finite("ssd", total)
+    return {path: value / len(pair[0]) for path, value in total.items()}
+
+
+def dampened(weight: Tensor, forget: Tensor, keep: Tensor, alpha: float, dampening: float) -> Tensor:
+    """Return ``weight``, each number that is more than ``alpha`` times as important to forget than to keep shrunk.
+
+    All are (p, q) or (q, p), the importances float64.
+    """
+    factor = (dampening * keep / forget).clamp_max(1).to(weight.dtype)
+    return torch.where(forget > alpha * keep, weight * factor, weight)

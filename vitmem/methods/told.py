@@ -1,0 +1,62 @@
+"""What a method is told of: the examples to forget that have been found, those to keep, and passes over both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from vitmem.errors import InputError
+from vitmem.methods.base import EditContext, Examples
+from vitmem.specs import seed_from
+
+Pair = tuple[Tensor, Tensor]
+
+
+def told(context: EditContext, method: str, discovery: float | None = None, *, keep_alone: bool = False) -> Examples:
+    """Return the examples that ``method`` is told of, the share ``discovery`` of those to forget (``None``: all).
+
+    Which ones are found is drawn by the edit's seed, and a larger share holds a smaller one. With ``keep_alone``
+    there is nothing to forget among them. Raises InputError when what it needs is empty.
+    """
+    if context.examples is None:
+        raise InputError(f"edit: '{method}' needs examples to forget and to keep, and these data have none")
+    examples = context.examples()
+    inputs, labels = examples.forget
+    share = 0.0 if keep_alone else 1.0 if discovery is None else discovery
+    if share < 1:
+        generator = Generator().manual_seed(seed_from(context.seed, "discovery"))
+        rows = torch.randperm(len(inputs), generator=generator)[: round(share * len(inputs))].sort().values
+        examples = replace(examples, forget=(inputs[rows], labels[rows]))
+    if not keep_alone and not len(examples.forget[0]):
+        raise InputError(f"edit: '{method}' is told of no example to forget: {share:g} of {len(inputs)} that are known")
+    if not len(examples.keep[0]):
+        raise InputError(f"edit: '{method}' is told of no example to keep")
+    return examples
+
+
+def logits_of(examples: Examples, method: str) -> Callable[[Callable[..., Any], Tensor, Tensor], Tensor]:
+    """Return what gives the logits (N, K) of examples; raises InputError when the data have losses alone."""
+    if examples.logits is None:
+        raise InputError(f"edit: '{method}' needs the logits of examples, and these data give their losses alone")
+    return examples.logits
+
+
+def rows_of(context: EditContext, pair: Pair, rows: Tensor) -> Pair:
+    """Return inputs and labels (n, ...) of some rows (n,) of a set of examples, on the network's device."""
+    device = next(context.model.parameters()).device
+    return pair[0][rows].to(device), pair[1][rows].to(device)
+
+
+def batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
+    """Yield the rows (n,) of one pass over ``count`` examples in random order, ``size`` at a time."""
+    yield from torch.randperm(count, generator=generator).split(size)
+
+
+def endless(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
+    """Yield the rows (n,) of one pass over ``count`` examples after another."""
+    while True:
+        yield from batches(count, size, generator)
