@@ -1,8 +1,9 @@
-"""BalancedSubnet through the matrix: each kind of data says what is to be forgotten and what is to be kept."""
+"""Methods that forget through the matrix: each kind of data says what is to be forgotten and what is to be kept."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,10 +16,19 @@ from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.bench.vision import vision_subject
+from vitmem.reports.tables import render_tables
 from vitmem.rows import read_rows
 
 HERE = Path(__file__).parent
 EDIT = {"method": "balanced_subnet", "blocks": "all", "ratio": 0.2, "epochs": 1}
+OTHERS: list[dict[str, Any]] = [
+    {"method": "neggrad_plus", "epochs": 1, "discovery": 0.5},
+    {"method": "scrub", "epochs": 1},
+    {"method": "ssd"},
+    {"method": "salun", "epochs": 1},
+    {"method": "del", "epochs": 1},
+    {"method": ["finetune", "eu_k"], "steps": 2, "batch_size": 50},
+]
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_text"])
@@ -45,3 +55,21 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
         forget, keep = text.examples().forget[0], text.examples().keep[0]
         assert torch.equal(forget, text.texts.memorized.tokens[text.halves["strings_selection"]])
         assert not {tuple(r) for r in keep.tolist()} & {tuple(r) for r in text.texts.memorized.tokens.tolist()}
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_text"])
+def test_every_other_method(name: str, tmp_path: Path) -> None:
+    suite = tmp_path / f"{name}.yaml"
+    content = yaml.safe_load((HERE / f"{name}.yaml").read_text())
+    edits = [{"method": "none"}, *({**edit, "blocks": "last"} for edit in OTHERS)]
+    suite.write_text(yaml.safe_dump({**content, "edits": edits}))
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    assert run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed == 0
+    rows = read_rows(rows_path(tmp_path / "results", name))
+    found = {row["config"]["edit"]["method"]: row["edit"] for row in rows}
+    assert "passes" not in found.pop("none")
+    assert len(found) == 7 and all(edit["passes"] > 0 and edit["relative_change"] > 0 for edit in found.values())
+    assert found["ssd"]["passes"] == 1
+    assert 0.5 * found["salun"]["total_pairs"] <= found["salun"]["kept_pairs"] < found["salun"]["total_pairs"]
+    table = render_tables(name, rows)["sweep.csv"]
+    assert "relative_change,passes,seconds" in table.splitlines()[0]

@@ -1,18 +1,36 @@
-"""A small trained-like network with the statistics of all its layers, and the edit of two of them."""
+"""Small networks for the tests of edit methods: one with statistics of all its layers, one that has memorized."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from vitmem.adapters.vision import VisionTask
 from vitmem.kfac import find_layers, fit
-from vitmem.methods.base import EditContext
+from vitmem.methods.base import EditContext, Examples
+
+Problem = Callable[..., EditContext]
+WRONG = 12
+
+
+def losses(call: Any, inputs: Tensor, labels: Tensor) -> Tensor:
+    return functional.cross_entropy(call(inputs), labels, reduction="none")
+
+
+def logits(call: Any, inputs: Tensor, labels: Tensor) -> Tensor:
+    return call(inputs)
 
 
 @pytest.fixture
 def context() -> EditContext:
+    """The edit of two layers of a network far from its initial size."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 10), nn.Tanh(), nn.Linear(10, 3))
@@ -22,3 +40,43 @@ def context() -> EditContext:
     layers = find_layers(net, ["0", "2"])
     factors = fit(net, find_layers(net, ["*"]), VisionTask("all", 0), [batch], seed=0, moments="coupled")
     return EditContext(net, layers, factors, seed=5)
+
+
+@pytest.fixture(scope="session")
+def trained() -> tuple[nn.Sequential, Tensor, Tensor]:
+    """Sixty points in three classes, the first twelve with labels that nothing but memory gives."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 6, generator=generator, dtype=torch.float64)
+    y = x[:, :3].argmax(1)
+    y[:WRONG] = (y[:WRONG] + 1) % 3
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 3)).double()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for _ in range(200):
+        optimizer.zero_grad()
+        functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    return net.eval(), x, y
+
+
+@pytest.fixture
+def problem(trained: tuple[nn.Sequential, Tensor, Tensor]) -> Problem:
+    """Make the edit of its first two layers; ``conv`` says that they are of the kind that keeps its weight transposed."""
+
+    def make(conv: bool = False, dtype: torch.dtype = torch.float64, forget: int = WRONG, seed: int = 1) -> EditContext:
+        net, x, y = copy.deepcopy(trained[0]), trained[1].to(dtype), trained[2]
+        if conv:
+            net = nn.Sequential(*(_transposed(m) if n in (0, 2) else m for n, m in enumerate(net)))
+        net = net.to(dtype)
+        examples = Examples((x[:forget], y[:forget]), (x[WRONG:], y[WRONG:]), losses, logits)
+        return EditContext(net, find_layers(net, ["0", "2"]), None, seed=seed, examples=lambda: examples)
+
+    return make
+
+
+def _transposed(layer: nn.Module) -> Conv1D:
+    assert isinstance(layer, nn.Linear)
+    out = Conv1D(layer.out_features, layer.in_features).double()
+    out.weight.data, out.bias.data = layer.weight.data.T.contiguous(), layer.bias.data.clone()
+    return out

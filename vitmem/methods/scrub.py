@@ -31,8 +31,9 @@ def scrub(
 
     Each of the first ``ascent_epochs`` of the ``epochs`` begins with a pass over what is to be forgotten that maximises
     KL(teacher || student) at temperature ``tau``, times its square; every one has a pass over what is to be kept that
-    minimises ``gamma`` * CE + ``alpha`` * KL. The defaults are those published for large forget sets. Only the weights
-    W (p, q) of the given layers are trained. Raises InputError when there is nothing to forget or to keep, VitmemError
+    minimises ``gamma`` * CE + ``alpha`` * KL. The defaults are those published for large forget sets. At the start the
+    two are the same and KL has no gradient, so the first steps away are those of weight decay. Only the weights W
+    (p, q) of the given layers are trained. Raises InputError when there is nothing to forget or to keep, VitmemError
     when it diverges.
     """
     student = _Student(context, told(context, "scrub", discovery), lr, tau)

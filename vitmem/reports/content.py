@@ -36,10 +36,15 @@ EDIT_COLUMNS = (
     Column("kept_pairs", "kept pairs %", "share"),
     Column("kept_mass", "kept mass %", "share"),
     Column("relative_change", "‖ΔW‖/‖W‖", "number"),
+    Column("passes", "passes", "passes"),
     Column("seconds", "seconds", "seconds"),
 )
 SECONDS = "seconds: collecting the statistics and editing, mean over the seeds; the training is not counted"
 KEPT = "kept pairs: share of all pairs of directions; for SVD, of the singular values"
+PASSES = (
+    "passes: how often a method that takes gradients went through the examples that it was told of; if it trains "
+    "weights, its kept pairs are those that were left as they were"
+)
 
 
 class Report:
@@ -57,6 +62,7 @@ class Report:
         self.footer = tuple(provenance(rows))
         metrics = {name for row in rows for name in row.get("metrics", {})}
         self.metrics = metrics
+        self.costs = (SECONDS, *([PASSES] if any("passes" in row.get("edit", {}) for row in rows) else []))
         self.families = sorted(name.removeprefix("accuracy_") for name in metrics if name.startswith("accuracy_"))
 
     def methods(self, training: Training) -> list[list[Group]]:
@@ -90,7 +96,7 @@ def chosen(report: Report) -> Table:
             else:
                 group = choice.group
                 rows.append((name, method, setting(group), len(group.rows), *_numbers(group)))
-    notes = (*report.notes, INTERVAL, RULE, KEPT, SECONDS)
+    notes = (*report.notes, INTERVAL, RULE, KEPT, *report.costs)
     return Table(report.about, columns, tuple(rows), notes, report.footer)
 
 
@@ -165,11 +171,11 @@ def sweep(report: Report) -> Table:
             selection = [group.estimate(at("selection", key)) for key in ("memorized", "validation")]
             split = len(MEASURED)
             rows.append((*head, len(group.rows), *numbers[:split], *selection, *numbers[split:]))
-    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, KEPT, SECONDS), report.footer)
+    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, KEPT, *report.costs), report.footer)
 
 
 def _numbers(group: Group) -> list[Cell]:
     """Return the cells of the measured and the edit columns."""
     readers = [at("metrics", name) for name in MEASURED]
-    readers += [kept_share, at("edit", "kept_mass"), at("edit", "relative_change"), seconds]
+    readers += [kept_share, at("edit", "kept_mass"), at("edit", "relative_change"), at("edit", "passes"), seconds]
     return [group.estimate(read) for read in readers]

@@ -12,8 +12,8 @@ from vitmem.reports.aggregate import Estimate
 
 Cell = str | int | Estimate | None
 # text; count; percent: mean ± interval of a fraction; change: the same with its sign; share: a percentage
-# without interval, three digits; number: a mean without interval, three decimals; seconds: one decimal
-Kind = Literal["text", "count", "percent", "change", "share", "number", "seconds"]
+# without interval, three digits; number: a mean without interval, three decimals; seconds and passes: one decimal
+Kind = Literal["text", "count", "percent", "change", "share", "number", "seconds", "passes"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Table:
     footer: tuple[str, ...] = ()
 
     def without_empty(self) -> Table:
-        """Return the table without the columns of shares that no row has (text has no clean training images)."""
+        """Return the table without the columns of shares, and of passes, that no row has (text has no clean images)."""
 
         def some(n: int) -> bool:
             return any(row[n] is not None for row in self.rows)
 
-        kept = [n for n, c in enumerate(self.columns) if c.kind not in ("percent", "change") or some(n)]
+        kept = [n for n, c in enumerate(self.columns) if c.kind not in ("percent", "change", "passes") or some(n)]
         rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
 
@@ -109,7 +109,7 @@ def _cell(cell: Cell, kind: Kind, plus_minus: str, escape: Callable[[str], str])
         return text if cell.half is None else f"{text} {plus_minus} {fixed(100 * cell.half, 1)}"
     if kind == "share":
         return f"{100 * cell.mean:.3g}"
-    return fixed(cell.mean, 1 if kind == "seconds" else 3)
+    return fixed(cell.mean, 1 if kind in ("seconds", "passes") else 3)
 
 
 def fixed(value: float, digits: int, sign: bool = False) -> str:

@@ -1,0 +1,242 @@
+"""The methods that train the edited layers: each step by hand, in double precision, with autograd on the whole model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vitmem.kfac import edited
+from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.deletion import critical, deletion
+from vitmem.methods.eu_k import eu_k
+from vitmem.methods.finetune import finetune
+from vitmem.methods.neggrad_plus import neggrad_plus
+from vitmem.methods.salun import largest, relabelled, salun
+from vitmem.methods.scrub import divergence, scrub
+from vitmem.methods.ssd import ssd
+
+Problem = Callable[..., EditContext]
+PATHS = ("0", "2")
+DECAY, MOMENTUM = 5e-4, 0.9
+ALL = 60  # more than there are examples: every step sees all of them
+
+
+def pairs(context: EditContext) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    assert context.examples is not None
+    return context.examples().forget, context.examples().keep
+
+
+def walk(context: EditContext, losses: list[Any], rates: list[float]) -> dict[str, Tensor]:
+    """Take a step of SGD down each of ``losses``, functions of a model, with torch's formula written out."""
+    net = copy.deepcopy(context.model)
+    weights = [net.get_submodule(path).weight for path in PATHS]
+    velocity = [torch.zeros_like(w) for w in weights]
+    for loss, rate in zip(losses, rates, strict=True):
+        found = torch.autograd.grad(loss(net), weights)
+        for n, (w, g) in enumerate(zip(weights, found, strict=True)):
+            velocity[n] = MOMENTUM * velocity[n] + g + DECAY * w.detach()
+            w.data -= rate * velocity[n]
+    return {path: w.detach() for path, w in zip(PATHS, weights, strict=True)}
+
+
+def same(result: EditResult, expected: dict[str, Tensor]) -> None:
+    assert result.weights.keys() == expected.keys()
+    for path, weight in expected.items():
+        torch.testing.assert_close(result.weights[path], weight, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("cap", [None, 0.01])
+def test_neggrad_plus(problem: Problem, cap: float | None) -> None:
+    context = problem()
+    (x, y), (kept, labels) = pairs(context)
+
+    def loss(net: Any) -> Tensor:
+        forget = functional.cross_entropy(net(x), y, reduction="none")
+        return 0.8 * functional.cross_entropy(net(kept), labels) - 0.2 * forget.clamp_max(cap or torch.inf).mean()
+
+    result = neggrad_plus(context, alpha=0.8, epochs=2, lr=0.1, batch_size=ALL, cap=cap)
+    same(result, walk(context, [loss, loss], [0.1, 0.1]))
+    assert result.passes == 2
+
+
+def test_finetune_falls_to_zero(problem: Problem) -> None:
+    context = problem()
+    _, (kept, labels) = pairs(context)
+
+    def loss(net: Any) -> Tensor:
+        return functional.cross_entropy(net(kept), labels)
+
+    result = finetune(context, steps=4, lr=0.2, batch_size=ALL)
+    same(result, walk(context, [loss] * 4, [0.2, 0.15, 0.1, 0.05]))
+    assert result.passes == 4
+
+
+def test_scrub_goes_up_and_then_down(problem: Problem) -> None:
+    context = problem()
+    (x, y), (kept, labels) = pairs(context)
+    teacher, tau = copy.deepcopy(context.model), 2.0
+
+    def away(net: Any, inputs: Tensor) -> Tensor:
+        p, q = (functional.softmax(m(inputs) / tau, dim=1) for m in (teacher, net))
+        return tau**2 * (p.detach() * (p.detach() / q).log()).sum(1).mean()
+
+    def down(net: Any) -> Tensor:
+        return 0.9 * functional.cross_entropy(net(kept), labels) + 0.3 * away(net, kept)
+
+    def up(net: Any) -> Tensor:
+        return -away(net, x)
+
+    options = {"alpha": 0.3, "gamma": 0.9, "tau": tau, "lr": 0.1, "batch_size": ALL, "forget_batch_size": ALL}
+    result = scrub(context, ascent_epochs=2, epochs=4, **options)
+    # after the third epoch the learning rate is a tenth
+    same(result, walk(context, [up, down, up, down, down, down], [0.1] * 5 + [0.01]))
+    assert result.passes == pytest.approx((2 * len(x) + 4 * len(kept)) / (len(x) + len(kept)))
+
+
+def test_divergence_is_that_of_numpy() -> None:
+    teacher, student = np.random.default_rng(0).normal(size=(2, 5, 4))
+    p, q = (np.exp(z / 3) / np.exp(z / 3).sum(1, keepdims=True) for z in (teacher, student))
+    found = divergence(torch.tensor(teacher), torch.tensor(student), 3.0)
+    assert float(found) == pytest.approx(9 * (p * np.log(p / q)).sum(1).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 60])
+def test_ssd_is_a_loop_over_single_examples(problem: Problem, batch_size: int) -> None:
+    context, alpha, dampening = problem(), 1.5, 0.7
+    weights = [context.layers[path].weight for path in PATHS]
+    importance = []
+    for inputs, labels in pairs(context):
+        total = [np.zeros(tuple(w.shape)) for w in weights]  # type: ignore[arg-type]
+        for x, y in zip(inputs, labels, strict=True):
+            loss = functional.cross_entropy(context.model(x[None]), y[None])
+            for t, g in zip(total, torch.autograd.grad(loss, weights), strict=True):  # type: ignore[arg-type]
+                t += g.numpy() ** 2
+        importance.append([t / len(inputs) for t in total])
+    result = ssd(context, alpha=alpha, dampening=dampening, batch_size=batch_size)
+    for n, path in enumerate(PATHS):
+        expected, changed = weights[n].detach().numpy().copy(), 0  # type: ignore[union-attr, operator]
+        for place, value in np.ndenumerate(expected):
+            forget, keep = (i[n][place] for i in importance)
+            if forget > alpha * keep:
+                expected[place] = value * min(dampening * keep / forget, 1)
+                changed += 1
+        assert 0 < changed < expected.size
+        np.testing.assert_allclose(result.weights[path].numpy(), expected, rtol=1e-10)
+        assert result.reports[path].kept_pairs == expected.size - changed
+    assert result.passes == 1
+
+
+def test_salun_trains_the_weights_of_the_largest_gradients_and_no_other(problem: Problem) -> None:
+    context = problem()
+    (x, y), _ = pairs(context)
+    weights = [context.layers[path].weight for path in PATHS]
+    loss = functional.cross_entropy(context.model(x), y, reduction="sum")
+    size = np.concatenate([g.abs().numpy().ravel() for g in torch.autograd.grad(loss, weights)])  # type: ignore[arg-type]
+    count = int(0.3 * size.size)
+    trained = np.zeros(size.size, dtype=bool)
+    trained[np.argsort(-size, kind="stable")[:count]] = True
+    result = salun(context, ratio=0.3, epochs=3, lr=0.05, batch_size=10)
+    new = np.concatenate([result.weights[path].numpy().ravel() for path in PATHS])
+    old = np.concatenate([w.detach().numpy().ravel() for w in weights])  # type: ignore[union-attr, operator]
+    np.testing.assert_array_equal(new[~trained], old[~trained])
+    assert (new[trained] != old[trained]).all()
+    assert sum(report.kept_pairs for report in result.reports.values()) == size.size - count
+
+
+def test_salun_by_hand(problem: Problem) -> None:
+    context = problem()
+    (x, y), (kept, labels) = pairs(context)
+    generator = torch.Generator().manual_seed(context.seed)
+    drawn = relabelled(y, 3, generator)
+    steps = [
+        lambda net: functional.cross_entropy(net(x), drawn),
+        lambda net: functional.cross_entropy(net(kept), labels),
+    ]
+    same(salun(context, ratio=1.0, epochs=1, lr=0.1, batch_size=ALL), walk(context, steps, [0.1, 0.1]))
+
+
+def test_random_labels_leave_out_what_is_not_predicted() -> None:
+    labels = torch.tensor([[-100, 3, 4], [5, -100, 1]]).repeat(200, 1)
+    drawn = relabelled(labels, 7, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn < 0, labels < 0)
+    assert drawn[labels >= 0].unique().tolist() == list(range(7))
+
+
+def test_the_largest_are_taken_over_all_layers() -> None:
+    values = {"a": torch.tensor([[1.0, 9.0], [3.0, 4.0]]), "b": torch.tensor([[8.0, 2.0, 7.0]])}
+    masks = largest(values, 0.43)  # 3 of 7
+    assert masks["a"].tolist() == [[False, True], [False, False]] and masks["b"].tolist() == [[True, False, True]]
+
+
+def test_critical_channels_are_whole_and_at_most_the_share() -> None:
+    values = {"a": torch.tensor([[1.0, 3.0], [6.0, 6.0]]), "b": torch.tensor([[9.0, 0, 0, 0], [4.0, 4.0, 4.0, 8.0]])}
+    # means 2, 6 | 2.25, 5: the order is a1 (2 numbers), b1 (4), b0 (4), a0 (2)
+    for ratio, a, b in ((0.4, 1, 0), (0.5, 1, 1), (0.8, 1, 1), (0.9, 1, 2), (1.0, 2, 2)):
+        masks = critical(values, ratio)
+        assert (int(masks["a"][:, 0].sum()), int(masks["b"][:, 0].sum())) == (a, b)
+        assert all(mask.shape == values[path].shape for path, mask in masks.items())
+
+
+@pytest.mark.parametrize("conv", [False, True])
+def test_deletion_starts_the_critical_channels_anew(problem: Problem, conv: bool) -> None:
+    context = problem(conv)
+    (x, y), _ = pairs(context)
+    weights = [context.layers[path].weight for path in PATHS]
+    found = torch.autograd.grad(functional.cross_entropy(context.model(x), y, reduction="sum"), weights)  # type: ignore[arg-type]
+    scores = {p: (w * g).abs() for p, w, g in zip(PATHS, weights, found, strict=True)}  # type: ignore[operator]
+    masks = critical({p: s.detach().T if conv else s.detach() for p, s in scores.items()}, 0.3)
+    still = deletion(context, epochs=1, lr=1e-12, batch_size=ALL)
+    for path, weight in zip(PATHS, weights, strict=True):
+        old = (weight.T if conv else weight).detach()  # type: ignore[union-attr, operator]
+        new, mask = still.weights[path], masks[path]
+        assert torch.equal(new[~mask], old[~mask])
+        assert (new[mask] != old[mask]).all() and float(new[mask].abs().max()) <= old.shape[1] ** -0.5
+    assert 0 < sum(int(mask.sum()) for mask in masks.values()) <= 0.3 * (6 * 32 + 32 * 16)
+    moved = deletion(context, epochs=4, lr=0.05, batch_size=ALL)
+    for path, mask in masks.items():
+        assert torch.equal(moved.weights[path][~mask], still.weights[path][~mask])
+        assert (moved.weights[path] != still.weights[path])[mask].any()
+
+
+def test_eu_k_starts_every_given_layer_anew(problem: Problem) -> None:
+    one, other = (eu_k(problem(seed=seed), steps=1, lr=1e-12) for seed in (1, 2))
+    for path, layer in problem().layers.items():
+        bound = layer.weight.shape[1] ** -0.5  # type: ignore[union-attr, index]
+        assert 0.9 * bound < float(one.weights[path].abs().max()) <= bound + 1e-9
+        assert not torch.equal(one.weights[path], other.weights[path])
+        assert one.reports[path].kept_pairs == 0
+
+
+@pytest.mark.parametrize("method", [neggrad_plus, scrub, ssd, salun, finetune])
+def test_a_transposed_layer_is_edited_alike(problem: Problem, method: Any) -> None:
+    plain, conv = (method(problem(conv), **({"steps": 3} if method is finetune else {})) for conv in (False, True))
+    for path, weight in plain.weights.items():
+        assert not torch.equal(weight, problem().layers[path].weight)  # type: ignore[arg-type]
+        torch.testing.assert_close(conv.weights[path], weight, rtol=1e-10, atol=1e-12)
+
+
+def test_scores_of_the_published_loss_need_logits(problem: Problem) -> None:
+    context = problem()
+    assert context.examples is not None
+    bare = replace(context.examples(), logits=None)
+    for method in (scrub, salun):
+        with pytest.raises(Exception, match="needs the logits of examples"):
+            method(replace(context, examples=lambda: bare))
+
+
+def test_an_edit_can_be_put_in_and_taken_out(problem: Problem) -> None:
+    context = problem()
+    result = neggrad_plus(context, lr=0.05)
+    (x, _), _ = pairs(context)
+    before = context.model(x)
+    with edited(context.model, result.weights):
+        assert not torch.equal(context.model(x), before)
+    assert torch.equal(context.model(x), before)
