@@ -24,7 +24,8 @@ EDIT = {"method": "balanced_subnet", "blocks": "all", "ratio": 0.2, "epochs": 1}
 OTHERS: list[dict[str, Any]] = [
     {"method": "neggrad_plus", "epochs": 1, "discovery": 0.5},
     {"method": "scrub", "epochs": 1},
-    {"method": "ssd"},
+    # after three epochs little is memorized: at the published alpha of 10 no weight matters that much more to it
+    {"method": "ssd", "alpha": 1.0},
     {"method": "salun", "epochs": 1},
     {"method": "del", "epochs": 1},
     {"method": ["finetune", "eu_k"], "steps": 2, "batch_size": 50},

@@ -62,7 +62,7 @@ def trained() -> tuple[nn.Sequential, Tensor, Tensor]:
 
 @pytest.fixture
 def problem(trained: tuple[nn.Sequential, Tensor, Tensor]) -> Problem:
-    """Make the edit of its first two layers; ``conv`` says that they are of the kind that keeps its weight transposed."""
+    """Make the edit of its first two layers; with ``conv`` they are of the kind that keeps its weight transposed."""
 
     def make(conv: bool = False, dtype: torch.dtype = torch.float64, forget: int = WRONG, seed: int = 1) -> EditContext:
         net, x, y = copy.deepcopy(trained[0]), trained[1].to(dtype), trained[2]

@@ -1,4 +1,4 @@
-"""The methods that train the edited layers: each step by hand, in double precision, with autograd on the whole model."""
+"""The methods that train the edited layers: each step by hand, in float64, with autograd on the whole model."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_finetune_falls_to_zero(problem: Problem) -> None:
 
 def test_scrub_goes_up_and_then_down(problem: Problem) -> None:
     context = problem()
-    (x, y), (kept, labels) = pairs(context)
+    (x, _), (kept, labels) = pairs(context)
     teacher, tau = copy.deepcopy(context.model), 2.0
 
     def away(net: Any, inputs: Tensor) -> Tensor:

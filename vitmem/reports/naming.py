@@ -10,11 +10,13 @@ from vitmem.reports.aggregate import Config, Group, Training, canonical_text
 
 METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
-    "balanced_subnet": "BalancedSubnet",
+    "balanced_subnet": "BalancedSubnet", "magnitude": "magnitude",
     "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
     "uniform_scaling": "uniform scaling",
+    "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
+    "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k",
 }  # fmt: skip
-CONTROLS = ("random_basis", "complement", "random_pairs", "isotropic_noise", "uniform_scaling")
+CONTROLS = ("random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling")
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
 PLAIN = {"importance": "kfac", "side": "both"}
