@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,31 @@ def test_every_other_method(name: str, tmp_path: Path) -> None:
     assert 0.5 * found["salun"]["total_pairs"] <= found["salun"]["kept_pairs"] < found["salun"]["total_pairs"]
     table = render_tables(name, rows)["sweep.csv"]
     assert "relative_change,passes,seconds" in table.splitlines()[0]
+
+
+def test_what_diverges_is_a_row_that_says_so_and_the_others_go_on(tmp_path: Path) -> None:
+    suite = tmp_path / "tiny.yaml"
+    content = yaml.safe_load((HERE / "tiny.yaml").read_text())
+    wild = {"method": ["neggrad_plus", "scrub", "salun", "del", "finetune", "eu_k"], "lr": 1e30, "blocks": "last"}
+    suite.write_text(yaml.safe_dump({**content, "edits": [{"method": "none"}, wild]}))
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    assert run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed == 6
+    for row in read_rows(rows_path(tmp_path / "results", "tiny")):
+        method = row["config"]["edit"]["method"]
+        assert row["status"] == ("ok" if method == "none" else "failed")
+        assert method == "none" or re.fullmatch(rf"{method}: [^\n]*(not finite|NaN or infinity)[^\n.]*", row["reason"])
+
+
+def test_where_nothing_is_to_be_forgotten_a_row_says_so(tmp_path: Path) -> None:
+    suite = tmp_path / "tiny.yaml"
+    content = yaml.safe_load((HERE / "tiny.yaml").read_text())
+    edits = [{"method": "none"}, *({**edit, "blocks": "last"} for edit in [EDIT, *OTHERS])]
+    suite.write_text(yaml.safe_dump({**content, "noise": {"name": "none"}, "edits": edits}))
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results")
+    for row in read_rows(rows_path(tmp_path / "results", "tiny")):
+        method = row["config"]["edit"]["method"]
+        if method in ("none", "finetune", "eu_k"):  # which need no example to forget
+            assert row["status"] == "ok"
+        else:
+            assert row["reason"].startswith(f"edit: '{method}' is told of no example to forget: ")

@@ -18,6 +18,7 @@ from vitmem.methods.base import EditContext, Examples
 
 Problem = Callable[..., EditContext]
 WRONG = 12
+DECAY, MOMENTUM = 5e-4, 0.9
 
 
 def losses(call: Any, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -73,6 +74,33 @@ def problem(trained: tuple[nn.Sequential, Tensor, Tensor]) -> Problem:
         return EditContext(net, find_layers(net, ["0", "2"]), None, seed=seed, examples=lambda: examples)
 
     return make
+
+
+@pytest.fixture
+def walk() -> Callable[..., dict[str, Tensor]]:
+    """Train both layers by a loop that is written out."""
+    return _walk
+
+
+def _walk(
+    context: EditContext, losses: list[Any], rates: list[float], start: list[Tensor] | None = None, decay: float = DECAY
+) -> dict[str, Tensor]:
+    """Take a step of SGD down each of ``losses``, functions of a model, with torch's formula written out.
+
+    A number of ``start`` that is NaN is one that is not trained.
+    """
+    net = copy.deepcopy(context.model)
+    weights = [net.get_submodule(path).weight for path in context.layers]
+    held = [torch.isnan(s) for s in start or weights]
+    for w, s in zip(weights, start or weights, strict=True):
+        w.data = torch.where(torch.isnan(s), w.detach(), s.detach())
+    velocity = [torch.zeros_like(w) for w in weights]
+    for loss, rate in zip(losses, rates, strict=True):
+        found = torch.autograd.grad(loss(net), weights)
+        for n, (w, g) in enumerate(zip(weights, found, strict=True)):
+            velocity[n] = MOMENTUM * velocity[n] + g + decay * w.detach()
+            w.data -= rate * velocity[n] * ~held[n]
+    return {path: w.detach() for path, w in zip(context.layers, weights, strict=True)}
 
 
 def _transposed(layer: nn.Module) -> Conv1D:

@@ -15,8 +15,6 @@ from torch.nn import functional
 
 from vitmem.kfac import edited
 from vitmem.methods.base import EditContext, EditResult
-from vitmem.methods.deletion import critical, deletion
-from vitmem.methods.eu_k import eu_k
 from vitmem.methods.finetune import finetune
 from vitmem.methods.neggrad_plus import neggrad_plus
 from vitmem.methods.salun import largest, relabelled, salun
@@ -24,27 +22,14 @@ from vitmem.methods.scrub import divergence, scrub
 from vitmem.methods.ssd import ssd
 
 Problem = Callable[..., EditContext]
+Walk = Callable[..., dict[str, Tensor]]
 PATHS = ("0", "2")
-DECAY, MOMENTUM = 5e-4, 0.9
 ALL = 60  # more than there are examples: every step sees all of them
 
 
 def pairs(context: EditContext) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     assert context.examples is not None
     return context.examples().forget, context.examples().keep
-
-
-def walk(context: EditContext, losses: list[Any], rates: list[float]) -> dict[str, Tensor]:
-    """Take a step of SGD down each of ``losses``, functions of a model, with torch's formula written out."""
-    net = copy.deepcopy(context.model)
-    weights = [net.get_submodule(path).weight for path in PATHS]
-    velocity = [torch.zeros_like(w) for w in weights]
-    for loss, rate in zip(losses, rates, strict=True):
-        found = torch.autograd.grad(loss(net), weights)
-        for n, (w, g) in enumerate(zip(weights, found, strict=True)):
-            velocity[n] = MOMENTUM * velocity[n] + g + DECAY * w.detach()
-            w.data -= rate * velocity[n]
-    return {path: w.detach() for path, w in zip(PATHS, weights, strict=True)}
 
 
 def same(result: EditResult, expected: dict[str, Tensor]) -> None:
@@ -54,7 +39,7 @@ def same(result: EditResult, expected: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("cap", [None, 0.01])
-def test_neggrad_plus(problem: Problem, cap: float | None) -> None:
+def test_neggrad_plus(problem: Problem, walk: Walk, cap: float | None) -> None:
     context = problem()
     (x, y), (kept, labels) = pairs(context)
 
@@ -67,7 +52,7 @@ def test_neggrad_plus(problem: Problem, cap: float | None) -> None:
     assert result.passes == 2
 
 
-def test_finetune_falls_to_zero(problem: Problem) -> None:
+def test_finetune_falls_to_zero(problem: Problem, walk: Walk) -> None:
     context = problem()
     _, (kept, labels) = pairs(context)
 
@@ -79,7 +64,7 @@ def test_finetune_falls_to_zero(problem: Problem) -> None:
     assert result.passes == 4
 
 
-def test_scrub_goes_up_and_then_down(problem: Problem) -> None:
+def test_scrub_goes_up_and_then_down(problem: Problem, walk: Walk) -> None:
     context = problem()
     (x, _), (kept, labels) = pairs(context)
     teacher, tau = copy.deepcopy(context.model), 2.0
@@ -151,7 +136,7 @@ def test_salun_trains_the_weights_of_the_largest_gradients_and_no_other(problem:
     assert sum(report.kept_pairs for report in result.reports.values()) == size.size - count
 
 
-def test_salun_by_hand(problem: Problem) -> None:
+def test_salun_by_hand(problem: Problem, walk: Walk) -> None:
     context = problem()
     (x, y), (kept, labels) = pairs(context)
     generator = torch.Generator().manual_seed(context.seed)
@@ -174,45 +159,6 @@ def test_the_largest_are_taken_over_all_layers() -> None:
     values = {"a": torch.tensor([[1.0, 9.0], [3.0, 4.0]]), "b": torch.tensor([[8.0, 2.0, 7.0]])}
     masks = largest(values, 0.43)  # 3 of 7
     assert masks["a"].tolist() == [[False, True], [False, False]] and masks["b"].tolist() == [[True, False, True]]
-
-
-def test_critical_channels_are_whole_and_at_most_the_share() -> None:
-    values = {"a": torch.tensor([[1.0, 3.0], [6.0, 6.0]]), "b": torch.tensor([[9.0, 0, 0, 0], [4.0, 4.0, 4.0, 8.0]])}
-    # means 2, 6 | 2.25, 5: the order is a1 (2 numbers), b1 (4), b0 (4), a0 (2)
-    for ratio, a, b in ((0.4, 1, 0), (0.5, 1, 1), (0.8, 1, 1), (0.9, 1, 2), (1.0, 2, 2)):
-        masks = critical(values, ratio)
-        assert (int(masks["a"][:, 0].sum()), int(masks["b"][:, 0].sum())) == (a, b)
-        assert all(mask.shape == values[path].shape for path, mask in masks.items())
-
-
-@pytest.mark.parametrize("conv", [False, True])
-def test_deletion_starts_the_critical_channels_anew(problem: Problem, conv: bool) -> None:
-    context = problem(conv)
-    (x, y), _ = pairs(context)
-    weights = [context.layers[path].weight for path in PATHS]
-    found = torch.autograd.grad(functional.cross_entropy(context.model(x), y, reduction="sum"), weights)  # type: ignore[arg-type]
-    scores = {p: (w * g).abs() for p, w, g in zip(PATHS, weights, found, strict=True)}  # type: ignore[operator]
-    masks = critical({p: s.detach().T if conv else s.detach() for p, s in scores.items()}, 0.3)
-    still = deletion(context, epochs=1, lr=1e-12, batch_size=ALL)
-    for path, weight in zip(PATHS, weights, strict=True):
-        old = (weight.T if conv else weight).detach()  # type: ignore[union-attr, operator]
-        new, mask = still.weights[path], masks[path]
-        assert torch.equal(new[~mask], old[~mask])
-        assert (new[mask] != old[mask]).all() and float(new[mask].abs().max()) <= old.shape[1] ** -0.5
-    assert 0 < sum(int(mask.sum()) for mask in masks.values()) <= 0.3 * (6 * 32 + 32 * 16)
-    moved = deletion(context, epochs=4, lr=0.05, batch_size=ALL)
-    for path, mask in masks.items():
-        assert torch.equal(moved.weights[path][~mask], still.weights[path][~mask])
-        assert (moved.weights[path] != still.weights[path])[mask].any()
-
-
-def test_eu_k_starts_every_given_layer_anew(problem: Problem) -> None:
-    one, other = (eu_k(problem(seed=seed), steps=1, lr=1e-12) for seed in (1, 2))
-    for path, layer in problem().layers.items():
-        bound = layer.weight.shape[1] ** -0.5  # type: ignore[union-attr, index]
-        assert 0.9 * bound < float(one.weights[path].abs().max()) <= bound + 1e-9
-        assert not torch.equal(one.weights[path], other.weights[path])
-        assert one.reports[path].kept_pairs == 0
 
 
 @pytest.mark.parametrize("method", [neggrad_plus, scrub, ssd, salun, finetune])
