@@ -2,7 +2,8 @@
 
 A contract test holds every function to the parameters that are declared here. ``statistics`` says whether a method
 reads those of the trained model, ``input_class`` what it is told: D0 nothing, U its own training inputs, N the given
-labels too, T trusted examples, R+F which examples are to be kept and which forgotten.
+labels too, T trusted examples, R+F which examples are to be kept and which forgotten. ``blocks`` says whether it edits
+those that a suite names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from vitmem.method_params import (
     BalancedSubnetParams,
     DeletionParams,
     FinetuneParams,
+    HeadRefitParams,
     IsotropicNoiseParams,
     KfacParams,
     MagnitudeParams,
@@ -29,27 +31,23 @@ from vitmem.specs import Spec
 
 
 def _add(
-    name: str, target: str, params: type[Spec], summary: str, *, statistics: bool, input_class: str, version: int = 1
+    name: str,
+    target: str,
+    params: type[Spec],
+    summary: str,
+    *,
+    statistics: bool,
+    input_class: str,
+    blocks: bool = True,
+    version: int = 1,
 ) -> None:
-    info = {"statistics": statistics, "input_class": input_class}
+    info = {"statistics": statistics, "input_class": input_class, "blocks": blocks}
     METHODS.add(Entry(METHODS.kind, name, version, summary, params, f"vitmem.methods.{target}", info))
 
 
+_add("none", "none:none", NoParams, "the trained model as it is", statistics=False, input_class="D0", blocks=False)
 _add(
-    "none",
-    "none:none",
-    NoParams,
-    "the trained model as it is",
-    statistics=False,
-    input_class="D0",
-)
-_add(
-    "kfac",
-    "kfac:kfac",
-    KfacParams,
-    "keep the pairs of high curvature (Merullo 2025)",
-    statistics=True,
-    input_class="U",
+    "kfac", "kfac:kfac", KfacParams, "keep the pairs of high curvature (Merullo 2025)", statistics=True, input_class="U"
 )
 _add(
     "complement",
@@ -67,14 +65,7 @@ _add(
     statistics=True,
     input_class="D0",
 )
-_add(
-    "svd",
-    "svd:svd",
-    SvdParams,
-    "keep the largest singular values (LASER)",
-    statistics=False,
-    input_class="D0",
-)
+_add("svd", "svd:svd", SvdParams, "keep the largest singular values (LASER)", statistics=False, input_class="D0")
 _add(
     "magnitude",
     "magnitude:magnitude",
@@ -186,4 +177,13 @@ _add(
     "start the edited layers anew and train them on what is to be kept (EU-k)",
     statistics=False,
     input_class="T",
+)
+_add(
+    "head_refit",
+    "head_refit:head_refit",
+    HeadRefitParams,
+    "a new classifier on frozen features of what is to be kept (logistic regression)",
+    statistics=False,
+    input_class="T",
+    blocks=False,
 )

@@ -171,6 +171,12 @@ class DeletionParams(ForgetParams):
     batch_size: int = Field(default=128, gt=0)
 
 
+class HeadRefitParams(Spec):
+    """``c``: how much the loss of the examples weighs against the size of the weights (scikit-learn's ``C``)."""
+
+    c: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+
 class FinetuneParams(Spec):
     """Training on trusted data, the learning rate falling to zero."""
 

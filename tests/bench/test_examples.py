@@ -63,12 +63,18 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
 def test_every_other_method(name: str, tmp_path: Path) -> None:
     suite = tmp_path / f"{name}.yaml"
     content = yaml.safe_load((HERE / f"{name}.yaml").read_text())
-    edits = [{"method": "none"}, *({**edit, "blocks": "last"} for edit in OTHERS)]
+    edits = [{"method": "none"}, {"method": "head_refit"}, *({**edit, "blocks": "last"} for edit in OTHERS)]
     suite.write_text(yaml.safe_dump({**content, "edits": edits}))
     places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
-    assert run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed == 0
+    failed = run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed
     rows = read_rows(rows_path(tmp_path / "results", name))
-    found = {row["config"]["edit"]["method"]: row["edit"] for row in rows}
+    refit = next(row for row in rows if row["config"]["edit"]["method"] == "head_refit")
+    if name == "tiny":
+        assert failed == 0 and list(refit["edit"]["layers"]) == ["head"] and refit["edit"]["relative_change"] > 0
+        assert refit["outcomes"] != next(r for r in rows if r["config"]["edit"]["method"] == "none")["outcomes"]
+    else:  # text has no classes
+        assert failed == 1 and refit["reason"].startswith("edit: 'head_refit' needs a classifier, whose logits are")
+    found = {row["config"]["edit"]["method"]: row["edit"] for row in rows if row is not refit}
     assert "passes" not in found.pop("none")
     assert len(found) == 7 and all(edit["passes"] > 0 and edit["relative_change"] > 0 for edit in found.values())
     assert found["ssd"]["passes"] == 1

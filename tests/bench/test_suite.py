@@ -91,6 +91,8 @@ def test_several_names_share_their_parameters(write: Write) -> None:
         ({"statistics": {"labels": "samples"}}, "'labels': input should be 'sampled', 'given'"),
         ({"statistics": {"distinct": True}}, "'distinct' leaves out rows of text"),
         ({"edits": [{"method": "kfac", "fraction": 0.1}]}, "needs 'blocks'"),
+        ({"edits": [{"method": "head_refit", "blocks": "last"}]}, "'head_refit' edits no blocks; leave out 'blocks'"),
+        ({"edits": [{"method": "head_refit", "layers": ["x"]}]}, "'head_refit' edits no blocks; leave out 'layers'"),
         ({"edits": [{"method": "kfac", "blocks": "lats", "fraction": 0.1}]}, "unknown block set 'lats'"),
         (
             {"edits": [{"method": "kfac", "blocks": "last"}]},

@@ -123,9 +123,9 @@ def test_a_full_mask_is_the_weight_itself(net: Any, factors: Any) -> None:
 
 def test_the_exit_restores_every_bit_also_after_an_error(net: Any) -> None:
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    new = {"fc1": torch.randn(5, 4).double(), "head": torch.randn(3, 5).double()}
+    new = {"fc1": torch.randn(5, 4).double(), "head": torch.randn(3, 5).double(), "fc1.bias": torch.randn(5).double()}
     with pytest.raises(RuntimeError), edited(net, new):
-        assert torch.equal(net.fc1.weight, new["fc1"])
+        assert torch.equal(net.fc1.weight, new["fc1"]) and torch.equal(net.fc1.bias, new["fc1.bias"])
         raise RuntimeError
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 
@@ -142,6 +142,7 @@ def test_conv1d_is_edited_in_its_own_orientation() -> None:
     ("weights", "error", "says"),
     [
         ({"fc1": torch.zeros(4, 5)}, InputError, r"layer 'fc1': expected a weight \(5, 4\), got \(4, 5\)"),
+        ({"fc1.bias": torch.zeros(4)}, InputError, r"layer 'fc1.bias': expected a weight \(5,\), got \(4,\)"),
         ({"nowhere": torch.zeros(4, 5)}, InputError, "layer 'nowhere': the model has no such module"),
         ({"head": torch.full((3, 5), float("nan"))}, VitmemError, "layer 'head': NaN or infinity"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, unknown
-from vitmem.registry import DATA, MODELS, Entry
+from vitmem.registry import DATA, METHODS, MODELS, Entry
 
 Config = dict[str, Any]
 
@@ -62,9 +62,12 @@ def check_statistics(data: Config, statistics: Config, where: str) -> None:
 
 
 def check_blocks(edit: Config, where: str) -> None:
-    """Raise InputError for an edit that names no blocks or an unknown set of them."""
+    """Raise InputError for an edit that names no blocks or an unknown set of them, or blocks that it cannot edit."""
     blocks = edit.get("blocks")
-    if edit["method"] == "none":
+    if not METHODS.get(edit["method"]).info.get("blocks", True):
+        for key in ("blocks", "layers"):
+            if edit.get(key) is not None:
+                raise InputError(f"{where}: method '{edit['method']}' edits no blocks; leave out '{key}'")
         return
     if blocks is None:
         raise InputError(

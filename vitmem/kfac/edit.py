@@ -97,10 +97,10 @@ def replaced(weight: Tensor, new: Tensor, kept: int, total: int, energy: float) 
 def edited(model: nn.Module, new_weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
     """Inside, ``model`` has ``new_weights`` (path -> W' (p, q)); the exit restores every bit, also after an error.
 
-    All weights are checked before one is changed. Raises InputError for a path or shape that does not
-    fit, VitmemError naming the layer for NaN or infinity.
+    A path that ends in ``.bias`` is that of a layer's bias (p,). All weights are checked before one is changed. Raises
+    InputError for a path or shape that does not fit, VitmemError naming the layer for NaN or infinity.
     """
-    views = {path: weight_matrix(_layer(model, path)) for path in new_weights}
+    views = {path: _view(model, path) for path in new_weights}
     for path, new in new_weights.items():
         if views[path].shape != new.shape:
             raise InputError(f"layer '{path}': expected a weight {tuple(views[path].shape)}, got {tuple(new.shape)}")
@@ -114,6 +114,12 @@ def edited(model: nn.Module, new_weights: Mapping[str, Tensor]) -> Iterator[nn.M
     finally:
         for path, old in before.items():
             views[path].copy_(old)
+
+
+def _view(model: nn.Module, path: str) -> Tensor:
+    layer, _, name = path.rpartition(".")
+    bias = getattr(_layer(model, layer), "bias", None) if name == "bias" else None
+    return bias.detach() if isinstance(bias, Tensor) else weight_matrix(_layer(model, path))
 
 
 def _layer(model: nn.Module, path: str) -> nn.Module:

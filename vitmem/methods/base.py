@@ -62,7 +62,7 @@ class EditContext:
 
 @dataclass(frozen=True)
 class EditResult:
-    """Path -> new weight W' (p, q), and a report for each.
+    """Path -> new weight W' (p, q), and a report for each; ``<path>.bias`` -> new bias (p,), which has none.
 
     ``passes`` is how many passes over the examples that it was told of the method took gradients in: those it went
     through, each as often as it did, as a multiple of their number. 0 for a method that takes none.

@@ -14,7 +14,7 @@ METHODS = {
     "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
     "uniform_scaling": "uniform scaling",
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
-    "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k",
+    "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit",
 }  # fmt: skip
 CONTROLS = ("random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling")
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
