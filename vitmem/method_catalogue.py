@@ -2,8 +2,8 @@
 
 A contract test holds every function to the parameters that are declared here. ``statistics`` says whether a method
 reads those of the trained model, ``input_class`` what it is told: D0 nothing, U its own training inputs, N the given
-labels too, T trusted examples, R+F which examples are to be kept and which forgotten. ``blocks`` says whether it edits
-those that a suite names.
+labels too, T trusted examples, P examples that it gives wrong labels of its own, R+F which examples are to be kept and
+which forgotten. ``blocks`` says whether it edits those that a suite names.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vitmem.method_params import (
     SsdParams,
     SvdParams,
     SvdRmtParams,
+    TaskVectorParams,
     UniformScalingParams,
 )
 from vitmem.params import NoParams
@@ -186,4 +187,20 @@ _add(
     statistics=False,
     input_class="T",
     blocks=False,
+)
+_add(
+    "cuts",
+    "cuts:cuts",
+    TaskVectorParams,
+    "take back how learning random labels moves the weights (Mozafari 2025)",
+    statistics=False,
+    input_class="P",
+)
+_add(
+    "random_task_vector",
+    "cuts:random_task_vector",
+    TaskVectorParams,
+    "control: take back a random direction of the norm of CUTS' in each matrix",
+    statistics=False,
+    input_class="P",
 )

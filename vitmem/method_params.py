@@ -171,6 +171,17 @@ class DeletionParams(ForgetParams):
     batch_size: int = Field(default=128, gt=0)
 
 
+class TaskVectorParams(StrengthParams):
+    """CUTS: ``alpha`` times what training on the proxy does is taken back; how large the proxy is, and the training."""
+
+    rules: ClassVar[tuple[str, ...]] = ("alpha", *StrengthParams.rules)
+    alpha: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    proxy_share: float = Field(default=0.02, gt=0, lt=1)
+    epochs: int = Field(default=60, gt=0)
+    lr: float = Field(default=1e-4, gt=0)
+    batch_size: int = Field(default=64, gt=0)
+
+
 class HeadRefitParams(Spec):
     """``c``: how much the loss of the examples weighs against the size of the weights (scikit-learn's ``C``)."""
 

@@ -17,6 +17,7 @@ from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.bench.vision import vision_subject
+from vitmem.errors import InputError
 from vitmem.reports.tables import render_tables
 from vitmem.rows import read_rows
 
@@ -30,6 +31,7 @@ OTHERS: list[dict[str, Any]] = [
     {"method": "salun", "epochs": 1},
     {"method": "del", "epochs": 1},
     {"method": ["finetune", "eu_k"], "steps": 2, "batch_size": 50},
+    {"method": ["cuts", "random_task_vector"], "alpha": 1.0, "proxy_share": 0.1, "epochs": 2},
 ]
 
 
@@ -52,6 +54,11 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
         chosen = images.halves.noisy_selection
         assert torch.equal(found.forget[1], images.noisy.given[chosen])
         assert len(found.keep[0]) == 360  # the clean ones of 400
+        assert found.proxy is not None
+        clean = {image.numpy().tobytes() for image in found.keep[0]}
+        assert len(found.proxy(0.1)[0]) == 40 and {i.numpy().tobytes() for i in found.proxy(0.1)[0]} <= clean
+        with pytest.raises(InputError, match=r"'proxy_share': expected a number from 1 to 360, got 400"):
+            found.proxy(0.99999)
     else:
         text = language_subject(config, places)
         forget, keep = text.examples().forget[0], text.examples().keep[0]
@@ -76,7 +83,7 @@ def test_every_other_method(name: str, tmp_path: Path) -> None:
         assert failed == 1 and refit["reason"].startswith("edit: 'head_refit' needs a classifier, whose logits are")
     found = {row["config"]["edit"]["method"]: row["edit"] for row in rows if row is not refit}
     assert "passes" not in found.pop("none")
-    assert len(found) == 7 and all(edit["passes"] > 0 and edit["relative_change"] > 0 for edit in found.values())
+    assert len(found) == 9 and all(edit["passes"] > 0 and edit["relative_change"] > 0 for edit in found.values())
     assert found["ssd"]["passes"] == 1
     assert 0.5 * found["salun"]["total_pairs"] <= found["salun"]["kept_pairs"] < found["salun"]["total_pairs"]
     table = render_tables(name, rows)["sweep.csv"]
@@ -87,9 +94,10 @@ def test_what_diverges_is_a_row_that_says_so_and_the_others_go_on(tmp_path: Path
     suite = tmp_path / "tiny.yaml"
     content = yaml.safe_load((HERE / "tiny.yaml").read_text())
     wild = {"method": ["neggrad_plus", "scrub", "salun", "del", "finetune", "eu_k"], "lr": 1e30, "blocks": "last"}
-    suite.write_text(yaml.safe_dump({**content, "edits": [{"method": "none"}, wild]}))
+    vectors = {"method": "cuts", "lr": 1e30, "alpha": 1.0, "blocks": "last"}
+    suite.write_text(yaml.safe_dump({**content, "edits": [{"method": "none"}, wild, vectors]}))
     places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
-    assert run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed == 6
+    assert run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed == 7
     for row in read_rows(rows_path(tmp_path / "results", "tiny")):
         method = row["config"]["edit"]["method"]
         assert row["status"] == ("ok" if method == "none" else "failed")
@@ -105,7 +113,7 @@ def test_where_nothing_is_to_be_forgotten_a_row_says_so(tmp_path: Path) -> None:
     run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results")
     for row in read_rows(rows_path(tmp_path / "results", "tiny")):
         method = row["config"]["edit"]["method"]
-        if method in ("none", "finetune", "eu_k"):  # which need no example to forget
+        if method in ("none", "finetune", "eu_k", "cuts", "random_task_vector"):  # which need no example to forget
             assert row["status"] == "ok"
         else:
             assert row["reason"].startswith(f"edit: '{method}' is told of no example to forget: ")

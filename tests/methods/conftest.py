@@ -70,7 +70,9 @@ def problem(trained: tuple[nn.Sequential, Tensor, Tensor]) -> Problem:
         if conv:
             net = nn.Sequential(*(_transposed(m) if n in (0, 2) else m for n, m in enumerate(net)))
         net = net.to(dtype)
-        examples = Examples((x[:forget], y[:forget]), (x[WRONG:], y[WRONG:]), losses, logits)
+        kept = x[WRONG:], y[WRONG:]
+        proxy = lambda share: (kept[0][: round(share * len(x))], kept[1][: round(share * len(x))])  # noqa: E731
+        examples = Examples((x[:forget], y[:forget]), kept, losses, logits, proxy)
         return EditContext(net, find_layers(net, ["0", "2"]), None, seed=seed, examples=lambda: examples)
 
     return make

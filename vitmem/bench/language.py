@@ -129,7 +129,13 @@ class LanguageSubject:
         kept = others[some_of(len(others), min(len(others), KEPT), 0, "examples to keep")]
         forget = strings[self.halves["strings_selection"]]
         labels = forget.masked_fill(forget == self.texts.padding, -100)
-        return Examples((forget, labels), (kept.tokens, kept.labels), token_losses, token_logits)
+
+        def proxy(share: float) -> tuple[Tensor, Tensor]:
+            count = round(share * len(train))
+            rows = others[some_of(len(others), count, 1, "edit: rows of 'proxy_share'")]
+            return rows.tokens, rows.labels
+
+        return Examples((forget, labels), (kept.tokens, kept.labels), token_losses, token_logits, proxy)
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""

@@ -152,7 +152,12 @@ class VisionSubject:
 
         clean = torch.nonzero(~self.noisy.noisy).flatten()
         kept = clean[some_of(len(clean), min(len(clean), KEPT), 0, "examples to keep")]
-        return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits)
+
+        def proxy(share: float) -> tuple[Tensor, Tensor]:
+            count = round(share * len(self.noisy.given))
+            return some(clean[some_of(len(clean), count, 1, "edit: images of 'proxy_share'")])
+
+        return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits, proxy)
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (n, C, H, W) with labels (n,) as the task reads them."""

@@ -21,12 +21,15 @@ class Examples:
 
     ``losses(call, inputs, labels)`` gives the mean loss of each example, (n,) nats, where ``call`` runs the network;
     ``logits(call, inputs, labels)`` gives the logits (N, K) of all that has a loss: examples, or tokens of them.
+    ``proxy(share)`` gives ``share`` as many examples as were trained on, inputs and labels, of which none is wrongly
+    labelled or to be recited: what a method may give labels of its own.
     """
 
     forget: tuple[Tensor, Tensor]
     keep: tuple[Tensor, Tensor]
     losses: Callable[[Callable[..., Any], Tensor, Tensor], Tensor]
     logits: Callable[[Callable[..., Any], Tensor, Tensor], Tensor] | None = None
+    proxy: Callable[[float], tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True)

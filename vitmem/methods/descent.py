@@ -59,18 +59,30 @@ class Descent:
 
     They have at least the precision of float32: the steps of a bfloat16 model would be lost in rounding. ``only``
     restricts them to masks of the same shapes: after each step every weight outside is the model's, bit for bit.
-    ``generator`` is that of the edit's seed.
+    ``generator`` is that of the edit's seed. Steps are those of SGD, or with ``adam`` those of AdamW.
     """
 
     def __init__(
-        self, context: EditContext, method: str, examples: Examples, *, lr: float, decay: float = DECAY
+        self,
+        context: EditContext,
+        method: str,
+        examples: Examples,
+        *,
+        lr: float,
+        decay: float = DECAY,
+        adam: bool = False,
     ) -> None:
         self.context, self.method, self.examples = context, method, examples
         self.generator = Generator().manual_seed(context.seed)
         self.weights = {path: trainable(layer) for path, layer in context.layers.items()}
         self.only: Mapping[str, Tensor] = {}
         self.seen = 0
-        self._optimizer = torch.optim.SGD(list(self.weights.values()), lr=lr, momentum=MOMENTUM, weight_decay=decay)
+        parameters = list(self.weights.values())
+        self._optimizer: torch.optim.Optimizer = (
+            torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
+            if adam
+            else torch.optim.SGD(parameters, lr=lr, momentum=MOMENTUM, weight_decay=decay)
+        )
 
     def at(self, pair: Pair, rows: Tensor) -> Pair:
         """Return inputs and labels (n, ...) of some rows (n,) of a set of examples, on the network's device."""
@@ -100,7 +112,7 @@ class Descent:
         return total
 
     def step(self, loss: Tensor, lr: float | None = None) -> None:
-        """Take a step of SGD down ``loss``, scalar, at ``lr`` from now on; raises VitmemError when it is not finite."""
+        """Take a step down ``loss``, scalar, at ``lr`` from now on; raises VitmemError when it is not finite."""
         if not torch.isfinite(loss):
             raise VitmemError(f"{self.method}: the loss is not finite; lower lr")
         if lr is not None:

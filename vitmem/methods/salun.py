@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, Tensor
 
-from vitmem.methods.base import EditContext, EditResult
+from vitmem.methods.base import EditContext, EditResult, Examples
 from vitmem.methods.descent import Descent, calling
-from vitmem.methods.told import batches, logits_of, told
+from vitmem.methods.told import Pair, batches, logits_of, rows_of, told
 
 
 def salun(
@@ -33,14 +33,19 @@ def salun(
     descent = Descent(context, "salun", examples, lr=lr)
     (inputs, labels), keep = examples.forget, examples.keep
     descent.only = largest({k: g.abs() for k, g in descent.gradient(examples.forget, batch_size).items()}, ratio)
-    with torch.no_grad():
-        first = descent.at(examples.forget, torch.arange(1))
-        classes = logits_of(examples, "salun")(calling(context.model, {}), *first).shape[1]
+    classes = classes_of(context, examples, examples.forget, "salun")
     for _ in range(epochs):
         for pair in ((inputs, relabelled(labels, classes, descent.generator)), keep):
             for rows in batches(len(pair[0]), batch_size, descent.generator):
                 descent.step(descent.losses(*descent.at(pair, rows)).mean())
     return descent.result()
+
+
+def classes_of(context: EditContext, examples: Examples, pair: Pair, method: str) -> int:
+    """Return how many classes (of text: tokens) the network tells apart, from the first example of a set (n, ...)."""
+    with torch.no_grad():
+        first = rows_of(context, pair, torch.arange(1))
+        return logits_of(examples, method)(calling(context.model, {}), *first).shape[1]
 
 
 def largest(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:

@@ -38,6 +38,17 @@ def told(context: EditContext, method: str, discovery: float | None = None, *, k
     return examples
 
 
+def proxy_of(context: EditContext, method: str, share: float) -> tuple[Examples, Pair]:
+    """Return the examples and a proxy of ``share`` as many as were trained on, inputs and labels (n, ...).
+
+    Raises InputError when the data have none, or not that many.
+    """
+    examples = context.examples() if context.examples is not None else None
+    if examples is None or examples.proxy is None:
+        raise InputError(f"edit: '{method}' needs a part of what was trained on, and these data have none")
+    return examples, examples.proxy(share)
+
+
 def logits_of(examples: Examples, method: str) -> Callable[[Callable[..., Any], Tensor, Tensor], Tensor]:
     """Return what gives the logits (N, K) of examples; raises InputError when the data have losses alone."""
     if examples.logits is None:

@@ -14,9 +14,13 @@ METHODS = {
     "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
     "uniform_scaling": "uniform scaling",
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
-    "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit",
+    "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
+    "random_task_vector": "random task vector",
 }  # fmt: skip
-CONTROLS = ("random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling")
+CONTROLS = (
+    "random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling",
+    "random_task_vector",
+)  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
 PLAIN = {"importance": "kfac", "side": "both"}
