@@ -12,8 +12,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from vitmem.bench.environment import environment
-from vitmem.bench.plan import Cell, base_cell
-from vitmem.bench.stages import Bench, ensure_statistics, peak_memory, reset_peak_memory
+from vitmem.bench.plan import Cell, base_cell, training_config
+from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, peak_memory, prepare, reset_peak_memory
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
@@ -36,6 +36,18 @@ def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
     folder = bench.places.store.make("evaluation", cell.id, lambda folder: _evaluate(bench, cell, folder, say))
     out: dict[str, Any] = read_json(folder / "result.json")
     return out
+
+
+def ensure_base(bench: Bench, say: Say = print) -> None:
+    """Predict with the unedited network that cells are measured beside, or do nothing when the store has it.
+
+    Of an oracle that is the network which knows nothing, trained here when it is not there yet.
+    """
+    cell = base_cell(bench.config)
+    if cell.training != bench.id and not bench.places.store.has("evaluation", cell.id):
+        bench = prepare(training_config(cell.config), bench.places)
+        ensure_training(bench, say)
+    ensure_evaluation(bench, cell, say)
 
 
 def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:

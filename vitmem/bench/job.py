@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vitmem.bench.environment import environment
-from vitmem.bench.evaluation import ensure_evaluation, measured, reported_outcomes
-from vitmem.bench.plan import Cell, Job, base_cell
+from vitmem.bench.evaluation import ensure_base, ensure_evaluation, measured, reported_outcomes
+from vitmem.bench.plan import Cell, Job
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.store import read_json
 from vitmem.bench.subject import Places, Say
@@ -28,7 +28,7 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
         bench = prepare(job.config, places)
         check_cells(bench, job.cells)
         ensure_training(bench, say)
-        ensure_evaluation(bench, base_cell(job.config), say)
+        ensure_base(bench, say)
     except (InputError, DiskFullError):
         raise
     except Exception as error:
@@ -93,6 +93,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         "selection": measured(bench, cell, "selection"),
         "outcomes": reported_outcomes(bench, cell),
         **facts,
+        **({"stopped": stages["training"]["stopped"]} if "stopped" in stages["training"] else {}),
         "edit": {**_edit_totals(result["layers"]), **_passes(result)},
         "costs": costs,
         # a stage may have been made on another machine than the row

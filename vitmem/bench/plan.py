@@ -35,7 +35,7 @@ class Cell:
         """A short name for progress lines."""
         edit = self.config["edit"]
         rest = " ".join(str(v) for k, v in edit.items() if k != "method")
-        return f"{edit['method']} {rest}".strip()
+        return str(self.config.get("oracle", f"{edit['method']} {rest}".strip()))
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class Job:
     def label(self) -> str:
         """A short name for progress lines."""
         c = self.config
+        oracle = f" ({c['oracle']})" if "oracle" in c else ""
         extra = "".join(f" {k}={c['model'][k]}" for k in ("pool",) if k in c["model"])
         noise = "" if c["noise"]["name"] == "none" else f" {c['noise']['name']}"
-        return f"{c['data']['name']}{noise} {c['model']['name']}{extra} seed {c['seed']}"
+        return f"{c['data']['name']}{noise} {c['model']['name']}{extra} seed {c['seed']}{oracle}"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Plan:
 
 def training_config(config: Config) -> Config:
     """Return the part of a cell's config that its training depends on."""
+    oracle = {"oracle": config["oracle"]} if "oracle" in config else {}
+    return {**_plain_training(config), **oracle}
+
+
+def _plain_training(config: Config) -> Config:
     return {key: config[key] for key in ("data", "noise", "model", "recipe", "seed")}
 
 
@@ -133,10 +139,10 @@ def make_cell(config: Config, training: str) -> Cell:
 def make_plan(suite: Suite, path: Path) -> Plan:
     """Resolve every cell of ``suite`` (read from ``path``); equal cells are kept once."""
     cells: dict[str, Cell] = {}
-    known: dict[tuple[int, ...], str] = {}
+    known: dict[tuple[Any, ...], str] = {}
     for config in cell_configs(suite, path):
         # Parts of the product are shared objects: one digest a training, not one a cell.
-        key = (*(id(config[k]) for k in ("data", "noise", "model", "recipe")), config["seed"])
+        key = (*(id(config[k]) for k in ("data", "noise", "model", "recipe")), config["seed"], config.get("oracle"))
         if key not in known:
             known[key] = training_id(config)
         cell = make_cell(config, known[key])
@@ -145,6 +151,6 @@ def make_plan(suite: Suite, path: Path) -> Plan:
 
 
 def base_cell(config: Config) -> Cell:
-    """Return the cell of the unedited model of the same training."""
-    plain = {**training_config(config), "edit": {"method": "none"}}
+    """Return the cell of the unedited model of the same training; of an oracle, of that which knows nothing."""
+    plain = {**_plain_training(config), "edit": {"method": "none"}}
     return make_cell(plain, training_id(plain))

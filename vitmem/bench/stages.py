@@ -20,7 +20,7 @@ from vitmem.bench.plan import Cell, statistics_request, training_id
 from vitmem.bench.planted import planted_subject
 from vitmem.bench.pretrained import pretrained_subject
 from vitmem.bench.store import read_json, write_json
-from vitmem.bench.subject import Places, Say, Subject, own
+from vitmem.bench.subject import STOPPED, Places, Say, Subject, own
 from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
@@ -95,11 +95,13 @@ def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> Non
     reset_peak_memory(bench.device)
     resumed = (folder / "checkpoints" / "last.ckpt").exists()
     seconds = bench.subject.train(folder, say)
+    stopped = folder / STOPPED
     write_json(
         folder / "training.json",
         {
             "config": bench.config,
             **seen,
+            **({"stopped": read_json(stopped)} if stopped.exists() else {}),
             "training_seconds": seconds,
             "training_resumed": resumed,
             "peak_memory_bytes": peak_memory(bench.device),

@@ -17,6 +17,8 @@ from vitmem.kfac import Task
 from vitmem.methods.base import Examples
 from vitmem.metrics.measure import AnyPredictions
 
+# What a training that was stopped early leaves in its folder.
+STOPPED = "stopped.json"
 Say = Callable[[str], None]
 Weights = Mapping[str, Tensor]
 

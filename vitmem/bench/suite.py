@@ -7,7 +7,7 @@ out the cells that hold everything it names.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from vitmem.bench.suite_checks import (
     check_keys,
     check_modality,
     check_noise,
+    check_oracles,
     check_recipe,
     check_statistics,
 )
@@ -28,7 +29,7 @@ from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
-CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit")
+CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")
 
 
 class DataCommon(Spec):
@@ -48,7 +49,12 @@ class EditCommon(Spec):
 
 
 class Suite(Spec):
-    """The file as it is written; ``Suite.cells`` resolves names, defaults and sweeps."""
+    """The file as it is written; ``cell_configs`` resolves names, defaults and sweeps.
+
+    ``oracles`` are trainings of their own, by the same recipe and with the same seeds, that know what no edit knows:
+    ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
+    ``early_stopped`` ends at the epoch with the largest accuracy on the selection half of the validation images.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     about: str = ""
@@ -59,6 +65,7 @@ class Suite(Spec):
     recipe: list[Config | str] | Config | str | None = None
     statistics: list[Config] | Config = Field(default_factory=dict)
     edits: list[Config] = Field(min_length=1)
+    oracles: tuple[Literal["without_noisy", "true_labels", "early_stopped"], ...] = ()
     exclude: list[Config] = Field(default_factory=list)
 
 
@@ -91,7 +98,7 @@ def load_suite(path: Path) -> Suite:
 
 
 def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
-    """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit."""
+    """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit, oracle."""
     data = [c for v in _many(suite.data) for c in _named(v, DATA.get, DataCommon, "name", f"{path}: data")]
     noise = [
         c for v in _many(suite.noise or {"name": "none"}) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")
@@ -111,21 +118,31 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
         check_modality(d, m, str(path))
         check_recipe(d, m, r, str(path))
         check_noise(d, None if suite.noise is None else n, str(path))
+        check_oracles(d, suite.oracles, str(path))
         for request in statistics:
             check_statistics(d, request, str(path))
-        for edit in edits:
-            reads = METHODS.get(edit["method"]).info.get("statistics", False)
-            for s in statistics if reads else [None]:
-                cell: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed, "edit": edit}
-                if s is not None:
-                    cell["statistics"] = s
-                out = [_holds(cell, wanted) for wanted in suite.exclude]
-                matches = [m + o for m, o in zip(matches, out, strict=True)]
-                if not any(out):
-                    yield cell
+        training: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed}
+        for cell in _of_training(training, edits, statistics, suite.oracles):
+            out = [_holds(cell, wanted) for wanted in suite.exclude]
+            matches = [m + o for m, o in zip(matches, out, strict=True)]
+            if not any(out):
+                yield cell
     for wanted, count in zip(suite.exclude, matches, strict=True):
         if not count:
             raise InputError(f"{path}: exclude: {wanted} matches no cell; see its names and values, or take it out")
+
+
+def _of_training(
+    training: Config, edits: Sequence[Config], statistics: Sequence[Config], oracles: Sequence[str]
+) -> Iterator[Config]:
+    """Yield the cells of one training: its edits, each with the statistics that it reads, and its oracles."""
+    for edit in edits:
+        if METHODS.get(edit["method"]).info.get("statistics", False):
+            yield from ({**training, "edit": edit, "statistics": s} for s in statistics)
+        else:
+            yield {**training, "edit": edit}
+    for oracle in oracles:
+        yield {**training, "edit": {"method": "none"}, "oracle": oracle}
 
 
 def resolve(value: Config, kind: Literal["data", "noise"], where: str) -> Config:

@@ -52,6 +52,12 @@ def check_noise(data: Config, noise: Config | None, where: str) -> None:
         raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
 
 
+def check_oracles(data: Config, oracles: Collection[str], where: str) -> None:
+    """Raise InputError for oracles of data that have no wrong labels to know of."""
+    if oracles and DATA.get(data["name"]).info.get("modality", "image") != "image":
+        raise InputError(f"{where}: 'oracles': they know the true labels of images, data '{data['name']}' has none")
+
+
 def check_statistics(data: Config, statistics: Config, where: str) -> None:
     """Raise InputError when rows are to be told apart that are not ones of text to train on."""
     if statistics.get("distinct") and DATA.get(data["name"]).info.get("modality", "image") != "text":

@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.given_labels import noisy_images, without_validation
-from vitmem.bench.subject import Places, Say, Weights, device_of, own, touched_block
+from vitmem.bench.store import write_json
+from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.data.augment import normalise
@@ -31,6 +32,7 @@ from vitmem.metrics.predictions import Predictions
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import MODELS
 from vitmem.specs import Recipe, seed_from
+from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
 from vitmem.training.tail import BUDGET_BYTES, Tail, keep_tail
@@ -68,13 +70,33 @@ class VisionSubject:
         return self.model.editable(blocks, layers)
 
     def train(self, folder: Path, say: Say) -> float:
-        """Train on the given labels; see ``vitmem.training.fit.train``."""
+        """Train on the given labels, or as an oracle; see ``vitmem.training.fit.train``.
+
+        An early stopped one leaves ``stopped.json``: the epoch whose weights are kept, and the accuracy by epoch.
+        """
         seed = seed_from("train", *(self.config[k] for k in ("data", "noise", "model", "recipe", "seed")))
-        recipe = Recipe.model_validate(self.config["recipe"])
-        places = self.places
-        return train(
-            self.model, self.noisy, recipe, seed, folder, device=places.device, progress=places.progress, say=say
+        best = KeepBest(lambda: self.selection({})[0]) if self.config.get("oracle") == "early_stopped" else None
+        seconds = train(
+            self.model,
+            self.trained_on(),
+            Recipe.model_validate(self.config["recipe"]),
+            seed,
+            folder,
+            shown=self.noisy,
+            best=best,
+            device=self.places.device,
+            progress=self.places.progress,
+            say=say,
         )
+        if best is not None:
+            write_json(folder / STOPPED, {"epoch": best.epoch, "selection": best.measured})
+        return seconds
+
+    def trained_on(self) -> NoisyImages:
+        """Return the images and labels that are trained on: all as given, or what an oracle knows of them."""
+        known = {"without_noisy": self.noisy.without_noisy, "true_labels": self.noisy.with_true_labels}
+        oracle = self.config.get("oracle")
+        return known[oracle]() if oracle in known else self.noisy
 
     def task(self, request: Config) -> tuple[VisionTask, str]:
         """Return how images are read; raises InputError for the class token of a model that has none."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vitmem.data.sets import ImageData
-from vitmem.noise.base import NoiseContext, NoisyLabels, make
+from vitmem.errors import InputError
+from vitmem.noise.base import NoiseContext, NoisyLabels, described, make
 from vitmem.noise.pixels import Pixels
 from vitmem.registry import NOISES
 from vitmem.specs import Spec
@@ -51,6 +53,21 @@ class NoisyImages:
     def noisy(self) -> Tensor:
         """Whether the given label is wrong, (N,) bool."""
         return torch.from_numpy(self.labels.changed)
+
+    def with_true_labels(self) -> NoisyImages:
+        """Return the same images with their true labels."""
+        clean = self.labels.clean
+        labels = described(clean, clean, np.zeros(len(clean), np.bool_), self.data.num_classes)
+        return NoisyImages(self.data, labels)
+
+    def without_noisy(self) -> NoisyImages:
+        """Return the images whose given label is right, normalised as all are; raises InputError when none is."""
+        rows = torch.nonzero(~self.noisy).flatten()
+        if not len(rows):
+            raise InputError(f"data '{self.data.name}': every training label is wrong, so none is left without them")
+        part = replace(self.data, train=self.data.train.take(rows))
+        given, clean, chosen = (v[rows.numpy()] for v in (self.labels.given, self.labels.clean, self.labels.chosen))
+        return NoisyImages(part, described(given, clean, chosen, part.num_classes))
 
     def halves(self, seed: int) -> Halves:
         """Split wrong labels and validation images into halves; with an odd count report has one more."""

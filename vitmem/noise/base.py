@@ -89,13 +89,21 @@ def make(entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseC
     chosen = changed if chosen is None else np.asarray(chosen)
     if chosen.shape != changed.shape or chosen.dtype != np.bool_ or (changed & ~chosen).any():
         raise VitmemError(f"noise '{entry.name}': expected a mask of {len(clean)} images that has every changed one")
-    transition = transition_matrix(clean, given, context.num_classes)
+    return described(given, clean, chosen, context.num_classes, getattr(params, "rate", None))
+
+
+def described(
+    given: Labels, clean: Labels, chosen: Mask, num_classes: int, nominal: float | None = None
+) -> NoisyLabels:
+    """Return ``given`` labels beside the true ones ``clean``, with the mask ``chosen``, (n,) each, and their rates."""
+    changed = given != clean
+    transition = transition_matrix(clean, given, num_classes)
     return NoisyLabels(
         given=given,
         clean=clean,
         changed=changed,
         chosen=chosen,
-        nominal=getattr(params, "rate", None),
+        nominal=nominal,
         realised=float(changed.mean()) if len(clean) else 0.0,
         realised_per_class=1.0 - np.diagonal(transition),
         transition=transition,

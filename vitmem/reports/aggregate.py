@@ -77,6 +77,12 @@ class Group:
         """The name of the edit method."""
         return str(self.config["edit"]["method"])
 
+    @property
+    def oracle(self) -> str | None:
+        """What the training knew that no edit knows; ``None`` for one by the given labels to its end."""
+        found: str | None = self.config.get("oracle")
+        return found
+
     def values(self, read: Reader) -> dict[int, float]:
         """Return what ``read`` finds, by seed."""
         found = ((seed, read(row)) for seed, row in sorted(self.rows.items()))
@@ -95,11 +101,12 @@ def difference(group: Group, other: Group, read: Reader) -> Estimate | None:
 
 @dataclass(frozen=True)
 class Training:
-    """All groups of one training configuration (data, noise, model, recipe) and its unedited model."""
+    """All groups of one training configuration (data, noise, model, recipe), its unedited model and its oracles."""
 
     config: Config
     base: Group | None
     edits: tuple[Group, ...]
+    oracles: tuple[Group, ...] = ()
 
 
 def canonical_text(value: Any) -> str:
@@ -135,9 +142,10 @@ def by_training(groups: Iterable[Group]) -> list[Training]:
         found.setdefault(canonical_text(training_config(group.config)), []).append(group)
     out = []
     for members in found.values():
-        base = next((g for g in members if g.method == "none"), None)
+        base = next((g for g in members if g.method == "none" and g.oracle is None), None)
         edits = tuple(g for g in members if g.method != "none")
-        out.append(Training(training_config(members[0].config), base, edits))
+        oracles = tuple(g for g in members if g.oracle is not None)
+        out.append(Training(training_config(members[0].config), base, edits, oracles))
     return out
 
 

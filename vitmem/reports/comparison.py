@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vitmem.reports.aggregate import Estimate, Group, Training
 from vitmem.reports.choose import choose
-from vitmem.reports.content import Report
+from vitmem.reports.content import Report, oracles
 from vitmem.reports.naming import setting
 from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.paired import Comparison, compare, holm
@@ -36,7 +36,7 @@ NOTES = (
 
 
 def comparison(report: Report) -> Table:
-    """Return a row for each method and outcome against K-FAC at its chosen setting, the unedited model too."""
+    """Return a row for each method and outcome against K-FAC at its chosen setting, base and oracles too."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
     return Table(report.about, COLUMNS, tuple(rows), (*report.notes, INTERVAL, RULE, *NOTES), report.footer)
 
@@ -48,7 +48,8 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
     kfac = choices.pop("K-FAC", None)
     if kfac is None:
         return
-    others: dict[str, Group] = {"base": training.base, **{name: g for name, g in choices.items() if g is not None}}
+    plain = {report.names.method(g): g for g in (training.base, *oracles(training))}
+    others: dict[str, Group] = {**plain, **{name: g for name, g in choices.items() if g is not None}}
     for outcome in OUTCOMES:
         found = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
         corrected = dict(zip(found, holm([c.p for c in found.values()]), strict=True))

@@ -15,13 +15,14 @@ from vitmem.reports.aggregate import (
     seconds,
 )
 from vitmem.reports.choose import by_method, choose
-from vitmem.reports.naming import Names, setting, setting_order, strength_text, where
+from vitmem.reports.naming import ORACLES, Names, setting, setting_order, strength_text, where
 from vitmem.reports.notes import (
     INTERVAL,
     RULE,
     describe,
     gate_lines,
     item_lines,
+    oracle_lines,
     provenance,
     recipe_lines,
     reference_lines,
@@ -56,7 +57,7 @@ class Report:
         self.names = Names.of(trainings)
         self.trainings = sorted(trainings, key=self.names.training_order)
         self.about = describe(suite, rows)
-        notes = (recipe_lines, reference_lines, gate_lines)
+        notes = (recipe_lines, reference_lines, gate_lines, oracle_lines)
         lines = [line for lines in notes for line in lines(self.trainings, self.names)]
         self.notes = (*lines, *item_lines(rows))
         self.footer = tuple(provenance(rows))
@@ -72,8 +73,14 @@ class Report:
         return [sorted(groups, key=setting_order) for groups in ordered]
 
 
+def oracles(training: Training) -> list[Group]:
+    """Return the oracles of ``training`` in the order of their names."""
+    known = list(ORACLES)
+    return sorted(training.oracles, key=lambda g: known.index(str(g.oracle)) if g.oracle in known else len(known))
+
+
 def chosen(report: Report) -> Table:
-    """Return a row for the unedited model and for each method at its chosen setting, by training."""
+    """Return a row for the unedited model, each oracle and each method at its chosen setting, by training."""
     columns = (
         Column("model", "model"),
         Column("method", "method"),
@@ -87,7 +94,8 @@ def chosen(report: Report) -> Table:
         if training.base is None:
             continue
         name = report.names.training(training)
-        rows.append((name, "base", None, len(training.base.rows), *_numbers(training.base)))
+        for group in (training.base, *oracles(training)):
+            rows.append((name, report.names.method(group), None, len(group.rows), *_numbers(group)))
         for groups in report.methods(training):
             choice = choose(groups, training.base)
             method = report.names.method(groups[0])
@@ -165,7 +173,7 @@ def sweep(report: Report) -> Table:
     names = report.names
     for training in report.trainings:
         base = [training.base] if training.base else []
-        for group in (*base, *(g for groups in report.methods(training) for g in groups)):
+        for group in (*base, *oracles(training), *(g for groups in report.methods(training) for g in groups)):
             head = (names.training(training), names.method(group), where(group), strength_text(group))
             numbers = _numbers(group)
             selection = [group.estimate(at("selection", key)) for key in ("memorized", "validation")]

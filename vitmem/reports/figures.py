@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.choose import choose
-from vitmem.reports.content import Report
+from vitmem.reports.content import Report, oracles
 from vitmem.reports.naming import strength, where
 from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tables import suite_folders
@@ -24,6 +24,7 @@ from vitmem.rows import read_rows
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 MARKERS = "osD^vP<>X*hp"
+ORACLE_MARKERS = {"without_noisy": "1", "true_labels": "+", "early_stopped": "x"}
 STYLE: Any = {"svg.hashsalt": "vitmem", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9}
 VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
@@ -65,7 +66,8 @@ def tradeoff(report: Report, trainings: list[Training]) -> Figure:
         _panel(axes, report, training, methods, blocks)
     for axes in list(panels)[len(trainings) :]:
         axes.set_axis_off()
-    figure.legend(handles=_handles(methods, blocks), loc="outside right center", frameon=False)
+    known = {str(g.oracle): report.names.method(g) for t in trainings for g in oracles(t)}
+    figure.legend(handles=_handles(methods, blocks, known), loc="outside right center", frameon=False)
     return figure
 
 
@@ -112,13 +114,17 @@ def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, st
     if unseen is not None:
         axes.axhline(100 * unseen.mean, color="black", lw=0.9, ls="--")
     axes.plot(*base, "*", color="black", ms=12, zorder=5)
+    for group in oracles(training):
+        if (at_end := _point(group)) is not None:
+            axes.plot(*at_end, ORACLE_MARKERS.get(str(group.oracle), "x"), color="black", ms=8, zorder=5)
     axes.set(xlabel="validation (%)", ylabel="memorized (%)", title=report.names.training(training))
     axes.set_ylim(bottom=0)
 
 
-def _handles(methods: dict[str, str], blocks: dict[str, str]) -> list[Any]:
+def _handles(methods: dict[str, str], blocks: dict[str, str], known: dict[str, str]) -> list[Any]:
     return [
         Line2D([], [], color="black", marker="*", ms=10, ls=":", lw=0.7, label="base"),
+        *(Line2D([], [], color="black", marker=ORACLE_MARKERS.get(o, "x"), ls="", label=n) for o, n in known.items()),
         Line2D([], [], color="black", ls="--", lw=0.9, label="never seen"),
         *(Line2D([], [], color=colour, lw=2.5, label=name) for name, colour in methods.items()),
         Line2D([], [], color="grey", marker="o", ms=10, mfc="none", ls="", label="chosen"),

@@ -17,6 +17,9 @@ METHODS = {
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
     "random_task_vector": "random task vector",
 }  # fmt: skip
+ORACLES = {
+    "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",
+}  # fmt: skip
 CONTROLS = (
     "random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling",
     "random_task_vector",
@@ -132,7 +135,9 @@ class Names:
         return tuple(_sortable(flat.get(key)) for key in keys)
 
     def method(self, group: Group) -> str:
-        """Return the method's name with what makes it a variant."""
+        """Return the method's name with what makes it a variant; of an oracle, that of what it knows."""
+        if group.oracle is not None:
+            return ORACLES.get(group.oracle, group.oracle)
         name = METHODS.get(group.method, group.method)
         parts = [
             f"{key.removeprefix('statistics.')}={_text(value)}"

@@ -19,6 +19,11 @@ RULE = (
     f"chosen on the selection halves: the largest fall of memorized among the settings that lose at most "
     f"{100 * DROP:g} points of accuracy on average over the seeds; reported on the other halves"
 )
+ORACLE = (
+    "retrained without noisy, true labels, early stopped: trainings of their own by the recipe and with the seeds of "
+    "the base, measured on the same images; they know which labels are wrong, or which epoch is best on the selection "
+    "half, and nothing is chosen among them"
+)
 PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
 
 
@@ -76,6 +81,16 @@ def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     """Return, where each model has a recipe of its own, what differs between them."""
     found = {names.training(training): names.recipe(training) for training in trainings}
     return [f"{name}: recipe {recipe}" for name, recipe in found.items() if recipe]
+
+
+def oracle_lines(trainings: Sequence[Training], names: Names) -> list[str]:
+    """Return what the oracles are, if there are any, and at which epochs the early stopped ones ended."""
+    lines = [ORACLE] if any(t.oracles for t in trainings) else []
+    for training in trainings:
+        epochs = [e for g in training.oracles for e in g.values(at("stopped", "epoch")).values()]
+        if epochs:
+            lines.append(f"{names.training(training)}: stopped early after epoch {_range(epochs, '.0f')}")
+    return lines
 
 
 def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:

@@ -23,6 +23,7 @@ from vitmem.errors import InputError
 from vitmem.models.base import VisionModel
 from vitmem.specs import Recipe
 from vitmem.training.curves import Curves, ImageMeasure
+from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner
 
 WEIGHTS = "model.safetensors"
@@ -89,20 +90,23 @@ def train(
     seed: int,
     folder: Path,
     *,
+    shown: NoisyImages | None = None,
+    best: KeepBest | None = None,
     device: str = "auto",
     progress: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> float:
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
-    Returns the seconds that it took in all sittings; ``say`` is told each point of the curves. The same
-    seed gives the same weights on one machine, resumed or not. Raises VitmemError when the loss is not a
-    number, InputError when the device is not there.
+    The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
+    those that it kept. Returns the seconds that it took in all sittings; ``say`` is told each point of the curves. The
+    same seed gives the same weights on one machine, resumed or not. Raises VitmemError when the loss is not a number,
+    InputError when the device is not there.
     """
     data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
     module = Classifier(model.net, recipe, *steps(recipe, data.count), seed)
-    curves = Curves(folder / CURVES, recipe.curve_every, ImageMeasure(noisy, recipe.precision), say)
-    return learn(module, data, curves, folder, device=device, progress=progress)
+    curves = Curves(folder / CURVES, recipe.curve_every, ImageMeasure(shown or noisy, recipe.precision), say)
+    return learn(module, data, curves, folder, device=device, progress=progress, best=best)
 
 
 def steps(recipe: Recipe, count: int) -> tuple[int, int]:
@@ -112,7 +116,14 @@ def steps(recipe: Recipe, count: int) -> tuple[int, int]:
 
 
 def learn(
-    module: Learner, data: LightningDataModule, curves: Curves, folder: Path, *, device: str, progress: bool
+    module: Learner,
+    data: LightningDataModule,
+    curves: Curves,
+    folder: Path,
+    *,
+    device: str,
+    progress: bool,
+    best: KeepBest | None = None,
 ) -> float:
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
     place = pick_device(device)
@@ -127,13 +138,14 @@ def learn(
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
             max_epochs=-(-module.total_steps // module.steps_per_epoch),
             logger=_loggers(folder),
-            callbacks=[curves, keep],
+            # the checkpoint comes last: it holds what the others know after the epoch
+            callbacks=[curves, *([best] if best else []), keep],
             **_quiet(progress),
         )
         resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
         _fit(trainer, module, data, **resume)
     # clones, for safetensors refuses tensors that share their memory (tied weights)
-    state = module.net.state_dict()
+    state = best.weights if best else module.net.state_dict()
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     temporary = folder / f"{WEIGHTS}.tmp"
     save_file(weights, temporary)
