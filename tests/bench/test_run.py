@@ -64,6 +64,9 @@ def test_a_row_holds_what_the_tables_need(rows: list[dict[str, Any]]) -> None:
     assert all(r["edit"]["relative_change"] > 0 for r in edits)
     kfac = next(r for r in edits if r["config"]["edit"] == {**r["config"]["edit"], "method": "kfac", "blocks": "last"})
     assert kfac["edit"]["kept_pairs"] == round(0.1 * 32 * 128) * 2
+    assert (kfac["edit"]["input_class"], kfac["costs"]["statistics_passes"]) == ("U", 1)
+    assert all(("statistics_passes" in r["costs"]) == ("statistics" in r["ids"]) for r in rows)
+    assert [("input_class" in r["edit"]) for r in rows] == [r["config"]["edit"]["method"] != "none" for r in rows]
 
 
 def test_a_row_says_what_became_of_each_reported_image(rows: list[dict[str, Any]]) -> None:

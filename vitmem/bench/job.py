@@ -13,6 +13,7 @@ from vitmem.bench.store import read_json
 from vitmem.bench.subject import Places, Say
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.kfac import find_layers
+from vitmem.registry import METHODS
 from vitmem.rows import ROW_SCHEMA
 
 Row = dict[str, Any]
@@ -79,10 +80,12 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
     stages = {"training": read_json(store.folder("training", cell.training) / "training.json")}
     if cell.statistics is not None:
         stages["statistics"] = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
-    if "statistics" in stages:
-        facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
     costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
     costs["training_resumed"] = stages["training"]["training_resumed"]
+    if "statistics" in stages:
+        facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
+        # the moments along the eigenvectors take a pass of their own
+        costs["statistics_passes"] = 2 if stages["statistics"]["request"]["moments"] == "eigen" else 1
     costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
     everything = {**stages, "edit": result}
     costs |= {f"{name}_peak_bytes": stage["peak_memory_bytes"] for name, stage in everything.items()}
@@ -94,12 +97,19 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         "outcomes": reported_outcomes(bench, cell),
         **facts,
         **({"stopped": stages["training"]["stopped"]} if "stopped" in stages["training"] else {}),
-        "edit": {**_edit_totals(result["layers"]), **_passes(result)},
+        "edit": {**_edit_totals(result["layers"]), **_told(cell), **_passes(result)},
         "costs": costs,
         # a stage may have been made on another machine than the row
         "environment": result.get("environment") or environment(bench.device),
         "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
     }
+
+
+def _told(cell: Cell) -> Row:
+    """Return what the method is told, where it says so."""
+    method = cell.config["edit"]["method"]
+    told = METHODS.get(method).info.get("input_class")
+    return {} if told is None or method == "none" else {"input_class": told}
 
 
 def _passes(result: dict[str, Any]) -> Row:

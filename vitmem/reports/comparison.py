@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitmem.reports.aggregate import Estimate, Group, Training
+from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
 from vitmem.reports.naming import setting
@@ -17,6 +18,7 @@ COLUMNS = (
     Column("model", "model"),
     Column("outcome", "outcome"),
     Column("method", "method"),
+    INPUT_CLASS,
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     Column("difference", "method - K-FAC", "change"),
@@ -38,7 +40,9 @@ NOTES = (
 def comparison(report: Report) -> Table:
     """Return a row for each method and outcome against K-FAC at its chosen setting, base and oracles too."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
-    return Table(report.about, COLUMNS, tuple(rows), (*report.notes, INTERVAL, RULE, *NOTES), report.footer)
+    return Table(
+        report.about, COLUMNS, tuple(rows), (*report.notes, INTERVAL, RULE, *NOTES, *report.told), report.footer
+    )
 
 
 def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
@@ -54,7 +58,9 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
         found = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
         corrected = dict(zip(found, holm([c.p for c in found.values()]), strict=True))
         for name, one in found.items():
-            head = (report.names.training(training), outcome, name, setting(others[name]) or None, one.difference.n)
+            group = others[name]
+            method = (name, input_class(group), setting(group) or None)
+            head = (report.names.training(training), outcome, *method, one.difference.n)
             yield (*head, *_cells(one, corrected[name]))
 
 

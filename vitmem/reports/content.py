@@ -14,6 +14,14 @@ from vitmem.reports.aggregate import (
     kept_share,
     seconds,
 )
+from vitmem.reports.budget import (
+    INPUT_CLASS,
+    TUNING_COLUMNS,
+    budget_notes,
+    input_class,
+    passes,
+    tuning,
+)
 from vitmem.reports.choose import by_method, choose
 from vitmem.reports.naming import ORACLES, Names, setting, setting_order, strength_text, where
 from vitmem.reports.notes import (
@@ -42,10 +50,6 @@ EDIT_COLUMNS = (
 )
 SECONDS = "seconds: collecting the statistics and editing, mean over the seeds; the training is not counted"
 KEPT = "kept pairs: share of all pairs of directions; for SVD, of the singular values"
-PASSES = (
-    "passes: how often a method that takes gradients went through the examples that it was told of; if it trains "
-    "weights, its kept pairs are those that were left as they were"
-)
 
 
 class Report:
@@ -63,7 +67,8 @@ class Report:
         self.footer = tuple(provenance(rows))
         metrics = {name for row in rows for name in row.get("metrics", {})}
         self.metrics = metrics
-        self.costs = (SECONDS, *([PASSES] if any("passes" in row.get("edit", {}) for row in rows) else []))
+        counted, self.told, self.tuning = budget_notes(rows)
+        self.costs = (SECONDS, *counted)
         self.families = sorted(name.removeprefix("accuracy_") for name in metrics if name.startswith("accuracy_"))
 
     def methods(self, training: Training) -> list[list[Group]]:
@@ -84,10 +89,12 @@ def chosen(report: Report) -> Table:
     columns = (
         Column("model", "model"),
         Column("method", "method"),
+        INPUT_CLASS,
         Column("setting", "setting"),
         Column("seeds", "seeds", "count"),
         *MEASURED_COLUMNS,
         *EDIT_COLUMNS,
+        *TUNING_COLUMNS,
     )
     rows: list[tuple[Cell, ...]] = []
     for training in report.trainings:
@@ -95,16 +102,17 @@ def chosen(report: Report) -> Table:
             continue
         name = report.names.training(training)
         for group in (training.base, *oracles(training)):
-            rows.append((name, report.names.method(group), None, len(group.rows), *_numbers(group)))
+            rows.append((name, report.names.method(group), None, None, len(group.rows), *_numbers(group), None, None))
         for groups in report.methods(training):
             choice = choose(groups, training.base)
-            method = report.names.method(groups[0])
+            head, tried = (name, report.names.method(groups[0]), input_class(groups[0])), tuning(groups)
             if choice.group is None:
-                rows.append((name, method, choice.why, None, *([None] * (len(columns) - 4))))
+                empty = [None] * (len(columns) - len(head) - 2 - len(tried))
+                rows.append((*head, choice.why, None, *empty, *tried))
             else:
                 group = choice.group
-                rows.append((name, method, setting(group), len(group.rows), *_numbers(group)))
-    notes = (*report.notes, INTERVAL, RULE, KEPT, *report.costs)
+                rows.append((*head, setting(group), len(group.rows), *_numbers(group), *tried))
+    notes = (*report.notes, INTERVAL, RULE, KEPT, *report.costs, *report.told, *report.tuning)
     return Table(report.about, columns, tuple(rows), notes, report.footer)
 
 
@@ -114,6 +122,7 @@ def matched(report: Report) -> Table:
         Column("model", "model"),
         Column("allowed_drop", "allowed loss"),
         Column("method", "method"),
+        INPUT_CLASS,
         Column("setting", "setting"),
         Column("seeds", "seeds", "count"),
         Column("memorized", "memorized", "percent"),
@@ -132,6 +141,7 @@ def matched(report: Report) -> Table:
         "for each allowed loss of selection accuracy (points), the setting with the largest fall of "
         "memorized on the selection halves, reported on the other halves; differences are paired over "
         "the same seeds, and validation - K-FAC says how well the methods are matched",
+        *report.told,
     )
     return Table(report.about, columns, tuple(rows), notes, report.footer)
 
@@ -143,7 +153,7 @@ def _matched_rows(report: Report, training: Training, drop: float) -> Iterator[t
     choices = [(groups[0], choose(groups, training.base, drop)) for groups in report.methods(training)]
     kfac = next((choice.group for first, choice in choices if first.method == "kfac"), None)
     for first, choice in choices:
-        head = (name, allowed, report.names.method(first))
+        head = (name, allowed, report.names.method(first), input_class(first))
         group = choice.group
         if group is None:
             yield (*head, choice.why, None, *([None] * 7))
@@ -161,6 +171,7 @@ def sweep(report: Report) -> Table:
     columns = (
         Column("model", "model"),
         Column("method", "method"),
+        INPUT_CLASS,
         Column("blocks", "blocks"),
         Column("strength", "strength"),
         Column("seeds", "seeds", "count"),
@@ -174,16 +185,19 @@ def sweep(report: Report) -> Table:
     for training in report.trainings:
         base = [training.base] if training.base else []
         for group in (*base, *oracles(training), *(g for groups in report.methods(training) for g in groups)):
-            head = (names.training(training), names.method(group), where(group), strength_text(group))
+            method = (names.method(group), input_class(group))
+            head = (names.training(training), *method, where(group), strength_text(group))
             numbers = _numbers(group)
             selection = [group.estimate(at("selection", key)) for key in ("memorized", "validation")]
             split = len(MEASURED)
             rows.append((*head, len(group.rows), *numbers[:split], *selection, *numbers[split:]))
-    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, KEPT, *report.costs), report.footer)
+    return Table(
+        report.about, columns, tuple(rows), (*report.notes, INTERVAL, KEPT, *report.costs, *report.told), report.footer
+    )
 
 
 def _numbers(group: Group) -> list[Cell]:
     """Return the cells of the measured and the edit columns."""
     readers = [at("metrics", name) for name in MEASURED]
-    readers += [kept_share, at("edit", "kept_mass"), at("edit", "relative_change"), at("edit", "passes"), seconds]
+    readers += [kept_share, at("edit", "kept_mass"), at("edit", "relative_change"), passes, seconds]
     return [group.estimate(read) for read in readers]

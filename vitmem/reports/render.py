@@ -18,11 +18,15 @@ Kind = Literal["text", "count", "percent", "change", "share", "number", "seconds
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its key in CSV, its title elsewhere, and how its cells are shown."""
+    """One column: its key in CSV, its title elsewhere, how its cells are shown, and whether an empty one is dropped.
+
+    Shares and passes are dropped in any case.
+    """
 
     key: str
     title: str
     kind: Kind = "text"
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,13 @@ class Table:
     footer: tuple[str, ...] = ()
 
     def without_empty(self) -> Table:
-        """Return the table without the columns of shares, and of passes, that no row has (text has no clean images)."""
+        """Return the table without the empty columns that need not be there (text has no clean images)."""
 
         def some(n: int) -> bool:
             return any(row[n] is not None for row in self.rows)
 
-        kept = [n for n, c in enumerate(self.columns) if c.kind not in ("percent", "change", "passes") or some(n)]
+        droppable = [c.optional or c.kind in ("percent", "change", "passes") for c in self.columns]
+        kept = [n for n, drop in enumerate(droppable) if not drop or some(n)]
         rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting
@@ -21,7 +22,7 @@ PAIRED = (
     "change: memorized after the edit less before it, of the same items; the 95 % interval is a paired bootstrap over "
     "the items (2,000 resamples)"
 )
-HEAD = (Column("model", "model"), Column("method", "method"), Column("setting", "setting"))
+HEAD = (Column("model", "model"), Column("method", "method"), INPUT_CLASS, Column("setting", "setting"))
 SEEDS = Column("seeds", "seeds", "count")
 # Measures of recitation and of what it costs, in the order in which a table shows those that a suite has.
 MEASURES = (
@@ -59,10 +60,11 @@ def recitation(report: Report) -> Table:
         if training.base is None:
             continue
         for level, method, group in (("", "base", training.base), *_by_level(report, training)):
-            head = (report.names.training(training), level, method, setting(group) or None, len(group.rows))
+            what = (method, input_class(group), setting(group) or None)
+            head = (report.names.training(training), level, *what, len(group.rows))
             cells = (group.estimate(at("metrics", column.key)) for column in measures)
             rows.append((*head, *cells, *([_ends(group)] if single else [])))
-    notes = (*report.notes, INTERVAL, RULE, MATCHED, *([PAIRED] if single else []), WORDS)
+    notes = (*report.notes, INTERVAL, RULE, MATCHED, *([PAIRED] if single else []), WORDS, *report.told)
     return Table(report.about, columns, tuple(rows), notes, report.footer)
 
 
@@ -105,14 +107,15 @@ def skills(report: Report) -> Table:
         *(Column(f"retention_{name}", f"{name.replace('_', ' ')} retained", "percent") for name in families),
     )
     rows: list[tuple[Cell, ...]] = []
-    names = [column.key for column in columns[4:]]
+    names = [column.key for column in columns[len(HEAD) + 1 :]]
     for training in report.trainings:
         if training.base is None:
             continue
         chosen = [(g[0], choose(g, training.base).group) for g in report.methods(training)]
         shown = [("base", training.base), *((report.names.method(first), group) for first, group in chosen if group)]
         for method, group in shown:
-            head = (report.names.training(training), method, setting(group) or None, len(group.rows))
+            what = (method, input_class(group), setting(group) or None)
+            head = (report.names.training(training), *what, len(group.rows))
             rows.append((*head, *(group.estimate(at("metrics", name)) for name in names)))
-    notes = (*report.notes, INTERVAL, RULE, RETAINED)
+    notes = (*report.notes, INTERVAL, RULE, RETAINED, *report.told)
     return Table(report.about, columns, tuple(rows), notes, report.footer)

@@ -1,0 +1,72 @@
+"""What methods were told and what their tuning took, from rows counted by hand; rows without it look as before."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from vitmem.reports.aggregate import Estimate, group_rows
+from vitmem.reports.budget import passes, tuning
+from vitmem.reports.tables import render_tables
+
+Row = dict[str, Any]
+HALF = {"report": (0.4, 0.5), "selection": (0.4, 0.5)}
+
+
+def recorded(row: Row, told: str, statistics: str | None = None, gradients: float = 0.0) -> Row:
+    """Return ``row`` as a run writes it now: with what its method was told, and passes of statistics and edit."""
+    row["edit"] |= {"input_class": told, **({"passes": gradients} if gradients else {})}
+    row["ids"] = {"training": "t", **({"statistics": statistics} if statistics else {})}
+    if statistics:
+        row["costs"]["statistics_passes"] = 2 if statistics == "eigen" else 1
+    return row
+
+
+@pytest.fixture
+def now(make_row: Callable[..., Row]) -> list[Row]:
+    """One seed: a base, three settings of K-FAC on two sets of statistics, two of SSD that take 1.5 passes each."""
+    kfac, ssd = {"method": "kfac", "blocks": "all"}, {"method": "ssd", "blocks": "last"}
+    return [
+        make_row(0, {"method": "none"}, **HALF),
+        recorded(make_row(0, {**kfac, "fraction": 0.1}, **HALF), "U", "plain"),
+        recorded(make_row(0, {**kfac, "fraction": 0.2}, **HALF), "U", "plain"),
+        recorded(make_row(0, {**kfac, "fraction": 0.3}, **HALF), "U", "eigen"),
+        recorded(make_row(0, {**ssd, "alpha": 5.0}, **HALF), "R+F", gradients=1.5),
+        recorded(make_row(0, {**ssd, "alpha": 10.0}, **HALF), "R+F", gradients=1.5),
+    ]
+
+
+def test_statistics_are_counted_once_and_gradients_for_every_setting(now: list[Row]) -> None:
+    kfac = [g for g in group_rows(now) if g.method == "kfac"]
+    assert tuning(kfac) == (3, Estimate(3.0, None, 1))
+    assert tuning([g for g in group_rows(now) if g.method == "ssd"]) == (2, Estimate(3.0, None, 1))
+    assert [passes(row) for row in now] == [None, 1, 1, 2, 1.5, 1.5]
+
+
+def test_tuning_is_a_mean_over_the_seeds(now: list[Row], make_row: Callable[..., Row]) -> None:
+    second = make_row(1, {"method": "ssd", "blocks": "last", "alpha": 5.0}, **HALF)
+    ssd = [g for g in group_rows([*now, recorded(second, "R+F", gradients=2.0)]) if g.method == "ssd"]
+    tried, mean = tuning(ssd)
+    assert tried == 2 and mean is not None and (mean.mean, mean.n) == (2.5, 2)
+
+
+def test_tables_show_both_where_they_were_recorded(now: list[Row]) -> None:
+    tables = render_tables("toy", now)
+    rows = list(csv.DictReader(io.StringIO(tables["chosen.csv"])))
+    shown = [(r["method"], r["input_class"], r["passes"], r["settings_tried"], r["tuning_passes"]) for r in rows]
+    assert shown == [("base", "", "", "", ""), ("K-FAC", "U", "1", "3", "3"), ("ssd", "R+F", "1.5", "2", "3")]
+    assert "- tried: settings of the method; tuning passes" in tables["chosen.md"]
+    for name in ("chosen", "matched", "sweep", "front"):
+        assert "input_class" in tables[f"{name}.csv"].splitlines()[0]
+        assert "- input class: D0 nothing but the weights" in tables[f"{name}.md"]
+
+
+def test_nothing_is_guessed_for_rows_that_do_not_say(now: list[Row], toy: list[Row]) -> None:
+    for text in render_tables("toy", toy).values():
+        assert "input class" not in text and "input_class" not in text and "tuning" not in text
+    del now[1]["edit"]["input_class"]
+    assert tuning([g for g in group_rows(now) if g.method == "kfac"]) == (None, None)

@@ -1,0 +1,65 @@
+"""What a method was told and what it cost to find its setting. No torch.
+
+Rows that were made before it was recorded say nothing of it, and nothing is guessed for them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from vitmem.reports.aggregate import Estimate, Group, at, estimate
+from vitmem.reports.render import Column
+from vitmem.rows import Row
+
+INPUT_CLASS = Column("input_class", "input class", optional=True)
+TUNING_COLUMNS = (
+    Column("settings_tried", "tried", "count", optional=True),
+    Column("tuning_passes", "tuning passes", "passes"),
+)
+PASSES = (
+    "passes: how often a method that takes gradients, or the statistics that it reads, went through the examples that "
+    "they were told of; if it trains weights, its kept pairs are those that were left as they were"
+)
+TOLD = (
+    "input class: D0 nothing but the weights, U training inputs, N given labels too, T trusted examples, R+F which "
+    "examples are to be kept and which forgotten, P examples with labels drawn at random"
+)
+TUNING = (
+    "tried: settings of the method; tuning passes: those of all of them, statistics that settings share counted once; "
+    "measuring a setting on the selection halves is not counted"
+)
+
+
+def passes(row: Row) -> float | None:
+    """Return the passes of an edit and of its statistics, ``None`` where it took none or none were recorded."""
+    found = [at("edit", "passes")(row), at("costs", "statistics_passes")(row)]
+    return math.fsum(p or 0.0 for p in found) or None
+
+
+def input_class(group: Group) -> str | None:
+    """Return what the method was told; ``None`` for the unedited model and where it was not recorded."""
+    found = (row.get("edit", {}).get("input_class") for row in group.rows.values())
+    return next((str(name) for name in found if name is not None), None)
+
+
+def tuning(groups: Sequence[Group]) -> tuple[int | None, Estimate | None]:
+    """Return how many settings of one method there are, and the passes of all of them, mean over the seeds."""
+    if any(input_class(group) is None for group in groups):
+        return None, None
+    totals = [
+        _total([g.rows[seed] for g in groups if seed in g.rows]) for seed in sorted({s for g in groups for s in g.rows})
+    ]
+    return len(groups), estimate(totals)
+
+
+def _total(rows: Sequence[Row]) -> float:
+    """Return the passes of the settings of one seed, each set of statistics counted once."""
+    shared = {row["ids"]["statistics"]: row["costs"]["statistics_passes"] for row in rows if "statistics" in row["ids"]}
+    return math.fsum([*shared.values(), *(at("edit", "passes")(row) or 0.0 for row in rows)])
+
+
+def budget_notes(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the notes on passes, on input classes and on ``TUNING_COLUMNS``, empty where the rows have none of it."""
+    told = any("input_class" in row.get("edit", {}) for row in rows)
+    return (PASSES,) if any(map(passes, rows)) else (), (TOLD,) if told else (), (TUNING,) if told else ()
