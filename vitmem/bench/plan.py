@@ -72,8 +72,8 @@ class Plan:
                 groups.setdefault(cell.training, []).append(cell)
         jobs = []
         for training, cells in groups.items():
-            # one set of statistics after the other: only one is kept in memory
-            ordered = sorted(cells, key=lambda cell: cell.statistics or "")
+            # one set of statistics after the other, and blocks together: what is kept in memory for them is bounded
+            ordered = sorted(cells, key=lambda cell: (cell.statistics or "", str(cell.config["edit"].get("blocks"))))
             jobs.append(Job(training, training_config(cells[0].config), tuple(ordered)))
         return jobs
 

@@ -96,9 +96,9 @@ def own(config: Config, *shared: str) -> Config:
 
 
 def touched_block(blocks: Sequence[str], weights: Weights) -> int:
-    """Return the number of the first of ``blocks`` that has one of the ``weights``; 0 when there is none."""
-    touched = (n for n, block in enumerate(blocks) if any(f"{path}.".startswith(f"{block}.") for path in weights))
-    return min(touched, default=0)
+    """Return the number of the first of ``blocks`` that has one of the ``weights``; 0 when one lies in none of them."""
+    within = [[n for n, block in enumerate(blocks) if f"{path}.".startswith(f"{block}.")] for path in weights]
+    return min((min(numbers, default=0) for numbers in within), default=0)
 
 
 def device_of(net: nn.Module) -> torch.device:

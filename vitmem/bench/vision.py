@@ -6,7 +6,7 @@ architectures memorise the same wrong labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ from vitmem.specs import Recipe, seed_from
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
-from vitmem.training.tail import BUDGET_BYTES, Tail, keep_tail
+from vitmem.training.tail import Tails
 
 # Clean images that a method may be told to keep.
 KEPT = 2000
@@ -43,18 +43,17 @@ KEPT = 2000
 
 @dataclass
 class VisionSubject:
-    """Images, labels, halves and network of one training.
-
-    ``base_logits`` (N + V, K) and ``tails`` (by first edited block) are kept between evaluations.
-    """
+    """Images, labels, halves and network of one training; ``tails`` are kept between evaluations."""
 
     config: Config
     places: Places
     noisy: NoisyImages
     halves: Halves
     model: VisionModel
-    base_logits: Tensor | None = None
-    tails: dict[int, Tail | None] = field(default_factory=dict)
+    tails: Tails = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tails = Tails(self.model.net, self.model.blocks)
 
     @property
     def net(self) -> nn.Module:
@@ -120,9 +119,7 @@ class VisionSubject:
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return the logits (N, K) and (V, K), float16, of all images, with their labels and indices."""
-        tail = self._tail(weights)
-        with edited(self.net, weights), tail.replayed() if tail else nullcontext():
-            logits = self._all_logits()
+        logits = self._under(weights, "all", self._all_logits)
         train, validation = self.noisy.data.train, self.noisy.data.validation
         return {
             "index": train.index.clone(),
@@ -134,19 +131,12 @@ class VisionSubject:
             "validation_logits": logits[len(train) :].half(),
         }
 
-    def _tail(self, weights: Weights) -> Tail | None:
-        """Return what lets a pass start at the first edited block, made when it is first asked for."""
+    def _under(self, weights: Weights, images: str, run: Callable[[], Tensor]) -> Tensor:
+        """Return the logits (N, K) that ``run`` gives of ``images`` under new weights, from their first block on."""
         first = touched_block(self.model.blocks, weights)
-        if first == 0:
-            return None
-        if first not in self.tails:
-            if self.base_logits is None:
-                self.base_logits = self._all_logits()
-            budget = BUDGET_BYTES - sum(tail.nbytes for tail in self.tails.values() if tail)
-            self.tails[first] = keep_tail(
-                self.net, self.model.blocks, first, self._all_logits, self.base_logits, budget
-            )
-        return self.tails[first]
+        tail = self.tails.entered(first, images, run) if first else None
+        with edited(self.net, weights), tail.replayed() if tail else nullcontext():
+            return run()
 
     def _all_logits(self) -> Tensor:
         """Return the logits of the training images, then of the validation images, (N + V, K)."""
@@ -160,9 +150,8 @@ class VisionSubject:
     def selection(self, weights: Weights) -> tuple[float, float]:
         """Return the accuracy and the mean loss (nats) on the selection half of the validation images."""
         validation, rows = self.noisy.data.validation, self.halves.validation_selection
-        labels = validation.labels[rows]
-        with edited(self.net, weights):
-            logits = self._logits(validation.images[rows]).float()
+        labels, images = validation.labels[rows], validation.images[rows]
+        logits = self._under(weights, "selection", lambda: self._logits(images)).float()
         return float((logits.argmax(1) == labels).double().mean()), float(functional.cross_entropy(logits, labels))
 
     def examples(self) -> Examples:
