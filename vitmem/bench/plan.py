@@ -23,12 +23,18 @@ MOMENTS = {"ckfac": "coupled", "tkfac": "coupled", "identity": "diagonal", "ekfa
 
 @dataclass(frozen=True)
 class Cell:
-    """One row to be: the resolved config, its id and the ids of the stages below it."""
+    """One row to be: the resolved config, its id and the ids of the stages below it.
+
+    ``evaluation`` is what the predictions are kept under; ``views`` are measured on these, so that a row with them has
+    an id of its own and nothing is predicted again for it.
+    """
 
     id: str
     training: str
     statistics: str | None
+    evaluation: str
     config: Config
+    views: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -118,8 +124,8 @@ def statistics_request(config: Config) -> Config | None:
     return request
 
 
-def make_cell(config: Config, training: str) -> Cell:
-    """Return the cell of ``config``, whose training has the id ``training``."""
+def make_cell(config: Config, training: str, views: Iterable[str] = ()) -> Cell:
+    """Return the cell of ``config``, whose training has the id ``training``, with ``views`` among its measures."""
     request = statistics_request(config)
     statistics = None
     if request is not None:
@@ -133,7 +139,9 @@ def make_cell(config: Config, training: str) -> Cell:
         "edit": config["edit"],
         "version": METHODS.get(config["edit"]["method"]).version,
     }
-    return Cell(digest(cell), training, statistics, config)
+    evaluation, asked = digest(cell), tuple(sorted(set(views)))
+    id = digest({"evaluation": evaluation, "views": asked}) if asked else evaluation
+    return Cell(id, training, statistics, evaluation, config, asked)
 
 
 def make_plan(suite: Suite, path: Path) -> Plan:
@@ -145,7 +153,7 @@ def make_plan(suite: Suite, path: Path) -> Plan:
         key = (*(id(config[k]) for k in ("data", "noise", "model", "recipe")), config["seed"], config.get("oracle"))
         if key not in known:
             known[key] = training_id(config)
-        cell = make_cell(config, known[key])
+        cell = make_cell(config, known[key], suite.views)
         cells.setdefault(cell.id, cell)
     return Plan(suite, tuple(cells.values()))
 

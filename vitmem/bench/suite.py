@@ -24,6 +24,7 @@ from vitmem.bench.suite_checks import (
     check_oracles,
     check_recipe,
     check_statistics,
+    check_views,
 )
 from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
@@ -54,6 +55,7 @@ class Suite(Spec):
     ``oracles`` are trainings of their own, by the same recipe and with the same seeds, that know what no edit knows:
     ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
     ``early_stopped`` ends at the epoch with the largest accuracy on the selection half of the validation images.
+    ``views`` are further measures of validation that need files about the test images.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -67,6 +69,7 @@ class Suite(Spec):
     edits: list[Config] = Field(min_length=1)
     oracles: tuple[Literal["without_noisy", "true_labels", "early_stopped"], ...] = ()
     exclude: list[Config] = Field(default_factory=list)
+    views: tuple[Literal["without_duplicates", "without_label_errors", "agreement_humans"], ...] = ()
 
 
 def read_yaml(path: Path) -> Any:
@@ -119,6 +122,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
         check_recipe(d, m, r, str(path))
         check_noise(d, None if suite.noise is None else n, str(path))
         check_oracles(d, suite.oracles, str(path))
+        check_views(d, suite.views, str(path))
         for request in statistics:
             check_statistics(d, request, str(path))
         training: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed}

@@ -58,6 +58,15 @@ def check_oracles(data: Config, oracles: Collection[str], where: str) -> None:
         raise InputError(f"{where}: 'oracles': they know the true labels of images, data '{data['name']}' has none")
 
 
+def check_views(data: Config, views: Collection[str], where: str) -> None:
+    """Raise InputError for a view that the data set has not."""
+    has = DATA.get(data["name"]).info.get("views", ())
+    for view in views:
+        if view not in has:
+            known = f"it has {', '.join(has)}" if has else "leave 'views' out"
+            raise InputError(f"{where}: 'views': data '{data['name']}' has no '{view}'; {known}")
+
+
 def check_statistics(data: Config, statistics: Config, where: str) -> None:
     """Raise InputError when rows are to be told apart that are not ones of text to train on."""
     if statistics.get("distinct") and DATA.get(data["name"]).info.get("modality", "image") != "text":

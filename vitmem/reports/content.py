@@ -39,7 +39,8 @@ from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
 
 DROPS = (0.0, 0.01, 0.02)
-MEASURED = ("memorized", "recovered", "other", "clean_train", "validation")
+VIEWS = ("validation_without_duplicates", "validation_without_label_errors", "validation_agreement_humans")
+MEASURED = ("memorized", "recovered", "other", "clean_train", "validation", *VIEWS)
 MEASURED_COLUMNS = tuple(Column(name, name.replace("_", " "), "percent") for name in MEASURED)
 EDIT_COLUMNS = (
     Column("kept_pairs", "kept pairs %", "share"),

@@ -1,0 +1,86 @@
+"""Views of the validation images: those without a twin in training, those with right labels, and how people voted.
+
+The files count test images as the data set was published. Parquet files of CIFAR-10 have another order, so an order is
+believed only when the labels that the files know agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitmem.data.parquet import find_split
+from vitmem.data.view_files import find_view, need_view, read_duplicates, read_label_errors, read_votes
+from vitmem.errors import InputError
+
+Positions = NDArray[np.int64]
+# Labels that have to be known of the images at hand, and the share of them that has to agree: people err too.
+FEWEST, AGREEING = 5, 0.9
+
+
+def view_folders(name: str, data_dir: Path | None, cache_dir: Path) -> list[Path]:
+    """Return where the files of data set ``name`` may lie: where its images and human labels may."""
+    given = [] if data_dir is None else [data_dir / name, data_dir]
+    return [*given, cache_dir.expanduser() / name, cache_dir.expanduser()]
+
+
+def load_view(view: str, name: str, folders: Sequence[Path], index: Tensor, labels: Tensor) -> Tensor:
+    """Return one view of validation images at positions ``index`` (V,) of their set, with true ``labels`` (V,).
+
+    ``without_duplicates`` and ``without_label_errors`` are the images that are left, (V,) bool, ``agreement_humans``
+    the shares of the votes, (V, K) float64. Raises InputError when the file is missing or cannot be read, and when the
+    order of the images is not known.
+    """
+    file = need_view(view, name, folders)
+    original = _original(name, folders, index.numpy(), labels.numpy())
+    if view == "agreement_humans":
+        return torch.from_numpy(_rows(read_votes(file)[0], original, file))
+    if view == "without_duplicates":
+        return torch.from_numpy(~np.isin(original, read_duplicates(file)))
+    positions, _given, wrong = read_label_errors(file)
+    return torch.from_numpy(~np.isin(original, positions[wrong]))
+
+
+def _rows(values: NDArray[np.float64], original: Positions, file: Path) -> NDArray[np.float64]:
+    if len(original) and original.max() >= len(values):
+        raise InputError(f"{file}: expected a row for each of {original.max() + 1} images or more, got {len(values)}")
+    return values[original]
+
+
+def _original(name: str, folders: Sequence[Path], index: Positions, labels: Positions) -> Positions:
+    """Return the positions (V,) in the published order of the images at ``index`` (V,) of the set as it was read."""
+    if not (find_split(folders, "train") and find_split(folders, "test")):
+        return index  # torchvision's order is the published one
+    orders = [index]
+    votes = find_view("agreement_humans", name, folders)
+    if votes is not None and (order := read_votes(votes)[1]) is not None and index.max(initial=-1) < len(order):
+        orders.append(order[index])
+    for order in orders:
+        if _agrees(name, folders, order, labels):
+            return order
+    raise InputError(
+        f"views of {name}: the order of its parquet files' test images is not the published one, or too few labels are "
+        f"known to tell; put cifar10h.npz (with row_to_original_index) or {name}_mturk.json into {folders[0]}, or read "
+        "the images from torchvision's folder"
+    )
+
+
+def _agrees(name: str, folders: Sequence[Path], order: Positions, labels: Positions) -> bool:
+    """Say whether what the files know of labels agrees with ``labels`` (V,) of the images at ``order`` (V,)."""
+    known = np.full(max(order.max(initial=0) + 1, 1), -1)
+    votes, errors = (find_view(view, name, folders) for view in ("agreement_humans", "without_label_errors"))
+    if votes is not None:
+        most = read_votes(votes)[0].argmax(1)[: len(known)]
+        known[: len(most)] = most
+    if errors is not None:
+        positions, given, _wrong = read_label_errors(errors)
+        inside = positions < len(known)
+        known[positions[inside]] = given[inside]
+    expected = known[order]
+    some = expected >= 0
+    return int(some.sum()) >= FEWEST and float((expected == labels)[some].mean()) >= AGREEING

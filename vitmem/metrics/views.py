@@ -1,0 +1,26 @@
+"""Accuracy on a part of the validation images, and agreement with people's votes on them."""
+
+from __future__ import annotations
+
+import torch
+
+from vitmem.metrics.labels import accuracy
+from vitmem.metrics.predictions import Predictions
+
+
+def views(predictions: Predictions, base: Predictions) -> dict[str, float]:
+    """Return validation_<view> of the measured images for each view that the predictions have.
+
+    Of images that are left (V,) bool it is the accuracy on these; of shares of votes (V, K) the expected agreement with
+    one who votes, the mean share of the predicted class (Peterson et al. 2019). A view without images is left out.
+    """
+    out = {}
+    for name, view in predictions.views.items():
+        some, said = view[predictions.validation_rows], predictions.validation_predicted
+        if some.dtype == torch.bool:
+            value = accuracy(said[some], predictions.validation_labels[some])
+        else:
+            value = float(some.gather(1, said[:, None]).mean()) if len(some) else None
+        if value is not None:
+            out[f"validation_{name}"] = value
+    return out
