@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
+from vitmem.reports.change import change
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.front import front, has_front
@@ -27,6 +28,7 @@ def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
         **({"front": front} if has_front(report.trainings) else {}),
+        **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
         **({"comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
     tables = {name: make(report).without_empty() for name, make in content.items()}
