@@ -77,6 +77,26 @@ def test_a_noise_of_ten_lines(plugin: Path) -> None:
     assert 0.08 < row["noise"]["realised"] < 0.1 == row["noise"]["nominal"]
 
 
+def test_an_edit_method_of_ten_lines(plugin: Path) -> None:
+    (block,) = [b for b in BLOCKS if "@METHODS.register" in b]
+    body = block[block.index("@METHODS.register") :]
+    assert body.strip().count("\n") < 10
+    (plugin.parent / "myedit.py").write_text(block)
+    out = vitmem("check", "method", "clip", "--plugin", "myedit.py", cwd=plugin.parent)
+    assert out.returncode == 0 and "FAIL" not in out.stdout, out.stdout + out.stderr
+    (suite,) = re.findall(r"```yaml\n(# mysuite.yaml.*?)```", README, re.DOTALL)
+    (edit,) = re.findall(r"^`(\{method: clip.*?\})`", README, re.MULTILINE)
+    text, changed = re.subn(r"- \{method: kfac.*\}", f"- {edit.replace('[1.0, 2.0]', '1.0')}", suite)
+    assert changed == 1
+    (plugin.parent / "mysuite.yaml").write_text(text)
+    plugins = ["--plugin", plugin.name, "--plugin", "myedit.py"]
+    out = vitmem("run", "mysuite.yaml", *plugins, "--cache-dir", "cache", cwd=plugin.parent)
+    assert out.returncode == 0, out.stdout + out.stderr
+    (row,) = read_rows(plugin.parent / "results" / "mysuite" / "rows.jsonl")
+    assert row["status"] == "ok" and row["config"]["edit"] == {"method": "clip", "blocks": "last", "deviations": 1.0}
+    assert 0.4 < row["edit"]["kept_pairs"] / row["edit"]["total_pairs"] < 0.9 and row["edit"]["relative_change"] > 0.1
+
+
 @pytest.mark.parametrize("says", ["VisionTask", "LlamaConfig"])
 def test_the_engine_alone(says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = [b for b in BLOCKS if says in b]

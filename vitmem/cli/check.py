@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitmem.bench.check import check_model
+from vitmem.bench.check_method import check_method
 from vitmem.bench.check_noise import check_noise
 from vitmem.bench.plugins import load_plugins
 from vitmem.cli.values import key_value
 from vitmem.errors import VitmemError, unknown
 
-CONTRACTS = {"model": check_model, "noise": check_noise}
+CONTRACTS = {"model": check_model, "method": check_method, "noise": check_noise}
 
 
 def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -> None:

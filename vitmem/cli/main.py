@@ -124,8 +124,8 @@ def show(
 
 @app.command()
 def check(
-    kind: Annotated[str, typer.Argument(help="what to check: model or noise")],
-    name: Annotated[str, typer.Argument(help="its name, such as vit, timm/resmlp_12_224 or symmetric")],
+    kind: Annotated[str, typer.Argument(help="what to check: model, method or noise")],
+    name: Annotated[str, typer.Argument(help="its name, such as vit, timm/resmlp_12_224, kfac or symmetric")],
     param: Annotated[list[str] | None, typer.Option(help="key=value, a parameter of it; may be repeated")] = None,
     plugin: Plugin = None,
 ) -> None:
