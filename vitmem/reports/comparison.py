@@ -30,8 +30,8 @@ COLUMNS = (
     Column("detectable", "detectable", "change"),
 )
 NOTES = (
-    "method - K-FAC: points, paired on the same images and seeds; bootstrap: seeds are drawn, then images within each",
-    "only method, only K-FAC: images, over all seeds, that have the outcome under one of the two alone; McNemar's "
+    "method - K-FAC: points, paired on the same items and seeds; bootstrap: seeds are drawn, then items within each",
+    "only method, only K-FAC: items, over all seeds, that have the outcome under one of the two alone; McNemar's "
     "exact test is on these counts and speaks of these networks, Holm's correction is over the methods of one outcome",
     "detectable: the smallest difference that a t test over as many seeds finds with a power of 0.8 at 5 %",
 )
