@@ -25,12 +25,25 @@ class Tokens(nn.Module):
         return self.head((x + self.fc2(torch.tanh(self.fc1(x)))).mean(1))
 
 
+class Maps(nn.Module):
+    """(B, 2, 6, 6) -> logits (B, 4), by two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(2, 5, 3, padding=1, bias=False), nn.Conv2d(5, 6, 3, stride=2, bias=False)
+        self.head = nn.Linear(6, 4, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv2(torch.tanh(self.conv1(x))).tanh().mean((2, 3)))
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_factors_equal_those_of_curvlinops() -> None:
+@pytest.mark.parametrize(("kind", "shape"), [(Tokens, (5, 6)), (Maps, (2, 6, 6))])
+def test_factors_equal_those_of_curvlinops(kind: type[nn.Module], shape: tuple[int, ...]) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = Tokens().double().eval()
-        x, y = torch.randn(20, 5, 6, dtype=torch.float64), torch.randint(4, (20,))
+        net = kind().double().eval()
+        x, y = torch.randn(20, *shape, dtype=torch.float64), torch.randint(4, (20,))
     found = fit(net, find_layers(net, ["*"]), VisionTask("all", 0), [(x, y)], seed=0, labels="given")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -42,7 +42,10 @@ def test_conv1d_is_told_by_class_and_never_by_shape() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("fc3", "matches nothing, expected linear layers; did you mean 'fc1'?"), ("drop", "matches only Dropout")],
+    [
+        ("fc3", "matches nothing, expected linear layers or convolutions; did you mean 'fc1'?"),
+        ("drop", "matches only Dropout"),
+    ],
 )
 def test_a_pattern_that_matches_nothing(net: Any, pattern: str, says: str) -> None:
     with pytest.raises(InputError) as caught:

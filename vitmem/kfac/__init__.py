@@ -1,4 +1,4 @@
-"""The K-FAC engine: statistics of linear layers, spectra, selection and undoable edits.
+"""The K-FAC engine: statistics of linear layers and convolutions, spectra, selection and undoable edits.
 
 It knows no image, token, data set or model family: it sees a model, layers by path, and a Task.
 """

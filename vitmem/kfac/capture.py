@@ -10,20 +10,33 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.kfac.layers import is_conv2d
 from vitmem.kfac.moments import LayerMoments, add_upper
+from vitmem.kfac.patches import geometry, inputs_of, outputs_of
 
 Rows = Callable[[Tensor, Any], Tensor]
 
 
 class Entered:
-    """The rows a (n, q) that entered one or several layers as the same tensor, and their product once it is made."""
+    """The rows a (n, q) that entered one or several layers as the same tensor, and their product once it is made.
 
-    def __init__(self, activation: Tensor, rows: Tensor) -> None:
-        self.activation = None if _apart(activation, rows) else activation.detach()
+    ``make`` gives them in the backward pass where they are larger than the activation and nobody else is to wait
+    for them: ``rows`` is ``None`` then.
+    """
+
+    def __init__(self, activation: Tensor, rows: Tensor | None, make: Callable[[], Tensor] | None = None) -> None:
+        self.activation = None if rows is not None and _apart(activation, rows) else activation.detach()
         self.version = _version(activation)
-        self.rows = rows
+        self._rows, self._make = rows, make
         self.readers = 0
         self.product: Tensor | None = None
+
+    def rows(self) -> Tensor:
+        """Return the rows (n, q)."""
+        if self._rows is not None:
+            return self._rows
+        assert self._make is not None
+        return self._make()
 
     def check(self, path: str) -> None:
         """Raise VitmemError when the rows are no longer what the layer ``path`` read."""
@@ -71,7 +84,7 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
     for path, layer in layers.items():
 
         def hook(
-            _layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Tensor, path: str = path
+            layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Tensor, path: str = path
         ) -> Tensor | None:
             if state.in_head:
                 raise InputError(
@@ -84,8 +97,10 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
             if replaced:
                 # a copy of the leaf, not the leaf itself: what follows may work in place
                 output = output.detach().requires_grad_().clone()
-            entered = _entered(_input(args, named), rows, state)
-            output.register_hook(lambda gradient: _add(sums[path], entered, rows(gradient, state.data), state))
+            entered = _entered(layer, _input(args, named), rows, state)
+            output.register_hook(
+                lambda gradient: _add(sums[path], entered, rows(outputs_of(layer, gradient), state.data), state)
+            )
             return output if replaced else None
 
         handles.append(layer.register_forward_hook(hook, with_kwargs=True))
@@ -96,34 +111,42 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
             handle.remove()
 
 
-def _entered(activation: Tensor, rows: Rows, state: Capture) -> Entered:
-    """Return what entered a layer; layers that read the same tensor (gate and up; q, k and v) get the same object.
+def _entered(layer: nn.Module, activation: Tensor, rows: Rows, state: Capture) -> Entered:
+    """Return what entered a layer; layers that read the same rows (gate and up; q, k and v) get the same object.
 
     A small part of an activation is copied, so that the whole of it does not stay in memory until the
-    backward pass.
+    backward pass; patches, which overlap, are made of it in the backward pass, those of one layer at a time.
     """
-    batch, entered = getattr(activation, "_vitmem_entered", (None, None))
-    if entered is None or batch is not state.batch or entered.version != _version(activation):
-        chosen = rows(activation.detach(), state.data)
-        part = chosen.numel() < activation.numel() and not _apart(activation, chosen)
-        copied = chosen.clone() if part else chosen
-        entered = Entered(activation, _wide(copied))
+    entries: dict[Any, Entered] = {}
+    batch, known = getattr(activation, "_vitmem_entered", (None, entries))
+    if batch is state.batch:
+        entries = known
+    kind = geometry(layer)
+    entered = entries.get(kind)
+    if entered is None or entered.version != _version(activation):
+        whole = activation.detach()
+        if is_conv2d(layer):
+            entered = Entered(activation, None, lambda: _wide(rows(inputs_of(layer, whole), state.data)))
+        else:
+            chosen = rows(whole, state.data)
+            part = chosen.numel() < activation.numel() and not _apart(activation, chosen)
+            entered = Entered(activation, _wide(chosen.clone() if part else chosen))
         # kept on the tensor, so that it lives as long as the tensor does
-        activation._vitmem_entered = (state.batch, entered)  # type: ignore[attr-defined]
+        activation._vitmem_entered = (state.batch, {**entries, kind: entered})  # type: ignore[attr-defined]
     entered.readers += 1
-    found: Entered = entered
-    return found
+    return entered
 
 
 def _add(sums: LayerMoments, entered: Entered, gradient: Tensor, state: Capture) -> None:
     entered.check(sums.path)
+    rows = entered.rows()
     if state.first_pass:
         if entered.readers > 1 and entered.product is None:
-            width = entered.rows.shape[1]
-            entered.product = entered.rows.new_zeros(width, width)
-            add_upper(entered.product, entered.rows, entered.rows)
-        sums.add_inputs(entered.rows, entered.product)
-    sums.add_gradients(entered.rows, _wide(gradient))
+            width = rows.shape[1]
+            entered.product = rows.new_zeros(width, width)
+            add_upper(entered.product, rows, rows)
+        sums.add_inputs(rows, entered.product)
+    sums.add_gradients(rows, _wide(gradient))
 
 
 def _version(tensor: Tensor) -> int:
@@ -147,8 +170,8 @@ def entering(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]
     handles = []
     for path, layer in layers.items():
 
-        def hook(_layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], path: str = path) -> None:
-            see(path, _input(args, named))
+        def hook(layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], path: str = path) -> None:
+            see(path, inputs_of(layer, _input(args, named)))
 
         handles.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
     try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.importance import Basis
-from vitmem.kfac.layers import weight_matrix
+from vitmem.kfac.layers import put_matrix, weight_matrix
 
 
 @dataclass(frozen=True)
@@ -100,26 +100,39 @@ def edited(model: nn.Module, new_weights: Mapping[str, Tensor]) -> Iterator[nn.M
     A path that ends in ``.bias`` is that of a layer's bias (p,). All weights are checked before one is changed. Raises
     InputError for a path or shape that does not fit, VitmemError naming the layer for NaN or infinity.
     """
-    views = {path: _view(model, path) for path in new_weights}
+    before = {path: _read(model, path) for path in new_weights}
     for path, new in new_weights.items():
-        if views[path].shape != new.shape:
-            raise InputError(f"layer '{path}': expected a weight {tuple(views[path].shape)}, got {tuple(new.shape)}")
+        if before[path].shape != new.shape:
+            raise InputError(f"layer '{path}': expected a weight {tuple(before[path].shape)}, got {tuple(new.shape)}")
         if not torch.isfinite(new).all():
             raise VitmemError(f"layer '{path}': NaN or infinity in the edited weight")
-    before = {path: view.clone() for path, view in views.items()}
     try:
         for path, new in new_weights.items():
-            views[path].copy_(new)
+            _put(model, path, new)
         yield model
     finally:
         for path, old in before.items():
-            views[path].copy_(old)
+            _put(model, path, old)
 
 
-def _view(model: nn.Module, path: str) -> Tensor:
+def _read(model: nn.Module, path: str) -> Tensor:
+    bias = _bias(model, path)
+    return (weight_matrix(_layer(model, path)) if bias is None else bias).clone()
+
+
+def _put(model: nn.Module, path: str, new: Tensor) -> None:
+    bias = _bias(model, path)
+    if bias is None:
+        put_matrix(_layer(model, path), new)
+    else:
+        bias.copy_(new)
+
+
+def _bias(model: nn.Module, path: str) -> Tensor | None:
+    """Return the bias (p,) that ``path`` names, ``None`` where it names a layer."""
     layer, _, name = path.rpartition(".")
     bias = getattr(_layer(model, layer), "bias", None) if name == "bias" else None
-    return bias.detach() if isinstance(bias, Tensor) else weight_matrix(_layer(model, path))
+    return bias.detach() if isinstance(bias, Tensor) else None
 
 
 def _layer(model: nn.Module, path: str) -> nn.Module:

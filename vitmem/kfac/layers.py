@@ -1,4 +1,4 @@
-"""Finding the linear layers of a model by path. W is (p, q): p outputs, q inputs."""
+"""Finding the layers of a model that are matrices, by path. W is (p, q): p outputs, q inputs."""
 
 from __future__ import annotations
 
@@ -16,33 +16,46 @@ EDITABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Module]:
-    """Return path -> layer for the linear layers whose path matches one of ``patterns`` (``blocks.*.fc1``).
+    """Return path -> layer for the layers that are matrices whose path matches one of ``patterns`` (``blocks.*.fc1``).
 
-    Linear are ``nn.Linear`` and the Conv1D of transformers, told by class, never by shape. Raises
-    InputError for a pattern that matches nothing or nothing linear, offering the nearest path, and for a
-    layer whose weight cannot be edited: quantised, not in memory, or shared with another module.
+    They are ``nn.Linear``, the Conv1D of transformers and ``nn.Conv2d`` of one group, told by class, never by
+    shape. Raises InputError for a pattern that matches nothing or none of these, offering the nearest path, and
+    for a layer whose weight cannot be edited: quantised, not in memory, or shared with another module.
     """
     modules = {path: module for path, module in model.named_modules() if path}
-    linear = [path for path, module in modules.items() if is_linear(module)]
+    editable = [path for path, module in modules.items() if is_matrix(module)]
     found: set[str] = set()
     for pattern in patterns:
         matches = [path for path in modules if fnmatchcase(path, pattern)]
-        chosen = [path for path in matches if path in linear]
+        chosen = [path for path in matches if path in editable]
         if not chosen:
-            near = difflib.get_close_matches(pattern, linear, n=1, cutoff=0.3)
-            hint = f"did you mean '{near[0]}'?" if near else f"linear layers: {', '.join(linear[:4]) or 'none'}"
-            what = f"only {type(modules[matches[0]]).__name__}" if matches else "nothing"
-            raise InputError(f"layer pattern '{pattern}' matches {what}, expected linear layers; {hint}")
+            near = difflib.get_close_matches(pattern, editable, n=1, cutoff=0.3)
+            hint = f"did you mean '{near[0]}'?" if near else f"such layers: {', '.join(editable[:4]) or 'none'}"
+            what = f"only {_named(modules[matches[0]])}" if matches else "nothing"
+            raise InputError(
+                f"layer pattern '{pattern}' matches {what}, expected linear layers or convolutions; {hint}"
+            )
         found.update(chosen)
     for path in found:
         _check_weight(model, path)
-    return {path: modules[path] for path in linear if path in found}
+    return {path: modules[path] for path in editable if path in found}
+
+
+def _named(module: nn.Module) -> str:
+    """Return the class of ``module``, and why a convolution is not one matrix."""
+    name = type(module).__name__
+    if not isinstance(module, nn.Conv2d):
+        return name
+    if module.groups > 1:
+        return f"a {name} in {module.groups} groups, which are a matrix each"
+    return f"a {name}, whose weight or padding is not that of a plain nn.Conv2d"
 
 
 def _check_weight(model: nn.Module, path: str) -> None:
-    weight = model.get_submodule(path).weight
+    layer = model.get_submodule(path)
+    weight = layer.weight
     assert isinstance(weight, Tensor)
-    if weight.dtype not in EDITABLE or weight.ndim != 2:
+    if weight.dtype not in EDITABLE or weight.ndim != (4 if is_conv2d(layer) else 2):
         raise InputError(
             f"layer '{path}': its weight is quantised ({weight.dtype}, shape {tuple(weight.shape)}), which cannot be "
             "edited without loss; load the model in bfloat16 or float32 instead"
@@ -61,8 +74,13 @@ def check_own(model: nn.Module, path: str) -> None:
         raise InputError(f"layer '{path}': it shares its weight with '{shared[0]}', which an edit would change too")
 
 
+def is_matrix(module: nn.Module) -> bool:
+    """Say whether ``module`` is a layer that the engine edits: linear, or a convolution of one group."""
+    return is_linear(module) or is_conv2d(module)
+
+
 def is_linear(module: nn.Module) -> bool:
-    """Say whether ``module`` is a linear layer that the engine edits."""
+    """Say whether ``module`` is a linear layer."""
     return isinstance(module, nn.Linear) or is_conv1d(module)
 
 
@@ -71,8 +89,24 @@ def is_conv1d(module: nn.Module) -> bool:
     return any(c.__name__ == "Conv1D" and c.__module__.startswith("transformers.") for c in type(module).__mro__)
 
 
+def is_conv2d(module: nn.Module) -> bool:
+    """Say whether ``module`` is a convolution of one group whose weight is applied to patches as it is.
+
+    Subclasses that pad or scale their weight in a forward pass of their own are none.
+    """
+    plain = isinstance(module, nn.Conv2d) and module.groups == 1
+    return plain and type(module).forward is nn.Conv2d.forward
+
+
 def weight_matrix(layer: nn.Module) -> Tensor:
-    """Return the weight of ``layer`` as W (p, q), a view."""
+    """Return the weight of ``layer`` as W (p, q); its q inputs are those of a patch (C, kh, kw) in a convolution."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
-    return weight.detach().T if is_conv1d(layer) else weight.detach()
+    return weight.detach().T if is_conv1d(layer) else weight.detach().flatten(1)
+
+
+def put_matrix(layer: nn.Module, matrix: Tensor) -> None:
+    """Put W (p, q) into ``layer``, in the shape, type and memory format that it keeps its weight in."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    weight.detach().copy_(matrix.T if is_conv1d(layer) else matrix.reshape(weight.shape))
