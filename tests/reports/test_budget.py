@@ -58,7 +58,7 @@ def test_tables_show_both_where_they_were_recorded(now: list[Row]) -> None:
     tables = render_tables("toy", now)
     rows = list(csv.DictReader(io.StringIO(tables["chosen.csv"])))
     shown = [(r["method"], r["input_class"], r["passes"], r["settings_tried"], r["tuning_passes"]) for r in rows]
-    assert shown == [("base", "", "", "", ""), ("K-FAC", "U", "1", "3", "3"), ("ssd", "R+F", "1.5", "2", "3")]
+    assert shown == [("base", "", "", "", ""), ("K-FAC", "U", "1", "3", "3"), ("SSD", "R+F", "1.5", "2", "3")]
     assert "- tried: settings of the method; tuning passes" in tables["chosen.md"]
     for name in ("chosen", "matched", "sweep", "front"):
         assert "input_class" in tables[f"{name}.csv"].splitlines()[0]
