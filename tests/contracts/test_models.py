@@ -17,7 +17,7 @@ from vitmem.registry import MODELS
 
 assert vitmem.catalogue  # registers the built-in entries
 BUILT_IN = [entry.name for entry in MODELS.entries() if not (entry.info.get("family") or entry.info.get("trained"))]
-TIMM = ["timm/vit_tiny_patch16_224", "timm/test_convnext"]
+TIMM = ["timm/vit_tiny_patch16_224", "timm/test_convnext", "timm/test_resnet"]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from torch import nn
 import vitmem.catalogue
 from vitmem.blocks import block_numbers
 from vitmem.errors import InputError
+from vitmem.kfac import find_layers
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
@@ -91,6 +92,25 @@ def test_timm_fits_head_and_first_layer(architecture: str, channels: int) -> Non
     assert model.positions == ("all" if architecture == "test_convnext" else "cls")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "layers", "blocks", "expected"),
+    [
+        ("resnet18", None, 8, ["conv1", "conv2"]),
+        ("resnet18", ["*"], 8, ["conv1", "conv2", "downsample.0"]),
+        ("test_resnet", None, 4, ["conv1", "conv2", "conv3"]),  # some of its stages have bottlenecks
+        ("swin_tiny_patch4_window7_224", None, 12, ["mlp.fc1", "mlp.fc2"]),
+        ("swin_tiny_patch4_window7_224", ["attn.*"], 12, ["attn.qkv", "attn.proj"]),
+        ("test_vit", ["attn.qkv", "attn.proj"], 6, ["attn.qkv", "attn.proj"]),
+    ],
+)
+def test_what_of_timm_is_edited(architecture: str, layers: list[str] | None, blocks: int, expected: list[str]) -> None:
+    model = make(f"timm/{architecture}", image_size=32)
+    assert len(model.blocks) == blocks
+    whole = find_layers(model.net, model.editable("all", layers))
+    ends = {path.removeprefix(f"{block}.") for block in model.blocks for path in whole if path.startswith(f"{block}.")}
+    assert ends == set(expected)
+
+
 def test_timm_scales_images_to_another_size() -> None:
     model = make("timm/test_vit", image_size=32)
     seen: list[torch.Size] = []
@@ -107,7 +127,7 @@ def test_timm_scales_images_to_another_size() -> None:
         ("vit", {"width": 64, "heads": 3}, "3 heads divide, got 64"),
         ("mixer", {"patch_size": 5}, "model 'mixer': expected a patch size"),
         ("timm/vit_tiny_patch16_225", {}, "did you mean 'vit_tiny_patch16_224'"),
-        ("timm/resnet18", {}, "write a plug-in"),
+        ("timm/test_efficientnet", {}, "write a plug-in"),
         ("vti", {}, "did you mean 'vit'"),
     ],
 )

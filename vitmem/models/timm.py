@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.errors import InputError, unknown
+from vitmem.kfac.layers import is_conv2d
 from vitmem.models.base import ImageShape, VisionModel
 
 # What timm calls the linear layers of a block's MLP, in ViTs, Swins, Mixers and ConvNeXts.
 MLP_LAYERS = re.compile(r"^(.*?)\.((?:mlp|mlp_channels|ffn)\.(?:fc1|fc2))$")
+# What it calls the convolutions of a residual block, and the pattern of all that one block has.
+CONVOLUTIONS, EVERY_CONVOLUTION = re.compile(r"^(.*\.\d+)\.conv\d$"), "conv[0-9]"
 
 
 def timm(
@@ -26,9 +29,10 @@ def timm(
 ) -> VisionModel:
     """Return timm's ``architecture`` for images of ``shape``; its blocks are those with a linear MLP.
 
-    With an ``image_size`` other than the data's, images are scaled to it (bilinear) before the first layer.
-    Raises InputError for an unknown architecture, one that cannot take the images, and one without
-    linear layers in its blocks.
+    An architecture that has none, as the ResNets, has the blocks with convolutions, and these are edited. With an
+    ``image_size`` other than the data's, images are scaled to it (bilinear) before the first layer.
+    Raises InputError for an unknown architecture, one that cannot take the images, and one whose blocks
+    have neither.
     """
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
@@ -36,25 +40,34 @@ def timm(
     net = _create(architecture, size, shape, pretrained, dropout)
     if size != shape.size:
         net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
-    found: dict[str, list[str]] = {}
-    for path, module in net.named_modules():
-        match = MLP_LAYERS.match(path)
-        if match and isinstance(module, nn.Linear):
-            found.setdefault(match[1], []).append(match[2])
-    if not found:
+    blocks, layers = _blocks(net)
+    if not blocks:
         raise InputError(
-            f"model 'timm/{architecture}': no block with linear layers mlp.fc1 and mlp.fc2; "
-            "write a plug-in that names its blocks and layers"
+            f"model 'timm/{architecture}': no block with linear layers mlp.fc1 and mlp.fc2 or convolutions conv1, "
+            "conv2, ... of one group; write a plug-in that names its blocks and layers"
         )
     prefix = int(getattr(net, "num_prefix_tokens", 0))
     pools_token = getattr(net, "global_pool", None) == "token" and prefix > 0
     return VisionModel(
         net,
-        blocks=tuple(found),
-        layers=tuple(next(iter(found.values()))),
+        blocks=blocks,
+        layers=layers,
         positions="cls" if pools_token else "all",
         prefix_tokens=prefix,
     )
+
+
+def _blocks(net: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the blocks with a linear MLP, else those with convolutions, and the layers to edit in each."""
+    found: dict[str, list[str]] = {}
+    for path, module in net.named_modules():
+        match = MLP_LAYERS.match(path)
+        if match and isinstance(module, nn.Linear):
+            found.setdefault(match[1], []).append(match[2])
+    if found:
+        return tuple(found), tuple(next(iter(found.values())))
+    convolutions = ((CONVOLUTIONS.match(path), module) for path, module in net.named_modules())
+    return tuple(dict.fromkeys(m[1] for m, module in convolutions if m and is_conv2d(module))), (EVERY_CONVOLUTION,)
 
 
 def _create(architecture: str, size: int, shape: ImageShape, pretrained: bool, dropout: float) -> nn.Module:
