@@ -102,11 +102,23 @@ def weight_matrix(layer: nn.Module) -> Tensor:
     """Return the weight of ``layer`` as W (p, q); its q inputs are those of a patch (C, kh, kw) in a convolution."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
-    return weight.detach().T if is_conv1d(layer) else weight.detach().flatten(1)
+    return matrix_of(layer, weight.detach())
+
+
+def matrix_of(layer: nn.Module, value: Tensor) -> Tensor:
+    """Turn ``value``, shaped as ``layer`` keeps its weight, into (p, q)."""
+    return value.T if is_conv1d(layer) else value.flatten(1)
+
+
+def kept_as(layer: nn.Module, matrix: Tensor) -> Tensor:
+    """Turn ``matrix`` (p, q) into the shape that ``layer`` keeps its weight in: the other way round."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return matrix.T if is_conv1d(layer) else matrix.reshape(weight.shape)
 
 
 def put_matrix(layer: nn.Module, matrix: Tensor) -> None:
     """Put W (p, q) into ``layer``, in the shape, type and memory format that it keeps its weight in."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
-    weight.detach().copy_(matrix.T if is_conv1d(layer) else matrix.reshape(weight.shape))
+    weight.detach().copy_(kept_as(layer, matrix))

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from vitmem.errors import VitmemError
 from vitmem.kfac import matched_fraction, weight_matrix
 from vitmem.kfac.edit import replaced
-from vitmem.kfac.layers import is_conv1d
+from vitmem.kfac.layers import matrix_of
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.descent import DECAY, MOMENTUM, calling, stored, uniform
 from vitmem.methods.strength import Match
@@ -81,7 +81,7 @@ def _result(context: EditContext, scores: Mapping[str, Tensor], ratio: float, pa
         weight, mask = stored(layer), _mask(scores[path].detach(), ratio)
         kept = weight * mask
         energy = float(kept.double().square().sum() / weight.double().square().sum())
-        result.weights[path] = kept.T.contiguous() if is_conv1d(layer) else kept
+        result.weights[path] = matrix_of(layer, kept).contiguous()
         old = weight_matrix(layer)
         result.reports[path] = replaced(old, result.weights[path], int(mask.sum()), mask.numel(), energy)
     return result
@@ -103,7 +103,7 @@ class _Straight(torch.autograd.Function):
 
 def _scores(weight: Tensor, generator: Generator) -> Tensor:
     """Draw scores like a linear layer's weights: uniform within one over the root of the inputs."""
-    return uniform(weight.shape, weight.shape[1], generator).to(weight.device).requires_grad_()
+    return uniform(weight.shape, weight[0].numel(), generator).to(weight.device).requires_grad_()
 
 
 def _mask(score: Tensor, ratio: float) -> Tensor:

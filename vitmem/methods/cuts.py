@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vitmem.errors import VitmemError
 from vitmem.kfac.edit import replaced
-from vitmem.kfac.layers import is_conv1d
+from vitmem.kfac.layers import matrix_of
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.descent import Descent, stored
 from vitmem.methods.salun import classes_of, relabelled
@@ -102,7 +102,7 @@ def task_vector(
     for path, value in total.items():
         if not torch.isfinite(value).all():
             raise VitmemError(f"{method}: NaN or infinity in the trained weight of layer '{path}'; lower lr")
-    vector = {path: value.T if is_conv1d(context.layers[path]) else value for path, value in total.items()}
+    vector = {path: matrix_of(context.layers[path], value) for path, value in total.items()}
     return vector, seen / len(inputs)
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vitmem.kfac.layers import is_conv1d
+from vitmem.kfac.layers import kept_as, matrix_of
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.descent import Descent, stored
 from vitmem.methods.told import batches, told
@@ -38,8 +38,8 @@ def deletion(
     descent = Descent(context, "del", examples, lr=lr, decay=0.0)
     found = descent.gradient(examples.forget, batch_size)
     layers = context.layers.items()
-    masks = critical({path: turned(layer, (stored(layer) * found[path]).abs()) for path, layer in layers}, ratio)
-    descent.only = {path: turned(layer, masks[path]) for path, layer in layers}
+    masks = critical({path: matrix_of(layer, (stored(layer) * found[path]).abs()) for path, layer in layers}, ratio)
+    descent.only = {path: kept_as(layer, masks[path]) for path, layer in layers}
     descent.start_anew()
     for epoch in range(epochs):
         share = (1 + math.cos(math.pi * epoch / epochs)) / 2
@@ -64,8 +64,3 @@ def critical(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
         path: part[:, None].to(value.device).expand_as(value)
         for (path, value), part in zip(values.items(), parts, strict=True)
     }
-
-
-def turned(layer: nn.Module, value: Tensor) -> Tensor:
-    """Turn a tensor shaped as the layer keeps its weight into (p, q), a row an output channel, or back."""
-    return value.T if is_conv1d(layer) else value

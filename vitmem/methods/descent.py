@@ -18,7 +18,7 @@ from torch.func import functional_call
 from vitmem.errors import VitmemError
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.edit import replaced
-from vitmem.kfac.layers import is_conv1d
+from vitmem.kfac.layers import matrix_of
 from vitmem.kfac.modes import evaluating
 from vitmem.methods.base import EditContext, EditResult, Examples
 from vitmem.methods.told import Pair, rows_of
@@ -164,7 +164,7 @@ def finished(context: EditContext, method: str, weights: Mapping[str, Tensor], p
             raise VitmemError(f"{method}: NaN or infinity in the new weight of layer '{path}'; lower lr")
         same, squares = new == old, old.double().square()
         energy = float(squares[same].sum() / squares.sum()) if old.any() else 1.0
-        result.weights[path] = new.T.contiguous() if is_conv1d(layer) else new
+        result.weights[path] = matrix_of(layer, new).contiguous()
         result.reports[path] = replaced(
             weight_matrix(layer), result.weights[path], int(same.sum()), same.numel(), energy
         )
