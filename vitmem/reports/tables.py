@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
-from vitmem.reports.change import change
+from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.front import front, has_front
+from vitmem.reports.limits import change, cost
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
 from vitmem.reports.text_content import recitation, skills
@@ -29,6 +30,7 @@ def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
         **(SKILLS if report.families else {}),
         **({"front": front} if has_front(report.trainings) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
+        **({"cost": cost} if any(map(passes, rows)) else {}),
         **({"comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
     tables = {name: make(report).without_empty() for name, make in content.items()}
