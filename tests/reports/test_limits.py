@@ -30,3 +30,18 @@ def test_a_setting_is_chosen_among_those_that_change_no_more(toy: list[Row]) -> 
     assert found["0.5", "SVD"]["memorized_minus_kfac"] == "0.15"
     assert found["0.75", "SVD"]["memorized_minus_kfac"] == "0.35"
     assert found["0.75", "K-FAC"]["memorized_minus_kfac"] == "" and found["0.75", "SVD"]["seconds"] == "3"
+
+
+def test_a_setting_is_chosen_among_those_that_read_the_data_no_more_often(toy: list[Row]) -> None:
+    assert "cost.csv" not in render_tables("toy", toy)  # these rows record no passes
+    for row in toy:
+        edit = row["config"]["edit"]
+        if edit["method"] == "kfac":  # statistics of two passes, and one more for the gentler setting
+            row["costs"]["statistics_passes"] = 2.0
+            row["edit"]["passes"] = 1.0 if edit["fraction"] == 0.01 else 0.0
+    rows = list(csv.DictReader(io.StringIO(render_tables("toy", toy)["cost.csv"])))
+    found = {(r["allowed_passes"], r["method"]): r for r in rows}
+    # nothing was recorded for SVD: it reads nothing and takes part at every level
+    assert found["0", "SVD"]["setting"] == found["10", "SVD"]["setting"] and ("0", "K-FAC") not in found
+    assert found["3", "K-FAC"]["passes"] == "2" and ("1", "K-FAC") not in found
+    assert found["0", "SVD"]["memorized_minus_kfac"] == "" and found["3", "SVD"]["memorized_minus_kfac"] != ""
