@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Estimate, Group, Training
 from vitmem.reports.budget import INPUT_CLASS, input_class
@@ -37,6 +38,14 @@ NOTES = (
 )
 
 
+@dataclass(frozen=True)
+class Tested:
+    """A comparison with K-FAC, and its McNemar p corrected over the methods of one outcome."""
+
+    comparison: Comparison
+    corrected: float
+
+
 def comparison(report: Report) -> Table:
     """Return a row for each method and outcome against K-FAC at its chosen setting, base and oracles too."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
@@ -45,30 +54,46 @@ def comparison(report: Report) -> Table:
     )
 
 
-def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
+def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict[str, dict[str, Tested]]]:
+    """Return what stands against K-FAC by its name, base and oracles first, and by outcome and name how it differs.
+
+    Methods stand at their chosen setting, those without one are left out. Both are empty where K-FAC has none.
+    """
     if training.base is None:
-        return
+        return {}, {}
     choices = {report.names.method(g[0]): choose(g, training.base).group for g in report.methods(training)}
     kfac = choices.pop("K-FAC", None)
     if kfac is None:
-        return
+        return {}, {}
     plain = {report.names.method(g): g for g in (training.base, *oracles(training))}
     others: dict[str, Group] = {**plain, **{name: g for name, g in choices.items() if g is not None}}
+    tested = {}
     for outcome in OUTCOMES:
         found = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
-        corrected = dict(zip(found, holm([c.p for c in found.values()]), strict=True))
+        corrected = holm([c.p for c in found.values()])
+        tested[outcome] = {name: Tested(c, p) for (name, c), p in zip(found.items(), corrected, strict=True)}
+    return others, tested
+
+
+def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
+    others, tested = compared(report, training)
+    for outcome, found in tested.items():
         for name, one in found.items():
             group = others[name]
             method = (name, input_class(group), setting(group) or None)
-            head = (report.names.training(training), outcome, *method, one.difference.n)
-            yield (*head, *_cells(one, corrected[name]))
+            head = (report.names.training(training), outcome, *method, one.comparison.difference.n)
+            yield (*head, *_cells(one.comparison, one.corrected))
+
+
+def ends(one: Comparison) -> str:
+    """Return the ends of the bootstrap interval, in points."""
+    return f"{fixed(100 * one.low, 1, sign=True)} to {fixed(100 * one.high, 1, sign=True)}"
 
 
 def _cells(one: Comparison, corrected: float) -> tuple[Cell, ...]:
-    ends = f"{fixed(100 * one.low, 1, sign=True)} to {fixed(100 * one.high, 1, sign=True)}"
     detectable = None if one.detectable is None else Estimate(one.detectable, None, one.difference.n)
     tests = (_p(one.p), _p(corrected))
-    return one.difference, ends, one.only, one.only_other, *tests, detectable
+    return one.difference, ends(one), one.only, one.only_other, *tests, detectable
 
 
 def _p(value: float) -> str:

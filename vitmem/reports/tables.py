@@ -11,6 +11,7 @@ from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.front import front, has_front
+from vitmem.reports.headline import headline
 from vitmem.reports.limits import change, cost
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
@@ -31,7 +32,7 @@ def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
         **({"front": front} if has_front(report.trainings) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
         **({"cost": cost} if any(map(passes, rows)) else {}),
-        **({"comparison": comparison} if any("outcomes" in row for row in rows) else {}),
+        **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
     tables = {name: make(report).without_empty() for name, make in content.items()}
     return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}
