@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -146,9 +146,12 @@ class ScrubParams(ForgetParams):
 
 
 class SsdParams(ForgetParams):
-    """Selective synaptic dampening: ``alpha`` chooses weights, ``dampening`` is lambda; ``batch_size`` costs memory."""
+    """Selective synaptic dampening: ``alpha`` chooses weights, ``dampening`` is lambda; ``batch_size`` costs memory.
 
-    alpha: float = Field(default=10.0, gt=0)
+    ``alpha: adaptive`` is the kin that takes it from the importances.
+    """
+
+    alpha: Annotated[float, Field(gt=0)] | Literal["adaptive"] = 10.0
     dampening: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=8, gt=0)
 

@@ -19,7 +19,7 @@ from vitmem.methods.finetune import finetune
 from vitmem.methods.neggrad_plus import neggrad_plus
 from vitmem.methods.salun import largest, relabelled, salun
 from vitmem.methods.scrub import divergence, scrub
-from vitmem.methods.ssd import ssd
+from vitmem.methods.ssd import squared_gradients, ssd
 
 Problem = Callable[..., EditContext]
 Walk = Callable[..., dict[str, Tensor]]
@@ -117,6 +117,22 @@ def test_ssd_is_a_loop_over_single_examples(problem: Problem, batch_size: int) -
         np.testing.assert_allclose(result.weights[path].numpy(), expected, rtol=1e-10)
         assert result.reports[path].kept_pairs == expected.size - changed
     assert result.passes == 1
+
+
+def test_adaptive_ssd_dampens_the_share_that_there_is_to_forget(problem: Problem) -> None:
+    context = problem()
+    result = ssd(context, alpha="adaptive")
+    (known, _), (kept, _) = pairs(context)
+    ratios = [
+        importances[0] / importances[1]
+        for path in PATHS
+        for importances in [[squared_gradients(context, context.examples(), pair, 8)[path] for pair in pairs(context)]]
+    ]
+    every = np.sort(torch.cat([r.flatten() for r in ratios]).numpy())
+    share = len(known) / (len(known) + len(kept))
+    expected = round((len(every) - 1) * np.log(1 + 100 * share) / 100)
+    changed = len(every) - sum(report.kept_pairs for report in result.reports.values())
+    assert changed == pytest.approx(expected, abs=1) and 0 < changed < len(every) / 10
 
 
 def test_salun_trains_the_weights_of_the_largest_gradients_and_no_other(problem: Problem) -> None:

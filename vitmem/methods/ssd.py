@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
@@ -14,7 +19,7 @@ from vitmem.methods.told import Pair, rows_of, told
 def ssd(
     context: EditContext,
     *,
-    alpha: float = 10.0,
+    alpha: float | Literal["adaptive"] = 10.0,
     dampening: float = 1.0,
     batch_size: int = 8,
     discovery: float | None = None,
@@ -25,10 +30,14 @@ def ssd(
     (``torch.func.vmap``: the published code squares the gradient of a batch's mean; this is its batch of one whatever
     ``batch_size`` is, which is how many are in memory at a time). I_F is over what is to be forgotten. I_D, published
     over all training data, is over what is to be kept: what is to be forgotten would be far more of these few than it
-    is of all. Raises InputError when there is nothing to forget or to keep, VitmemError when a gradient is not finite.
+    is of all. ``alpha="adaptive"`` takes it from the importances, with nothing to tune (Schoepf et al. 2024, see
+    ``adaptive_alpha``). Raises InputError when there is nothing to forget or to keep, VitmemError when a gradient is
+    not finite.
     """
     examples = told(context, "ssd", discovery)
     forget, keep = (squared_gradients(context, examples, pair, batch_size) for pair in (examples.forget, examples.keep))
+    if alpha == "adaptive":
+        alpha = adaptive_alpha(forget, keep, len(examples.forget[0]), len(examples.keep[0]))
     new = {
         path: dampened(trainable(layer).detach(), forget[path], keep[path], alpha, dampening)
         for path, layer in context.layers.items()
@@ -50,6 +59,18 @@ def squared_gradients(context: EditContext, examples: Examples, pair: Pair, size
             total[path] += gradient.square().sum(0)
     check_finite("ssd", total)
     return {path: value / len(pair[0]) for path, value in total.items()}
+
+
+def adaptive_alpha(forget: Mapping[str, Tensor], keep: Mapping[str, Tensor], known: int, kept: int) -> float:
+    """Return alpha from the importances (p, q) by path, ``known`` examples to forget and ``kept`` ones to keep.
+
+    It is the percentile 100 - ln(1 + 100 * share) of I_F / I_D over all edited weights, the share being that of the
+    examples to forget (Schoepf et al. 2024, adaptive SSD): the more there is to forget, the more weights shrink. A
+    weight that matters to neither has no ratio and is not counted.
+    """
+    ratios = torch.cat([(forget[path] / keep[path]).flatten() for path in forget])
+    share = known / (known + kept)
+    return float(np.nanpercentile(ratios.cpu().numpy(), 100 - math.log1p(100 * share), method="lower"))
 
 
 def dampened(weight: Tensor, forget: Tensor, keep: Tensor, alpha: float, dampening: float) -> Tensor:
