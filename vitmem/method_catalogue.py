@@ -11,6 +11,7 @@ from __future__ import annotations
 from vitmem.method_params import (
     BalancedSubnetParams,
     DeletionParams,
+    FactorParams,
     FinetuneParams,
     HeadRefitParams,
     IsotropicNoiseParams,
@@ -24,7 +25,6 @@ from vitmem.method_params import (
     SvdParams,
     SvdRmtParams,
     TaskVectorParams,
-    UniformScalingParams,
 )
 from vitmem.params import NoParams
 from vitmem.registry import METHODS, Entry
@@ -118,8 +118,16 @@ _add(
 _add(
     "uniform_scaling",
     "uniform_scaling:uniform_scaling",
-    UniformScalingParams,
+    FactorParams,
     "control: every weight times the same factor",
+    statistics=False,
+    input_class="D0",
+)
+_add(
+    "toward_init",
+    "toward_init:toward_init",
+    FactorParams,
+    "control: back toward the weights before training (WiSE's line)",
     statistics=False,
     input_class="D0",
 )

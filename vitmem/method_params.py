@@ -115,8 +115,8 @@ class IsotropicNoiseParams(StrengthParams):
     relative_norm: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class UniformScalingParams(StrengthParams):
-    """The ``factor`` that every weight is multiplied by."""
+class FactorParams(StrengthParams):
+    """The ``factor`` that is left of every weight, or of its way from where training began."""
 
     rules: ClassVar[tuple[str, ...]] = ("factor", *StrengthParams.rules)
     factor: float | None = Share

@@ -48,6 +48,9 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
     for report in row["edit"]["layers"].values():
         assert report["kept_pairs"] == report["total_pairs"] - report["total_pairs"] // 5
     config = plan.cells[0].config
+    subject: Any = (vision_subject if name == "tiny" else language_subject)(config, places)
+    before = subject.net.state_dict()  # drawn anew: what was trained is in the store
+    assert all(torch.equal(value, before[key]) for key, value in subject.initial().state_dict().items())
     if name == "tiny":
         images = vision_subject(config, places)
         found = images.examples()

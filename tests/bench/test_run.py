@@ -130,13 +130,13 @@ def test_filters_controls_and_importances_go_through_the_same_stages(finished: P
         {"method": "svd_rmt", "edge": 1.0},
         {"method": "sap", "alpha": 1e4},
         {"method": "isotropic_noise", "relative_norm": 0.1},
-        {"method": "uniform_scaling", "factor": 0.9},
+        {"method": ["uniform_scaling", "toward_init"], "factor": 0.9},
     ]
     content = {**yaml.safe_load(TINY.read_text()), "edits": [{"blocks": "last", **edit} for edit in edits]}
     del content["edits"][0]["blocks"]
     suite = tmp_path / "tiny.yaml"
     suite.write_text(yaml.safe_dump(content))
-    assert run(tmp_path, suite) == Outcome(cells=9, found=0, made=9, failed=0)
+    assert run(tmp_path, suite) == Outcome(cells=10, found=0, made=10, failed=0)
     rows = read_rows(rows_path(tmp_path / "results", "tiny"))
     found = [(row["config"]["edit"], row["edit"].get("relative_change")) for row in rows]
     assert all(0 < change <= 1 for edit, change in found if edit["method"] != "none")

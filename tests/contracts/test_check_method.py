@@ -25,6 +25,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "svd_rmt": {"edge": 2.0},
     "sap": {"alpha": 10.0},
     "isotropic_noise": {"relative_norm": 0.5},
+    "toward_init": {"factor": 0.5},
     "uniform_scaling": {"factor": 0.5},
     "balanced_subnet": {"ratio": 0.1, "epochs": 1},
     **{name: {"epochs": 1} for name in ("scrub", "salun", "del", "neggrad_plus")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from vitmem.errors import InputError
 from vitmem.kfac import LayerFactors
 from vitmem.methods.base import EditContext
 from vitmem.methods.controls import random_pairs
@@ -17,6 +19,7 @@ from vitmem.methods.isotropic_noise import isotropic_noise
 from vitmem.methods.kfac import kfac
 from vitmem.methods.sap import gains, sap
 from vitmem.methods.svd_rmt import bulk_median, noise_level, svd_rmt
+from vitmem.methods.toward_init import toward_init
 from vitmem.methods.uniform_scaling import uniform_scaling
 
 Array = NDArray[np.float64]
@@ -133,6 +136,17 @@ def test_noise_has_the_asked_norm_one_direction_a_layer_and_a_seed(context: Edit
         torch.testing.assert_close(20 * change, large.weights[path] - weight, rtol=1e-4, atol=1e-4)
         assert abs(float(change.double().mean() / change.double().std())) < 4 / math.sqrt(change.numel())
         assert not torch.equal(small.weights[path], other.weights[path])
+
+
+def test_the_line_toward_the_start() -> None:
+    context = one_layer(np.array([[3.0, -4.0]]))
+    start = one_layer(np.array([[1.0, 0.0]])).model
+    with pytest.raises(InputError, match="needs the network as it was before training"):
+        toward_init(context, factor=0.5)
+    result = toward_init(replace(context, initial=lambda: start), factor=0.25)
+    assert result.weights[""].tolist() == [[1.5, -1.0]]
+    assert result.reports[""].change_norm == pytest.approx(math.sqrt(1.5**2 + 3**2))
+    assert result.reports[""].kept_energy == pytest.approx((1.5**2 + 1) / 25)
 
 
 def test_scaling_shrinks_by_the_factor() -> None:

@@ -99,6 +99,10 @@ class BookSubject:
         device = device_of(self.net)
         return ({"input_ids": some.to(device)} for some in rows[:count].split(4)), count
 
+    def initial(self) -> nn.Module:
+        """Raise InputError: the model came trained."""
+        raise InputError(f"model '{self.config['model']['name']}': it came trained; what it was before is not known")
+
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""
         device = device_of(self.net)

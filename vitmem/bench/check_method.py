@@ -60,15 +60,19 @@ def check_method(name: str, params: Mapping[str, Any]) -> list[Check]:
     return checks
 
 
+def _untrained() -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+
+
 @cache
 def _trained() -> tuple[nn.Sequential, Tensor, Tensor]:
     """Return a trained network, its points (n, 6) and their given labels (n,), of which the first are wrong."""
     points = torch.randn(COUNT, 6, generator=torch.Generator().manual_seed(0))
     given = points[:, :CLASSES].argmax(1)
     given[:WRONG] = (given[:WRONG] + 1) % CLASSES
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        net = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+    net = _untrained()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(100):
         optimizer.zero_grad()
@@ -102,6 +106,7 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
         evaluate=lambda weights: float((measured(weights).argmax(1) == kept[1]).double().mean()),
         loss=lambda weights: float(functional.cross_entropy(measured(weights), kept[1])),
         examples=lambda: examples,
+        initial=_untrained,
     )
 
 

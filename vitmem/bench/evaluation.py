@@ -87,6 +87,7 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         evaluate=lambda weights: subject.selection(weights)[0],
         loss=lambda weights: subject.selection(weights)[1],
         examples=subject.examples,
+        initial=subject.initial,
     )
     result: EditResult = entry.load()(context, **params.model_dump())
     return result

@@ -137,6 +137,10 @@ class LanguageSubject:
 
         return Examples((forget, labels), (kept.tokens, kept.labels), token_losses, token_logits, proxy)
 
+    def initial(self) -> nn.Module:
+        """Return the network as it was before training."""
+        return _network(self.config, self.texts).net
+
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""
         device = device_of(self.net)
@@ -173,16 +177,20 @@ class LanguageSubject:
 
 def language_subject(config: Config, places: Places) -> LanguageSubject:
     """Write the texts and build the untrained network of a training's config."""
-    data, model, seed = config["data"], config["model"], config["seed"]
+    data, seed = config["data"], config["seed"]
     entry = DATA.get(data["name"])
     write = entry.parse(own(data, "name"), "data").model_dump()
     texts: TextData = entry.load()(seed_from("texts", data, seed), **write)
-    params = MODELS.get(model["name"]).parse(own(model, "name"), "model")
-    shape = TextShape(texts.vocab_size, texts.length)
-    network = build_language(model["name"], params, shape, seed_from("init", model, data["name"], seed))
     halves = {}
     generator = torch.Generator().manual_seed(seed_from("halves", data, seed))
     for name, count in (("strings", len(texts.memorized)), ("rows", len(texts.held_out))):
         order = torch.randperm(count, generator=generator)
         halves[f"{name}_selection"], halves[f"{name}_report"] = (part.sort().values for part in order.tensor_split(2))
-    return LanguageSubject(config, places, texts, network, halves)
+    return LanguageSubject(config, places, texts, _network(config, texts), halves)
+
+
+def _network(config: Config, texts: TextData) -> LanguageModel:
+    """Return the untrained network of a training's config."""
+    model, seed = config["model"], seed_from("init", config["model"], config["data"]["name"], config["seed"])
+    params = MODELS.get(model["name"]).parse(own(model, "name"), "model")
+    return build_language(model["name"], params, TextShape(texts.vocab_size, texts.length), seed)

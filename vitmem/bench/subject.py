@@ -77,6 +77,10 @@ class Subject(Protocol):
         """Return what is memorized on the selection half, as examples to forget, and others to keep."""
         ...
 
+    def initial(self) -> nn.Module:
+        """Return the network as it was before training; raises InputError for one that came trained."""
+        ...
+
     def batch(self, inputs: Tensor, labels: Tensor) -> Any:
         """Return examples (n, ...) and their labels (n, ...) as the task reads them, on the network's device."""
         ...

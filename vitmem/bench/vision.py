@@ -170,6 +170,10 @@ class VisionSubject:
 
         return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits, proxy)
 
+    def initial(self) -> nn.Module:
+        """Return the network as it was before training."""
+        return _network(self.config, self.noisy).net
+
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (n, C, H, W) with labels (n,) as the task reads them."""
         device = device_of(self.net)
@@ -212,14 +216,17 @@ def vision_subject(config: Config, places: Places) -> VisionSubject:
 
     The training images, the noise and the halves do not depend on how many validation images are asked for.
     """
-    data, noise, model, seed = config["data"], config["noise"], config["model"], config["seed"]
+    data, noise, seed = config["data"], config["noise"], config["seed"]
     noisy = noisy_images(data, noise, seed, places.data_dir, places.cache_dir)
-    images = noisy.data
+    halves = noisy.halves(seed_from("halves", without_validation(data), noise, seed))
+    return VisionSubject(config, places, noisy, halves, _network(config, noisy))
+
+
+def _network(config: Config, noisy: NoisyImages) -> VisionModel:
+    """Return the untrained network of a training's config."""
+    images, model = noisy.data, config["model"]
     shape = ImageShape(images.channels, images.size, images.num_classes)
     dropout = config["recipe"].get("dropout")
     options = own(model, "name") if dropout is None else {**own(model, "name"), "dropout": dropout}
     params = MODELS.get(model["name"]).parse(options, "model")
-    network = build(model["name"], params, shape, seed_from("init", model, data["name"], seed))
-    return VisionSubject(
-        config, places, noisy, noisy.halves(seed_from("halves", without_validation(data), noise, seed)), network
-    )
+    return build(model["name"], params, shape, seed_from("init", model, config["data"]["name"], config["seed"]))

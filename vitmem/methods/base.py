@@ -38,7 +38,8 @@ class EditContext:
 
     ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
     is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights and ``loss`` the
-    mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept.
+    mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept,
+    ``initial`` the network as it was before training.
     """
 
     model: nn.Module
@@ -48,6 +49,7 @@ class EditContext:
     evaluate: Callable[[Weights], float] | None = None
     loss: Callable[[Weights], float] | None = None
     examples: Callable[[], Examples] | None = None
+    initial: Callable[[], nn.Module] | None = None
 
     def statistics(self, path: str) -> LayerFactors:
         """Return the statistics of one layer; raises InputError when there are none."""

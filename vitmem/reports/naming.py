@@ -15,14 +15,14 @@ METHODS = {
     "uniform_scaling": "uniform scaling",
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
-    "random_task_vector": "random task vector",
+    "random_task_vector": "random task vector", "toward_init": "toward init",
 }  # fmt: skip
 ORACLES = {
     "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",
 }  # fmt: skip
 CONTROLS = (
     "random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling",
-    "random_task_vector",
+    "random_task_vector", "toward_init",
 )  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
