@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import Factors, LayerFactors, LayerReport, weight_matrix
+from vitmem.specs import ExampleTied
 
 Weights = Mapping[str, Tensor]
 
@@ -38,7 +39,8 @@ class EditContext:
 
     ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
     is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights and ``loss`` the
-    mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept.
+    mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept. ``tied``
+    has the layers, by path, whose inputs were tied to examples in training, and how.
     """
 
     model: nn.Module
@@ -48,6 +50,7 @@ class EditContext:
     evaluate: Callable[[Weights], float] | None = None
     loss: Callable[[Weights], float] | None = None
     examples: Callable[[], Examples] | None = None
+    tied: Mapping[str, ExampleTied] = field(default_factory=dict)
 
     def statistics(self, path: str) -> LayerFactors:
         """Return the statistics of one layer; raises InputError when there are none."""
