@@ -3,7 +3,8 @@
 A contract test holds every function to the parameters that are declared here. ``statistics`` says whether a method
 reads those of the trained model, ``input_class`` what it is told: D0 nothing, U its own training inputs, N the given
 labels too, T trusted examples, P examples that it gives wrong labels of its own, R+F which examples are to be kept and
-which forgotten. ``blocks`` says whether it edits those that a suite names.
+which forgotten, TR what the training of the network prepared. ``blocks`` says whether it edits those that a suite
+names, ``tied`` whether it needs hidden units tied to examples.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ def _add(
     statistics: bool,
     input_class: str,
     blocks: bool = True,
+    tied: bool = False,
     version: int = 1,
 ) -> None:
-    info = {"statistics": statistics, "input_class": input_class, "blocks": blocks}
+    info = {"statistics": statistics, "input_class": input_class, "blocks": blocks, "tied": tied}
     METHODS.add(Entry(METHODS.kind, name, version, summary, params, f"vitmem.methods.{target}", info))
 
 
@@ -211,4 +213,14 @@ _add(
     "control: take back a random direction of the norm of CUTS' in each matrix",
     statistics=False,
     input_class="P",
+)
+_add(
+    "drop_memory",
+    "drop_memory:drop_memory",
+    NoParams,
+    "zero the hidden units that 'example_tied' in a recipe tied to examples (Maini 2023)",
+    statistics=False,
+    input_class="TR",
+    blocks=False,
+    tied=True,
 )

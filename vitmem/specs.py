@@ -9,9 +9,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from typing import Any, Literal
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vitmem.blocks import BLOCK_SETS
+from vitmem.errors import InputError
 
 SCHEMA_VERSION = 1
 
@@ -22,13 +27,40 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ExampleTied(Spec):
+    """Which hidden units of the MLPs of ``blocks`` an example may use in training (Maini et al. 2023); see Recipe.
+
+    The first ``fixed`` of the units of a layer are there for every example, each of the others for ``memory`` of the
+    examples. 0.2 and 0.1 are published.
+    """
+
+    fixed: float = Field(default=0.2, gt=0, lt=1)
+    memory: float = Field(default=0.1, gt=0, lt=1)
+    blocks: str | int | tuple[int, ...] = "all"
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse an unknown set of blocks."""
+        if isinstance(self.blocks, str) and self.blocks not in BLOCK_SETS:
+            raise ValueError(f"blocks: expected one of {', '.join(BLOCK_SETS)} or numbers, got '{self.blocks}'")
+
+    def fixed_units(self, hidden: int) -> int:
+        """Return how many of ``hidden`` units are fixed; raises InputError when it is none of them or all."""
+        count = math.floor(round(self.fixed * hidden, 6))  # 0.29 * 100 is 28.999999999999996
+        if not 0 < count < hidden:
+            raise InputError(
+                f"recipe: 'example_tied': {self.fixed:g} of {hidden} hidden units are {count}; change 'fixed'"
+            )
+        return count
+
+
 class Recipe(Spec):
     """How a network is trained: AdamW with warm-up and cosine, no weight decay on norms and biases.
 
     ``epochs`` and ``steps`` exclude each other. ``crop`` is the padding in pixels of a random crop,
     ``flip`` a random horizontal flip, ``dropout`` takes the place of the model's own when given, ``clip``
     the largest gradient norm, ``min_lr`` the learning rate at the end as a share of ``lr``.
-    ``curve_every`` is the number of epochs between two points of the training curves.
+    ``curve_every`` is the number of epochs between two points of the training curves. With ``example_tied``
+    memorization is directed to hidden units that the method ``drop_memory`` removes.
     """
 
     epochs: int | None = Field(default=None, gt=0)
@@ -45,6 +77,7 @@ class Recipe(Spec):
     dropout: float | None = Field(default=None, ge=0, lt=1)
     precision: Literal["32", "bf16"] = "bf16"
     curve_every: int = Field(default=8, gt=0)
+    example_tied: ExampleTied | None = None
 
     def model_post_init(self, _context: Any) -> None:
         """Refuse a recipe that has both lengths or neither."""
@@ -96,7 +129,7 @@ def explain(error: ValidationError, where: str, spec: type[BaseModel]) -> str:
     problem = error.errors()[0]
     place = ".".join(str(p) for p in problem["loc"]) or "value"
     if problem["type"] == "extra_forbidden":
-        key = str(problem["loc"][-1])
+        key, spec = str(problem["loc"][-1]), _inner(spec, problem["loc"][:-1])
         near = difflib.get_close_matches(key, list(spec.model_fields), n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(spec.model_fields)}"
         return f"{where}: unknown key '{place}'; {hint}"
@@ -104,3 +137,11 @@ def explain(error: ValidationError, where: str, spec: type[BaseModel]) -> str:
     text = text[:1].lower() + text[1:]
     got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
     return f"{where}: '{place}': {text}{got}"
+
+
+def _inner(spec: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """Return the spec at ``place`` inside ``spec``."""
+    for part in place:
+        annotation = spec.model_fields[str(part)].annotation
+        spec = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
+    return spec

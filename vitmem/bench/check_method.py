@@ -20,7 +20,10 @@ from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, corrected, edited, find_layers, fit, weight_matrix
 from vitmem.methods.base import EditContext, EditResult, Examples, Weights
 from vitmem.registry import METHODS, Entry
+from vitmem.specs import ExampleTied
 
+# What a method that needs it is told of the second layer's training.
+TIED = ExampleTied()
 COUNT, WRONG, CLASSES = 60, 12, 3
 EDITED = ("0", "2")
 
@@ -107,6 +110,7 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
         loss=lambda weights: float(functional.cross_entropy(measured(weights), kept[1])),
         examples=lambda: examples,
         initial=_untrained,
+        tied={EDITED[1]: TIED} if entry.info.get("tied") else {},
     )
 
 

@@ -18,6 +18,7 @@ from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, peak_
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
+from vitmem.bench.vision import VisionSubject
 from vitmem.data.views import load_view, view_folders
 from vitmem.kfac import Factors, find_layers
 from vitmem.methods.base import EditContext, EditResult
@@ -88,6 +89,7 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         loss=lambda weights: subject.selection(weights)[1],
         examples=subject.examples,
         initial=subject.initial,
+        tied=subject.tied if isinstance(subject, VisionSubject) else {},
     )
     result: EditResult = entry.load()(context, **params.model_dump())
     return result

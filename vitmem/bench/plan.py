@@ -58,8 +58,9 @@ class Job:
         c = self.config
         oracle = f" ({c['oracle']})" if "oracle" in c else ""
         extra = "".join(f" {k}={c['model'][k]}" for k in ("pool",) if k in c["model"])
+        tied = " example_tied" if "example_tied" in c["recipe"] else ""
         noise = "" if c["noise"]["name"] == "none" else f" {c['noise']['name']}"
-        return f"{c['data']['name']}{noise} {c['model']['name']}{extra} seed {c['seed']}{oracle}"
+        return f"{c['data']['name']}{noise} {c['model']['name']}{extra}{tied} seed {c['seed']}{oracle}"
 
 
 @dataclass(frozen=True)

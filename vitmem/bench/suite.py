@@ -20,10 +20,12 @@ from vitmem.bench.suite_checks import (
     check_dropout,
     check_keys,
     check_modality,
+    check_needs_tied,
     check_noise,
     check_oracles,
     check_recipe,
     check_statistics,
+    check_tied,
     check_views,
 )
 from vitmem.errors import InputError
@@ -120,6 +122,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
         check_dropout(m, r, str(path))
         check_modality(d, m, str(path))
         check_recipe(d, m, r, str(path))
+        check_tied(d, r, str(path))
         check_noise(d, None if suite.noise is None else n, str(path))
         check_oracles(d, suite.oracles, str(path))
         check_views(d, suite.views, str(path))
@@ -130,6 +133,7 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
             out = [_holds(cell, wanted) for wanted in suite.exclude]
             matches = [m + o for m, o in zip(matches, out, strict=True)]
             if not any(out):
+                check_needs_tied(cell["edit"], r, str(path))
                 yield cell
     for wanted, count in zip(suite.exclude, matches, strict=True):
         if not count:

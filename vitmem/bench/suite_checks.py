@@ -93,6 +93,24 @@ def check_blocks(edit: Config, where: str) -> None:
         raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")
 
 
+def check_tied(data: Config, recipe: Config, where: str) -> None:
+    """Raise InputError for hidden units that are to be tied to examples where there are no images."""
+    if recipe.get("example_tied") is not None and DATA.get(data["name"]).info.get("modality", "image") != "image":
+        raise InputError(
+            f"{where}: recipe: 'example_tied' ties hidden units to images, data '{data['name']}' has none; leave it out"
+        )
+
+
+def check_needs_tied(edit: Config, recipe: Config, where: str) -> None:
+    """Raise InputError for a method that needs hidden units tied to examples, where the recipe does not tie them."""
+    if METHODS.get(edit["method"]).info.get("tied", False) and recipe.get("example_tied") is None:
+        raise InputError(
+            f"{where}: edits: method '{edit['method']}' needs a recipe with 'example_tied', such as {{fixed: 0.2, "
+            f"memory: 0.1}}; add it, or take the others out: exclude {{edit: {{method: {edit['method']}}}, recipe: "
+            "{example_tied: null}}"
+        )
+
+
 def check_recipe(data: Config, model: Config, recipe: Config, where: str) -> None:
     """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it.
 

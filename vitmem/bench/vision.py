@@ -30,8 +30,9 @@ from vitmem.kfac import edited
 from vitmem.methods.base import Examples
 from vitmem.metrics.predictions import Predictions
 from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.hidden import tied_layers
 from vitmem.registry import MODELS
-from vitmem.specs import Recipe, seed_from
+from vitmem.specs import ExampleTied, Recipe, seed_from
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
@@ -43,7 +44,11 @@ KEPT = 2000
 
 @dataclass
 class VisionSubject:
-    """Images, labels, halves and network of one training; ``tails`` are kept between evaluations."""
+    """Images, labels, halves and network of one training; ``tails`` are kept between evaluations.
+
+    ``tied`` has the layers, by path, whose inputs are tied to examples in training. Raises InputError when the recipe
+    asks for it and the network has none.
+    """
 
     config: Config
     places: Places
@@ -51,9 +56,12 @@ class VisionSubject:
     halves: Halves
     model: VisionModel
     tails: Tails = field(init=False)
+    tied: dict[str, ExampleTied] = field(init=False)
 
     def __post_init__(self) -> None:
         self.tails = Tails(self.model.net, self.model.blocks)
+        tied = Recipe.model_validate(self.config["recipe"]).example_tied
+        self.tied = dict.fromkeys(tied_layers(self.model, tied), tied) if tied else {}
 
     @property
     def net(self) -> nn.Module:

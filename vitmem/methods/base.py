@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import Factors, LayerFactors, LayerReport, weight_matrix
+from vitmem.specs import ExampleTied
 
 Weights = Mapping[str, Tensor]
 
@@ -39,7 +40,8 @@ class EditContext:
     ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
     is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights and ``loss`` the
     mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept,
-    ``initial`` the network as it was before training.
+    ``initial`` the network as it was before training. ``tied`` has the layers, by path, whose inputs were tied to
+    examples in training, and how.
     """
 
     model: nn.Module
@@ -50,6 +52,7 @@ class EditContext:
     loss: Callable[[Weights], float] | None = None
     examples: Callable[[], Examples] | None = None
     initial: Callable[[], nn.Module] | None = None
+    tied: Mapping[str, ExampleTied] = field(default_factory=dict)
 
     def statistics(self, path: str) -> LayerFactors:
         """Return the statistics of one layer; raises InputError when there are none."""

@@ -25,6 +25,7 @@ TOLD = (
     "input class: D0 nothing but the weights, U training inputs, N given labels too, T trusted examples, R+F which "
     "examples are to be kept and which forgotten, P examples with labels drawn at random"
 )
+TRAINED = "input class TR: nothing but the weights, of a network whose training was made for the method"
 TUNING = (
     "tried: settings of the method; tuning passes: those of all of them, statistics that settings share counted once; "
     "measuring a setting on the selection halves is not counted"
@@ -61,5 +62,6 @@ def _total(rows: Sequence[Row]) -> float:
 
 def budget_notes(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return the notes on passes, on input classes and on ``TUNING_COLUMNS``, empty where the rows have none of it."""
-    told = any("input_class" in row.get("edit", {}) for row in rows)
-    return (PASSES,) if any(map(passes, rows)) else (), (TOLD,) if told else (), (TUNING,) if told else ()
+    told = {row.get("edit", {}).get("input_class") for row in rows} - {None}
+    classes = (TOLD, TRAINED) if "TR" in told else (TOLD,) if told else ()
+    return (PASSES,) if any(map(passes, rows)) else (), classes, (TUNING,) if told else ()

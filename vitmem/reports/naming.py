@@ -16,6 +16,7 @@ METHODS = {
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
     "random_task_vector": "random task vector", "toward_init": "toward init",
+    "drop_memory": "drop memory units",
 }  # fmt: skip
 ORACLES = {
     "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",
@@ -68,6 +69,8 @@ def setting(group: Group) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_text(v)}" for key, v in value.items())
     if isinstance(value, list | tuple):
         return "+".join(_text(v) for v in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.models.base import VisionModel
+from vitmem.models.hidden import tied_layers
 from vitmem.specs import Recipe
 from vitmem.training.curves import Curves, ImageMeasure
 from vitmem.training.early import KeepBest
-from vitmem.training.module import Classifier, Learner
+from vitmem.training.module import Classifier, Learner, TiedClassifier
+from vitmem.training.tied import TiedUnits
 
 WEIGHTS = "model.safetensors"
 CURVES = "curves.csv"
@@ -99,14 +102,19 @@ def train(
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
     The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
-    those that it kept. Returns the seconds that it took in all sittings; ``say`` is told each point of the curves. The
-    same seed gives the same weights on one machine, resumed or not. Raises VitmemError when the loss is not a number,
-    InputError when the device is not there.
+    those that it kept; with ``example_tied`` in the recipe they are scaled as the network counts at test. Returns the
+    seconds that it took in all sittings; ``say`` is told each point of the curves. The same seed gives the same weights
+    on one machine, resumed or not. Raises VitmemError when the loss is not a number, InputError when the device is not
+    there or the network has no hidden units to tie.
     """
     data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
-    module = Classifier(model.net, recipe, *steps(recipe, data.count), seed)
+    parts = model.net, recipe, *steps(recipe, data.count), seed
+    wanted = recipe.example_tied
+    tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
+    module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
     curves = Curves(folder / CURVES, recipe.curve_every, ImageMeasure(shown or noisy, recipe.precision), say)
-    return learn(module, data, curves, folder, device=device, progress=progress, best=best)
+    with tied.attached() if tied else nullcontext():
+        return learn(module, data, curves, folder, device=device, progress=progress, best=best)
 
 
 def steps(recipe: Recipe, count: int) -> tuple[int, int]:
@@ -144,9 +152,11 @@ def learn(
         )
         resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
         _fit(trainer, module, data, **resume)
+    if best:
+        module.net.load_state_dict(best.weights)
+    module.finish()
     # clones, for safetensors refuses tensors that share their memory (tied weights)
-    state = best.weights if best else module.net.state_dict()
-    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.net.state_dict().items()}
     temporary = folder / f"{WEIGHTS}.tmp"
     save_file(weights, temporary)
     os.replace(temporary, folder / WEIGHTS)

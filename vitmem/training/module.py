@@ -12,6 +12,7 @@ from torch.nn import functional
 from vitmem.errors import VitmemError
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.optim import optimizer, schedule
+from vitmem.training.tied import TiedUnits
 
 
 class Learner(LightningModule):
@@ -61,6 +62,9 @@ class Learner(LightningModule):
         """Log the mean loss of the epoch."""
         self.log("train_loss", self.epoch_loss())
 
+    def finish(self) -> None:
+        """Make of the trained ``net`` the one that is measured, after the last step; most are it already."""
+
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of all gradients here: Lightning's own clipping refuses a fused optimizer."""
         if self.recipe.clip is not None:
@@ -81,6 +85,26 @@ class Classifier(Learner):
         images, given, _ = batch
         smoothing = self.recipe.label_smoothing
         return functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
+
+
+class TiedClassifier(Classifier):
+    """A Classifier with hidden units ``tied`` to examples; ``index`` (N,) int64 has the id of each position."""
+
+    index: Tensor
+
+    def __init__(self, *args: Any, tied: TiedUnits, index: Tensor) -> None:
+        super().__init__(*args)
+        self.tied = tied
+        self.register_buffer("index", index, persistent=False)
+
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Return the mean over the images, each with its own units, a scalar."""
+        self.tied.choose(self.index[batch[2]])
+        return super().loss(batch)
+
+    def finish(self) -> None:
+        """Scale the weights of the memory units as they count at test."""
+        self.tied.fold()
 
 
 class NextToken(Learner):
