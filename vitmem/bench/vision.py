@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
-from vitmem.bench.given_labels import noisy_images, without_validation
+from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.store import write_json
 from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
@@ -220,6 +220,4 @@ def vision_subject(config: Config, places: Places) -> VisionSubject:
     options = own(model, "name") if dropout is None else {**own(model, "name"), "dropout": dropout}
     params = MODELS.get(model["name"]).parse(options, "model")
     network = build(model["name"], params, shape, seed_from("init", model, data["name"], seed))
-    return VisionSubject(
-        config, places, noisy, noisy.halves(seed_from("halves", without_validation(data), noise, seed)), network
-    )
+    return VisionSubject(config, places, noisy, image_halves(noisy, config), network)
