@@ -33,7 +33,8 @@ def report(
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     load_plugins(plugins)
-    folders = [folder for name in suites or [None] for folder in suite_folders(results, name)]
+    named = [folder for name in suites for folder in suite_folders(results, name)]
+    folders = named if suites else suite_folders(results)
     if not folders:
         raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
     for folder in folders:

@@ -99,10 +99,10 @@ def _map(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], columns: 
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0)
-    middle = image.norm(values)
+    dark = np.asarray(image.norm(values), np.float64) < 0.5
     for (i, j), value in np.ndenumerate(values):
         if not math.isnan(value):
-            colour = "white" if middle[i, j] < 0.5 else "black"
+            colour = "white" if dark[i, j] else "black"
             axes.text(j, i, fixed(value, digits), ha="center", va="center", fontsize=7, color=colour)
 
 
