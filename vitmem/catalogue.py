@@ -60,6 +60,7 @@ _add(
     NoParams,
     "CIFAR-10, 32x32, downloaded or read from --data-dir",
     views=("without_duplicates", "without_label_errors", "agreement_humans"),
+    downloads=True,
 )
 _add(
     DATA,
@@ -68,6 +69,7 @@ _add(
     NoParams,
     "CIFAR-100, 32x32, downloaded or read from --data-dir",
     views=("without_duplicates", "without_label_errors"),
+    downloads=True,
 )
 _add(DATA, "image_folder", "vitmem.data.folder:image_folder", FolderParams, "a folder of images by class")
 _add(

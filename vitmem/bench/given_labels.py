@@ -7,7 +7,7 @@ from pathlib import Path
 from vitmem.bench.subject import own
 from vitmem.bench.suite import Config
 from vitmem.data.load import load_data
-from vitmem.data.noisy import NoisyImages, add_noise
+from vitmem.data.noisy import Halves, NoisyImages, add_noise
 from vitmem.registry import DATA, NOISES
 from vitmem.specs import seed_from
 
@@ -29,6 +29,11 @@ def noisy_images(data: Config, noise: Config, seed: int, data_dir: Path | None, 
     )
     params = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
     return add_noise(images, noise["name"], params, seed_from("noise", named, noise, seed), data_dir)
+
+
+def image_halves(noisy: NoisyImages, config: Config) -> Halves:
+    """Return the halves of the images of a training's config that choose and report, the same for every model."""
+    return noisy.halves(seed_from("halves", without_validation(config["data"]), config["noise"], config["seed"]))
 
 
 def without_validation(data: Config) -> Config:

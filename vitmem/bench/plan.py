@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.bench.suite import Config, Suite, cell_configs
+from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES
 from vitmem.specs import digest
 
@@ -69,6 +70,16 @@ class Plan:
 
     suite: Suite
     cells: tuple[Cell, ...]
+
+    def only(self, ids: Iterable[str]) -> Plan:
+        """Return the plan of the cells whose id begins with one of ``ids``; raises InputError for one that none has."""
+        for id in (wanted := list(ids)):
+            if not any(cell.id.startswith(id) for cell in self.cells):
+                raise InputError(
+                    f"--only: suite '{self.suite.name}' has no cell '{id}'; 'vitmem plan --json' lists the ids, which "
+                    "change with the suite and with the version of what it names"
+                )
+        return Plan(self.suite, tuple(cell for cell in self.cells if cell.id.startswith(tuple(wanted))))
 
     def jobs(self, done: Iterable[str] = ()) -> list[Job]:
         """Return the jobs with cells that are not in ``done`` (cell ids), in the order of the suite."""

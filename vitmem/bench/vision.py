@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
-from vitmem.bench.given_labels import noisy_images, without_validation
+from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.store import write_json
 from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
@@ -224,10 +224,8 @@ def vision_subject(config: Config, places: Places) -> VisionSubject:
 
     The training images, the noise and the halves do not depend on how many validation images are asked for.
     """
-    data, noise, seed = config["data"], config["noise"], config["seed"]
-    noisy = noisy_images(data, noise, seed, places.data_dir, places.cache_dir)
-    halves = noisy.halves(seed_from("halves", without_validation(data), noise, seed))
-    return VisionSubject(config, places, noisy, halves, _network(config, noisy))
+    noisy = noisy_images(config["data"], config["noise"], config["seed"], places.data_dir, places.cache_dir)
+    return VisionSubject(config, places, noisy, image_halves(noisy, config), _network(config, noisy))
 
 
 def _network(config: Config, noisy: NoisyImages) -> VisionModel:

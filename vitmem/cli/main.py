@@ -25,7 +25,9 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
 def _call(place: str, **options: Any) -> None:
-    """Import ``module:function`` and call it."""
+    """Import ``module:function`` and call it, with ``plugins`` for the option ``plugin``."""
+    if "plugin" in options:
+        options["plugins"] = options.pop("plugin") or []
     module, _, name = place.partition(":")
     getattr(importlib.import_module(module), name)(**options)
 
@@ -36,7 +38,7 @@ def plan(suite: SuiteFile, results: Results = Path("results"), plugin: Plugin = 
 
     Example: vitmem plan configs/suites/demo.yaml
     """
-    _call("vitmem.cli.plan:plan", suite=suite, results=results, plugins=plugin or [], as_json=as_json)
+    _call("vitmem.cli.plan:plan", **locals())
 
 
 @app.command()
@@ -51,24 +53,15 @@ def run(
     plugin: Plugin = None,
     progress: Annotated[bool, typer.Option(help="show the bar of a training")] = True,
     prune: Annotated[bool, typer.Option("--prune", help="drop the rows of cells the suite no longer has")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
+    ] = None,
 ) -> None:
     """Run a suite: every cell without a row gets one, then the tables are written.
 
     Example: vitmem run configs/suites/cifar10_noise10_small.yaml --data-dir ~/data --workers 2
     """
-    _call(
-        "vitmem.cli.run:run",
-        suite=suite,
-        data_dir=data_dir,
-        results=results,
-        store=store,
-        cache_dir=cache_dir,
-        device=device,
-        workers=workers,
-        plugins=plugin or [],
-        progress=progress,
-        prune=prune,
-    )
+    _call("vitmem.cli.run:run", **{**locals(), "only": only or []})
 
 
 @app.command()
@@ -96,6 +89,25 @@ def figures(
     _call("vitmem.cli.tables:figures", results=results, suite=suite)
 
 
+@app.command()
+def report(
+    suites: Annotated[list[str] | None, typer.Argument(help="names of suites with rows; all if left out")] = None,
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option(help="the folder of the pages and their figures")] = Path("report"),
+    store: Annotated[Path, typer.Option(help="where the trainings and predictions are, if they still are")] = Path(
+        "store"
+    ),
+    data_dir: Annotated[Path | None, typer.Option(help="the folder with the data, to show images of it")] = None,
+    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
+    plugin: Plugin = None,
+) -> None:
+    """Write a page of each suite that opens from disk: tables, figures, images, cost, and how to run each cell again.
+
+    Example: vitmem report demo --store store
+    """
+    _call("vitmem.cli.report:report", **{**locals(), "suites": suites or []})
+
+
 @app.command("list")
 def list_(
     kind: Annotated[str, typer.Argument(help="models, data, noises, methods or metrics")],
@@ -106,7 +118,7 @@ def list_(
 
     Example: vitmem list methods
     """
-    _call("vitmem.cli.catalogue:list_entries", kind=kind, plugins=plugin or [], as_json=as_json)
+    _call("vitmem.cli.catalogue:list_entries", **locals())
 
 
 @app.command()
@@ -133,7 +145,7 @@ def check(
 
     Example: vitmem check model vit --param width=64
     """
-    _call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugins=plugin or [])
+    _call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugin=plugin)
 
 
 @app.command()
@@ -153,8 +165,7 @@ def noise(
 
     Example: vitmem noise instance_dependent --data cifar10 --data-dir ~/data --rate 0.1 --sheet sheet.png
     """
-    options = {**locals(), "settings": settings or [], "plugins": plugin or []}
-    _call("vitmem.cli.noise:noise", **{k: v for k, v in options.items() if k != "plugin"})
+    _call("vitmem.cli.noise:noise", **{**locals(), "settings": settings or []})
 
 
 @app.command()
@@ -255,16 +266,7 @@ def bands(
 
     Example: vitmem bands configs/suites/demo.yaml
     """
-    _call(
-        "vitmem.cli.bands:bands",
-        suite=suite,
-        data_dir=data_dir,
-        results=results,
-        store=store,
-        cache_dir=cache_dir,
-        device=device,
-        plugins=plugin or [],
-    )
+    _call("vitmem.cli.bands:bands", **locals())
 
 
 def main() -> None:

@@ -33,12 +33,17 @@ def run(
     plugins: Sequence[str],
     progress: bool,
     prune: bool,
+    only: Sequence[str],
 ) -> None:
-    """Make the missing rows of ``suite``, a line for each, then its tables."""
+    """Make the missing rows of ``suite`` (or of its cells ``only``), a line for each, then its tables."""
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning").setLevel(logging.ERROR)
     load_plugins(plugins)
     plan = make_plan(load_suite(suite), suite)
+    if only:
+        if prune:
+            raise InputError("--prune: the cells of the whole suite say what is dropped; leave out --only")
+        plan = plan.only(only)
     name = plan.suite.name
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")

@@ -38,7 +38,7 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
     written = []
     for folder in suite_folders(results, suite):
         report = Report(folder.name, read_rows(folder / "rows.jsonl"))
-        trainings = [t for t in report.trainings if t.base is not None and _point(t.base) is not None]
+        trainings = [t for t in report.trainings if t.base is not None and point(t.base) is not None]
         if not trainings:
             continue
         out = folder / "figures"
@@ -82,7 +82,7 @@ def _styles(report: Report, trainings: list[Training]) -> tuple[dict[str, str], 
     )
 
 
-def _point(group: Group) -> tuple[float, float] | None:
+def point(group: Group) -> tuple[float, float] | None:
     """Return validation and memorized in percent."""
     found = group.estimate(VALIDATION), group.estimate(MEMORIZED)
     return None if found[0] is None or found[1] is None else (100 * found[0].mean, 100 * found[1].mean)
@@ -95,17 +95,17 @@ def _line(group: Group) -> tuple[str, str]:
 
 def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, str], blocks: dict[str, str]) -> None:
     assert training.base is not None
-    base = _point(training.base)
+    base = point(training.base)
     assert base is not None
     for groups in report.methods(training):
         colour = methods[report.names.method(groups[0])]
         for place, rule in dict.fromkeys(map(_line, groups)):
-            points = [p for g in groups if _line(g) == (place, rule) and (p := _point(g)) is not None]
+            points = [p for g in groups if _line(g) == (place, rule) and (p := point(g)) is not None]
             if points:
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=colour, marker=blocks[place], lw=0.8, ms=4, alpha=0.75)
         best = choose(groups, training.base).group
-        ring = _point(best) if best is not None else None
+        ring = point(best) if best is not None else None
         if ring is not None:
             axes.plot(*ring, "o", ms=11, mfc="none", mec=colour, mew=1.6)
     axes.axvline(base[0], color="black", lw=0.7, ls=":")
@@ -115,7 +115,7 @@ def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, st
         axes.axhline(100 * unseen.mean, color="black", lw=0.9, ls="--")
     axes.plot(*base, "*", color="black", ms=12, zorder=5)
     for group in oracles(training):
-        if (at_end := _point(group)) is not None:
+        if (at_end := point(group)) is not None:
             axes.plot(*at_end, ORACLE_MARKERS.get(str(group.oracle), "x"), color="black", ms=8, zorder=5)
     axes.set(xlabel="validation (%)", ylabel="memorized (%)", title=report.names.training(training))
     axes.set_ylim(bottom=0)

@@ -56,7 +56,7 @@ def markdown(table: Table) -> str:
     lines = [f"**{table.about}**", ""]
     lines.append("| " + " | ".join(c.title for c in table.columns) + " |")
     lines.append("|" + "|".join("---" if c.kind == "text" else "---:" for c in table.columns) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in _shown(table, "±", lambda t: t.replace("|", "\\|"))]
+    lines += ["| " + " | ".join(row) + " |" for row in shown(table, escape=lambda t: t.replace("|", "\\|"))]
     lines += ["", *(f"- {note}" for note in (*table.notes, *table.footer))]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -67,7 +67,7 @@ def latex(table: Table) -> str:
     lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{alignment}}}", "\\toprule"]
     lines.append(" & ".join(_escape(c.title) for c in table.columns) + " \\\\")
     lines.append("\\midrule")
-    lines += [" & ".join(row) + " \\\\" for row in _shown(table, "$\\pm$", _escape)]
+    lines += [" & ".join(row) + " \\\\" for row in shown(table, "$\\pm$", _escape)]
     lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"\\par{{\\footnotesize {_escape(note)}}}" for note in (table.about, *table.notes)]
     return "\n".join(lines) + "\n"
@@ -97,7 +97,8 @@ def comma_separated(table: Table) -> str:
 RENDERERS: dict[str, Callable[[Table], str]] = {"md": markdown, "tex": latex, "csv": comma_separated}
 
 
-def _shown(table: Table, plus_minus: str, escape: Callable[[str], str]) -> list[list[str]]:
+def shown(table: Table, plus_minus: str = "±", escape: Callable[[str], str] = str) -> list[list[str]]:
+    """Return the text of every cell of ``table`` by row."""
     kinds = [c.kind for c in table.columns]
     return [
         [_cell(cell, kind, plus_minus, escape) for cell, kind in zip(row, kinds, strict=True)] for row in table.rows

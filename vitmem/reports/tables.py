@@ -14,7 +14,7 @@ from vitmem.reports.front import front, has_front
 from vitmem.reports.headline import headline
 from vitmem.reports.limits import change, cost
 from vitmem.reports.readme import included
-from vitmem.reports.render import RENDERERS
+from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
 from vitmem.rows import Row, read_rows
 
@@ -24,7 +24,12 @@ RECITATION, SKILLS = {"recitation": recitation}, {"skills": skills}
 
 def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
     """Return the text of every table file of ``suite`` by file name; a pure function of ``rows``."""
-    report = Report(suite, rows)
+    tables = tables_of(Report(suite, rows), rows)
+    return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}
+
+
+def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
+    """Return the tables that ``report``, made of ``rows``, has something for, by name."""
     content = {
         **CONTENT,
         **(RECITATION if "perplexity" in report.metrics else {}),
@@ -34,8 +39,7 @@ def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
         **({"cost": cost} if any(map(passes, rows)) else {}),
         **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
-    tables = {name: make(report).without_empty() for name, make in content.items()}
-    return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}
+    return {name: make(report).without_empty() for name, make in content.items()}
 
 
 def suite_folders(results: Path, suite: str | None = None) -> list[Path]:

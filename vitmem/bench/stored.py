@@ -1,0 +1,84 @@
+"""What the store still has of rows: curves of trainings and predictions of cells, as arrays. Nothing is made here."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from vitmem.bench.evaluation import PREDICTIONS
+from vitmem.bench.given_labels import image_halves, noisy_images
+from vitmem.bench.plan import make_cell
+from vitmem.bench.suite import Config
+from vitmem.data.noisy import NoisyImages
+from vitmem.errors import InputError
+from vitmem.registry import DATA
+from vitmem.training.fit import CURVES
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """The images of a training's config, and the positions (r,) of the wrongly labelled ones that report."""
+
+    noisy: NoisyImages
+    noisy_report: NDArray[np.int64]
+
+    def belong_to(self, stored: Mapping[str, NDArray[Any]]) -> bool:
+        """Say whether ``stored`` predictions, (n, ...) each, are of these images with these labels."""
+        pairs = ((stored["index"], self.noisy.data.train.index), (stored["given"], self.noisy.given))
+        return all(np.array_equal(there, here.numpy()) for there, here in pairs)
+
+
+def stored_curve(store: Path, training: str) -> Arrays | None:
+    """Return the columns (n,) float64 of the curves of the training with that id, ``None`` when there are none.
+
+    Raises InputError for a file that is no table of numbers.
+    """
+    path = store / "training" / training / CURVES
+    if not path.is_file():
+        return None
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    try:
+        columns = list(lines[0]) if lines else []
+        return {name: np.array([float(line[name]) for line in lines]) for name in columns} or None
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: expected numbers in every line; delete the file to leave these curves out") from None
+
+
+def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
+    """Return what is kept of the predictions of a row's cell, (n, ...) each, ``None`` when there is nothing.
+
+    Raises InputError for a file that cannot be read, and for a method that is not known.
+    """
+    # views are measured on predictions that lie under the id of the cell without them
+    views = "views" in row
+    id = make_cell(row["config"], row["ids"]["training"]).evaluation if views else row["id"]
+    path = store / "evaluation" / id / PREDICTIONS
+    if not path.is_file():
+        return None
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete its folder and run the suite again") from None
+
+
+def labelled_images(config: Config, data_dir: Path | None, cache_dir: Path) -> LabelledImages:
+    """Return the images of a row's config with their labels.
+
+    Raises InputError for data that cannot be read, and for such as would be downloaded for want of ``data_dir``.
+    """
+    name = config["data"]["name"]
+    if data_dir is None and DATA.get(name).info.get("downloads"):
+        raise InputError(f"the images of {name} are not in a package; give their folder with --data-dir")
+    noisy = noisy_images(config["data"], config["noise"], config["seed"], data_dir, cache_dir)
+    return LabelledImages(noisy, image_halves(noisy, config).noisy_report.numpy())

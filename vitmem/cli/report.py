@@ -1,0 +1,108 @@
+"""``vitmem report``: rows and what the store has of them, as one page a suite. Loads torch for images alone."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vitmem.bench.plugins import load_plugins
+from vitmem.errors import InputError
+from vitmem.reports.page.gallery import Wanted, draw, wanted
+from vitmem.reports.page.material import Curve, Material, Pictures
+from vitmem.reports.page.write import write_page
+from vitmem.reports.tables import suite_folders
+from vitmem.rows import Row, read_rows
+
+SUITES = Path("configs/suites")
+
+
+def report(
+    suites: Sequence[str],
+    results: Path,
+    out: Path,
+    store: Path,
+    data_dir: Path | None,
+    cache_dir: Path,
+    plugins: Sequence[str],
+) -> None:
+    """Write a page of each of ``suites``, or of all that have rows; what is not there is left out and named."""
+    if not results.is_dir():
+        raise InputError(f"--results: no such folder: {results}")
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError(f"--data-dir: no such folder: {data_dir}")
+    load_plugins(plugins)
+    named = [folder for name in suites for folder in suite_folders(results, name)]
+    folders = named if suites else suite_folders(results)
+    if not folders:
+        raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
+    for folder in folders:
+        material = gather(folder, store, data_dir, cache_dir.expanduser())
+        page, *figures = write_page(material, out)
+        print(
+            f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB), {len(figures)} files of figures in {out / folder.name}"
+        )
+        for why in material.missing.values():
+            print(f"  {why}")
+
+
+def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) -> Material:
+    """Return the rows in ``folder`` with what the store has of them and, for images, the data."""
+    rows = read_rows(folder / "rows.jsonl")
+    file = SUITES / f"{folder.name}.yaml"
+    there = file.is_file()
+    name, source = (str(file), file.read_text()) if there else (file.name, None)
+    material = Material(folder.name, rows, name, source)
+    if not store.is_dir():
+        why = f"left out, there is no store at {store} (--store)."
+        return Material(
+            folder.name, rows, name, source,
+            missing={"curves": f"Training curves: {why}", "pictures": f"Images: {why}"},
+        )  # fmt: skip
+    curves = _curves(store, rows)
+    pictures, reason = _pictures(material, store, data_dir, cache_dir)
+    missing = {} if curves else {"curves": f"Training curves: left out, {store} has none of these trainings (--store)."}
+    if not pictures:
+        missing["pictures"] = f"Images: left out, {reason}."
+    return Material(folder.name, rows, name, source, curves, pictures, missing)
+
+
+def _curves(store: Path, rows: Sequence[Row]) -> dict[str, Curve]:
+    stored = importlib.import_module("vitmem.bench.stored")
+    ids = dict.fromkeys(row["ids"]["training"] for row in rows if "training" in row.get("ids", {}))
+    return {id: curve for id in ids if (curve := stored.stored_curve(store, id)) is not None}
+
+
+def _pictures(material: Material, store: Path, data_dir: Path | None, cache_dir: Path) -> tuple[list[Pictures], str]:
+    """Return the galleries, and why there is none."""
+    stored = importlib.import_module("vitmem.bench.stored")
+    cells = wanted(material.report)
+    found: list[Pictures] = []
+    reason = "no image of these suites has a wrong label" if not cells else f"{store} has no predictions of these cells"
+    images: dict[str, Any] = {}
+    for one in cells:
+        kept = {name: p for name, row in one.rows.items() if (p := stored.stored_predictions(store, row)) is not None}
+        if "base" not in kept:
+            continue
+        config = one.rows["base"]["config"]
+        key = str([config["data"], config["noise"], config["seed"]])
+        try:
+            if key not in images:
+                images[key] = stored.labelled_images(config, data_dir, cache_dir)
+        except InputError as error:
+            return [], str(error)
+        if all(images[key].belong_to(predictions) for predictions in kept.values()):
+            found += _galleries(one, images[key], kept)
+        else:
+            reason = f"the images of {config['data']['name']} are not those that {store} has predictions of"
+    return found, reason
+
+
+def _galleries(one: Wanted, images: Any, kept: Mapping[str, Mapping[str, Any]]) -> Iterator[Pictures]:
+    predicted = {name: predictions["logits"].argmax(1) for name, predictions in kept.items()}
+    given, true = kept["base"]["given"], kept["base"]["true"]
+    data = images.noisy.data
+    for about, rows in draw(one, images.noisy_report, given, true, predicted):
+        pixels = data.train.images[rows].numpy()
+        yield Pictures(about, pixels, given[rows], true[rows], {n: p[rows] for n, p in predicted.items()}, data.classes)

@@ -1,0 +1,66 @@
+"""What is memorized and learned while the networks train, from the curves that the store keeps. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vitmem.reports.aggregate import Group, Training
+from vitmem.reports.content import oracles
+from vitmem.reports.figures import COLOURS
+from vitmem.reports.page.look import DASHES, legend_below, slug
+from vitmem.reports.page.material import Curve, Drawing, Material
+from vitmem.reports.render import fixed
+
+# Columns of a curve that are no share of anything.
+NO_SHARE = ("epoch", "train_loss")
+CAPTION = "One line a seed: shares in percent on the left, the training loss on the right."
+
+
+def training_curves(material: Material) -> list[Drawing]:
+    """Return a drawing for the unedited model and each oracle of a training that curves are known of."""
+    out = []
+    for training in material.report.trainings:
+        for group in (training.base, *oracles(training)):
+            found = _of(material, group) if group is not None else []
+            if group is not None and found:
+                out.append(_drawing(material, training, group, found))
+    return out
+
+
+def _of(material: Material, group: Group) -> list[Curve]:
+    ids = (row["ids"]["training"] for _, row in sorted(group.rows.items()))
+    return [material.curves[id] for id in ids if id in material.curves]
+
+
+def _drawing(material: Material, training: Training, group: Group, curves: Sequence[Curve]) -> Drawing:
+    names = material.report.names
+    title = names.training(training) if group.oracle is None else f"{names.training(training)}, {names.method(group)}"
+    shares = [key for key in dict.fromkeys(k for curve in curves for k in curve) if key not in NO_SHARE]
+    figure = Figure(figsize=(7.8, 2.9), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    for n, key in enumerate(shares):
+        _lines(left, curves, key, COLOURS[n % len(COLOURS)], DASHES[n // len(COLOURS) % len(DASHES)], 100.0)
+    _lines(right, curves, "train_loss", "black", "-", 1.0)
+    left.set(xlabel="epoch", ylabel="%")
+    left.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set(xlabel="epoch", ylabel="training loss (nats)")
+    legend_below(figure, *left.get_legend_handles_labels())
+    end = "; ".join(
+        f"{key.replace('_', ' ')} {fixed(100 * curves[0][key][-1], 1)} %" for key in shares if key in curves[0]
+    )
+    return Drawing(
+        slug("training", title), figure, f"{title}. {CAPTION}", f"{title}, at the end of the first seed: {end}."
+    )
+
+
+def _lines(axes: Axes, curves: Sequence[Curve], key: str, colour: str, dash: str, scale: float) -> None:
+    """Draw ``key`` of each curve; the first of them is named in the legend, the loss by its axis."""
+    for n, curve in enumerate(c for c in curves if key in c):
+        label = key.replace("_", " ") if n == 0 and key not in NO_SHARE else None
+        axes.plot(curve["epoch"], scale * curve[key], color=colour, ls=dash, lw=1.2, alpha=0.8, label=label)

@@ -1,0 +1,122 @@
+"""Images with what they were given, what they are, and what is predicted before and after each edit. No torch."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vitmem.reports.choose import choose
+from vitmem.reports.content import Report
+from vitmem.reports.page.material import Pictures
+from vitmem.rows import Row
+
+# Wrongly labelled images that are shown of a training, and right ones that the first method turned wrong.
+WRONG, HARMED = 24, 8
+# Trainings that images are shown of, and the longer side of a picture: what bounds the size of a page.
+TRAININGS, SIDE = 12, 96
+DRAWN = "drawn at random"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The cells of one training and seed whose predictions a gallery shows: the unedited model's first."""
+
+    name: str
+    seed: int
+    rows: Mapping[str, Row]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A predicted class, and what it is to the image: ``given``, ``true`` or ``other``."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image as it stands in the page: its source as a data URI, and its labels."""
+
+    source: str
+    alternative: str
+    given: str
+    true: str
+    predicted: tuple[Label, ...]
+
+
+def wanted(report: Report) -> list[Wanted]:
+    """Return what a gallery shows of the first trainings: each method at its chosen setting, on the lowest seed."""
+    out = []
+    for training in report.trainings:
+        base = training.base
+        if base is None or not any(row.get("counts", {}).get("noisy") for row in base.rows.values()):
+            continue
+        seed = min(base.rows)
+        rows = {"base": base.rows[seed]}
+        for groups in report.methods(training):
+            best = choose(groups, base).group
+            if best is not None and seed in best.rows:
+                rows[report.names.method(best)] = best.rows[seed]
+        out.append(Wanted(report.names.training(training), seed, rows))
+    return out[:TRAININGS]
+
+
+def draw(
+    found: Wanted,
+    noisy_report: NDArray[np.int64],
+    given: NDArray[np.int64],
+    true: NDArray[np.int64],
+    predicted: Mapping[str, NDArray[np.int64]],
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield titles and positions (m,) of the images to show, the same each time.
+
+    ``noisy_report`` (r,) are the positions of the wrongly labelled images that report; ``given``, ``true`` and each
+    of ``predicted`` (n,) are the classes of all training images.
+    """
+    some = np.sort(np.random.default_rng(0).permutation(noisy_report)[:WRONG])
+    total = f"{len(some)} of {len(noisy_report):,} wrongly labelled images of the report half, {DRAWN}"
+    yield f"{found.name}, seed {found.seed}: {total}", some
+    edits = list(predicted)[1:]
+    if edits:
+        right = (given == true) & (predicted["base"] == true)
+        harmed = np.flatnonzero(right & (predicted[edits[0]] != true))
+        some = np.sort(np.random.default_rng(0).permutation(harmed)[:HARMED])
+        title = f"{len(some)} of {len(harmed):,} rightly labelled training images that {edits[0]} turned wrong, {DRAWN}"
+        if len(some):
+            yield f"{found.name}, seed {found.seed}: {title} (of {int(right.sum()):,} that the base has right)", some
+
+
+def shown_pictures(pictures: Pictures) -> list[Shown]:
+    """Return the images of ``pictures`` ready for the page."""
+    out = []
+    for n, image in enumerate(pictures.images):
+        given, true = int(pictures.given[n]), int(pictures.true[n])
+        labels = tuple(
+            Label(pictures.classes[c], _kind(c, given, true)) for c in (int(p[n]) for p in pictures.predicted.values())
+        )
+        names = pictures.classes[given], pictures.classes[true]
+        out.append(Shown(_data_uri(image), f"labelled {names[0]}, shows {names[1]}", *names, labels))
+    return out
+
+
+def _kind(label: int, given: int, true: int) -> str:
+    if given == true:
+        return "true" if label == true else "other"
+    return {given: "given", true: "true"}.get(label, "other")
+
+
+def _data_uri(image: NDArray[np.uint8]) -> str:
+    """Return ``image`` (C, H, W) as a PNG in a data URI, made smaller when it is larger than a page shows."""
+    pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    picture.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    picture.save(out, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,116 @@
+"""Heat maps: blocks by strength of what an edit leaves, and layers by strength of how much it changes. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.naming import setting_order, strength_text, where
+from vitmem.reports.page.look import FEW, slug
+from vitmem.reports.page.material import Drawing, Material
+from vitmem.reports.render import fixed
+
+MEASURES = ("memorized", "recovered", "validation")
+# Dark to light of equal steps for every kind of colour vision (Nuñez et al. 2018).
+COLOUR_MAP = "cividis"
+OUTCOMES = "What is left by edited blocks and strength: means over the seeds in percent, on the report halves."
+CHANGES = "The share of its norm by which each edited matrix changes, by strength: means over the seeds."
+
+
+def heat_maps(material: Material) -> list[list[Drawing]]:
+    """Return for each training and method its maps: of the measures, and of the layers' changes."""
+    out = []
+    for training in material.judged:
+        for groups in material.report.methods(training):
+            maps = [*_outcomes(material, training, groups), *_changes(material, training, groups)]
+            if maps:
+                out.append(maps)
+    return out
+
+
+def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -> list[Drawing]:
+    places, strengths = dict.fromkeys(map(where, groups)), _strengths(groups)
+    keys = [k for k in MEASURES if any(g.estimate(at("metrics", k)) is not None for g in groups)]
+    if len(places) < FEW or len(strengths) < FEW or not keys:
+        return []
+    figure = Figure(figsize=((0.5 * len(strengths) + 0.4) * len(keys) + 1.6, 0.34 * len(places) + 1.5))
+    figure.set_layout_engine("constrained")
+    found = {(where(g), strength_text(g)): g for g in groups}
+    panels = figure.subplots(1, len(keys), squeeze=False, sharey=True)[0]
+    for axes, key in zip(panels, keys, strict=True):
+        values = _grid(places, strengths, lambda p, s, key=key: _mean(found.get((p, s)), ("metrics", key), 100.0))
+        _map(axes, values, list(places), strengths, digits=0)
+        axes.set_title(f"{key} (%)")
+    return [_drawing(material, training, groups, "outcomes", figure, OUTCOMES)]
+
+
+def _changes(material: Material, training: Training, groups: Sequence[Group]) -> list[Drawing]:
+    """Return the map of the layers' changes in the blocks that hold the most layers."""
+    widest = max((_layers(g) for g in groups), key=len)
+    inside = [g for g in groups if _layers(g) == widest]
+    strengths = _strengths(inside)
+    if len(widest) < FEW or len(strengths) < FEW:
+        return []
+    found = {strength_text(g): g for g in inside}
+
+    def change(layer: str, text: str) -> float:
+        return _mean(found[text], ("edit", "layers", layer, "relative_change"), 1.0)
+
+    figure = Figure(figsize=(0.62 * len(strengths) + 3.2, 0.26 * len(widest) + 1.3), layout="constrained")
+    _map(figure.subplots(), _grid(widest, strengths, change), widest, strengths, digits=2)
+    return [_drawing(material, training, groups, "changes", figure, f"Blocks {where(inside[0])}. {CHANGES}")]
+
+
+def _strengths(groups: Sequence[Group]) -> list[str]:
+    """Return the strengths of ``groups`` as texts, in the order of the tables."""
+    ordered = sorted(groups, key=lambda group: setting_order(group)[2])
+    return list(dict.fromkeys(map(strength_text, ordered)))
+
+
+def _layers(group: Group) -> list[str]:
+    """Return the paths of the layers that an edit changed, numbers by size."""
+    row = next(iter(group.rows.values()))
+    names = row.get("edit", {}).get("layers", {})
+    return sorted(
+        names, key=lambda name: [(part.isdigit(), int(part) if part.isdigit() else part) for part in name.split(".")]
+    )
+
+
+def _mean(group: Group | None, path: tuple[str, ...], scale: float) -> float:
+    found = None if group is None else group.estimate(at(*path))
+    return math.nan if found is None else scale * found.mean
+
+
+def _grid(
+    rows: Sequence[str] | dict[str, None], columns: Sequence[str], value: Callable[[str, str], float]
+) -> NDArray[np.float64]:
+    return np.array([[value(row, column) for column in columns] for row in rows])
+
+
+def _map(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], digits: int) -> None:
+    """Draw ``values`` (r, c) with a number in each cell, dark on light and light on dark."""
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=COLOUR_MAP, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    dark = np.asarray(image.norm(values), np.float64) < 0.5
+    for (i, j), value in np.ndenumerate(values):
+        if not math.isnan(value):
+            colour = "white" if dark[i, j] else "black"
+            axes.text(j, i, fixed(value, digits), ha="center", va="center", fontsize=7, color=colour)
+
+
+def _drawing(
+    material: Material, training: Training, groups: Sequence[Group], kind: str, figure: Figure, caption: str
+) -> Drawing:
+    names = material.report.names
+    training_name, method = names.training(training), names.method(groups[0])
+    title = f"{training_name}, {method}"
+    words = f"{title}, heat map. {caption} The numbers stand in the cells and in the table of all settings."
+    return Drawing(slug(f"heat-{kind}", training_name, method), figure, f"{title}. {caption}", words)
