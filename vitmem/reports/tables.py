@@ -11,6 +11,7 @@ from vitmem.reports.change import change
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.front import front, has_front
+from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS
 from vitmem.reports.text_content import recitation, skills
@@ -28,6 +29,7 @@ def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
         **({"front": front} if has_front(report.trainings) else {}),
+        **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
         **({"comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
