@@ -165,6 +165,20 @@ _add(
 )
 _add(
     METRICS,
+    "label_free",
+    "vitmem.metrics.label_free:label_free",
+    NoParams,
+    "what an edit changes, without a true label: given labels kept, confidence, neighbours' votes",
+)
+_add(
+    METRICS,
+    "mixtures",
+    "vitmem.metrics.label_free:mixtures",
+    NoParams,
+    "two components of the losses on given labels, and of their rise",
+)
+_add(
+    METRICS,
     "recitation",
     "vitmem.metrics.recitation:recitation",
     NoParams,

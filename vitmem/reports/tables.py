@@ -12,6 +12,7 @@ from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.front import front, has_front
 from vitmem.reports.headline import headline
+from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
 from vitmem.reports.readme import included
 from vitmem.reports.render import RENDERERS, Table
@@ -35,6 +36,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
         **({"front": front} if has_front(report.trainings) else {}),
+        **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
         **({"cost": cost} if any(map(passes, rows)) else {}),
         **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),

@@ -1,0 +1,115 @@
+"""What an edit changes, seen without a true label and without knowing which labels are wrong.
+
+Read are the given labels of the training images and all logits. Held-out images are the measured validation images
+without their labels. Rules that choose a setting from these measures are in ``vitmem.reports.rules``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from vitmem.metrics.detection import loss
+from vitmem.metrics.predictions import Predictions
+
+NEIGHBOURS = 10
+# Images that are looked up, and among which their neighbours are sought: of more, evenly spaced ones are taken.
+QUERIES, SOUGHT = 2_000, 10_000
+
+
+def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
+    """Return the measures of an edit against ``base`` that need no truth, but for those of ``mixtures``.
+
+    given_train: share of the training images predicted as their given label, right or wrong. train_changed: share whose
+    prediction is not the base's. train_loss_rise: mean rise of the loss on given labels, nats. held_out_confidence:
+    mean probability of the predicted class. held_out_balance: entropy of the predicted classes over log K, 1 when all
+    are predicted as often. judged_change: change of the accuracy on held-out images if their labels were drawn from the
+    mean probabilities of the two networks. knn_backed and knn_unbacked: share of the training images predicted against
+    their given label, with and without their neighbours' vote.
+    """
+    given, logits = predictions.given, predictions.train_logits
+    rise = loss(logits, given) - loss(base.train_logits, given)
+    out = {
+        "given_train": float((predictions.predicted == given).double().mean()),
+        "train_changed": float((predictions.predicted != base.predicted).double().mean()),
+        "train_loss_rise": float(rise.mean()),
+        **backing(logits, given),
+    }
+    rows = predictions.validation_rows
+    after, before = (p.validation_logits[rows].double().softmax(dim=1) for p in (predictions, base))  # (v, K)
+    if len(rows):
+        said, said_before = after.argmax(dim=1), before.argmax(dim=1)  # (v,)
+        both, each = (after + before) / 2, torch.arange(len(rows))
+        out["held_out_confidence"] = float(after.amax(dim=1).mean())
+        out["held_out_balance"] = balance(said, after.shape[1])
+        out["judged_change"] = float((both[each, said] - both[each, said_before]).mean())
+    return out
+
+
+def mixtures(predictions: Predictions, base: Predictions) -> dict[str, float]:
+    """Return what two components say of the losses on given labels, and of their rise under the edit.
+
+    loss_upper_share: weight of the component of high losses (Li et al. 2020, DivideMix, arXiv 2002.07394), of the base
+    an estimate of how many labels are wrong. loss_rise_separation: Ashman's D of the two components of the rise,
+    above 2 where they are apart (Ashman et al. 1994). What varies too little for two components is left out.
+    """
+    given = predictions.given
+    after, before = loss(predictions.train_logits, given), loss(base.train_logits, given)
+    own, risen = two_components(after.numpy()), two_components((after - before).numpy())
+    out = {} if own is None else {"loss_upper_share": own[0]}
+    return out if risen is None else {**out, "loss_rise_separation": risen[1]}
+
+
+def two_components(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return the weight of the upper of two Gaussian components of ``values`` (n,) and their separation.
+
+    Values are brought to [0, 1] first and variances kept above 5e-4, as in DivideMix. The separation is Ashman's
+    D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2). ``None`` for fewer than two different values.
+    """
+    if len(np.unique(values)) < 2:
+        return None
+    scaled = (values - values.min()) / np.ptp(values)
+    mixture = GaussianMixture(2, reg_covar=5e-4, random_state=0).fit(scaled[:, None])
+    means, variances = mixture.means_[:, 0], mixture.covariances_[:, 0, 0]
+    separation = math.sqrt(2) * abs(means[0] - means[1]) / math.sqrt(variances.sum())
+    return float(mixture.weights_[means.argmax()]), float(separation)
+
+
+def balance(predicted: Tensor, classes: int) -> float:
+    """Return the entropy of how often each class is predicted, from (n,) int64, over log ``classes``: 0 to 1."""
+    shares = torch.bincount(predicted, minlength=classes).double() / len(predicted)
+    return float(torch.special.entr(shares).sum()) / math.log(classes)
+
+
+def backing(logits: Tensor, given: Tensor) -> dict[str, float]:
+    """Return knn_backed and knn_unbacked from logits (n, K) and given labels (n,); empty for too few images.
+
+    The neighbours of an image are the others that are nearest in logits (Euclidean); each votes with its given label,
+    and of classes with as many votes the lower wins. Of many images evenly spaced ones are taken.
+    """
+    sought = spaced(len(given), SOUGHT)
+    if len(sought) <= NEIGHBOURS:
+        return {}
+    some, labels = logits[sought].double(), given[sought]
+    queries = spaced(len(sought), QUERIES)
+    distance = torch.cdist(some[queries], some)  # (q, n)
+    distance[torch.arange(len(queries)), queries] = torch.inf
+    near = distance.topk(NEIGHBOURS, largest=False).indices  # (q, k)
+    vote = one_hot(labels[near], logits.shape[1]).sum(dim=1).argmax(dim=1)  # (q,)
+    said = some[queries].argmax(dim=1)
+    against = said != labels[queries]
+    return {
+        "knn_backed": float((against & (said == vote)).double().mean()),
+        "knn_unbacked": float((against & (said != vote)).double().mean()),
+    }
+
+
+def spaced(count: int, most: int) -> Tensor:
+    """Return at most ``most`` of ``count`` positions, evenly spaced from the first, (k,) int64."""
+    return torch.arange(min(count, most)) * count // max(min(count, most), 1)
