@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
-from vitmem.reports.change import CHANGE
+from vitmem.reports.limits import CHANGE_OF_WEIGHTS
 from vitmem.reports.page.look import FEW, Look, in_words, legend_below, place, slug
 from vitmem.reports.page.material import Drawing, Material
 
@@ -31,7 +31,7 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
     keys = [key for key in MEASURES if base.estimate(at("metrics", key)) is not None]
     lines = {}
     for groups in report.methods(training):
-        found = [g for g in place(groups, base) if g.estimate(CHANGE) is not None]
+        found = [g for g in place(groups, base) if g.estimate(CHANGE_OF_WEIGHTS) is not None]
         if len(found) >= FEW:
             lines[report.names.method(groups[0])] = sorted(found, key=_change)
     if not lines or not keys:
@@ -53,7 +53,7 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
 
 def _change(group: Group) -> float:
     """Return the mean relative change of the edited weights, 0 for the unedited model."""
-    found = group.estimate(CHANGE)
+    found = group.estimate(CHANGE_OF_WEIGHTS)
     return 0.0 if found is None else found.mean
 
 
