@@ -1,4 +1,4 @@
-"""The page in headless Chromium: whole, alone, sorted, unfolded, by keyboard, on a phone and in print."""
+"""The page in headless Chromium: it loads whole and alone, sorts, works by keyboard, on a phone and in print."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def _cost(name: str, method: str, groups: list[Group]) -> tuple[Cell, ...]:
     rows = [row for group in groups for row in group.rows.values()]
     means = (_mean(rows, at("costs", f"{stage}_seconds")) for stage in STAGES)
     found = [peak for row in rows for stage in PEAKS if (peak := at("costs", f"{stage}_peak_bytes")(row)) is not None]
-    peak = Estimate(max(found) / GIB, None, len(found)) if found else None
-    return name, method, len(rows), *means, peak
+    most = Estimate(max(found) / GIB, None, len(found)) if found else None
+    return name, method, len(rows), *means, most
 
 
 def _mean(rows: Iterable[Row], read: Reader) -> Estimate | None:

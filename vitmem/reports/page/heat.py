@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,8 +44,8 @@ def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -
     found = {(where(g), strength_text(g)): g for g in groups}
     panels = figure.subplots(1, len(keys), squeeze=False, sharey=True)[0]
     for axes, key in zip(panels, keys, strict=True):
-        values = _grid(places, strengths, lambda p, s, key=key: _mean(found.get((p, s)), ("metrics", key), 100.0))
-        _map(axes, values, list(places), strengths, digits=0)
+        values = [[_mean(found.get((p, s)), ("metrics", key), 100.0) for s in strengths] for p in places]
+        _map(axes, np.array(values), list(places), strengths, digits=0)
         axes.set_title(f"{key} (%)")
     return [_drawing(material, training, groups, "outcomes", figure, OUTCOMES)]
 
@@ -58,12 +58,10 @@ def _changes(material: Material, training: Training, groups: Sequence[Group]) ->
     if len(widest) < FEW or len(strengths) < FEW:
         return []
     found = {strength_text(g): g for g in inside}
-
-    def change(layer: str, text: str) -> float:
-        return _mean(found[text], ("edit", "layers", layer, "relative_change"), 1.0)
-
+    paths = [("edit", "layers", layer, "relative_change") for layer in widest]
+    values = [[_mean(found[text], path, 1.0) for text in strengths] for path in paths]
     figure = Figure(figsize=(0.62 * len(strengths) + 3.2, 0.26 * len(widest) + 1.3), layout="constrained")
-    _map(figure.subplots(), _grid(widest, strengths, change), widest, strengths, digits=2)
+    _map(figure.subplots(), np.array(values), widest, strengths, digits=2)
     return [_drawing(material, training, groups, "changes", figure, f"Blocks {where(inside[0])}. {CHANGES}")]
 
 
@@ -85,12 +83,6 @@ def _layers(group: Group) -> list[str]:
 def _mean(group: Group | None, path: tuple[str, ...], scale: float) -> float:
     found = None if group is None else group.estimate(at(*path))
     return math.nan if found is None else scale * found.mean
-
-
-def _grid(
-    rows: Sequence[str] | dict[str, None], columns: Sequence[str], value: Callable[[str, str], float]
-) -> NDArray[np.float64]:
-    return np.array([[value(row, column) for column in columns] for row in rows])
 
 
 def _map(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], digits: int) -> None:
