@@ -126,7 +126,9 @@ def test_measure_is_the_union_without_what_is_undefined() -> None:
     names = set(measure(EDITED, BASE))
     assert {"memorized", "conditional_memorized", "reference_memorized", "ece", "agreement"} <= names
     assert {"ap_loss", "selectivity", "auroc_loss_rise"} <= names
-    assert names - set(measure(BASE, BASE)) == {"selectivity", "auroc_loss_rise", "ap_loss_rise"}
+    assert names - set(measure(BASE, BASE)) == {
+        "selectivity", "auroc_loss_rise", "ap_loss_rise", "loss_rise_separation",
+    }  # fmt: skip
 
 
 def test_without_noise() -> None:
@@ -137,6 +139,8 @@ def test_without_noise() -> None:
         "clean_train", "validation", "gap", "ece", "adaptive_ece", "nll", "brier",
         "agreement", "right_to_wrong", "wrong_to_right",
         "validation_class_0", "validation_class_1", "validation_class_2", "worst_class",
+        "given_train", "train_changed", "train_loss_rise", "held_out_confidence", "held_out_balance", "judged_change",
+        "loss_upper_share",
     }  # fmt: skip
 
 
