@@ -19,6 +19,7 @@ from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
 from vitmem.data.views import load_view, view_folders
+from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.metrics.measure import AnyPredictions, measure
@@ -88,7 +89,9 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         loss=lambda weights: subject.selection(weights)[1],
         examples=subject.examples,
     )
-    result: EditResult = entry.load()(context, **params.model_dump())
+    result = entry.load()(context, **params.model_dump())
+    if not isinstance(result, EditResult):
+        raise VitmemError(f"method '{entry.name}': expected an EditResult, got {type(result).__name__}")
     return result
 
 
