@@ -22,6 +22,17 @@ class DiskFullError(VitmemError):
     """The disk is full: whatever is tried next would fail too, so a run stops."""
 
 
+def one_line(error: Exception, most: int = 300) -> str:
+    """Return the text of ``error`` on one line, ``most`` characters of it at most; its type's name if it has none."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def reason(error: Exception) -> str:
+    """Return one sentence for ``error``; ours read alone, others carry their type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for ``name``, which is not one of ``known``, offering the nearest name."""
     names = sorted(known)

@@ -98,21 +98,21 @@ class SvdRmtParams(StrengthParams):
     """The factor on the edge of the bulk of singular values that noise alone would have."""
 
     rules: ClassVar[tuple[str, ...]] = ("edge", *StrengthParams.rules)
-    edge: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    edge: float | None = Field(default=None, ge=0)
 
 
 class SapParams(StrengthParams):
     """SAP's ``alpha``: the larger, the weaker the filter of the inputs."""
 
     rules: ClassVar[tuple[str, ...]] = ("alpha", *StrengthParams.rules)
-    alpha: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    alpha: float | None = Field(default=None, ge=1)
 
 
 class IsotropicNoiseParams(StrengthParams):
     """The norm of the noise that is added to each matrix, over the matrix's own."""
 
     rules: ClassVar[tuple[str, ...]] = ("relative_norm", *StrengthParams.rules)
-    relative_norm: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    relative_norm: float | None = Field(default=None, ge=0)
 
 
 class FactorParams(StrengthParams):
@@ -178,7 +178,7 @@ class TaskVectorParams(StrengthParams):
     """CUTS: ``alpha`` times what training on the proxy does is taken back; how large the proxy is, and the training."""
 
     rules: ClassVar[tuple[str, ...]] = ("alpha", *StrengthParams.rules)
-    alpha: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    alpha: float | None = Field(default=None, ge=0)
     proxy_share: float = Field(default=0.02, gt=0, lt=1)
     epochs: int = Field(default=60, gt=0)
     lr: float = Field(default=1e-4, gt=0)
@@ -188,7 +188,7 @@ class TaskVectorParams(StrengthParams):
 class HeadRefitParams(Spec):
     """``c``: how much the loss of the examples weighs against the size of the weights (scikit-learn's ``C``)."""
 
-    c: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    c: float = Field(default=1.0, gt=0)
 
 
 class FinetuneParams(Spec):

@@ -22,9 +22,10 @@ SCHEMA_VERSION = 1
 
 
 class Spec(BaseModel):
-    """A frozen set of named values in which an unknown key is an error."""
+    """A frozen set of named values in which an unknown key, NaN or infinity is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a row is JSON, which has no word for NaN or infinity
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ExampleTied(Spec):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,19 @@ def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
         assert row["config"] == same["config"] and same["metrics"].items() <= row["metrics"].items()
         assert row["views"]["without_duplicates"] == file_sha256(data / "duplicates_test_train.csv")
     assert "validation without duplicates | validation agreement humans" in render_tables("tiny", rows)["sweep.md"]
+
+
+def test_a_view_that_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data" / "cifar10"
+    shutil.copytree(folder / "data" / "cifar10", data)
+    counts = np.eye(10, dtype=np.int64)[TEST]
+    np.savez(data / "cifar10h.npz", counts_original_order=counts, row_to_original_index=ROWS)
+    (data / "duplicates_test_train.csv").write_text("TestID,TrainID\n" + "".join(f"{i},0\n" for i in range(60)))
+    with pytest.raises(
+        InputError, match="'without_duplicates' leaves none of the 30 validation images of the selection"
+    ):
+        run(tmp_path, plan(tmp_path, views=VIEWS))
+    assert not list(tmp_path.glob("store/training/*"))
 
 
 def test_a_view_that_the_data_have_not(folder: Path) -> None:

@@ -107,9 +107,9 @@ def test_one_sentence_for_what_cannot_be_done(problem: Problem, name: str) -> No
 
 @pytest.mark.parametrize("name", FORGETTING)
 def test_nothing_to_forget(problem: Problem, name: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}' is told of no example to forget: 1 of 0 that are known"):
+    with pytest.raises(InputError, match=f"'{name}' is told of no example to forget: none is known"):
         run(name, problem(forget=0))
-    with pytest.raises(InputError, match=r"no example to forget: 0.01 of 12"):
+    with pytest.raises(InputError, match=r"no example to forget: the share 0.01 of the 12 that are known is none"):
         run(name, problem(), discovery=0.01)
 
 

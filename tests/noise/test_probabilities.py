@@ -112,6 +112,8 @@ def test_rows_are_found_by_their_index(draw: Draw, tmp_path: Path, save: Save) -
         ({"logits": np.full((COUNT, 10), np.inf)}, "expected rows of probabilities that sum to 1"),
         ({"probabilities": TABLE[0]}, "expected a column a class, n x 10, got 10"),
         ({"probabilities": TABLE, "index": np.arange(3)}, "expected 6000 positions in 'index', one a row, got 3"),
+        ({"probabilities": np.array(1.0)}, "expected a column a class, n x 10, got one number"),
+        ({"probabilities": TABLE[:0], "index": np.arange(0)}, "expected a row an image, got a file without rows"),
         ({"given": TABLE}, "expected 'probabilities' or 'logits', got given"),
     ],
 )
@@ -129,7 +131,9 @@ def test_no_file_or_a_torn_one(draw: Draw, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.safetensors: no such file; give one inside --data-dir"):
         draw("pmd", CLEAN, rate=0.1, probabilities="nowhere.safetensors")
     torn = tmp_path / "torn.safetensors"
-    for content in (b"", b"no tensors at all"):
+    # a type that numpy has not: the header of one number in float8
+    header = b'{"probabilities":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+    for content in (b"", b"no tensors at all", len(header).to_bytes(8, "little") + header + b"0"):
         torn.write_bytes(content)
         with pytest.raises(InputError, match="not a readable safetensors file"):
             draw("pmd", CLEAN, rate=0.1, probabilities=str(torn))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vitmem.reports.figures import write_figures
+from vitmem.reports.content import Report
+from vitmem.reports.figures import tradeoff, write_figures
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -32,6 +33,14 @@ def test_skills_are_drawn_when_there_are_families(toy: list[Row], tmp_path: Path
     one, two = (write_figures(tmp_path / name) for name in ("one", "two"))
     assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png", "skills.svg", "skills.png"]
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+
+
+def test_the_legend_names_what_is_drawn(toy: list[Row]) -> None:
+    text = [{**r, "metrics": {k: v for k, v in r.get("metrics", {}).items() if "reference" not in k}} for r in toy]
+    for rows, drawn in ((toy, True), (text, False)):
+        report = Report("toy", rows)
+        figure = tradeoff(report, [t for t in report.trainings if t.base is not None])
+        assert ("never seen" in [label.get_text() for label in figure.legends[0].get_texts()]) == drawn
 
 
 def test_nothing_to_draw(make_row: Callable[..., Row], tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_one_seed_has_intervals_over_images(toy: list[Row]) -> None:
 
 def test_only_failed_rows(make_row: Callable[..., Row]) -> None:
     failed = make_row(0, {"method": "none"}, report=(0, 0), selection=(0, 0), status="failed")
-    assert "1 cells: 0 finished, 1 failed" in render_tables("toy", [failed])["chosen.md"]
+    assert "1 cell: 0 finished, 1 failed" in render_tables("toy", [failed])["chosen.md"]
     assert render_tables("toy", [])["sweep.csv"].startswith("model,method")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vitmem.errors import VitmemError
+from vitmem.errors import reason
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,7 @@ def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> No
     except Broken as broken:
         checks.append(Check(name, False, str(broken)))
     except Exception as error:  # whatever a plug-in raises is its clause's failure
-        text = " ".join(str(error).split())
-        detail = text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
-        checks.append(Check(name, False, detail))
+        checks.append(Check(name, False, reason(error)))
     else:
         checks.append(Check(name, True))
 

@@ -20,6 +20,7 @@ from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
 from vitmem.bench.vision import VisionSubject
 from vitmem.data.views import load_view, view_folders
+from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.metrics.measure import AnyPredictions, measure
@@ -91,7 +92,9 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         initial=subject.initial,
         tied=subject.tied if isinstance(subject, VisionSubject) else {},
     )
-    result: EditResult = entry.load()(context, **params.model_dump())
+    result = entry.load()(context, **params.model_dump())
+    if not isinstance(result, EditResult):
+        raise VitmemError(f"method '{entry.name}': expected an EditResult, got {type(result).__name__}")
     return result
 
 

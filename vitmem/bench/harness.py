@@ -17,7 +17,7 @@ from torch import nn
 
 from vitmem.bench.harness_scores import Scores, scores_of
 from vitmem.bench.suite import read_yaml
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
 from vitmem.kfac import model_fingerprint
 from vitmem.kfac.modes import evaluating
@@ -103,8 +103,7 @@ def evaluate_tasks(
                 model=live, tasks=list(tasks), task_manager=manager, limit=limit, bootstrap_iters=0, log_samples=True
             )
         except (OSError, ValueError, KeyError, ImportError, AssertionError) as error:
-            text = " ".join(str(error).split())
-            raise InputError(f"lm-eval: {', '.join(tasks)}: {text[:300] or type(error).__name__}") from error
+            raise InputError(f"lm-eval: {', '.join(tasks)}: {one_line(error)}") from error
     return scores_of(found, model=model, weights=model_fingerprint(net), lm_eval=harness.__version__, limit=limit)
 
 

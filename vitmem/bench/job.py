@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import ensure_base, ensure_evaluation, measured, reported_outcomes
@@ -15,10 +17,11 @@ from vitmem.bench.subject import Places, Say
 from vitmem.bench.vision import VisionSubject
 from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import load_view, view_folders
-from vitmem.errors import DiskFullError, InputError, VitmemError
+from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.kfac import find_layers
 from vitmem.registry import METHODS
 from vitmem.rows import ROW_SCHEMA
+from vitmem.specs import digest
 
 Row = dict[str, Any]
 
@@ -50,10 +53,32 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
         yield row
 
 
+def check_jobs(jobs: Sequence[Job], places: Places) -> None:
+    """Raise InputError for any of ``jobs``, as each of them would when it begins, before the first of them is trained.
+
+    Looked at are jobs whose noise, network or oracle none before them has; the first one looks at itself. What fails
+    for another reason becomes rows in its own time.
+    """
+    seen: set[str] = set()
+    for number, job in enumerate(jobs):
+        config = job.config
+        pairs = ([key, config["data"], config.get(key)] for key in ("noise", "model"))
+        parts = {digest(pair) for pair in (*pairs, [config["noise"], config.get("oracle")])}
+        if number and not parts <= seen:
+            try:
+                check_cells(prepare(config, places), job.cells)
+            except InputError:
+                raise
+            except Exception:
+                continue
+        seen |= parts
+
+
 def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
     """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there.
 
-    The same holds for views whose files are missing or belong to another order of the images.
+    The same holds for views whose files are missing, belong to another order of the images or leave none of them, and
+    for an oracle that has nothing to train on.
     """
     for cell in cells:
         edit = cell.config["edit"]
@@ -62,21 +87,28 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
         if cell.statistics is not None:
             bench.subject.task(cell.config["statistics"])
     if isinstance(bench.subject, VisionSubject):
-        seen = bench.subject.noisy.data.validation
-        for view in sorted({view for cell in cells for view in cell.views}):
-            load_view(view, *_data_place(bench), seen.index, seen.labels)
+        bench.subject.trained_on()
+        _check_views(bench, bench.subject, {view for cell in cells for view in cell.views})
+
+
+def _check_views(bench: Bench, subject: VisionSubject, views: Collection[str]) -> None:
+    """Raise InputError for a view that cannot be read, or that leaves nothing of a half that is measured."""
+    seen = subject.noisy.data.validation
+    for view in sorted(views):
+        left = load_view(view, *_data_place(bench), seen.index, seen.labels)
+        for half in ("selection", "report"):
+            rows = getattr(subject.halves, f"validation_{half}")
+            if left.dtype == torch.bool and not left[rows].any():
+                raise InputError(
+                    f"view '{view}' leaves none of the {len(rows)} validation images of the {half} half; take more "
+                    "validation images, or leave the view out"
+                )
 
 
 def _data_place(bench: Bench) -> tuple[str, list[Path]]:
     """Return the name of the data set and the folders that its files may lie in."""
     name = bench.config["data"]["name"]
     return name, view_folders(name, bench.places.data_dir, bench.places.cache_dir)
-
-
-def reason(error: Exception) -> str:
-    """Return one sentence for ``error``; ours read alone, others carry their type."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
 
 
 def failed_row(cell: Cell, suite: str, why: str) -> Row:

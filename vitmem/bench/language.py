@@ -126,7 +126,7 @@ class LanguageSubject:
         strings, train = self.texts.memorized.tokens, self.texts.train
         known = {tuple(row) for row in strings.tolist()}
         others = train[torch.tensor([tuple(row) not in known for row in train.tokens.tolist()])]
-        kept = others[some_of(len(others), min(len(others), KEPT), 0, "examples to keep")]
+        kept = others[some_of(len(others), min(len(others), KEPT), 0, "examples to keep")] if len(others) else others
         forget = strings[self.halves["strings_selection"]]
         labels = forget.masked_fill(forget == self.texts.padding, -100)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, reason
 from vitmem.registry import REGISTRIES
 
 _loaded: set[str] = set()
@@ -41,9 +41,7 @@ def _guarded(name: str, load: object) -> None:
             for entry in registry.entries():
                 if entry.name not in before[kind]:
                     registry.discard(entry.name)
-        text = " ".join(str(error).split())
-        why = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
-        raise InputError(f"plug-in '{name}' cannot be loaded: {why}") from error
+        raise InputError(f"plug-in '{name}' cannot be loaded: {reason(error)}") from error
 
 
 def _from_module(name: str) -> None:

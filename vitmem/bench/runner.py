@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.bench.executors.local import Event, run_local
+from vitmem.bench.job import check_jobs
 from vitmem.bench.plan import Plan
 from vitmem.bench.store import guard_disk, lock
 from vitmem.bench.subject import Places
@@ -107,5 +108,6 @@ def run_suite(
                 progress.add(event[2])
             on_event(event, progress)
 
+        check_jobs(jobs, places)
         run_local(jobs, name, places, workers, plugins, handle)
         return Outcome(len(plan.cells), found, progress.cells, progress.failed)

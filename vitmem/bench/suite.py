@@ -28,7 +28,7 @@ from vitmem.bench.suite_checks import (
     check_tied,
     check_views,
 )
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
@@ -83,8 +83,7 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a YAML file, got {error}") from None
     except yaml.YAMLError as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{path}: not valid YAML: {text}") from None
+        raise InputError(f"{path}: not valid YAML: {one_line(error)}") from None
 
 
 def load_suite(path: Path) -> Suite:

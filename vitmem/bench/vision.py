@@ -170,11 +170,11 @@ class VisionSubject:
             return normalise(data.train.images[rows], data.mean, data.std), self.noisy.given[rows]
 
         clean = torch.nonzero(~self.noisy.noisy).flatten()
-        kept = clean[some_of(len(clean), min(len(clean), KEPT), 0, "examples to keep")]
+        kept = clean[some_of(len(clean), min(len(clean), KEPT), 0, "examples to keep")] if len(clean) else clean
 
         def proxy(share: float) -> tuple[Tensor, Tensor]:
             count = round(share * len(self.noisy.given))
-            return some(clean[some_of(len(clean), count, 1, "edit: images of 'proxy_share'")])
+            return some(clean[some_of(len(clean), count, 1, "edit: images of 'proxy_share' with the right label")])
 
         return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits, proxy)
 

@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
+from vitmem.reports.render import counted
 from vitmem.rows import read_rows
 
 
@@ -20,7 +22,7 @@ def plan(suite: Path, results: Path, plugins: Sequence[str], as_json: bool) -> N
     path = results / made.suite.name / "rows.jsonl"
     rows = read_rows(path) if path.exists() else []
     done = {row["id"] for row in rows if row["status"] == "ok"}
-    summary = {
+    summary: dict[str, Any] = {
         "suite": made.suite.name,
         "cells": len(made.cells),
         "trainings": len({c.training for c in made.cells}),
@@ -31,9 +33,11 @@ def plan(suite: Path, results: Path, plugins: Sequence[str], as_json: bool) -> N
     if as_json:
         print(json.dumps({**summary, "ids": [c.id for c in made.cells]}))
         return
-    print("{suite}: {cells} cells, {trainings} trainings, {statistics} statistics; {done} done".format(**summary))
-    if summary["stale"]:
-        print(f"{summary['stale']} rows in {path} belong to no cell of this suite; 'vitmem run --prune' drops them")
+    cells, trainings = counted(summary["cells"], "cell"), counted(summary["trainings"], "training")
+    print(f"{made.suite.name}: {cells}, {trainings}, {summary['statistics']} statistics; {summary['done']} done")
+    if stale := summary["stale"]:
+        belong = f"{counted(stale, 'row')} in {path} {'belongs' if stale == 1 else 'belong'} to no cell of this suite"
+        print(f"{belong}; 'vitmem run --prune' drops what is left over")
     for line in _trainings(made, done):
         print(line)
 
@@ -44,5 +48,5 @@ def _trainings(made: Plan, done: set[str]) -> list[str]:
         methods = Counter(cell.config["edit"]["method"] for cell in job.cells)
         finished = sum(cell.id in done for cell in job.cells)
         counts = ", ".join(f"{n} {method}" for method, n in methods.items())
-        lines.append(f"  {job.training}  {job.label}: {len(job.cells)} cells ({counts}), {finished} done")
+        lines.append(f"  {job.training}  {job.label}: {counted(len(job.cells), 'cell')} ({counts}), {finished} done")
     return lines

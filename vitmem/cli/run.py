@@ -18,6 +18,7 @@ from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.naming import PLAIN
+from vitmem.reports.render import counted
 from vitmem.reports.tables import check_tables, write_tables
 from vitmem.training.fit import pick_device
 
@@ -49,7 +50,8 @@ def run(
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     pick_device(device)
     found = len({c.id for c in plan.cells} & finished_ids(rows_path(results, name)))
-    print(f"{name}: {len(plan.cells)} cells, {found} have a row, {len(plan.cells) - found} to do", flush=True)
+    have = f"{found} {'has' if found == 1 else 'have'} a row"
+    print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do", flush=True)
     failed = 0
     stale = prune and bool(stale_ids(plan, rows_path(results, name)))
     if found < len(plan.cells) or stale:
@@ -62,14 +64,15 @@ def run(
             print("\nstopped; the same command goes on from here", file=sys.stderr)
             sys.exit(130)
         failed = outcome.failed
-        print(f"{name}: {outcome.made} rows made, {failed} failed")
+        print(f"{name}: {counted(outcome.made, 'row')} made, {failed} failed")
     elif not check_tables(results, name):
         return  # nothing to do: every cell has a row and the tables agree with them
     for path in write_tables(results, name):
         print(f"wrote {path}")
     if failed:
+        who = "its row says" if failed == 1 else "their rows say"
         raise VitmemError(
-            f"{failed} of {len(plan.cells)} cells failed; their rows say why, the same command tries again"
+            f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} why, the same command tries again"
         )
 
 

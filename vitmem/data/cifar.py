@@ -18,7 +18,7 @@ from vitmem.data.cache import cached, file_key
 from vitmem.data.human_labels import find_human, read_human
 from vitmem.data.parquet import find_split, read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 # the superclass of each of the 100 classes, as in the data set's own coarse labels
 # fmt: off
@@ -95,9 +95,8 @@ def _from_torchvision(name: str, source: type[CIFAR10], root: Path, download: bo
         # an unpacked and whole folder is found without the network
         train, test = (source(str(root), train=part, download=download) for part in (True, False))
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{name}: cannot {'download it into' if download else 'read it from'} {root} ({reason}); "
+            f"{name}: cannot {'download it into' if download else 'read it from'} {root} ({one_line(error)}); "
             "give a folder that has it with --data-dir"
         ) from None
     coarse = np.array(CIFAR100_COARSE) if len(train.classes) == len(CIFAR100_COARSE) else None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 
 def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None) -> Tensor:
@@ -46,8 +46,10 @@ def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.ui
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             picture = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{where}: not a readable image ({error}); fetch the file again") from None
+    except UnidentifiedImageError:  # its text has the address of a buffer
+        raise InputError(f"{where}: not a readable image (no known format); fetch the file again") from None
+    except Exception as error:  # decoders raise what they like: torn files have come as seven kinds of error
+        raise InputError(f"{where}: not a readable image ({one_line(error)}); fetch the file again") from None
     if size is not None and picture.size != (size, size):
         picture = _fit(picture, size)
     return np.asarray(picture)

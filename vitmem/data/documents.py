@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vitmem.data.json_lines import json_lines
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 
 def documents(path: Path) -> Iterator[str]:
@@ -73,8 +73,7 @@ def _parquet(path: Path) -> Iterator[str]:
                 raise InputError(f"{path}: expected a text in every row of a column 'text'")
             yield from texts
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: expected a parquet file with a column 'text' ({reason})") from None
+        raise InputError(f"{path}: expected a parquet file with a column 'text' ({one_line(error)})") from None
 
 
 READERS: dict[str, Callable[[Path], Iterator[str]]] = {".txt": _plain, ".jsonl": _lines, ".parquet": _parquet}

@@ -7,7 +7,6 @@ read with a loader that builds nothing but arrays. Both are in the order of torc
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 FILES = {
     "cifar10": ("cifar10n.npz", "CIFAR-10_human.pt"),
@@ -37,28 +36,15 @@ def find_human(name: str, folders: Sequence[Path]) -> list[Path]:
 def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
     """Return the columns of ``file``, each (n,), superclass columns left out.
 
-    Raises InputError when the file is torn, has another length than ``labels`` (n,), or has other clean
-    labels, which means that it belongs to another order of the images.
+    Raises InputError when the file is torn, has a column of another length than ``labels`` (n,) or of anything but
+    whole numbers, or has other clean labels, which means that it belongs to another order of the images.
     """
     try:
         columns = _read_pickle(file) if file.suffix == ".pt" else _read_npz(file)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-        EOFError,
-        RuntimeError,
-        pickle.UnpicklingError,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # zip, zlib, numpy and pickle each have errors of their own
+        reason = _reason(error)
         raise InputError(f"{file}: not a readable file of human labels ({reason}); fetch the file again") from None
-    kept = {k: np.asarray(v).astype(np.int64) for k, v in columns.items() if "coarse" not in k}
-    for column, values in kept.items():
-        if values.shape != labels.shape:
-            raise InputError(
-                f"{file}: expected {len(labels)} labels in column '{column}', one a training image, got {values.size}"
-            )
+    kept = {k: _whole_numbers(v, len(labels), f"{file}: column '{k}'") for k, v in columns.items() if "coarse" not in k}
     clean = kept.pop(CLEAN, None)
     if clean is not None and not np.array_equal(clean, labels):
         raise InputError(
@@ -68,12 +54,32 @@ def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.in
     return kept
 
 
-def _read_npz(file: Path) -> dict[str, NDArray[np.integer]]:
-    with np.load(file, allow_pickle=False) as stored:
+def _reason(error: Exception) -> str:
+    """Return a few words; numpy and torch go on to advise loading the pickle that they have refused."""
+    if isinstance(error, pickle.UnpicklingError) or "pickle" in str(error):
+        return "no array, or more than arrays"
+    return one_line(error)
+
+
+def _whole_numbers(values: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
+    """Return a column of ``count`` labels as int64; raises InputError, beginning with ``where``, for another."""
+    if values.shape != (count,):
+        shape = " x ".join(map(str, values.shape)) or "one"
+        raise InputError(f"{where}: expected {count} labels, one a training image, got {shape}")
+    if not np.issubdtype(values.dtype, np.integer):
+        raise InputError(f"{where}: expected whole numbers, got {values.dtype}; convert the column to class numbers")
+    return values.astype(np.int64)
+
+
+def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
+    stored = np.load(file, allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError("one array, not columns by name")
+    with stored:
         return {name: stored[name] for name in stored.files}
 
 
-def _read_pickle(file: Path) -> dict[str, NDArray[np.integer]]:
+def _read_pickle(file: Path) -> dict[str, NDArray[Any]]:
     reconstruct = np.ndarray(0).__reduce__()[0]
     allowed: list[Any] = [
         np.ndarray,
@@ -86,4 +92,6 @@ def _read_pickle(file: Path) -> dict[str, NDArray[np.integer]]:
     ]
     with torch.serialization.safe_globals(allowed):
         stored = torch.load(file, weights_only=True)
+    if not isinstance(stored, dict):
+        raise ValueError(f"a {type(stored).__name__}, not columns by name")
     return {str(k): np.asarray(v) for k, v in stored.items()}

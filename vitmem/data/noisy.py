@@ -64,7 +64,9 @@ class NoisyImages:
         """Return the images whose given label is right, normalised as all are; raises InputError when none is."""
         rows = torch.nonzero(~self.noisy).flatten()
         if not len(rows):
-            raise InputError(f"data '{self.data.name}': every training label is wrong, so none is left without them")
+            raise InputError(
+                f"data '{self.data.name}': every training label is wrong, so none is left without them; leave it out"
+            )
         part = replace(self.data, train=self.data.train.take(rows))
         given, clean, chosen = (v[rows.numpy()] for v in (self.labels.given, self.labels.clean, self.labels.chosen))
         return NoisyImages(part, described(given, clean, chosen, part.num_classes))

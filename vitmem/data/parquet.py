@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vitmem.data.decode import decode_all
 from vitmem.data.sets import ImageSet
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -87,8 +87,7 @@ def _read_table(file: Path) -> pa.Table:
         # without threads: the decoder that follows has its own
         table = pq.ParquetFile(file).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: not a readable parquet file ({reason}); fetch the file again") from None
+        raise InputError(f"{file}: not a readable parquet file ({one_line(error)}); fetch the file again") from None
     if table.num_rows == 0:
         raise InputError(f"{file}: expected images, got a parquet file without rows")
     return table

@@ -35,6 +35,10 @@ class ImageSet:
             raise InputError(
                 f"images: expected uint8 of shape (N, C, H, W), got {self.images.dtype} of {tuple(self.images.shape)}"
             )
+        for name, values in (("labels", self.labels), ("index", self.index)):
+            if values.dtype != torch.int64 or values.ndim != 1:
+                got = f"{values.dtype} of {tuple(values.shape)}"
+                raise InputError(f"{name}: expected int64 of shape (N,), one an image, got {got}")
         lengths = {"labels": len(self.labels), "index": len(self.index)}
         lengths |= {name: len(values) for name, values in self.extra_labels.items()}
         for name, length in lengths.items():
@@ -65,6 +69,16 @@ class ImageData:
     coarse: NDArray[np.integer] | None
     mean: Tensor
     std: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse labels of classes that have no name."""
+        for split, part in (("training", self.train), ("validation", self.validation)):
+            if len(part) and (part.labels.min() < 0 or part.labels.max() >= self.num_classes):
+                found = f"{int(part.labels.min())} to {int(part.labels.max())}"
+                raise InputError(
+                    f"data '{self.name}': expected {split} labels 0 to {self.num_classes - 1}, one a class name, "
+                    f"got {found}"
+                )
 
     @property
     def channels(self) -> int:

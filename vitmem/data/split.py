@@ -31,6 +31,8 @@ def some_of(total: int, count: int, seed: int | tuple[int, ...], where: str) -> 
 
     Raises InputError, beginning with ``where``, when there are not that many.
     """
+    if not total:
+        raise InputError(f"{where}: expected {count}, but there is none")
     if not 0 < count <= total:
         raise InputError(f"{where}: expected a number from 1 to {total}, got {count}")
     return torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(total)[:count]))

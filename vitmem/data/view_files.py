@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 WORKERS = 5  # who checked each label
 
@@ -72,9 +71,12 @@ def read_duplicates(file: Path) -> NDArray[np.int64]:
 
     def read() -> Any:
         with file.open(newline="") as lines:
-            return [int(line["TestID"]) for line in csv.DictReader(lines)]
+            table = csv.DictReader(lines)
+            if "TestID" not in (table.fieldnames or ()):
+                raise ValueError("no column TestID")
+            return np.array([int(line["TestID"]) for line in table], dtype=np.int64)
 
-    return np.unique(np.array(_read(file, read), dtype=np.int64))
+    return np.unique(_read(file, read))
 
 
 def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -87,11 +89,11 @@ def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64],
     def read() -> Any:
         if file.suffix == ".json":
             found = json.loads(file.read_text())
-            return [(e["id"], e["given_original_label"], e["mturk"]["given"]) for e in found]
+            return _whole([(e["id"], e["given_original_label"], e["mturk"]["given"]) for e in found])
         with np.load(file, allow_pickle=False) as stored:
-            return np.stack([stored["id"], stored["given"], stored["votes"][:, 0]], 1)
+            return _whole(np.stack([stored["id"], stored["given"], stored["votes"][:, 0]], 1))
 
-    index, given, votes = np.asarray(_read(file, read), dtype=np.int64).reshape(-1, 3).T
+    index, given, votes = _read(file, read).reshape(-1, 3).T
     return index, given, 2 * votes < WORKERS
 
 
@@ -104,21 +106,26 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
     def read() -> Any:
         stored = np.load(file, allow_pickle=False)
         if file.suffix == ".npy":
-            return stored, None
+            return stored.astype(np.float64), None
         with stored:
-            order = stored["row_to_original_index"] if "row_to_original_index" in stored.files else None
-            return stored["counts_original_order"], order
+            order = _whole(stored["row_to_original_index"]) if "row_to_original_index" in stored.files else None
+            return stored["counts_original_order"].astype(np.float64), order
 
-    counts, order = _read(file, read)
-    shares = np.asarray(counts, dtype=np.float64)
-    if shares.ndim != 2 or not (shares.sum(1) > 0).all():
-        raise InputError(f"{file}: expected votes (N, K) with some for each image, got an array of {shares.shape}")
-    return shares / shares.sum(1, keepdims=True), None if order is None else np.asarray(order, dtype=np.int64)
+    shares, order = _read(file, read)
+    if shares.ndim != 2:
+        raise InputError(f"{file}: expected votes (N, K), an image a row, got an array of {shares.shape}")
+    wrong = int((~np.isfinite(shares) | (shares < 0)).any(1).sum() + (shares.sum(1) == 0).sum())
+    if wrong:
+        raise InputError(f"{file}: expected counts of votes, some for each image, got {wrong} rows that are no such")
+    return shares / shares.sum(1, keepdims=True), order
+
+
+def _whole(values: Any) -> NDArray[np.int64]:
+    return np.asarray(values, dtype=np.int64)
 
 
 def _read(file: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file}: not the file that was expected ({reason}); fetch it again") from None
+    except Exception as error:  # csv, json, zip, zlib and numpy each have errors of their own
+        raise InputError(f"{file}: not the file that was expected ({one_line(error)}); fetch it again") from None

@@ -39,7 +39,10 @@ def load_view(view: str, name: str, folders: Sequence[Path], index: Tensor, labe
     file = need_view(view, name, folders)
     original = _original(name, folders, index.numpy(), labels.numpy())
     if view == "agreement_humans":
-        return torch.from_numpy(_rows(read_votes(file)[0], original, file))
+        shares = _rows(read_votes(file)[0], original, file)
+        if len(labels) and labels.max() >= shares.shape[1]:
+            raise InputError(f"{file}: expected votes for {labels.max() + 1} classes or more, got {shares.shape[1]}")
+        return torch.from_numpy(shares)
     if view == "without_duplicates":
         return torch.from_numpy(~np.isin(original, read_duplicates(file)))
     positions, _given, wrong = read_label_errors(file)

@@ -62,6 +62,9 @@ def balanced_subnet(
             total.backward()
             optimizer.step()
             seen += len(rows) + len(others)
+    for path, score in scores.items():
+        if not torch.isfinite(score).all():
+            raise VitmemError(f"balanced_subnet: NaN or infinity in the scores of layer '{path}'; lower lr")
     passes = seen / (len(examples.forget[0]) + len(examples.keep[0]))
     if match_drop is not None or match_loss is not None:
         ratio = _matched(Match(match_drop, match_loss), context, lambda share: _result(context, scores, share, passes))
@@ -71,8 +74,7 @@ def balanced_subnet(
 def _matched(match: Match, context: EditContext, edit: Callable[[float], EditResult]) -> float:
     """Return the largest ratio found, by bisection, at which ``edit`` loses no more than allowed."""
     score = match.score(context)
-    floor = score({}) - match.allowed
-    return 1 - matched_fraction(lambda kept: score(edit(1 - kept).weights), floor)
+    return 1 - matched_fraction(lambda kept: score(edit(1 - kept).weights), match.floor(score))
 
 
 def _result(context: EditContext, scores: Mapping[str, Tensor], ratio: float, passes: float) -> EditResult:
@@ -80,7 +82,7 @@ def _result(context: EditContext, scores: Mapping[str, Tensor], ratio: float, pa
     for path, layer in context.layers.items():
         weight, mask = stored(layer), _mask(scores[path].detach(), ratio)
         kept = weight * mask
-        energy = float(kept.double().square().sum() / weight.double().square().sum())
+        energy = float(kept.double().square().sum() / weight.double().square().sum()) if weight.any() else 1.0
         result.weights[path] = matrix_of(layer, kept).contiguous()
         old = weight_matrix(layer)
         result.reports[path] = replaced(old, result.weights[path], int(mask.sum()), mask.numel(), energy)

@@ -57,7 +57,8 @@ def regression(features: Array, labels: NDArray[np.int64], c: float, *, intercep
     model.fit(features, labels)
     if model.n_iter_.max() >= MOST:
         raise VitmemError(f"head_refit: the regression has not converged after {MOST} iterations; lower c")
-    weight, bias = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))
+    # without an intercept scikit-learn has a single zero; what is broadcast cannot be written to, a copy can
+    weight, bias = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_)).copy()
     return (np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2) if two else (weight, bias)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,10 +28,16 @@ class Match:
         sign = 1 if self.loss is None else -1
         return lambda weights: sign * measure(weights)
 
-    @property
-    def allowed(self) -> float:
-        """How much may be lost."""
-        return next(value for value in (self.loss, self.drop) if value is not None)
+    def floor(self, score: Callable[[Weights], float]) -> float:
+        """Return the least that ``score`` may fall to; raises InputError when it is no number without an edit."""
+        base = score({})
+        if not math.isfinite(base):
+            name = "match_drop" if self.loss is None else "match_loss"
+            raise InputError(
+                f"edit: '{name}' measures {base:g} on the selection half before any edit: it is empty or the network "
+                "is broken; take more validation images, or give a share to keep instead"
+            )
+        return base - next(value for value in (self.loss, self.drop) if value is not None)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def applied(strength: Strength, context: EditContext, edit: Callable[[Strength],
     if match is None:
         return edit(strength)
     score = match.score(context)
-    floor = score({}) - match.allowed
+    floor = match.floor(score)
     found = matched_fraction(lambda fraction: score(edit(Strength(fraction=fraction)).weights), floor)
     return edit(Strength(fraction=found))
 

@@ -32,9 +32,10 @@ def told(context: EditContext, method: str, discovery: float | None = None, *, k
         rows = torch.randperm(len(inputs), generator=generator)[: round(share * len(inputs))].sort().values
         examples = replace(examples, forget=(inputs[rows], labels[rows]))
     if not keep_alone and not len(examples.forget[0]):
-        raise InputError(f"edit: '{method}' is told of no example to forget: {share:g} of {len(inputs)} that are known")
+        some = f"the share {share:g} of the {len(inputs)} that are known is none" if len(inputs) else "none is known"
+        raise InputError(f"edit: '{method}' is told of no example to forget: {some}; leave the method out here")
     if not len(examples.keep[0]):
-        raise InputError(f"edit: '{method}' is told of no example to keep")
+        raise InputError(f"edit: '{method}' is told of no example to keep: none is known; leave the method out here")
     return examples
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
@@ -65,8 +65,7 @@ def load(
                 place, dtype=dtype, **({"use_safetensors": True} if gguf is None else options)
             )
     except (OSError, ValueError, KeyError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"model 'pretrained': cannot load '{source}': {text[:300]}") from None
+        raise InputError(f"model 'pretrained': cannot load '{source}': {one_line(error)}") from None
     return loaded.eval(), tokenizer
 
 

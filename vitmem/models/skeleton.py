@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
 
 
@@ -30,6 +30,5 @@ def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
         with torch.device("meta"):
             model: nn.Module = transformers.AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError, KeyError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{name}: no config of a causal model of transformers: {text[:300]}") from None
+        raise InputError(f"{name}: no config of a causal model of transformers: {one_line(error)}") from None
     return model

@@ -9,7 +9,7 @@ import timm as library
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitmem.errors import InputError, unknown
+from vitmem.errors import InputError, one_line, unknown
 from vitmem.kfac.layers import is_conv2d
 from vitmem.models.base import ImageShape, VisionModel
 
@@ -86,9 +86,8 @@ def _create(architecture: str, size: int, shape: ImageShape, pretrained: bool, d
                 raise
             return library.create_model(architecture, **options)
     except (AssertionError, ValueError, RuntimeError, TypeError, OSError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"model 'timm/{architecture}': cannot be built for {shape.channels}x{size}x{size} images: {text}"
+            f"model 'timm/{architecture}': cannot be built for {shape.channels}x{size}x{size} images: {one_line(error)}"
         ) from error
 
 

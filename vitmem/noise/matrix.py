@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 # Rows of a row-stochastic matrix that was written with few digits.
 TOLERANCE = 1e-4
@@ -29,9 +29,8 @@ def read_matrix(path: Path) -> Any:
         return np.loadtxt(text.splitlines(), delimiter="," if "," in text else None, ndmin=2)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give one inside --data-dir, or its whole path") from None
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: expected a matrix as JSON, CSV or text with spaces, got {reason}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected a matrix as JSON, CSV or text with spaces, got {one_line(error)}") from None
 
 
 def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float64]:
@@ -41,8 +40,10 @@ def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float
     """
     try:
         matrix = np.asarray(table, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: expected rows of {num_classes} numbers each, got rows that differ") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{where}: expected rows of {num_classes} numbers each, got rows that differ or no numbers"
+        ) from None
     if matrix.shape != (num_classes, num_classes):
         got = " x ".join(str(length) for length in matrix.shape) or "one"
         raise InputError(f"{where}: expected {num_classes} x {num_classes} numbers, a row a true class, got {got}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from scipy.special import softmax
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 from vitmem.noise.base import NoiseContext
 
 # Sums of probabilities that were kept as float16.
@@ -28,7 +28,7 @@ def read_probabilities(file: str, context: NoiseContext, count: int, noise: str)
     where = f"noise '{noise}': {path}"
     table, index = _read(path, where)
     if table.ndim != 2 or table.shape[1] != context.num_classes:
-        shape = " x ".join(str(length) for length in table.shape)
+        shape = " x ".join(str(length) for length in table.shape) or "one number"
         raise InputError(f"{where}: expected a column a class, n x {context.num_classes}, got {shape}")
     if index is not None and context.index is not None:
         return table[_rows_of(context.index, index, len(table), where)]
@@ -54,9 +54,8 @@ def _read(path: Path, where: str) -> tuple[NDArray[np.float64], NDArray[np.integ
                     return _checked(softmax(logits, axis=-1), where), index
     except FileNotFoundError:
         raise InputError(f"{where}: no such file; give one inside --data-dir, or its whole path") from None
-    except (SafetensorError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{where}: not a readable safetensors file ({reason})") from None
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # numpy lacks some types
+        raise InputError(f"{where}: not a readable safetensors file ({one_line(error)})") from None
     raise InputError(f"{where}: expected 'probabilities' or 'logits', got {', '.join(sorted(names)) or 'nothing'}")
 
 
@@ -74,6 +73,8 @@ def _checked(table: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 def _rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int, where: str) -> NDArray[np.integer]:
     """Return the row of each of the positions ``wanted`` (n,), (n,)."""
+    if not rows:
+        raise InputError(f"{where}: expected a row an image, got a file without rows")
     if index.shape != (rows,):
         raise InputError(f"{where}: expected {rows} positions in 'index', one a row, got {index.size}")
     order = np.argsort(index, kind="stable")

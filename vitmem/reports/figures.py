@@ -26,6 +26,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6
 MARKERS = "osD^vP<>X*hp"
 ORACLE_MARKERS = {"without_noisy": "1", "true_labels": "+", "early_stopped": "x"}
 STYLE: Any = {"svg.hashsalt": "vitmem", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9}
+UNSEEN = at("metrics", "reference_memorized")
 VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
 
@@ -67,7 +68,8 @@ def tradeoff(report: Report, trainings: list[Training]) -> Figure:
     for axes in list(panels)[len(trainings) :]:
         axes.set_axis_off()
     known = {str(g.oracle): report.names.method(g) for t in trainings for g in oracles(t)}
-    figure.legend(handles=_handles(methods, blocks, known), loc="outside right center", frameon=False)
+    unseen = any(t.base is not None and t.base.estimate(UNSEEN) is not None for t in trainings)
+    figure.legend(handles=_handles(methods, blocks, known, unseen), loc="outside right center", frameon=False)
     return figure
 
 
@@ -110,7 +112,7 @@ def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, st
             axes.plot(*ring, "o", ms=11, mfc="none", mec=colour, mew=1.6)
     axes.axvline(base[0], color="black", lw=0.7, ls=":")
     axes.axhline(base[1], color="black", lw=0.7, ls=":")
-    unseen = training.base.estimate(at("metrics", "reference_memorized"))
+    unseen = training.base.estimate(UNSEEN)
     if unseen is not None:
         axes.axhline(100 * unseen.mean, color="black", lw=0.9, ls="--")
     axes.plot(*base, "*", color="black", ms=12, zorder=5)
@@ -121,11 +123,13 @@ def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, st
     axes.set_ylim(bottom=0)
 
 
-def _handles(methods: dict[str, str], blocks: dict[str, str], known: dict[str, str]) -> list[Any]:
+def _handles(methods: dict[str, str], blocks: dict[str, str], known: dict[str, str], unseen: bool) -> list[Any]:
+    """Return what stands in the legend; the line of a model that has never seen the images only where it is drawn."""
+    dashed = [Line2D([], [], color="black", ls="--", lw=0.9, label="never seen")]
     return [
         Line2D([], [], color="black", marker="*", ms=10, ls=":", lw=0.7, label="base"),
         *(Line2D([], [], color="black", marker=ORACLE_MARKERS.get(o, "x"), ls="", label=n) for o, n in known.items()),
-        Line2D([], [], color="black", ls="--", lw=0.9, label="never seen"),
+        *(dashed if unseen else ()),
         *(Line2D([], [], color=colour, lw=2.5, label=name) for name, colour in methods.items()),
         Line2D([], [], color="grey", marker="o", ms=10, mfc="none", ls="", label="chosen"),
         *(Line2D([], [], color="grey", marker=m, ms=4, ls="", label=name) for name, m in blocks.items()),

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from vitmem.reports.aggregate import Training, at
 from vitmem.reports.choose import DROP, GATE
 from vitmem.reports.naming import Names
-from vitmem.reports.render import fixed
+from vitmem.reports.render import counted, fixed
 from vitmem.rows import Row
 
 INTERVAL = "mean ± half-width of the 95 % t interval over the seeds, in percent; one seed has no interval"
@@ -150,14 +150,14 @@ def provenance(rows: Sequence[Row]) -> list[str]:
     seeds = sorted({row["config"]["seed"] for row in rows})
     shown = ", ".join(str(s) for s in seeds)
     lines = [
-        f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} ({shown}); {len(rows)} cells: "
+        f"{counted(len(seeds), 'seed')} ({shown}); {counted(len(rows), 'cell')}: "
         f"{statuses['ok']} finished, {statuses['failed']} failed"
     ]
     machines = Counter(_machine(row["environment"]) for row in rows if row.get("environment"))
-    lines += [f"{count} cells on {machine}" for machine, count in sorted(machines.items())]
+    lines += [f"{counted(count, 'cell')} on {machine}" for machine, count in sorted(machines.items())]
     trainings = {row["ids"]["training"]: row["environments"]["training"] for row in rows if _trained_elsewhere(row)}
     machines = Counter(_machine(environment) for environment in trainings.values())
-    lines += [f"{count} trainings on {machine}" for machine, count in sorted(machines.items())]
+    lines += [f"{counted(count, 'training')} on {machine}" for machine, count in sorted(machines.items())]
     return lines
 
 
@@ -168,6 +168,7 @@ def _trained_elsewhere(row: Row) -> bool:
 
 def _machine(environment: dict[str, object]) -> str:
     device, name = environment.get("device"), environment.get("device_name")
-    threads = f", {environment['threads']} threads" if device == "cpu" and "threads" in environment else ""
+    count = environment.get("threads") if device == "cpu" else None
+    threads = f", {counted(count, 'thread')}" if isinstance(count, int) else ""
     versions = ", ".join(f"{p} {environment[p]}" for p in PACKAGES if environment.get(p))
     return f"{device} ({name}{threads}); {versions}" if name else f"{device}{threads}; {versions}"

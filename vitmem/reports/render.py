@@ -118,6 +118,11 @@ def _cell(cell: Cell, kind: Kind, plus_minus: str, escape: Callable[[str], str])
     return fixed(cell.mean, 1 if kind in ("seconds", "passes") else 3)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``count`` with its ``noun``: 1 cell, 2 cells, 1,200 cells."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def fixed(value: float, digits: int, sign: bool = False) -> str:
     """Return ``value`` with ``digits`` decimals, with its sign when asked for, and never as -0.0."""
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"

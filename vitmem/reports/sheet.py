@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
 
 COLUMNS = 8
 CELL = 1.7  # inches of height: the picture and two lines of text
@@ -40,5 +40,4 @@ def write_sheet(path: Path, images: NDArray[np.uint8], given: Sequence[str], tru
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot write the sheet ({reason}); give a path such as sheet.png") from None
+        raise InputError(f"{path}: cannot write the sheet ({one_line(error)}); give a path such as sheet.png") from None

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
-from vitmem.errors import InputError
+from vitmem.errors import InputError, VitmemError
 from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
 from vitmem.specs import Recipe
@@ -104,8 +104,8 @@ def train(
     The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
     those that it kept; with ``example_tied`` in the recipe they are scaled as the network counts at test. Returns the
     seconds that it took in all sittings; ``say`` is told each point of the curves. The same seed gives the same weights
-    on one machine, resumed or not. Raises VitmemError when the loss is not a number, InputError when the device is not
-    there or the network has no hidden units to tie.
+    on one machine, resumed or not. Raises VitmemError when the loss or a weight is not a number, InputError when the
+    device is not there or the network has no hidden units to tie.
     """
     data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
     parts = model.net, recipe, *steps(recipe, data.count), seed
@@ -157,6 +157,10 @@ def learn(
     module.finish()
     # clones, for safetensors refuses tensors that share their memory (tied weights)
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.net.state_dict().items()}
+    # the loss of a step is that of the weights before it: the last step's own are looked at here
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise VitmemError(f"NaN or infinity in the weight '{name}' after the last step; lower lr or clip")
     temporary = folder / f"{WEIGHTS}.tmp"
     save_file(weights, temporary)
     os.replace(temporary, folder / WEIGHTS)

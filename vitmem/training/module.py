@@ -53,7 +53,7 @@ class Learner(LightningModule):
         bad = torch.nonzero(~torch.isfinite(losses)).flatten()
         if len(bad):
             raise VitmemError(
-                f"training: the loss is {losses[bad[0]].item()} in epoch {self.current_epoch}, "
+                f"the loss is {losses[bad[0]].item()} in epoch {self.current_epoch}, "
                 f"step {int(bad[0])}; lower lr or clip, or train with precision '32'"
             )
         return float(losses.mean())

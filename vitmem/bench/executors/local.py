@@ -19,7 +19,7 @@ from vitmem.bench.job import run_job
 from vitmem.bench.plan import Job
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.subject import Places
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import DiskFullError, InputError, VitmemError
 
 # ("say", job label, text), ("row", job label, row) or ("error", "", exception)
 Event = tuple[str, str, Any]
@@ -90,7 +90,7 @@ def _work(
                 events.put(("row", job.label, row))
     except KeyboardInterrupt:
         return
-    except InputError as error:
+    except (InputError, DiskFullError) as error:
         events.put(("error", "", error))
     except Exception:
         events.put(("error", "", VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}")))
