@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from vitmem.adapters.vision import VisionTask
 from vitmem.kfac import find_layers, fit
-from vitmem.methods.base import EditContext, Examples
+from vitmem.methods.base import EditContext, EditResult, Examples
 
 Problem = Callable[..., EditContext]
 WRONG = 12
@@ -76,6 +76,29 @@ def problem(trained: tuple[nn.Sequential, Tensor, Tensor]) -> Problem:
         return EditContext(net, find_layers(net, ["0", "2"]), None, seed=seed, examples=lambda: examples)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def pairs() -> Callable[[EditContext], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]:
+    """Inputs and labels of what is to be forgotten, and of what is to be kept."""
+
+    def told(context: EditContext) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        assert context.examples is not None
+        return context.examples().forget, context.examples().keep
+
+    return told
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[[EditResult, dict[str, Tensor]], None]:
+    """Assert that an edit gives the expected weights, to rounding in float64."""
+
+    def compare(result: EditResult, expected: dict[str, Tensor]) -> None:
+        assert result.weights.keys() == expected.keys()
+        for path, weight in expected.items():
+            torch.testing.assert_close(result.weights[path], weight, rtol=1e-12, atol=1e-13)
+
+    return compare
 
 
 @pytest.fixture

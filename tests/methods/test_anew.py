@@ -16,19 +16,10 @@ from vitmem.methods.eu_k import eu_k
 
 Problem = Callable[..., EditContext]
 Walk = Callable[..., dict[str, Tensor]]
+Pairs = Callable[[EditContext], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]
+Same = Callable[[EditResult, dict[str, Tensor]], None]
 PATHS = ("0", "2")
 ALL = 60  # more than there are examples: every step sees all of them
-
-
-def pairs(context: EditContext) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    assert context.examples is not None
-    return context.examples().forget, context.examples().keep
-
-
-def same(result: EditResult, expected: dict[str, Tensor]) -> None:
-    assert result.weights.keys() == expected.keys()
-    for path, weight in expected.items():
-        torch.testing.assert_close(result.weights[path], weight, rtol=1e-12, atol=1e-13)
 
 
 def test_critical_channels_are_whole_and_at_most_the_share() -> None:
@@ -41,7 +32,7 @@ def test_critical_channels_are_whole_and_at_most_the_share() -> None:
 
 
 @pytest.mark.parametrize("conv", [False, True])
-def test_deletion_starts_the_critical_channels_anew(problem: Problem, conv: bool) -> None:
+def test_deletion_starts_the_critical_channels_anew(problem: Problem, conv: bool, pairs: Pairs) -> None:
     context = problem(conv)
     (x, y), _ = pairs(context)
     weights = [context.layers[path].weight for path in PATHS]
@@ -68,7 +59,7 @@ def drawn(context: EditContext) -> list[Tensor]:
     return [(torch.rand(s, generator=generator) * 2 * s[1] ** -0.5 - s[1] ** -0.5).double() for s in shapes]
 
 
-def test_deletion_by_hand(problem: Problem, walk: Walk) -> None:
+def test_deletion_by_hand(problem: Problem, walk: Walk, pairs: Pairs, same: Same) -> None:
     context = problem()
     (x, y), (kept, labels) = pairs(context)
     weights = [context.layers[path].weight for path in PATHS]
@@ -92,7 +83,7 @@ def test_deletion_by_hand(problem: Problem, walk: Walk) -> None:
     assert result.passes == pytest.approx((len(x) + 3 * len(kept)) / (len(x) + len(kept)))
 
 
-def test_eu_k_by_hand(problem: Problem, walk: Walk) -> None:
+def test_eu_k_by_hand(problem: Problem, walk: Walk, pairs: Pairs, same: Same) -> None:
     context = problem()
     _, (kept, labels) = pairs(context)
 

@@ -90,6 +90,9 @@ def test_what_cannot_be_done() -> None:
         balanced_subnet(EditContext(nn.Linear(2, 2), {}, None, seed=0), ratio=0.1)
     with pytest.raises(VitmemError, match="the loss is not finite; lower lr"):
         balanced_subnet(problem(nan=True), ratio=0.1)
+    # masks are 0 or 1 whatever the scores: the loss stays finite
+    with pytest.raises(VitmemError, match=r"^balanced_subnet: NaN or infinity in the scores of layer '0'; lower lr$"):
+        balanced_subnet(problem(), ratio=0.1, lr=3e38)
 
 
 def test_matched_it_zeroes_as_much_as_may_be_lost_and_no_more() -> None:

@@ -23,23 +23,14 @@ from vitmem.methods.ssd import squared_gradients, ssd
 
 Problem = Callable[..., EditContext]
 Walk = Callable[..., dict[str, Tensor]]
+Pairs = Callable[[EditContext], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]
+Same = Callable[[EditResult, dict[str, Tensor]], None]
 PATHS = ("0", "2")
 ALL = 60  # more than there are examples: every step sees all of them
 
 
-def pairs(context: EditContext) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    assert context.examples is not None
-    return context.examples().forget, context.examples().keep
-
-
-def same(result: EditResult, expected: dict[str, Tensor]) -> None:
-    assert result.weights.keys() == expected.keys()
-    for path, weight in expected.items():
-        torch.testing.assert_close(result.weights[path], weight, rtol=1e-12, atol=1e-13)
-
-
 @pytest.mark.parametrize("cap", [None, 0.01])
-def test_neggrad_plus(problem: Problem, walk: Walk, cap: float | None) -> None:
+def test_neggrad_plus(problem: Problem, walk: Walk, cap: float | None, pairs: Pairs, same: Same) -> None:
     context = problem()
     (x, y), (kept, labels) = pairs(context)
 
@@ -52,7 +43,7 @@ def test_neggrad_plus(problem: Problem, walk: Walk, cap: float | None) -> None:
     assert result.passes == 2
 
 
-def test_finetune_falls_to_zero(problem: Problem, walk: Walk) -> None:
+def test_finetune_falls_to_zero(problem: Problem, walk: Walk, pairs: Pairs, same: Same) -> None:
     context = problem()
     _, (kept, labels) = pairs(context)
 
@@ -64,7 +55,7 @@ def test_finetune_falls_to_zero(problem: Problem, walk: Walk) -> None:
     assert result.passes == 4
 
 
-def test_scrub_goes_up_and_then_down(problem: Problem, walk: Walk) -> None:
+def test_scrub_goes_up_and_then_down(problem: Problem, walk: Walk, pairs: Pairs, same: Same) -> None:
     context = problem()
     (x, _), (kept, labels) = pairs(context)
     teacher, tau = copy.deepcopy(context.model), 2.0
@@ -94,7 +85,7 @@ def test_divergence_is_that_of_numpy() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 60])
-def test_ssd_is_a_loop_over_single_examples(problem: Problem, batch_size: int) -> None:
+def test_ssd_is_a_loop_over_single_examples(problem: Problem, batch_size: int, pairs: Pairs) -> None:
     context, alpha, dampening = problem(), 1.5, 0.7
     weights = [context.layers[path].weight for path in PATHS]
     importance = []
@@ -119,15 +110,12 @@ def test_ssd_is_a_loop_over_single_examples(problem: Problem, batch_size: int) -
     assert result.passes == 1
 
 
-def test_adaptive_ssd_dampens_the_share_that_there_is_to_forget(problem: Problem) -> None:
+def test_adaptive_ssd_dampens_the_share_that_there_is_to_forget(problem: Problem, pairs: Pairs) -> None:
     context = problem()
     result = ssd(context, alpha="adaptive")
     (known, _), (kept, _) = pairs(context)
-    ratios = [
-        importances[0] / importances[1]
-        for path in PATHS
-        for importances in [[squared_gradients(context, context.examples(), pair, 8)[path] for pair in pairs(context)]]
-    ]
+    forget, keep = (squared_gradients(context, context.examples(), pair, 8) for pair in pairs(context))
+    ratios = [forget[path] / keep[path] for path in PATHS]
     every = np.sort(torch.cat([r.flatten() for r in ratios]).numpy())
     share = len(known) / (len(known) + len(kept))
     expected = round((len(every) - 1) * np.log(1 + 100 * share) / 100)
@@ -135,7 +123,7 @@ def test_adaptive_ssd_dampens_the_share_that_there_is_to_forget(problem: Problem
     assert changed == pytest.approx(expected, abs=1) and 0 < changed < len(every) / 10
 
 
-def test_salun_trains_the_weights_of_the_largest_gradients_and_no_other(problem: Problem) -> None:
+def test_salun_trains_the_weights_of_the_largest_gradients_and_no_other(problem: Problem, pairs: Pairs) -> None:
     context = problem()
     (x, y), _ = pairs(context)
     weights = [context.layers[path].weight for path in PATHS]
@@ -152,7 +140,7 @@ def test_salun_trains_the_weights_of_the_largest_gradients_and_no_other(problem:
     assert sum(report.kept_pairs for report in result.reports.values()) == size.size - count
 
 
-def test_salun_by_hand(problem: Problem, walk: Walk) -> None:
+def test_salun_by_hand(problem: Problem, walk: Walk, pairs: Pairs, same: Same) -> None:
     context = problem()
     (x, y), (kept, labels) = pairs(context)
     generator = torch.Generator().manual_seed(context.seed)
@@ -194,7 +182,7 @@ def test_scores_of_the_published_loss_need_logits(problem: Problem) -> None:
             method(replace(context, examples=lambda: bare))
 
 
-def test_an_edit_can_be_put_in_and_taken_out(problem: Problem) -> None:
+def test_an_edit_can_be_put_in_and_taken_out(problem: Problem, pairs: Pairs) -> None:
     context = problem()
     result = neggrad_plus(context, lr=0.05)
     (x, _), _ = pairs(context)

@@ -80,6 +80,13 @@ def test_a_classifier_without_a_bias_gets_none(problem: Problem) -> None:
     assert head_refit(context).weights.keys() == {"4"}
 
 
+@pytest.mark.filterwarnings("error")
+def test_no_array_that_cannot_be_written_to_becomes_a_tensor(problem: Problem) -> None:
+    for values in regression(np.eye(6)[np.arange(12) % 6], np.arange(12) % 3, 1.0):
+        assert values.flags.writeable
+    head_refit(problem())
+
+
 def test_what_is_to_be_forgotten_is_not_looked_at(problem: Problem) -> None:
     one, other = head_refit(problem(forget=0)), head_refit(problem())
     assert all(torch.equal(weight, other.weights[path]) for path, weight in one.weights.items())

@@ -21,6 +21,7 @@ from vitmem.methods.sap import sap
 from vitmem.methods.svd import svd
 from vitmem.methods.svd_rmt import svd_rmt
 from vitmem.methods.uniform_scaling import uniform_scaling
+from vitmem.specs import seed_from
 
 
 def test_no_edit(context: EditContext) -> None:
@@ -53,6 +54,20 @@ def test_the_random_basis_has_the_same_profile_and_depends_on_the_seed_alone(con
         assert one.reports[path].first_row == report.first_row
         assert torch.equal(one.weights[path], two.weights[path])
         assert not torch.equal(one.weights[path], other.weights[path])
+
+
+def test_the_random_basis_by_hand(context: EditContext) -> None:
+    result = random_basis(context, fraction=0.3)
+    for path, layer in context.layers.items():
+        p, q = layer.weight.shape
+        generator = torch.Generator().manual_seed(seed_from(context.seed, path))
+        u, v = (orthogonal(n, generator).numpy() for n in (p, q))
+        statistics = context.statistics(path)
+        importance = np.outer(*(np.linalg.eigvalsh(m.numpy())[::-1].clip(0) for m in (statistics.g, statistics.a)))
+        kept = np.zeros(p * q)
+        kept[np.argsort(-importance, axis=None, kind="stable")[: round(0.3 * p * q)]] = 1
+        expected = u @ (u.T @ layer.weight.detach().double().numpy() @ v * kept.reshape(p, q)) @ v.T
+        np.testing.assert_allclose(result.weights[path].numpy(), expected, atol=1e-5)
 
 
 def test_random_bases_are_orthogonal() -> None:

@@ -120,7 +120,7 @@ def test_trusted_data_are_enough(problem: Problem, name: str) -> None:
     assert one.passes == other.passes
 
 
-@pytest.mark.parametrize("name", ["eu_k", "finetune", "neggrad_plus", "salun", "scrub"])
+@pytest.mark.parametrize("name", ["del", "eu_k", "finetune", "neggrad_plus", "salun", "scrub"])
 def test_divergence_is_told(problem: Problem, name: str) -> None:
     with pytest.raises(VitmemError, match=rf"^{name}: "):
         run(name, problem(), lr=1e200)
