@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from vitmem.outcomes import packed
+from vitmem.reports.aggregate import group_rows
+from vitmem.reports.naming import setting
 from vitmem.reports.tables import render_tables
 
 Row = dict[str, Any]
+
+
+def test_a_setting_says_what_differs_among_those_of_the_method(make_row: Callable[..., Row]) -> None:
+    edits = [{"method": "scrub", "blocks": "last", "epochs": 3, "lr": lr} for lr in (0.1, 0.5)]
+    groups = group_rows([make_row(0, edit, report=(0.5, 0.5), selection=(0.5, 0.5)) for edit in edits])
+    assert [setting(g, groups) for g in groups] == ["last, lr 0.1", "last, lr 0.5"]
+    assert setting(groups[0], groups[:1]) == setting(groups[0]) == "last, epochs 3 lr 0.1"
 
 
 def test_methods_stand_by_what_they_are_told_with_their_distance_to_kfac(toy: list[Row]) -> None:

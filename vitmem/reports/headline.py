@@ -26,6 +26,7 @@ COLUMNS = (
     *(Column(f"{name}_minus_kfac", f"{name} - K-FAC") for name in OUTCOMES),
     *TUNING_COLUMNS,
 )
+SETTING = "setting: what differs among the settings of the method"
 NOTE = (
     "method - K-FAC: points with the ends of the 95 % bootstrap interval, paired on the same items and seeds (seeds "
     "are drawn, then items within each); * where McNemar's exact test has p < 0.05 after Holm's correction over the "
@@ -36,7 +37,7 @@ NOTE = (
 def headline(report: Report) -> Table:
     """Return a row for the base, each oracle and each method at its chosen setting, in the order of input classes."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
-    notes = (*report.notes, INTERVAL, RULE, NOTE, *report.told, *report.tuning)
+    notes = (*report.notes, INTERVAL, RULE, SETTING, NOTE, *report.told, *report.tuning)
     return Table(report.about, COLUMNS, tuple(rows), notes, report.footer)
 
 
@@ -66,7 +67,7 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
         if choice.group is None:
             yield *head, choice.why, None, *([None] * 2 * len(OUTCOMES)), *tuning(groups)
         else:
-            yield *head, setting(choice.group), *measured(choice.group), *tuning(groups)
+            yield *head, setting(choice.group, groups), *measured(choice.group), *tuning(groups)
 
 
 def _told(groups: list[Group]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,14 +58,16 @@ def where(group: Group) -> str:
     return " ".join(_text(edit[key]) for key in ("blocks", "layers") if edit.get(key) is not None)
 
 
-def strength_text(group: Group) -> str:
-    """Return the strength of an edit as a text."""
-    return " ".join(f"{key} {_text(value)}" for key, value in strength(group).items())
+def strength_text(group: Group, among: Sequence[Group] = ()) -> str:
+    """Return the strength of an edit as a text; of several settings ``among`` which it stands, what differs alone."""
+    found = [strength(g) for g in among]
+    same = {key for key in strength(group) if len(found) > 1 and len({canonical_text(f.get(key)) for f in found}) == 1}
+    return " ".join(f"{key} {_text(value)}" for key, value in strength(group).items() if key not in same)
 
 
-def setting(group: Group) -> str:
-    """Return blocks and strength as one text."""
-    return ", ".join(text for text in (where(group), strength_text(group)) if text)
+def setting(group: Group, among: Sequence[Group] = ()) -> str:
+    """Return blocks and strength as one text; of several settings ``among`` which it stands, what differs alone."""
+    return ", ".join(text for text in (where(group), strength_text(group, among)) if text)
 
 
 def _text(value: Any) -> str:
