@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from vitmem.cli.main import app
 from vitmem.rows import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +106,24 @@ def test_the_engine_alone(says: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     (block,) = [b for b in BLOCKS if says in b]
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
+
+
+def test_a_classifier_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, turn = [b for b in BLOCKS if "vit_tiny_patch16_224" in b]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(train, "README.md", "exec"), {})
+    Path("photos").mkdir()
+    for n in range(3):
+        Image.effect_noise((64, 48), 90 + n).convert("RGB").save(f"photos/{n}.png")
+    lines = re.findall(r"^\$ vitmem (edit (?:net|edited)\..*?)(?: +#.*)?$", README, re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        blocks = ["--blocks", "last"] if "--mass" in line else []  # one of twelve is enough to see the way
+        out = CliRunner().invoke(app, [*shlex.split(line), *blocks])
+        assert out.exit_code == 0, (line, out.output, out.exception)
+    assert Path("back.safetensors").read_bytes() == Path("net.safetensors").read_bytes()
+    assert Path("again.safetensors").read_bytes() == Path("edited.safetensors").read_bytes()
+    exec(compile(turn, "README.md", "exec"), {})
 
 
 def test_what_the_readme_names_exists() -> None:

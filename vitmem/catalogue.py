@@ -20,6 +20,7 @@ from vitmem.params import (
     PretrainedParams,
     SpectrumParams,
     TimmParams,
+    TorchvisionParams,
     VitParams,
 )
 from vitmem.registry import DATA, METRICS, MODELS, Entry, Registry
@@ -33,6 +34,14 @@ def _add(registry: Registry, name: str, target: str, params: type[Spec], summary
 _add(MODELS, "vit", "vitmem.models.vit:vit", VitParams, "vision transformer by size (timm's VisionTransformer)")
 _add(MODELS, "mixer", "vitmem.models.mixer:mixer", MixerParams, "MLP-Mixer by size (timm's MlpMixer)")
 _add(MODELS, "timm", "vitmem.models.timm:timm", TimmParams, "any timm architecture, as timm/<name>", family=True)
+_add(
+    MODELS,
+    "torchvision",
+    "vitmem.models.torchvision:torchvision",
+    TorchvisionParams,
+    "any torchvision classifier, as torchvision/<name>",
+    family=True,
+)
 _add(
     MODELS,
     "llama",

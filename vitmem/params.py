@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -35,11 +35,21 @@ class MixerParams(Spec):
 
 
 class TimmParams(Spec):
-    """Any timm architecture; ``image_size`` is ``None`` for the size of the data."""
+    """Any timm architecture; ``image_size`` is ``None`` for the size of the data.
+
+    ``arguments`` are further ones of ``timm.create_model``, such as ``{depth: 4}``.
+    """
 
     image_size: int | None = Field(default=None, gt=0)
     pretrained: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    arguments: dict[str, Any] | None = None
+
+
+class TorchvisionParams(Spec):
+    """Any classifier of torchvision; ``arguments`` are further ones of ``torchvision.models.get_model``."""
+
+    arguments: dict[str, Any] | None = None
 
 
 class FolderParams(Spec):

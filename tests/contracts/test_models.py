@@ -43,8 +43,9 @@ def test_the_contract_is_kept(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_contract_is_kept_by_a_swin() -> None:
-    checks = check_model("timm/swin_tiny_patch4_window7_224", {})
+@pytest.mark.parametrize("name", ["timm/swin_tiny_patch4_window7_224", "torchvision/swin_t"])
+def test_the_contract_is_kept_by_a_swin(name: str) -> None:
+    checks = check_model(name, {})
     assert [check for check in checks if not check.ok] == [] and len(checks) == 1 + len(CLAUSES)
 
 

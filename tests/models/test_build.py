@@ -10,6 +10,8 @@ import vitmem.catalogue
 from vitmem.blocks import block_numbers
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers
+from vitmem.models import timm as timm_models
+from vitmem.models import torchvision as torchvision_models
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
@@ -111,6 +113,41 @@ def test_what_of_timm_is_edited(architecture: str, layers: list[str] | None, blo
     assert ends == set(expected)
 
 
+def test_timm_takes_further_arguments() -> None:
+    model = make("timm/test_vit", arguments={"depth": 2, "global_pool": "avg"})
+    assert len(model.blocks) == 2 and model.positions == "all"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "blocks", "layers", "positions"),
+    [
+        ("vit_b_16", 12, ["mlp.0", "mlp.3"], "cls"),
+        ("convnext_tiny", 18, ["block.3", "block.5"], "all"),
+        ("resnet18", 8, ["conv1", "conv2"], "all"),
+    ],
+)
+def test_what_of_torchvision_is_edited(architecture: str, blocks: int, layers: list[str], positions: str) -> None:
+    model = make(f"torchvision/{architecture}", shape=ImageShape(3, 32, 7))
+    assert len(model.blocks) == blocks and model.positions == positions
+    found = find_layers(model.net, model.editable([0, -1]))
+    assert list(found) == [f"{model.blocks[n]}.{layer}" for n in (0, -1) for layer in layers]
+    assert model.net.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("timm/vit_tiny_patch16_224", (224, (0.5, 0.5, 0.5))),
+        ("timm/vit_base_patch16_clip_384.laion2b_ft_in12k_in1k", (384, (0.48145466, 0.4578275, 0.40821073))),
+        ("torchvision/swin_t", (224, (0.485, 0.456, 0.406))),
+    ],
+)
+def test_how_published_weights_read_images(name: str, expected: tuple[object, ...]) -> None:
+    library, _, architecture = name.partition("/")
+    found = {"timm": timm_models, "torchvision": torchvision_models}[library].preprocessing(architecture)
+    assert (found.size, found.mean) == expected
+
+
 def test_timm_scales_images_to_another_size() -> None:
     model = make("timm/test_vit", image_size=32)
     seen: list[torch.Size] = []
@@ -128,6 +165,9 @@ def test_timm_scales_images_to_another_size() -> None:
         ("mixer", {"patch_size": 5}, "model 'mixer': expected a patch size"),
         ("timm/vit_tiny_patch16_225", {}, "did you mean 'vit_tiny_patch16_224'"),
         ("timm/test_efficientnet", {}, "write a plug-in"),
+        ("timm/test_vit", {"arguments": {"dept": 2}}, "timm/test_vit': cannot be built .*'dept'"),
+        ("torchvision/resnet81", {}, "did you mean 'resnet18'"),
+        ("torchvision/squeezenet1_0", {}, "write a plug-in"),
         ("vti", {}, "did you mean 'vit'"),
     ],
 )

@@ -17,7 +17,7 @@ from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.clauses import Check, require, run_clause
 from vitmem.bench.plan import MOMENTS
 from vitmem.errors import VitmemError
-from vitmem.kfac import Factors, corrected, edited, find_layers, fit, weight_matrix
+from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
 from vitmem.methods.base import EditContext, EditResult, Examples, Weights
 from vitmem.registry import METHODS, Entry
 from vitmem.specs import ExampleTied
@@ -120,8 +120,7 @@ def _statistics(
     """Return the statistics of ``layers`` with the moments that the method's importance reads."""
     task = VisionTask("all", 0)
     moments: Any = MOMENTS.get(str(params.get("importance")), "plain")
-    factors = fit(net, layers, task, [batch], seed=0, moments="plain" if moments == "eigen" else moments)
-    return corrected(net, layers, task, [batch], factors) if moments == "eigen" else factors
+    return fit_for(net, layers, task, lambda: [batch], moments, seed=0)
 
 
 def _edits(subject: Tried) -> None:

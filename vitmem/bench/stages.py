@@ -25,7 +25,7 @@ from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
-from vitmem.kfac import Factors, corrected, find_layers, fit
+from vitmem.kfac import Factors, find_layers, fit_for
 from vitmem.registry import DATA
 from vitmem.specs import seed_from
 from vitmem.training.fit import emulates_bfloat16, pick_device
@@ -134,21 +134,19 @@ def _collect(
     reset_peak_memory(bench.device)
     started = time.perf_counter()
     task, positions = bench.subject.task(request)
-    batches, examples = bench.subject.batches(request)
-    factors = fit(
+    _, examples = bench.subject.batches(request)
+    factors = fit_for(
         bench.subject.net,
         layers,
         task,
-        batches,
+        lambda: bench.subject.batches(request)[0],
+        request["moments"],
         labels=request["labels"],
         label_samples=request["label_samples"],
         # what is summed beside A and G, and of which layers, changes no label that is drawn
         seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
         metadata={"positions": positions, "data": bench.subject.seen()["data"], "training": cell.training},
-        moments="plain" if request["moments"] == "eigen" else request["moments"],
     )
-    if request["moments"] == "eigen":
-        factors = corrected(bench.subject.net, layers, task, bench.subject.batches(request)[0], factors)
     _spectra(factors, request)
     factors.save(folder / FACTORS)
     write_json(

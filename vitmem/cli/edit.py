@@ -1,40 +1,160 @@
-"""``vitmem edit``: edit the files of a language model and print what was done to each matrix."""
+"""``vitmem edit``: edit the files of a language model or a classifier and print what was done to each matrix."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
+
+from vitmem.bench.plugins import load_plugins
 from vitmem.blocks import parse_blocks
+from vitmem.cli.values import key_value, yaml_value
+from vitmem.errors import InputError
 from vitmem.kfac import LayerReport
 from vitmem.offline.edit import edit_folder
+from vitmem.offline.record import Record
+from vitmem.offline.request import Request
+from vitmem.offline.vision import Edited, edit_checkpoint
+from vitmem.specs import explain
+from vitmem.training.fit import pick_device
 
 HEADS = ("kept pairs %", "kept mass %", "kept energy %", "‖ΔW‖/‖W‖", "cast error")
+# Which options each kind of edit reads, beside the argument and --out.
+LANGUAGE = ("factors", "mass", "blocks", "layers")
+IMAGES = (
+    *("model", "images", "method", "settings", "mass", "blocks", "layers", "param", "size", "mean", "std", "count"),
+    *("positions", "seed", "skip_broken", "plugins", "device"),
+)
+REPLAY = ("replay", "images", "plugins", "device")
+RECORD = ("undo", "dial")
 
 
-def edit(
-    weights: Path, factors: Path, mass: float, out: Path, blocks: str | None, layers: Sequence[str] | None
-) -> None:
-    """Write the edited folder, a line for each step, and a table of all layers."""
-    numbers = None if blocks is None else parse_blocks(blocks)
+def edit(weights: Path, out: Path, **options: Any) -> None:
+    """Do what the argument is for: a folder is a language model, a .json the record of an edit, else a classifier."""
     try:
-        reports = edit_folder(
-            weights, factors, out, mass=mass, blocks=numbers, layers=layers or None, say=lambda x: print(x, flush=True)
-        )
+        if weights.suffix == ".json":
+            _record(weights, out, _only(options, RECORD, "the record of an edit"))
+        elif options["replay"] is not None:
+            _replay(weights, out, _only(options, REPLAY, "--replay"))
+        elif weights.is_dir() or options["factors"] is not None:
+            _language(weights, out, _only(options, LANGUAGE, "a language model"))
+        else:
+            _images(weights, out, _only(options, IMAGES, "a classifier's weights"))
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         sys.exit(130)
-    for line in _table(reports):
-        print(line)
+
+
+def _only(options: Mapping[str, Any], read: tuple[str, ...], what: str) -> dict[str, Any]:
+    """Return those of ``options`` that are ``read``; raises InputError for another one that was given."""
+    for name, value in options.items():
+        if name not in read and value and value != "auto":
+            option = {"settings": "set", "plugins": "plugin"}.get(name, name).replace("_", "-")
+            raise InputError(f"edit: --{option} is not for {what}; see 'vitmem edit --help'")
+    return {name: options[name] for name in read}
+
+
+def _language(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
+    if options["factors"] is None or options["mass"] is None:
+        raise InputError(f"edit: {weights} is a folder, a language model's: expected --factors and --mass")
+    reports = edit_folder(
+        weights,
+        options["factors"],
+        out,
+        mass=options["mass"],
+        blocks=None if options["blocks"] is None else parse_blocks(options["blocks"]),
+        layers=options["layers"] or None,
+        say=_say,
+    )
+    _print_table(reports)
     print(f"wrote {out}")
 
 
-def _table(reports: Mapping[str, LayerReport]) -> list[str]:
+def _images(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
+    load_plugins(options["plugins"])
+    request = _request(weights, options)
+    done = edit_checkpoint(weights, options["images"], out, request, device=pick_device(options["device"]), say=_say)
+    _print_edited(out, done)
+
+
+def _request(weights: Path, options: Mapping[str, Any]) -> Request:
+    """Return what the options ask for; raises InputError for values of another kind."""
+    if options["model"] is None:
+        raise InputError(
+            f"edit: expected --model, the one that {weights} was saved from, such as timm/vit_tiny_patch16_224"
+        )
+    settings = dict(key_value(text, "--set") for text in options["settings"] or [])
+    if options["mass"] is not None:
+        settings["mass"] = options["mass"]
+    triples = {x: yaml_value(f"[{options[x]}]", f"--{x}") for x in ("mean", "std") if options[x] is not None}
+    plain = {x: options[x] for x in ("model", "method", "layers", "size", "count", "positions", "seed", "skip_broken")}
+    given = {
+        **{name: value for name, value in plain.items() if value is not None},
+        **triples,
+        "settings": settings,
+        "params": dict(key_value(text, "--param") for text in options["param"] or []),
+        **({} if options["blocks"] is None else {"blocks": parse_blocks(options["blocks"])}),
+    }
+    try:
+        return Request.model_validate(given)
+    except ValidationError as error:
+        raise InputError(explain(error, "edit", Request)) from None
+
+
+def _replay(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
+    load_plugins(options["plugins"])
+    record = Record.open(options["replay"])
+    request = Request.model_validate(record.facts["request"])
+    device = pick_device(options["device"])
+    done = edit_checkpoint(weights, options["images"], out, request, device=device, again=record, say=_say)
+    _print_edited(out, done)
+    same = done.record.facts["output"]["tensors"] == record.facts["output"]["tensors"]
+    print(
+        "equal to the first edit, bit for bit" if same else "not bit for bit the first edit: other machine or versions?"
+    )
+
+
+def _record(path: Path, out: Path, options: Mapping[str, Any]) -> None:
+    undo, t = options["undo"], options["dial"]
+    if undo == (t is not None):
+        raise InputError(
+            f"edit: {path} is the record of an edit: expected --undo or --dial, got {'both' if undo else 'none'}"
+        )
+    record = Record.open(path)
+    record.dial(1.0 if undo else t, out)
+    what = "as it was before the edit, bit for bit" if undo else f"with {t:g} of what was removed"
+    print(f"wrote {out}: {record.facts['input']['file']} {what}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _print_edited(out: Path, done: Edited) -> None:
+    _print_table(done.reports)
+    if done.broken:
+        print(f"left out {len(done.broken)} images that cannot be decoded, the first {done.broken[0]}")
+    facts, path = done.record.facts, done.record.path
+    dial = sum(layer["dial"]["bytes"] for layer in facts["layers"].values())
+    print(
+        f"wrote {out}, {path.name} and {facts['removed']['file']} ({_mb(facts['removed']['bytes'])}: what was removed)"
+    )
+    print(
+        f"a model with both versions takes {_mb(dial)} more; back: vitmem edit {path} --undo --out FILE, or --dial 0.5"
+    )
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _print_table(reports: Mapping[str, LayerReport]) -> None:
     width = max(len(path) for path in reports)
-    lines = [" ".join([f"{'layer':<{width}}", *(f"{head:>13}" for head in HEADS)])]
+    print(" ".join([f"{'layer':<{width}}", *(f"{head:>13}" for head in HEADS)]))
     for path, r in reports.items():
-        shares = (r.kept_pairs / r.total_pairs, r.kept_mass or 0.0, r.kept_energy)
-        numbers = [*(f"{100 * share:13.2f}" for share in shares), f"{r.relative_change:13.4f}", f"{r.cast_error:13.1e}"]
-        lines.append(" ".join([f"{path:<{width}}", *numbers]))
-    return lines
+        shares = (r.kept_pairs / r.total_pairs, r.kept_mass, r.kept_energy)
+        numbers = [f"{'–':>13}" if share is None else f"{100 * share:13.2f}" for share in shares]
+        print(" ".join([f"{path:<{width}}", *numbers, f"{r.relative_change:13.4f}", f"{r.cast_error:13.1e}"]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from vitmem.cli.edit_options import edit
+from vitmem.cli.options import Plugin, call
 from vitmem.errors import VitmemError
 
 app = typer.Typer(
@@ -20,16 +21,7 @@ app = typer.Typer(
 
 SuiteFile = Annotated[Path, typer.Argument(help="the suite, a YAML file such as configs/suites/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
-Plugin = Annotated[list[str] | None, typer.Option(help="a module or .py file to import first; may be repeated")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
-
-
-def _call(place: str, **options: Any) -> None:
-    """Import ``module:function`` and call it, with ``plugins`` for the option ``plugin``."""
-    if "plugin" in options:
-        options["plugins"] = options.pop("plugin") or []
-    module, _, name = place.partition(":")
-    getattr(importlib.import_module(module), name)(**options)
 
 
 @app.command()
@@ -38,7 +30,7 @@ def plan(suite: SuiteFile, results: Results = Path("results"), plugin: Plugin = 
 
     Example: vitmem plan configs/suites/demo.yaml
     """
-    _call("vitmem.cli.plan:plan", **locals())
+    call("vitmem.cli.plan:plan", **locals())
 
 
 @app.command()
@@ -61,7 +53,7 @@ def run(
 
     Example: vitmem run configs/suites/cifar10_noise10_small.yaml --data-dir ~/data --workers 2
     """
-    _call("vitmem.cli.run:run", **{**locals(), "only": only or []})
+    call("vitmem.cli.run:run", **{**locals(), "only": only or []})
 
 
 @app.command()
@@ -75,7 +67,7 @@ def tables(
 
     Example: vitmem tables --check
     """
-    _call("vitmem.cli.tables:tables", results=results, suite=suite, check=check, show=show)
+    call("vitmem.cli.tables:tables", results=results, suite=suite, check=check, show=show)
 
 
 @app.command()
@@ -86,7 +78,7 @@ def figures(
 
     Example: vitmem figures --suite demo
     """
-    _call("vitmem.cli.tables:figures", results=results, suite=suite)
+    call("vitmem.cli.tables:figures", results=results, suite=suite)
 
 
 @app.command()
@@ -105,7 +97,7 @@ def report(
 
     Example: vitmem report demo --store store
     """
-    _call("vitmem.cli.report:report", **{**locals(), "suites": suites or []})
+    call("vitmem.cli.report:report", **{**locals(), "suites": suites or []})
 
 
 @app.command("list")
@@ -118,7 +110,7 @@ def list_(
 
     Example: vitmem list methods
     """
-    _call("vitmem.cli.catalogue:list_entries", **locals())
+    call("vitmem.cli.catalogue:list_entries", **locals())
 
 
 @app.command()
@@ -131,7 +123,7 @@ def show(
 
     Example: vitmem show 3f2a
     """
-    _call("vitmem.cli.catalogue:show_row", id=id, results=results, as_json=as_json)
+    call("vitmem.cli.catalogue:show_row", id=id, results=results, as_json=as_json)
 
 
 @app.command()
@@ -145,7 +137,7 @@ def check(
 
     Example: vitmem check model vit --param width=64
     """
-    _call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugin=plugin)
+    call("vitmem.cli.check:check", kind=kind, name=name, params=param or [], plugin=plugin)
 
 
 @app.command()
@@ -165,7 +157,7 @@ def noise(
 
     Example: vitmem noise instance_dependent --data cifar10 --data-dir ~/data --rate 0.1 --sheet sheet.png
     """
-    _call("vitmem.cli.noise:noise", **{**locals(), "settings": settings or []})
+    call("vitmem.cli.noise:noise", **{**locals(), "settings": settings or []})
 
 
 @app.command()
@@ -188,7 +180,7 @@ def mine(
 
     Example: vitmem mine allenai/OLMo-2-0425-1B --text texts/ --out memorized.jsonl --starts 16
     """
-    _call("vitmem.cli.mine:mine_texts", **locals())
+    call("vitmem.cli.mine:mine_texts", **locals())
 
 
 @app.command()
@@ -212,25 +204,10 @@ def fit(
 
     Example: vitmem fit OLMo-2-1124-7B --text texts/ --blocks 23-25 --tokens 20000000 --out factors.safetensors
     """
-    _call("vitmem.cli.fit:fit", **locals())
+    call("vitmem.cli.fit:fit", **locals())
 
 
-@app.command()
-def edit(
-    weights: Annotated[Path, typer.Argument(help="a folder with config.json and model.safetensors, or its shards")],
-    factors: Annotated[Path, typer.Option(help="the statistics: what 'vitmem fit' wrote, or factors.safetensors")],
-    mass: Annotated[float, typer.Option(help="the share of the importance that is kept, 0 to 1")],
-    out: Annotated[Path, typer.Option(help="the folder to write, which must not exist or be empty")],
-    blocks: Annotated[str | None, typer.Option(help="such as 23-25; all with statistics if left out")] = None,
-    layers: Annotated[
-        list[str] | None, typer.Option(help="a pattern inside a block, such as mlp.gate_proj; may be repeated")
-    ] = None,
-) -> None:
-    """Edit the files of a language model, one matrix in memory at a time.
-
-    Example: vitmem edit OLMo-2-1124-7B --factors factors.safetensors --mass 0.6 --out edited
-    """
-    _call("vitmem.cli.edit:edit", **locals())
+app.command()(edit)
 
 
 @app.command("lm-eval")
@@ -249,7 +226,7 @@ def lm_eval(
 
     Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
     """
-    _call("vitmem.cli.harness:lm_eval", **locals())
+    call("vitmem.cli.harness:lm_eval", **locals())
 
 
 @app.command()
@@ -266,7 +243,7 @@ def bands(
 
     Example: vitmem bands configs/suites/demo.yaml
     """
-    _call("vitmem.cli.bands:bands", **locals())
+    call("vitmem.cli.bands:bands", **locals())
 
 
 def main() -> None:

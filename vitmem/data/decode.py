@@ -41,6 +41,30 @@ def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], siz
     return torch.from_numpy(np.ascontiguousarray(out.transpose(0, 3, 1, 2)))
 
 
+def decode_readable(
+    sources: Sequence[bytes | Path], where: Callable[[int], str], size: int
+) -> tuple[Tensor, dict[int, str]]:
+    """Decode those of ``sources`` that can be read, at ``size`` as ``decode_all`` does: (n, 3, S, S) uint8, in order.
+
+    Beside them, why each other one cannot, by its number; ``where(i)`` names image i in the reason.
+    """
+    out = np.empty((len(sources), size, size, 3), dtype=np.uint8)
+    reasons: dict[int, str] = {}
+
+    def place(i: int) -> None:
+        try:
+            out[i] = _decode(sources[i], where(i), size)
+        except InputError as error:
+            reasons[i] = str(error)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(place, range(len(sources)), chunksize=1):
+            pass
+    kept = [i for i in range(len(sources)) if i not in reasons]
+    images = torch.from_numpy(np.ascontiguousarray(out[kept].transpose(0, 3, 1, 2)))
+    return images, {i: reasons[i] for i in sorted(reasons)}
+
+
 def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.uint8]:
     """Return one image as (H, W, 3) uint8."""
     try:

@@ -3,9 +3,17 @@
 It knows no image, token, data set or model family: it sees a model, layers by path, and a Task.
 """
 
-from vitmem.kfac.corrected import corrected
+from vitmem.kfac.corrected import corrected, fit_for
+from vitmem.kfac.dial import Complement, Dial, complement
 from vitmem.kfac.edit import LayerReport, edit_matrix, edited
-from vitmem.kfac.factors import Factors, LayerFactors, StoredFactors, model_fingerprint, weight_fingerprint
+from vitmem.kfac.factors import (
+    Factors,
+    LayerFactors,
+    StoredFactors,
+    model_fingerprint,
+    state_digest,
+    weight_fingerprint,
+)
 from vitmem.kfac.fit import fit
 from vitmem.kfac.importance import Basis, Pairs, pairs
 from vitmem.kfac.layers import find_layers, weight_matrix
@@ -16,6 +24,8 @@ from vitmem.kfac.task import Task
 
 __all__ = [
     "Basis",
+    "Complement",
+    "Dial",
     "Eigen",
     "Factors",
     "LayerFactors",
@@ -23,6 +33,7 @@ __all__ = [
     "Pairs",
     "StoredFactors",
     "Task",
+    "complement",
     "corrected",
     "edit_lean",
     "edit_matrix",
@@ -31,12 +42,14 @@ __all__ = [
     "eigen_lean",
     "find_layers",
     "fit",
+    "fit_for",
     "mask_of",
     "matched_fraction",
     "model_fingerprint",
     "pairs",
     "staircase_by_fraction",
     "staircase_by_mass",
+    "state_digest",
     "weight_fingerprint",
     "weight_matrix",
 ]

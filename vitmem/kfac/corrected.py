@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from vitmem.errors import VitmemError
 from vitmem.kfac.factors import Factors, LayerFactors
-from vitmem.kfac.fit import backward_passes
+from vitmem.kfac.fit import backward_passes, fit
 from vitmem.kfac.labels import LabelMode, passes
-from vitmem.kfac.moments import LayerMoments, Sum
+from vitmem.kfac.moments import LayerMoments, Moments, Sum
 from vitmem.kfac.task import Task
 
 
@@ -38,6 +38,23 @@ def corrected(
     backward_passes(model, layers, task, batches, sums, seed=seed, labels=labels, label_samples=samples)
     found = {path: one.completed(passes(labels, samples)) for path, one in sums.items()}
     return Factors({**factors.layers, **found}, factors.metadata)
+
+
+def fit_for(
+    model: nn.Module,
+    layers: Mapping[str, nn.Module],
+    task: Task,
+    batches: Callable[[], Iterable[Any]],
+    moments: Moments | Literal["eigen"],
+    **options: Any,
+) -> Factors:
+    """Return what ``fit`` gives with ``moments`` and further ``options``; ``eigen`` takes a second pass over them.
+
+    ``batches()`` gives the batches, the same each time. Raises what ``fit`` and ``corrected`` raise.
+    """
+    if moments != "eigen":
+        return fit(model, layers, task, batches(), moments=moments, **options)
+    return corrected(model, layers, task, batches(), fit(model, layers, task, batches(), **options))
 
 
 class PairMoments(LayerMoments):

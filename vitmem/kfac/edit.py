@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.importance import Basis
-from vitmem.kfac.layers import put_matrix, weight_matrix
+from vitmem.kfac.layers import layer_at, put_matrix, weight_matrix
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ def edited(model: nn.Module, new_weights: Mapping[str, Tensor]) -> Iterator[nn.M
 
 def _read(model: nn.Module, path: str) -> Tensor:
     bias = _bias(model, path)
-    return (weight_matrix(_layer(model, path)) if bias is None else bias).clone()
+    return (weight_matrix(layer_at(model, path)) if bias is None else bias).clone()
 
 
 def _put(model: nn.Module, path: str, new: Tensor) -> None:
     bias = _bias(model, path)
     if bias is None:
-        put_matrix(_layer(model, path), new)
+        put_matrix(layer_at(model, path), new)
     else:
         bias.copy_(new)
 
@@ -131,14 +131,5 @@ def _put(model: nn.Module, path: str, new: Tensor) -> None:
 def _bias(model: nn.Module, path: str) -> Tensor | None:
     """Return the bias (p,) that ``path`` names, ``None`` where it names a layer."""
     layer, _, name = path.rpartition(".")
-    bias = getattr(_layer(model, layer), "bias", None) if name == "bias" else None
+    bias = getattr(layer_at(model, layer), "bias", None) if name == "bias" else None
     return bias.detach() if isinstance(bias, Tensor) else None
-
-
-def _layer(model: nn.Module, path: str) -> nn.Module:
-    try:
-        return model.get_submodule(path)
-    except AttributeError:
-        raise InputError(
-            f"layer '{path}': the model has no such module; were the weights made for another model?"
-        ) from None

@@ -129,11 +129,16 @@ class Factors:
 
 def model_fingerprint(model: nn.Module) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of all names, shapes, types and values of the model's state."""
+    return state_digest(model.state_dict())[:16]
+
+
+def state_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of all names, shapes, types and values of ``tensors``, (n, ...) each by name."""
     state = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         state.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return state.hexdigest()[:16]
+    return state.hexdigest()
 
 
 def weight_fingerprint(weight: Tensor, dtype: torch.dtype | None = None) -> str:

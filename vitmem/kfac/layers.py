@@ -74,6 +74,16 @@ def check_own(model: nn.Module, path: str) -> None:
         raise InputError(f"layer '{path}': it shares its weight with '{shared[0]}', which an edit would change too")
 
 
+def layer_at(model: nn.Module, path: str) -> nn.Module:
+    """Return the module ``path`` of ``model``; raises InputError when there is none."""
+    try:
+        return model.get_submodule(path)
+    except AttributeError:
+        raise InputError(
+            f"layer '{path}': the model has no such module; were the weights made for another model?"
+        ) from None
+
+
 def is_matrix(module: nn.Module) -> bool:
     """Say whether ``module`` is a layer that the engine edits: linear, or a convolution of one group."""
     return is_linear(module) or is_conv2d(module)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import timm as library
-from torch import Tensor, nn
+from timm.data import resolve_data_config
+from torch import Tensor
 from torch.nn import functional
 
-from vitmem.errors import InputError, one_line, unknown
-from vitmem.kfac.layers import is_conv2d
+from vitmem.errors import InputError, unknown
 from vitmem.models.base import ImageShape, VisionModel
+from vitmem.models.library import Preprocessing, blocks_of, create
 
 # What timm calls the linear layers of a block's MLP, in ViTs, Swins, Mixers and ConvNeXts.
 MLP_LAYERS = re.compile(r"^(.*?)\.((?:mlp|mlp_channels|ffn)\.(?:fc1|fc2))$")
-# What it calls the convolutions of a residual block, and the pattern of all that one block has.
-CONVOLUTIONS, EVERY_CONVOLUTION = re.compile(r"^(.*\.\d+)\.conv\d$"), "conv[0-9]"
 
 
 def timm(
@@ -25,22 +26,30 @@ def timm(
     image_size: int | None = None,
     pretrained: bool = False,
     dropout: float = 0.0,
+    arguments: Mapping[str, Any] | None = None,
     architecture: str = "",
 ) -> VisionModel:
     """Return timm's ``architecture`` for images of ``shape``; its blocks are those with a linear MLP.
 
     An architecture that has none, as the ResNets, has the blocks with convolutions, and these are edited. With an
-    ``image_size`` other than the data's, images are scaled to it (bilinear) before the first layer.
-    Raises InputError for an unknown architecture, one that cannot take the images, and one whose blocks
-    have neither.
+    ``image_size`` other than the data's, images are scaled to it (bilinear) before the first layer. ``arguments`` are
+    further ones of ``timm.create_model``, such as a depth. Raises InputError for an unknown architecture, one that
+    cannot take the images, and one whose blocks have neither.
     """
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
     size = image_size or shape.size
-    net = _create(architecture, size, shape, pretrained, dropout)
+    options: dict[str, Any] = {
+        "pretrained": pretrained,
+        "num_classes": shape.num_classes,
+        "in_chans": shape.channels,
+        "drop_rate": dropout,
+        **(arguments or {}),
+    }
+    net = create(partial(library.create_model, architecture), f"timm/{architecture}", size, "img_size", shape, options)
     if size != shape.size:
         net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
-    blocks, layers = _blocks(net)
+    blocks, layers = blocks_of(net, MLP_LAYERS)
     if not blocks:
         raise InputError(
             f"model 'timm/{architecture}': no block with linear layers mlp.fc1 and mlp.fc2 or convolutions conv1, "
@@ -57,38 +66,16 @@ def timm(
     )
 
 
-def _blocks(net: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the blocks with a linear MLP, else those with convolutions, and the layers to edit in each."""
-    found: dict[str, list[str]] = {}
-    for path, module in net.named_modules():
-        match = MLP_LAYERS.match(path)
-        if match and isinstance(module, nn.Linear):
-            found.setdefault(match[1], []).append(match[2])
-    if found:
-        return tuple(found), tuple(next(iter(found.values())))
-    convolutions = ((CONVOLUTIONS.match(path), module) for path, module in net.named_modules())
-    return tuple(dict.fromkeys(m[1] for m, module in convolutions if m and is_conv2d(module))), (EVERY_CONVOLUTION,)
+def preprocessing(architecture: str) -> Preprocessing:
+    """Return how the published weights of ``architecture`` (a tag may stand behind its name) read images.
 
-
-def _create(architecture: str, size: int, shape: ImageShape, pretrained: bool, dropout: float) -> nn.Module:
-    """Create the network; the input size is passed on where the architecture has one."""
-    options: dict[str, Any] = {
-        "pretrained": pretrained,
-        "num_classes": shape.num_classes,
-        "in_chans": shape.channels,
-        "drop_rate": dropout,
-    }
-    try:
-        try:
-            return library.create_model(architecture, img_size=size, **options)
-        except TypeError as error:
-            if "img_size" not in str(error):
-                raise
-            return library.create_model(architecture, **options)
-    except (AssertionError, ValueError, RuntimeError, TypeError, OSError) as error:
-        raise InputError(
-            f"model 'timm/{architecture}': cannot be built for {shape.channels}x{size}x{size} images: {one_line(error)}"
-        ) from error
+    Raises InputError for an unknown architecture.
+    """
+    if not library.is_model(architecture):
+        raise unknown("timm architecture", architecture, library.list_models())
+    config = library.get_pretrained_cfg(architecture)
+    images = resolve_data_config({}, pretrained_cfg=config.to_dict() if config else {})
+    return Preprocessing(images["input_size"][-1], tuple(images["mean"]), tuple(images["std"]))
 
 
 def _scaled(images: Tensor, size: int) -> Tensor:

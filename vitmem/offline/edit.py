@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from vitmem.models.language_layers import language_blocks
 from vitmem.models.skeleton import skeleton_of
 from vitmem.offline.checkpoint import Checkpoint
 from vitmem.offline.output import check_new, new_folder
+from vitmem.offline.weights import file_digest
 
 RECORD = "vitmem_edit.json"
 Say = Callable[[str], None]
@@ -158,11 +158,13 @@ def _edit(target: Target, statistics: StoredFactors, mass: float, out: Path) -> 
 
 def _facts(model: nn.Module, statistics: StoredFactors, known: bool) -> dict[str, Any]:
     """Return what the record says beside the layers: method, model, factors, and versions."""
-    with statistics.path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "method": "kfac",
         "model_type": getattr(model.config, "model_type", None),
-        "factors": {"sha256": content, "told_by": "weights" if known else "shapes", **statistics.metadata},
+        "factors": {
+            "sha256": file_digest(statistics.path),
+            "told_by": "weights" if known else "shapes",
+            **statistics.metadata,
+        },
         "environment": environment(torch.device("cpu")),
     }

@@ -1,0 +1,64 @@
+"""A folder of images without labels, whatever folders they lie in inside it: pixels, and a digest of the files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from vitmem.data.decode import decode_readable
+from vitmem.data.folder import SUFFIXES
+from vitmem.data.split import some_of
+from vitmem.errors import InputError
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """``images`` (n, 3, S, S) uint8, the SHA-256 of their files in this order, and the files that were left out."""
+
+    images: Tensor
+    sha256: str
+    broken: tuple[Path, ...]
+
+
+def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broken: bool = False) -> Unlabelled:
+    """Return the images of ``folder`` at ``size`` pixels (shorter side, then the centre), sorted by path.
+
+    ``count`` of them are drawn by ``seed``; ``None`` takes all. Raises InputError for a folder that is missing, has no
+    images or fewer than ``count``, and for images that cannot be decoded, naming the first: with ``skip_broken`` those
+    are left out, unless nothing else is there.
+    """
+    files = _files(folder)
+    if count is not None:
+        files = [
+            files[i] for i in some_of(len(files), count, seed, f"--count: {folder} has {len(files)} images").tolist()
+        ]
+    images, reasons = decode_readable(files, lambda i: str(files[i]), size)
+    if reasons and (not skip_broken or not len(images)):
+        more = f" (and {len(reasons) - 1} more of {len(files)})" if len(reasons) > 1 else ""
+        hint = "" if len(images) == 0 else "; or leave such images out with --skip-broken"
+        raise InputError(f"{next(iter(reasons.values()))}{more}{hint}")
+    good = [file for i, file in enumerate(files) if i not in reasons]
+    return Unlabelled(images, _digest(good), tuple(files[i] for i in reasons))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"--images: no such folder: {folder}; expected one with images in it")
+    found = (f.relative_to(folder) for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    # copies from a Mac have a file ._x.jpg, which is no image, beside each x.jpg
+    files = sorted((f for f in found if not any(part.startswith(".") for part in f.parts)), key=Path.as_posix)
+    if not files:
+        raise InputError(f"--images: expected images ({', '.join(sorted(SUFFIXES))}) in {folder}, found none")
+    return [folder / f for f in files]
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of the SHA-256 of each file: the names do not count, their order does."""
+    state = hashlib.sha256()
+    for file in files:
+        state.update(hashlib.sha256(file.read_bytes()).digest())
+    return state.hexdigest()

@@ -1,0 +1,142 @@
+"""The record of an edit: what was done, what was removed, and with these the way back, all of it or a part.
+
+Beside ``edited.safetensors`` lie ``edited.json`` and ``edited.removed.safetensors``. The latter holds each changed
+tensor as it was, by its own name, and the factors of its complement (``vitmem.kfac.dial``) as ``<layer>::left`` and
+``<layer>::right`` where these take fewer numbers than the edited weight.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vitmem.errors import InputError, VitmemError
+from vitmem.kfac import Complement, Dial, state_digest
+from vitmem.kfac.dial import check_share
+from vitmem.kfac.layers import layer_at, put_matrix
+from vitmem.offline.output import new_file
+from vitmem.offline.weights import SAFETENSORS, file_digest, read_weights, write_weights
+
+FORMAT = 1
+
+
+def beside(out: Path) -> tuple[Path, Path]:
+    """Return the names of the record and of what was removed, beside the checkpoint ``out``."""
+    return out.with_suffix(".json"), out.with_suffix(f".removed{SAFETENSORS}")
+
+
+def check_out(out: Path, *others: Path) -> None:
+    """Raise InputError when ``out`` is no name of a safetensors file, or when it or one of ``others`` exists."""
+    if out.suffix != SAFETENSORS:
+        raise InputError(f"--out: expected a name that ends in {SAFETENSORS}, got {out}")
+    for path in (out, *others):
+        if path.exists():
+            raise InputError(f"--out: {path} exists; give another name or remove it")
+
+
+def save_removed(path: Path, originals: Mapping[str, Tensor], complements: Mapping[str, Complement]) -> None:
+    """Write the changed tensors as they were, by name, (n, ...) each, and the factors of ``complements``, by layer."""
+    tensors = {name: tensor.clone().contiguous() for name, tensor in originals.items()}
+    for layer, one in complements.items():
+        if one.left is not None:
+            tensors |= {f"{layer}::left": one.left, f"{layer}::right": one.right}
+    save_file(tensors, path)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The record in the file ``path``: ``facts`` as ``edit_checkpoint`` wrote them."""
+
+    path: Path
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, name: Path | str) -> Record:
+        """Read the record in the file ``name``; raises InputError when it is missing or none."""
+        path = Path(name)
+        try:
+            facts = json.loads(path.read_text())
+            if facts["record"] != FORMAT:
+                raise InputError(f"{path}: a record of version {facts['record']}, this vitmem reads {FORMAT}")
+            _ = facts["request"], facts["layers"], [facts[x]["sha256"] for x in ("input", "output", "removed")]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what = error.strerror if isinstance(error, OSError) else "not what 'vitmem edit' writes beside a checkpoint"
+            raise InputError(f"{path}: no record of an edit ({what})") from None
+        return cls(path, facts)
+
+    def undo(self, out: Path) -> None:
+        """Write to ``out`` the checkpoint that was edited, every bit of its tensors; raises what ``dial`` raises."""
+        self.dial(1.0, out)
+
+    def dial(self, t: float, out: Path) -> None:
+        """Write to ``out`` the checkpoint with t W + (1 - t) W' of every W that was edited, in its dtype.
+
+        No statistics are needed; 0 is the edited checkpoint and 1 the one before, bit for bit. Raises InputError for a
+        ``t`` outside [0, 1], for an ``out`` that exists, and when one of the two files beside the record is missing or
+        not the one that was written with it.
+        """
+        check_share(t)
+        check_out(out)
+        source, before = self._file("output"), self._removed()
+        edited = read_weights(source)
+        changed = {name: _between(before[name], edited[name], t) for name in before if "::" not in name}
+        with new_file(out) as partial:
+            written = write_weights(partial, source, changed)
+            if t == 1 and written != self.facts["input"]["tensors"]:
+                raise VitmemError(f"{self.path}: what comes out is not the checkpoint that was edited")
+
+    def dialled(self, net: nn.Module) -> Dial:
+        """Put both versions into ``net``, loaded from the edited checkpoint or the one before, and return their dial.
+
+        It begins at 1. Raises InputError when ``net`` has other weights in an edited layer, or a file is not there.
+        """
+        layers = self.facts["layers"]
+        for path, known in layers.items():
+            if tensor_digest(layer_at(net, path).get_parameter("weight")) not in (known["before"], known["after"]):
+                raise InputError(
+                    f"{self.path}: layer '{path}' has neither the weights before the edit nor those after; load one of "
+                    "the two checkpoints into the model, and change its type afterwards"
+                )
+        before, complements = self._removed(), {}
+        dense = any(known["dial"]["rank"] is None for known in layers.values())
+        edited = read_weights(self._file("output")) if dense else {}
+        for path, known in layers.items():
+            if known["dial"]["rank"] is None:
+                complements[path] = Complement("kept", edited[f"{path}.weight"].flatten(1))
+            else:
+                complements[path] = Complement(known["dial"]["of"], before[f"{path}::right"], before[f"{path}::left"])
+            put_matrix(layer_at(net, path), before[f"{path}.weight"].flatten(1))
+        return Dial(net, complements)
+
+    def _removed(self) -> dict[str, Tensor]:
+        """Return the tensors of the file of what was removed, (n, ...) each."""
+        with safe_open(self._file("removed"), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+    def _file(self, what: str) -> Path:
+        """Return the file of the ``output`` or of what was ``removed``, which has to be the one of this record."""
+        path = self.path.parent / Path(self.facts[what]["file"]).name
+        if not path.is_file():
+            raise InputError(f"{self.path}: {path.name} is not beside it; put it back under this name")
+        if file_digest(path) != self.facts[what]["sha256"]:
+            raise InputError(f"{path}: not the file that was written with {self.path.name}; put that one back")
+        return path
+
+
+def _between(weight: Tensor, new: Tensor, t: float) -> Tensor:
+    """Return t W + (1 - t) W' (n, ...) of two tensors, in their dtype; the ends are the tensors themselves."""
+    if t in (0, 1):  # a sum would turn -0 into 0
+        return weight if t else new
+    return (t * weight.double() + (1 - t) * new.double()).to(weight.dtype)
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """Return the SHA-256 of shape, type and values of a ``tensor`` (n, ...)."""
+    return state_digest({"": tensor})

@@ -1,0 +1,62 @@
+"""What is asked for of an edit of an image classifier: enough, with checkpoint and images, to do it again."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.blocks import Blocks
+from vitmem.errors import InputError
+from vitmem.offline.classifier import model_params, preprocessing
+from vitmem.registry import METHODS, Entry
+from vitmem.specs import Spec
+
+# What a method may be told here: nothing, or images without labels.
+TOLD = ("D0", "U")
+
+
+class Request(Spec):
+    """The edit of a classifier on images without labels.
+
+    ``model`` is a registered one, ``timm/<name>`` or ``torchvision/<name>``, made with ``params``; ``size``, ``mean``
+    and ``std`` say how it reads images (``None``: as its library does). ``count`` images are drawn by ``seed``, which
+    draws the labels and a method's choices too; ``positions`` (``None``: the model's) count in the statistics.
+    """
+
+    model: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    size: int | None = Field(default=None, gt=0)
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    method: str = "kfac"
+    settings: dict[str, Any] = Field(default_factory=dict)
+    blocks: Blocks = "last_half"
+    layers: tuple[str, ...] | None = None
+    positions: Literal["cls", "all", "patches"] | None = None
+    count: int | None = None
+    seed: int = 0
+    skip_broken: bool = False
+
+    def resolved(self) -> Request:
+        """Return the request with names checked and defaults filled in; raises InputError for what is not there."""
+        params = model_params(self.model, self.params)
+        images = preprocessing(self.model, self.size, self.mean, self.std)
+        settings = method_of(self.method).parse(self.settings, "--set").model_dump(exclude_none=True)
+        changes = {"params": params, "size": images.size, "mean": images.mean, "std": images.std, "settings": settings}
+        return self.model_copy(update=changes)
+
+
+def method_of(name: str) -> Entry:
+    """Return the method ``name``; raises InputError for one that edits nothing or needs more than unlabelled images."""
+    entry = METHODS.get(name)
+    told = entry.info.get("input_class", "D0")
+    if told not in TOLD:
+        raise InputError(
+            f"method '{name}': it is told labels or what to forget (input class {told}), which a folder of images "
+            "does not say; use one of input class D0 or U, such as kfac or svd"
+        )
+    if not entry.info.get("blocks", True):
+        raise InputError(f"method '{name}': it edits no layer; use another, such as kfac or svd")
+    return entry

@@ -1,0 +1,125 @@
+"""The edit of an image classifier's file on a folder of images without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitmem.adapters.vision import VisionTask
+from vitmem.bench.plan import MOMENTS
+from vitmem.data.augment import normalise
+from vitmem.data.unlabelled import Unlabelled, unlabelled
+from vitmem.errors import InputError, VitmemError
+from vitmem.kfac import Factors, LayerReport, find_layers, fit_for, state_digest
+from vitmem.methods.base import EditContext, EditResult
+from vitmem.models.base import VisionModel
+from vitmem.offline.classifier import fitted
+from vitmem.offline.record import Record, beside, check_out
+from vitmem.offline.request import Request, method_of
+from vitmem.offline.weights import read_weights
+from vitmem.offline.written import Source, write_edit
+from vitmem.specs import seed_from
+
+BATCH = 50
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """The reports of all layers, the images that were left out, and the record."""
+
+    reports: Mapping[str, LayerReport]
+    broken: tuple[Path, ...]
+    record: Record
+
+
+def edit_checkpoint(
+    weights: Path,
+    images: Path | None,
+    out: Path,
+    request: Request,
+    *,
+    device: torch.device | None = None,
+    again: Record | None = None,
+    say: Say = print,
+) -> Edited:
+    """Write to ``out`` the classifier in the file ``weights``, edited as ``request`` says, and its record beside it.
+
+    The weights keep their types; the statistics are collected in float32, with labels that the model itself draws.
+    Nothing appears before all is written, and ``weights`` is only read. Raises InputError when model, weights, images
+    and method do not belong together, or are not those of the record that is done ``again``, VitmemError when an edited
+    weight is not finite.
+    """
+    check_out(out, *beside(out))
+    request = request.resolved()
+    _check_images(request, images)
+    state = read_weights(weights)
+    if again is not None and state_digest(state) != again.facts["input"]["tensors"]:
+        raise InputError(f"{weights}: not the checkpoint that was edited for {again.path}")
+    model = fitted(request.model, request.params, request.size or 0, state, str(weights))
+    layers = find_layers(model.net, model.editable(request.blocks, request.layers))
+    found, factors = None, None
+    if images is not None:
+        say(f"reading images at {request.size} pixels from {images}")
+        found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
+        _check_same(found, images, again)
+        say(f"statistics of {len(layers)} layers over {len(found.images)} images")
+        factors = _statistics(model, layers, request, found, device or torch.device("cpu"))
+        model.net.load_state_dict(state, assign=True)
+    say(f"editing by {request.method}")
+    result = _edit(model, layers, request, factors)
+    record = write_edit(Source(weights, state), out, request, result, found)
+    return Edited(result.reports, found.broken if found else (), record)
+
+
+def _check_images(request: Request, images: Path | None) -> None:
+    reads = bool(method_of(request.method).info.get("statistics"))
+    if reads and images is None:
+        raise InputError(f"edit: method '{request.method}' reads images: expected --images FOLDER, got none")
+    if not reads and images is not None:
+        raise InputError(f"edit: method '{request.method}' reads no images; leave out --images {images}")
+
+
+def _check_same(found: Unlabelled, images: Path, again: Record | None) -> None:
+    known = None if again is None else again.facts["images"]
+    if known is not None and found.sha256 != known["sha256"]:
+        raise InputError(f"{images}: its {len(found.images)} images are not the {known['count']} that the record is of")
+
+
+def _statistics(
+    model: VisionModel, layers: Mapping[str, nn.Module], request: Request, found: Unlabelled, device: torch.device
+) -> Factors:
+    """Return the statistics of ``layers``; the network is in float32 afterwards, on the CPU."""
+    positions = request.positions or model.positions
+    if positions == "cls" and not model.prefix_tokens:
+        raise InputError("--positions: 'cls' needs a class token, which this model has not; use all")
+    mean, std = torch.tensor(request.mean), torch.tensor(request.std)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for some in found.images.split(BATCH):
+            # the labels are drawn from the network's own predictions: those of the batch only say how many
+            yield normalise(some.to(device), mean, std), torch.zeros(len(some), dtype=torch.int64, device=device)
+
+    net = model.net.float().to(device)
+    moments: Any = MOMENTS.get(str(request.settings.get("importance")), "plain")
+    task = VisionTask(positions, model.prefix_tokens)
+    factors = fit_for(net, layers, task, batches, moments, seed=seed_from("statistics", request.seed))
+    net.cpu()
+    return factors
+
+
+def _edit(model: VisionModel, layers: Mapping[str, nn.Module], request: Request, factors: Factors | None) -> EditResult:
+    """Return the new weights; raises for one that is not that of a layer, or not finite."""
+    context = EditContext(model.net, layers, factors, seed_from("edit", request.seed))
+    result: EditResult = method_of(request.method).load()(context, **request.settings)
+    for path, new in result.weights.items():
+        if path not in layers:
+            raise InputError(f"method '{request.method}': it edits '{path}', which is none of the layers to edit")
+        if not torch.isfinite(new).all():
+            raise VitmemError(f"layer '{path}': NaN or infinity in the edited weight")
+    return result
