@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from vitmem.reports.content import Report
-from vitmem.reports.figures import tradeoff, write_figures
+from vitmem.reports.figures import COLOURS, tradeoff, write_figures
+from vitmem.reports.forest import forest
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -23,6 +26,30 @@ def test_same_bytes(toy: list[Row], make_row: Callable[..., Row], tmp_path: Path
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
     assert "<dc:date>" not in one[0].read_text()
     assert one[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_more_methods_than_colours_are_dots_with_intervals(toy: list[Row], tmp_path: Path) -> None:
+    svd = [row for row in toy if row["config"]["edit"]["method"] == "svd"]
+    more = [
+        {
+            **row,
+            "id": f"{row['id']}{n}",
+            "config": {**row["config"], "edit": {**row["config"]["edit"], "method": f"m{n}"}},
+        }
+        for row in svd
+        for n in range(len(COLOURS))
+    ]
+    write_rows(tmp_path / "toy" / "rows.jsonl", [*toy, *more])
+    assert [p.name for p in write_figures(tmp_path)] == ["methods.svg", "methods.png"]
+    (training,) = Report("toy", [*toy, *more]).trainings
+    figure = forest(Report("toy", [*toy, *more]), [training], COLOURS)
+    panels = figure.axes
+    assert [axes.get_xlabel() for axes in panels] == ["memorized (%)", "recovered (%)", "validation (%)"]
+    names = [text.get_text() for text in panels[0].get_yticklabels()]
+    assert names[0] == "base" and len(names) == 1 + 3 + len(COLOURS)
+    # the base and each chosen method; the random basis has no setting that qualifies
+    assert len(panels[0].containers) == len(names) - 1
+    assert float(panels[0].containers[0].lines[0].get_xdata()[0]) == pytest.approx(85)  # type: ignore[attr-defined]
 
 
 def test_skills_are_drawn_when_there_are_families(toy: list[Row], tmp_path: Path) -> None:

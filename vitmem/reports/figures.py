@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
+from vitmem.reports.forest import forest
 from vitmem.reports.naming import strength, where
 from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tables import suite_folders
@@ -33,8 +34,8 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 def write_figures(results: Path, suite: str | None = None) -> list[Path]:
     """Draw ``tradeoff`` (and ``skills`` for text), as SVG and PNG, of all suites in ``results``, or of one.
 
-    Returns the paths. Suites without a finished unedited model are left out. Raises InputError when ``suite``
-    has no rows.
+    A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``. Returns the paths.
+    Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
     for folder in suite_folders(results, suite):
@@ -45,7 +46,10 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
         out = folder / "figures"
         out.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(STYLE):
-            figures = {"tradeoff": tradeoff(report, trainings)}
+            if max(len(report.methods(t)) for t in trainings) > len(COLOURS):
+                figures = {"methods": forest(report, trainings, COLOURS)}
+            else:
+                figures = {"tradeoff": tradeoff(report, trainings)}
             if report.families:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
             for name, figure in figures.items():

@@ -62,7 +62,7 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
 
     for group in (training.base, *oracles(training)):
         yield name, report.names.method(group), None, None, *measured(group), None, None
-    for groups in sorted(report.methods(training), key=_told):
+    for groups in by_told(report, training):
         choice, head = choose(groups, training.base), (name, report.names.method(groups[0]), input_class(groups[0]))
         if choice.group is None:
             yield *head, choice.why, None, *([None] * 2 * len(OUTCOMES)), *tuning(groups)
@@ -70,6 +70,11 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
             yield *head, setting(choice.group, groups), *measured(choice.group), *tuning(groups)
 
 
-def _told(groups: list[Group]) -> int:
-    told = input_class(groups[0])
-    return CLASSES.index(told) if told in CLASSES else len(CLASSES)
+def by_told(report: Report, training: Training) -> list[list[Group]]:
+    """Return the settings of each method of ``training``, methods in the order of their input classes."""
+
+    def place(groups: list[Group]) -> int:
+        told = input_class(groups[0])
+        return CLASSES.index(told) if told in CLASSES else len(CLASSES)
+
+    return sorted(report.methods(training), key=place)
