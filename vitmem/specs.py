@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA_VERSION = 1
+# Files of a store that are read without the network that made them: in the folder of a training, of an evaluation.
+CURVES, PREDICTIONS = "curves.csv", "predictions.safetensors"
 
 
 class Spec(BaseModel):

@@ -21,13 +21,12 @@ from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.models.base import VisionModel
-from vitmem.specs import Recipe
+from vitmem.specs import CURVES, Recipe
 from vitmem.training.curves import Curves, ImageMeasure
 from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner
 
 WEIGHTS = "model.safetensors"
-CURVES = "curves.csv"
 
 
 def pick_device(name: str) -> torch.device:
