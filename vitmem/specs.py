@@ -19,6 +19,8 @@ from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError
 
 SCHEMA_VERSION = 1
+# Files of a store that are read without the network that made them: in the folder of a training, of an evaluation.
+CURVES, PREDICTIONS = "curves.csv", "predictions.safetensors"
 
 
 class Spec(BaseModel):

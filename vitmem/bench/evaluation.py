@@ -28,9 +28,7 @@ from vitmem.metrics.outcomes import outcomes
 from vitmem.metrics.predictions import Predictions
 from vitmem.outcomes import packed
 from vitmem.registry import METHODS
-from vitmem.specs import seed_from
-
-PREDICTIONS = "predictions.safetensors"
+from vitmem.specs import PREDICTIONS, seed_from
 
 
 def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:

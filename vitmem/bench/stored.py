@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from vitmem.bench.evaluation import PREDICTIONS
 from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.plan import make_cell
 from vitmem.bench.suite import Config
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.registry import DATA
-from vitmem.training.fit import CURVES
+from vitmem.specs import CURVES, PREDICTIONS
 
 Arrays = dict[str, NDArray[Any]]
 

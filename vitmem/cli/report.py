@@ -79,7 +79,7 @@ def _pictures(material: Material, store: Path, data_dir: Path | None, cache_dir:
     stored = importlib.import_module("vitmem.bench.stored")
     cells = wanted(material.report)
     found: list[Pictures] = []
-    reason = "no image of these suites has a wrong label" if not cells else f"{store} has no predictions of these cells"
+    reason = "no image of this suite has a wrong label" if not cells else f"{store} has no predictions of these cells"
     images: dict[str, Any] = {}
     for one in cells:
         kept = {name: p for name, row in one.rows.items() if (p := stored.stored_predictions(store, row)) is not None}

@@ -23,14 +23,13 @@ from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError, VitmemError
 from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
-from vitmem.specs import Recipe
+from vitmem.specs import CURVES, Recipe
 from vitmem.training.curves import Curves, ImageMeasure
 from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner, TiedClassifier
 from vitmem.training.tied import TiedUnits
 
 WEIGHTS = "model.safetensors"
-CURVES = "curves.csv"
 
 
 def pick_device(name: str) -> torch.device:

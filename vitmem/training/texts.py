@@ -13,9 +13,9 @@ from torch.nn import functional
 from vitmem.data.text_module import RowsModule
 from vitmem.data.texts import Items, TextData
 from vitmem.kfac.modes import evaluating
-from vitmem.specs import Recipe
+from vitmem.specs import CURVES, Recipe
 from vitmem.training.curves import Curves
-from vitmem.training.fit import CURVES, learn, steps
+from vitmem.training.fit import learn, steps
 from vitmem.training.module import Learner, NextToken
 
 # Logits that are read at a time: 32 MiB in float32.

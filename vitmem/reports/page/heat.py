@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vitmem.reports.aggregate import Group, Training, at
-from vitmem.reports.naming import setting_order, strength_text, where
+from vitmem.reports.naming import setting_order, strength, strength_text, where
 from vitmem.reports.page.look import FEW, slug
 from vitmem.reports.page.material import Drawing, Material
 from vitmem.reports.render import fixed
@@ -39,13 +39,14 @@ def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -
     keys = [k for k in MEASURES if any(g.estimate(at("metrics", k)) is not None for g in groups)]
     if len(places) < FEW or len(strengths) < FEW or not keys:
         return []
-    figure = Figure(figsize=((0.5 * len(strengths) + 0.4) * len(keys) + 1.6, 0.34 * len(places) + 1.5))
-    figure.set_layout_engine("constrained")
+    ticks = _ticks(groups, strengths)
+    width, height = (0.5 * len(strengths) + 0.4) * len(keys) + 1.6, 0.34 * len(places) + 0.6
+    figure = Figure(figsize=(width, height + _room(ticks)), layout="constrained")
     found = {(where(g), strength_text(g)): g for g in groups}
     panels = figure.subplots(1, len(keys), squeeze=False, sharey=True)[0]
     for axes, key in zip(panels, keys, strict=True):
         values = [[_mean(found.get((p, s)), ("metrics", key), 100.0) for s in strengths] for p in places]
-        _map(axes, np.array(values), list(places), strengths, digits=0)
+        _map(axes, np.array(values), list(places), ticks, digits=0)
         axes.set_title(f"{key} (%)")
     return [_drawing(material, training, groups, "outcomes", figure, OUTCOMES)]
 
@@ -60,8 +61,10 @@ def _changes(material: Material, training: Training, groups: Sequence[Group]) ->
     found = {strength_text(g): g for g in inside}
     paths = [("edit", "layers", layer, "relative_change") for layer in widest]
     values = [[_mean(found[text], path, 1.0) for text in strengths] for path in paths]
-    figure = Figure(figsize=(0.62 * len(strengths) + 3.2, 0.26 * len(widest) + 1.3), layout="constrained")
-    _map(figure.subplots(), np.array(values), widest, strengths, digits=2)
+    ticks = _ticks(inside, strengths)
+    width, height = 0.62 * len(strengths) + 3.2, 0.26 * len(widest) + 0.4
+    figure = Figure(figsize=(width, height + _room(ticks)), layout="constrained")
+    _map(figure.subplots(), np.array(values), widest, ticks, digits=2)
     return [_drawing(material, training, groups, "changes", figure, f"Blocks {where(inside[0])}. {CHANGES}")]
 
 
@@ -69,6 +72,21 @@ def _strengths(groups: Sequence[Group]) -> list[str]:
     """Return the strengths of ``groups`` as texts, in the order of the tables."""
     ordered = sorted(groups, key=lambda group: setting_order(group)[2])
     return list(dict.fromkeys(map(strength_text, ordered)))
+
+
+def _ticks(groups: Sequence[Group], strengths: Sequence[str]) -> list[str]:
+    """Return what of each of ``strengths`` is not the same in all of them."""
+    found = {strength_text(group): strength(group) for group in groups}
+    common = set.intersection(*(set(values.items()) for values in found.values()))
+    return [
+        " ".join(f"{key} {value:g}" for key, value in found[text].items() if (key, value) not in common)
+        for text in strengths
+    ]
+
+
+def _room(ticks: Sequence[str]) -> float:
+    """Return the inches that the longest of ``ticks`` needs below a map."""
+    return 0.3 + 0.055 * max(map(len, ticks))
 
 
 def _layers(group: Group) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.aggregate import Group, Reader, Training, at
 from vitmem.reports.choose import choose
 from vitmem.reports.content import oracles
 from vitmem.reports.figures import ORACLE_MARKERS
@@ -46,7 +46,7 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
         axes.set(xlabel="validation (%)", ylabel=f"{key} (%)")
     known = {str(g.oracle): report.names.method(g) for g in oracles(training)}
     shown = {method: material.looks[method] for method in methods}
-    handles = _handles(shown, known)
+    handles = _handles(shown, known, any(base.estimate(_unseen(key)) is not None for key in keys))
     legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
     words = f"{name}: {' and '.join(keys)} against validation. {in_words(report, training, [*keys, 'validation'])}"
     return [Drawing(slug("pareto", name), figure, f"{name}. {CAPTION}", words)]
@@ -80,17 +80,21 @@ def _references(axes: Axes, training: Training, key: str) -> None:
     for group in oracles(training):
         for point in _points([group], key):
             axes.plot(*point, ORACLE_MARKERS.get(str(group.oracle), "x"), color="black", ms=8, zorder=5)
-    unseen = training.base.estimate(at("metrics", f"reference_{key}"))
+    unseen = training.base.estimate(_unseen(key))
     if unseen is not None:
         axes.axhline(100 * unseen.mean, color="black", lw=0.9, ls="--")
     axes.set_ylim(bottom=0)
 
 
-def _handles(methods: dict[str, Look], known: dict[str, str]) -> list[Any]:
+def _unseen(key: str) -> Reader:
+    return at("metrics", f"reference_{key}")
+
+
+def _handles(methods: dict[str, Look], known: dict[str, str], unseen: bool) -> list[Any]:
     return [
         Line2D([], [], color="black", marker="*", ms=10, ls=":", lw=0.7, label="base"),
         *(Line2D([], [], color="black", marker=ORACLE_MARKERS.get(o, "x"), ls="", label=n) for o, n in known.items()),
-        Line2D([], [], color="black", ls="--", lw=0.9, label="never seen"),
+        *([Line2D([], [], color="black", ls="--", lw=0.9, label="never seen")] if unseen else []),
         *(Line2D([], [], lw=1.4, ms=4.5, label=name, **look.line) for name, look in methods.items()),
         Line2D([], [], color="grey", marker="o", ms=10, mfc="none", ls="", label="chosen"),
     ]
