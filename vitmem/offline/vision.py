@@ -25,7 +25,7 @@ from vitmem.offline.weights import read_weights
 from vitmem.offline.written import Source, write_edit
 from vitmem.specs import seed_from
 
-BATCH = 50
+BATCH, CPU = 50, torch.device("cpu")
 Say = Callable[[str], None]
 
 
@@ -44,7 +44,7 @@ def edit_checkpoint(
     out: Path,
     request: Request,
     *,
-    device: torch.device | None = None,
+    device: torch.device = CPU,
     again: Record | None = None,
     say: Say = print,
 ) -> Edited:
@@ -69,11 +69,11 @@ def edit_checkpoint(
         found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
         _check_same(found, images, again)
         say(f"statistics of {len(layers)} layers over {len(found.images)} images")
-        factors = _statistics(model, layers, request, found, device or torch.device("cpu"))
+        factors = _statistics(model, layers, request, found, device)
         model.net.load_state_dict(state, assign=True)
     say(f"editing by {request.method}")
     result = _edit(model, layers, request, factors)
-    record = write_edit(Source(weights, state), out, request, result, found)
+    record = write_edit(Source(weights, state), out, request, result, found, device)
     return Edited(result.reports, found.broken if found else (), record)
 
 

@@ -31,10 +31,12 @@ class Source:
     state: Mapping[str, Tensor]
 
 
-def write_edit(source: Source, out: Path, request: Request, result: EditResult, found: Unlabelled | None) -> Record:
+def write_edit(
+    source: Source, out: Path, request: Request, result: EditResult, found: Unlabelled | None, device: torch.device
+) -> Record:
     """Write to ``out`` the checkpoint ``source`` with the weights of ``result``, and record and removed part beside it.
 
-    The checkpoint gets its name last.
+    The checkpoint gets its name last. ``device`` is where the statistics were collected.
     """
     names = {path: f"{path}.weight" for path in result.weights}
     changed = {names[path]: new.reshape(source.state[names[path]].shape) for path, new in result.weights.items()}
@@ -65,7 +67,7 @@ def write_edit(source: Source, out: Path, request: Request, result: EditResult, 
             },
             "images": _images(found),
             "layers": {path: _layer(path, result, originals, changed, complements[path]) for path in result.weights},
-            "environment": environment(torch.device("cpu")),
+            "environment": environment(device),
         }
         write_json(partial_record, facts)
     return Record(record, facts)
