@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -29,6 +30,7 @@ def context() -> EditContext:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Sequential(nn.Linear(9, 12), nn.Tanh(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 3))
+        untrained = copy.deepcopy(net)
         for parameter in net.parameters():
             parameter.data.mul_(4)
         x = torch.randn(60, 9)
@@ -44,7 +46,7 @@ def context() -> EditContext:
             return float((net(x).argmax(1) == given).double().mean())
 
     layers = find_layers(net, ["0", "2"])
-    return EditContext(net, layers, factors, seed=1, evaluate=accuracy, loss=loss)
+    return EditContext(net, layers, factors, seed=1, evaluate=accuracy, loss=loss, initial=lambda: untrained)
 
 
 def own_strength(entry: Entry) -> str:
