@@ -85,5 +85,5 @@ def test_planning_5000_cells_takes_seconds_and_loads_no_torch(write: Write, tmp_
     started = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert time.perf_counter() - started < 6  # the benchmark asserts 3 s on a quiet machine
-    assert "5008 cells" in out.stdout
+    assert "5,008 cells" in out.stdout
     assert yaml.safe_load(path.read_text())["name"] == "small"

@@ -51,7 +51,7 @@ def test_a_run_has_a_page_with_its_curves_and_images(tmp_path: Path, monkeypatch
     file.write_text(yaml.safe_dump(SUITE))
     cells = make_plan(load_suite(file), file).cells
     run = ("run", str(file), "--cache-dir", "cache", "--device", "cpu")
-    assert "pages: 1 cells, 0 have a row" in call(*run, "--only", cells[0].id[:6]).output
+    assert "pages: 1 cell, 0 have a row" in call(*run, "--only", cells[0].id[:6]).output
     assert [row["id"] for row in read_rows(Path("results/pages/rows.jsonl"))] == [cells[0].id]
     assert call(*run).exit_code == 0
     out = call("report", "pages", "--cache-dir", "cache")
