@@ -60,7 +60,8 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
         assert found.proxy is not None
         clean = {image.numpy().tobytes() for image in found.keep[0]}
         assert len(found.proxy(0.1)[0]) == 40 and {i.numpy().tobytes() for i in found.proxy(0.1)[0]} <= clean
-        with pytest.raises(InputError, match=r"'proxy_share' with the right label: expected a number from 1 to 360, got 400"):
+        sentence = r"'proxy_share' with the right label: expected a number from 1 to 360, got 400"
+        with pytest.raises(InputError, match=sentence):
             found.proxy(0.99999)
     else:
         text = language_subject(config, places)
