@@ -1,4 +1,4 @@
-"""``vitmem bands`` on images and on text: a row for each band of each layer, and one layer computed by hand."""
+"""The analysis ``bands`` on images and on text: a row for each band of each layer, and one layer by hand."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ HERE = Path(__file__).parent
 
 def bands(suite: Path, folder: Path) -> Any:
     places = [f"--{name}={folder / name.split('-')[0]}" for name in ("store", "results", "cache-dir")]
-    return CliRunner().invoke(app, ["bands", str(suite), "--device=cpu", *places])
+    return CliRunner().invoke(app, ["analyse", str(suite), "--only=bands", "--device=cpu", *places])
 
 
-def read(name: str, folder: Path) -> list[dict[str, str]]:
-    with (folder / "results" / name / "bands.csv").open() as file:
-        return list(csv.DictReader(file))
+def read(name: str, folder: Path, basis: str = "kfac") -> list[dict[str, str]]:
+    with (folder / "results" / name / "analyses" / "bands.csv").open() as file:
+        return [row for row in csv.DictReader(file) if row["basis"] == basis]
 
 
 def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
@@ -44,7 +44,7 @@ def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
     return bench, Factors.load(path)
 
 
-def norms(bench: Bench, factors: Factors, layer: str, inputs: Any, kept: Any) -> np.ndarray:
+def norms(bench: Bench, factors: Factors, layer: str, inputs: Any, kept: Any, basis: str = "kfac") -> np.ndarray:
     """Return the norms (n, 4) in the four bands of what enters ``layer``, from dense products in numpy."""
     seen: list[torch.Tensor] = []
     handle = bench.subject.net.get_submodule(layer).register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
@@ -52,7 +52,9 @@ def norms(bench: Bench, factors: Factors, layer: str, inputs: Any, kept: Any) ->
         bench.subject.net.eval()(inputs)
     handle.remove()
     rows = kept(seen[0]).double().numpy()
-    vectors = np.linalg.eigh(factors.layers[layer].a.numpy())[1][:, ::-1]
+    weight = bench.subject.net.get_submodule(layer).weight.detach().double().numpy()
+    a = factors.layers[layer].a.numpy() if basis == "kfac" else weight.T @ weight
+    vectors = np.linalg.eigh(a)[1][:, ::-1]
     width = len(vectors)
     ends = [0, round(0.1 * width), round(0.25 * width), round(0.5 * width), width]
     return np.stack([np.linalg.norm(rows @ vectors[:, a:b], axis=1) for a, b in pairwise(ends)], 1)
@@ -62,17 +64,20 @@ def check(rows: list[dict[str, str]], memorized: np.ndarray, other: np.ndarray) 
     """Compare the four rows of one layer with norms (n, 4) and (m, 4)."""
     expected = memorized.mean(0) / other.mean(0)
     np.testing.assert_allclose([float(row["ratio"]) for row in rows], expected, rtol=1e-4)
+    shares: list[np.ndarray] = []
     for key, found in (("memorized", memorized), ("other", other)):
         share = (found**2 / (found**2).sum(1, keepdims=True)).mean(0)
+        shares.append(share)
         np.testing.assert_allclose([float(row[f"{key}_share"]) for row in rows], share, rtol=1e-4)
         assert {row[f"{key}_positions"] for row in rows} == {str(len(found))}
+    np.testing.assert_allclose([float(row["share_ratio"]) for row in rows], shares[0] / shares[1], rtol=1e-4)
 
 
 def test_images(tmp_path: Path) -> None:
     suite = HERE / "tiny.yaml"
     out = bands(suite, tmp_path)
     assert out.exit_code == 0, out.exception
-    assert out.output.splitlines()[-1] == f"wrote {tmp_path / 'results' / 'tiny' / 'bands.csv'}"
+    assert out.output.splitlines()[-1] == f"wrote {tmp_path / 'results' / 'tiny' / 'analyses' / 'bands.csv'}"
     bench, factors = trained(suite, tmp_path)
     rows = read("tiny", tmp_path)
     assert [(row["from"], row["to"]) for row in rows[:4]] == [
@@ -83,8 +88,12 @@ def test_images(tmp_path: Path) -> None:
     ]
     assert [row["layer"] for row in rows[::4]] == list(factors.layers) and len(rows) == 4 * len(factors.layers)
     examples, layer = bench.subject.examples(), "blocks.1.mlp.fc1"
-    sets = [norms(bench, factors, layer, part[0][:20], lambda x: x[:, 0]) for part in (examples.forget, examples.keep)]
-    check([row for row in rows if row["layer"] == layer], *sets)
+    for basis in ("kfac", "svd"):
+        sets = [
+            norms(bench, factors, layer, part[0][:20], lambda x: x[:, 0], basis)
+            for part in (examples.forget, examples.keep)
+        ]
+        check([row for row in read("tiny", tmp_path, basis) if row["layer"] == layer], *sets)
 
 
 def test_text(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from vitmem.bench.bands import write_bands
+from vitmem.bench.analyses.write import write_analyses
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
@@ -102,9 +102,10 @@ def test_what_is_recited_before_and_after(folder: Path, tmp_path: Path) -> None:
     assert run(folder, tmp_path).made == 0
     suite = tmp_path / "tiny_passages.yaml"
     places = Places(Store(tmp_path / "store"), folder, tmp_path / "cache", "cpu", progress=False)
-    with write_bands(make_plan(load_suite(suite), suite), places, tmp_path / "results").open() as file:
+    (written,) = write_analyses(make_plan(load_suite(suite), suite), places, tmp_path / "results", ["bands"])
+    with written.open() as file:
         bands = list(csv.DictReader(file))
-    assert len(bands) == 16  # four bands of gate and up in two blocks
+    assert len(bands) == 32  # four bands of gate and up in two blocks, in two bases
     # two passages of 25 tokens, the first of which nothing stands before, and two rows of 256
     assert {(b["memorized_positions"], b["other_positions"]) for b in bands} == {("48", "510")}
 

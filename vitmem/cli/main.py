@@ -230,8 +230,11 @@ def lm_eval(
 
 
 @app.command()
-def bands(
+def analyse(
     suite: SuiteFile,
+    only: Annotated[
+        list[str] | None, typer.Option(help="bands, spectrum, fisher, stability or detection; again for more")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
     results: Results = Path("results"),
     store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
@@ -239,11 +242,11 @@ def bands(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
     plugin: Plugin = None,
 ) -> None:
-    """Compare the inputs of each layer on memorized and other examples, by band of its spectrum: bands.csv.
+    """Look inside the trained networks of a suite: one file for each analysis in results/<suite>/analyses.
 
-    Example: vitmem bands configs/suites/demo.yaml
+    Example: vitmem analyse configs/suites/demo.yaml --only spectrum
     """
-    call("vitmem.cli.bands:bands", **locals())
+    call("vitmem.cli.analyse:analyse", **locals())
 
 
 def main() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError
+from vitmem.reports.analyses import read_analyses
 from vitmem.reports.page.gallery import Wanted, draw, wanted
 from vitmem.reports.page.material import Curve, Material, Pictures
 from vitmem.reports.page.write import write_page
@@ -53,19 +55,16 @@ def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) ->
     file = SUITES / f"{folder.name}.yaml"
     there = file.is_file()
     name, source = (str(file), file.read_text()) if there else (file.name, None)
-    material = Material(folder.name, rows, name, source)
+    material = Material(folder.name, rows, name, source, analyses=read_analyses(folder))
     if not store.is_dir():
         why = f"left out, there is no store at {store} (--store)."
-        return Material(
-            folder.name, rows, name, source,
-            missing={"curves": f"Training curves: {why}", "pictures": f"Images: {why}"},
-        )  # fmt: skip
+        return replace(material, missing={"curves": f"Training curves: {why}", "pictures": f"Images: {why}"})
     curves = _curves(store, rows)
     pictures, reason = _pictures(material, store, data_dir, cache_dir)
     missing = {} if curves else {"curves": f"Training curves: left out, {store} has none of these trainings (--store)."}
     if not pictures:
         missing["pictures"] = f"Images: left out, {reason}."
-    return Material(folder.name, rows, name, source, curves, pictures, missing)
+    return replace(material, curves=curves, pictures=pictures, missing=missing)
 
 
 def _curves(store: Path, rows: Sequence[Row]) -> dict[str, Curve]:

@@ -34,7 +34,16 @@ class Band:
     @property
     def ratio(self) -> float:
         """The norm of the first set over that of the second; infinite where that has none."""
-        return self.norms[0] / self.norms[1] if self.norms[1] else math.inf
+        return _ratio(self.norms)
+
+    @property
+    def share_ratio(self) -> float:
+        """The share of the first set over that of the second; infinite where that has none."""
+        return _ratio(self.shares)
+
+
+def _ratio(pair: tuple[float, float]) -> float:
+    return pair[0] / pair[1] if pair[1] else math.inf
 
 
 def band_sizes(width: int, ends: Sequence[float] = ENDS) -> list[int]:

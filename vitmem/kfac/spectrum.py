@@ -24,3 +24,18 @@ def eigen(matrix: Tensor) -> Eigen:
     matrix = matrix.double()
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
     return Eigen(values.flip(0).clamp_min(0), vectors.flip(1))
+
+
+def effective_rank(values: Tensor) -> float:
+    """Return exp(H) of the shares of ``values`` (n,) >= 0 in their sum: from 1 to n where all are equal; 0 of zeros.
+
+    H is the entropy in nats. Roy and Vetterli (2007), "The effective rank: a measure of effective dimensionality",
+    take singular values.
+    """
+    total = values.double().sum()
+    return float(torch.special.entr(values.double() / total).sum().exp()) if total > 0 else 0.0
+
+
+def overlap(one: Tensor, other: Tensor) -> float:
+    """Return ‖Uᵀ V‖² / k of two orthonormal bases (n, k) float64: 1 for the same space, k / n by chance."""
+    return float((one.T @ other).square().sum()) / one.shape[1]

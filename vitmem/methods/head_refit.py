@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import find_layers, weight_matrix
+from vitmem.kfac import weight_matrix
 from vitmem.kfac.edit import replaced
 from vitmem.kfac.modes import evaluating
 from vitmem.methods.base import EditContext, EditResult, Examples
+from vitmem.methods.classifier import classifier, entered
 from vitmem.methods.told import logits_of, rows_of, told
 
 BATCH, MOST = 250, 5000  # examples that are run at a time, and iterations of L-BFGS
@@ -31,13 +32,14 @@ def head_refit(context: EditContext, *, c: float = 1.0) -> EditResult:
     output of a linear layer, a row an example; VitmemError when features are not finite or the fit does not converge.
     """
     examples = told(context, "head_refit", keep_alone=True)
-    path, layer = _classifier(context, examples)
+    path, layer = classifier(context.model, _run(context, examples, torch.arange(1)), "edit: 'head_refit'")
     old = weight_matrix(layer)
     labels = examples.keep[1].cpu().numpy()
     missing = [n for n in range(len(old)) if not (labels == n).any()]
     if missing:
         raise InputError(f"edit: 'head_refit' needs examples to keep of every class, and class {missing[0]} has none")
-    features = _features(context, examples, layer)
+    rows = torch.arange(len(examples.keep[0]))
+    features = entered(layer, _run(context, examples, rows), "head_refit").numpy()
     weight, bias = regression(features, labels, c, intercept=layer.bias is not None)
     new = torch.from_numpy(weight).to(old)
     result = EditResult({path: new}, {path: replaced(old, new, 0, new.numel(), 0.0)})
@@ -60,45 +62,6 @@ def regression(features: Array, labels: NDArray[np.int64], c: float, *, intercep
     # without an intercept scikit-learn has a single zero; what is broadcast cannot be written to, a copy can
     weight, bias = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_)).copy()
     return (np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2) if two else (weight, bias)
-
-
-def _classifier(context: EditContext, examples: Examples) -> tuple[str, nn.Linear]:
-    """Return the path of the linear layer whose output is the logits, a row an example, and the layer."""
-    calls: list[tuple[str, Tensor]] = []
-    linear = [(path, module) for path, module in context.model.named_modules() if isinstance(module, nn.Linear)]
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, out, path=path: calls.append((path, out)))
-        for path, module in linear
-    ]
-    try:
-        (logits,) = _run(context, examples, torch.arange(1))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    path, out = calls[-1] if calls else ("", torch.empty(0))
-    if not torch.equal(out.to(logits).nan_to_num(), logits.nan_to_num()):
-        raise InputError(
-            "edit: 'head_refit' needs a classifier, whose logits are the output of a linear layer, one row an example; "
-            "this network has none"
-        )
-    layer = find_layers(context.model, [path])[path]
-    assert isinstance(layer, nn.Linear)
-    return path, layer
-
-
-def _features(context: EditContext, examples: Examples, layer: nn.Linear) -> Array:
-    """Return what enters the classifier, (n, q) float64, of the examples to keep."""
-    entered: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _module, args: entered.append(args[0].double().cpu()))
-    try:
-        for _ in _run(context, examples, torch.arange(len(examples.keep[0]))):
-            pass
-    finally:
-        hook.remove()
-    features = torch.cat(entered)
-    if not torch.isfinite(features).all():
-        raise VitmemError("head_refit: NaN or infinity in the features; was the model trained to the end?")
-    return features.numpy()
 
 
 def _run(context: EditContext, examples: Examples, rows: Tensor) -> Iterator[Tensor]:

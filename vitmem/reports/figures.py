@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.analyses import read_analyses
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
 from vitmem.reports.forest import forest
+from vitmem.reports.inside_figures import inside_figures
 from vitmem.reports.naming import strength, where
 from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tables import suite_folders
@@ -32,14 +34,14 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
 
 def write_figures(results: Path, suite: str | None = None) -> list[Path]:
-    """Draw ``tradeoff`` (and ``skills`` for text), as SVG and PNG, of all suites in ``results``, or of one.
+    """Draw ``tradeoff`` as SVG and PNG, of all suites in ``results``, or of one; ``skills`` for text, and analyses.
 
     A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``. Returns the paths.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
     for folder in suite_folders(results, suite):
-        report = Report(folder.name, read_rows(folder / "rows.jsonl"))
+        report = Report(folder.name, read_rows(folder / "rows.jsonl"), read_analyses(folder))
         trainings = [t for t in report.trainings if t.base is not None and point(t.base) is not None]
         if not trainings:
             continue
@@ -50,6 +52,7 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
                 figures = {"methods": forest(report, trainings, COLOURS)}
             else:
                 figures = {"tradeoff": tradeoff(report, trainings)}
+            figures |= inside_figures(report)
             if report.families:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
             for name, figure in figures.items():

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vitmem.reports.figures import COLOURS
+from vitmem.reports.inside import TABLES as INSIDE
+from vitmem.reports.inside_figures import in_words as bands_in_words
+from vitmem.reports.inside_figures import inside_figures
 from vitmem.reports.page.accounts import costs, environments, total
 from vitmem.reports.page.cells import cells
 from vitmem.reports.page.curves import training_curves
@@ -21,12 +24,24 @@ from vitmem.reports.skill_figure import skill_figure
 # Figures of one kind beyond this many are folded: one a training, and suites have many.
 OPEN = 3
 # Tables with sections of their own; the others stand together.
-APART = ("chosen", "front", "skills", "sweep")
+APART = ("chosen", "front", "skills", "sweep", *INSIDE)
 TITLES = {
     "matched": "At the same loss of accuracy",
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
     "recitation": "What is recited, and at what cost",
+}
+INSIDE_TITLES = {
+    "bands": "Memorized against other inputs, by band",
+    "spectrum": "Effective ranks",
+    "curvature": "Whose curvature it is",
+    "stability": "How stable the bases are",
+    "detection": "Which labels are wrong",
+}
+DRAWN = {
+    "bands": "Memorized over other inputs. The part of the squared norm of what enters each layer that lies in a band "
+    "of directions, by basis; 1 where the band tells nothing, means over the seeds with 95 % intervals.",
+    "spectra": "Spectra. The part of the trace of A, of G and of ‖W‖² that the first directions of each layer hold.",
 }
 
 
@@ -85,6 +100,19 @@ def comparisons(material: Material) -> Section | None:
     return Section("comparisons", "Methods beside each other", tuple(parts)) if parts else None
 
 
+def inside(material: Material) -> Section | None:
+    """Return what the analyses found inside the networks."""
+    report = material.report
+    figures = inside_figures(report)
+    words = " ".join(bands_in_words(report, training) for training in material.judged) if "bands" in figures else ""
+    parts = _figures(
+        [Drawing(slug(name), figure, DRAWN[name], words or DRAWN[name]) for name, figure in figures.items()]
+    )
+    tables = {name: table for name, table in material.tables.items() if name in INSIDE and table.rows}
+    parts += [_table(table, INSIDE_TITLES[name], folded=True) for name, table in tables.items()]
+    return Section("inside", "Inside the networks", tuple(parts)) if parts else None
+
+
 def training(material: Material) -> Section | None:
     """Return the training curves, or why there are none."""
     parts = _figures(training_curves(material)) or [sentence(material.missing["curves"])]
@@ -141,7 +169,8 @@ def again(material: Material) -> Section | None:
 
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    headline, fronts, strengths, heat, skill, comparisons, training, gallery, cost, environment, settings, again,
+    headline, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment, settings,
+    again,
 )  # fmt: skip
 
 

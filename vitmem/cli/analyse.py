@@ -1,11 +1,11 @@
-"""``vitmem bands``: memorized and other examples beside each other in the bands of each layer's spectrum."""
+"""``vitmem analyse``: what is inside the trained networks of a suite."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitmem.bench.bands import write_bands
+from vitmem.bench.analyses.write import write_analyses
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.store import Store
@@ -14,8 +14,9 @@ from vitmem.bench.suite import load_suite
 from vitmem.training.fit import pick_device
 
 
-def bands(
+def analyse(
     suite: Path,
+    only: Sequence[str] | None,
     data_dir: Path | None,
     results: Path,
     store: Path,
@@ -23,9 +24,10 @@ def bands(
     device: str,
     plugins: Sequence[str],
 ) -> None:
-    """Write ``bands.csv`` of every training of ``suite``."""
+    """Write the files of the analyses ``only`` (none: all) of every training of ``suite``."""
     load_plugins(plugins)
     plan = make_plan(load_suite(suite), suite)
     pick_device(device)
     places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress=False)
-    print(f"wrote {write_bands(plan, places, results)}")
+    for path in write_analyses(plan, places, results, only or ()):
+        print(f"wrote {path}")

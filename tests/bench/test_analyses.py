@@ -1,0 +1,156 @@
+"""``vitmem analyse`` on two trained seeds: every file, and its numbers found another way."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from scipy.stats import entropy
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from vitmem.bench.analyses.detection import cleanlab_scores, cross_validated, flagged
+from vitmem.bench.plan import make_plan
+from vitmem.bench.stages import Bench, prepare
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
+from vitmem.bench.suite import load_suite
+from vitmem.cli.main import app
+from vitmem.errors import InputError
+from vitmem.kfac import Factors
+
+HERE = Path(__file__).parent
+LAST = "blocks.1.mlp.fc1"  # behind it only the class token is read, so the statistics see all of its gradient
+Lines = list[dict[str, str]]
+
+
+def analyse(suite: Path, folder: Path, *options: str) -> Any:
+    places = [f"--{name}={folder / name.split('-')[0]}" for name in ("store", "results", "cache-dir")]
+    return CliRunner().invoke(app, ["analyse", str(suite), "--device=cpu", *places, *options])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which two seeds of the tiny suite were trained and analysed."""
+    folder = tmp_path_factory.mktemp("analyses")
+    content = yaml.safe_load((HERE / "tiny.yaml").read_text())
+    recipe = {**content["recipe"], "precision": "32"}
+    (folder / "two.yaml").write_text(yaml.safe_dump({**content, "name": "two", "seeds": [0, 1], "recipe": recipe}))
+    out = analyse(folder / "two.yaml", folder)
+    assert out.exit_code == 0, out.exception
+    yield folder
+
+
+def read(folder: Path, name: str) -> Lines:
+    with (folder / "results" / "two" / "analyses" / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def trained(folder: Path) -> list[tuple[Bench, Factors]]:
+    """Return each seed's trained subject with its statistics."""
+    out = []
+    for job in make_plan(load_suite(folder / "two.yaml"), folder / "two.yaml").jobs():
+        bench = prepare(job.config, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
+        weights = folder / "store" / "training" / job.training / "model.safetensors"
+        bench.subject.net.load_state_dict(load_file(weights))
+        bench.subject.net.eval()
+        (id,) = {cell.statistics for cell in job.cells if cell.statistics is not None}
+        out.append((bench, Factors.load(folder / "store" / "statistics" / str(id) / "factors.safetensors")))
+    return out
+
+
+def test_spectrum(folder: Path) -> None:
+    lines = read(folder, "spectrum")
+    assert len(lines) == 8 and {line["seed"] for line in lines} == {"0", "1"}
+    for (bench, factors), seed in zip(trained(folder), "01", strict=True):
+        (line,) = [x for x in lines if x["layer"] == LAST and x["seed"] == seed]
+        weight = bench.subject.net.get_submodule(LAST).weight.detach().double().numpy()
+        singular = np.linalg.svd(weight, compute_uv=False)
+        values = np.linalg.eigvalsh(factors.layers[LAST].a.numpy())[::-1].clip(0)
+        assert float(line["effective_rank_weight"]) == pytest.approx(np.exp(entropy(singular)) / 32)
+        assert float(line["effective_rank_a"]) == pytest.approx(np.exp(entropy(values)) / 32, rel=1e-6)
+        assert float(line["a_10"]) == pytest.approx(values[:3].sum() / values.sum())
+        assert float(line["weight_50"]) == pytest.approx((singular[:16] ** 2).sum() / (weight**2).sum())
+
+
+def test_fisher(folder: Path) -> None:
+    bench, _ = trained(folder)[0]
+    (line,) = [x for x in read(folder, "fisher") if x["layer"] == LAST and x["seed"] == "0"]
+    net, own = bench.subject.net, []
+    for inputs, labels in (bench.subject.examples().forget, bench.subject.examples().keep):
+        squares = []
+        for n in range(20):
+            net.zero_grad()
+            torch.nn.functional.cross_entropy(net(inputs[n : n + 1]), labels[n : n + 1]).backward()
+            squares.append(float(net.get_submodule(LAST).weight.grad.double().square().sum()))
+        own.append(np.mean(squares))
+    assert float(line["own_memorized_given"]) == pytest.approx(own[0], rel=1e-4)
+    assert float(line["own_other_given"]) == pytest.approx(own[1], rel=1e-4)
+    assert float(line["noisy_share_given"]) == pytest.approx(40 * own[0] / (40 * own[0] + 360 * own[1]), rel=1e-4)
+    assert line["examples"] == "20"
+
+
+def test_stability(folder: Path) -> None:
+    lines = [x for x in read(folder, "stability") if x["layer"] == LAST and x["side"] == "a"]
+    assert [(x["seed"], x["with"]) for x in lines] == [
+        ("0", "half"), ("0", "initial"), ("1", "half"), ("1", "initial"), ("1", "seed 0")
+    ]  # fmt: skip
+    first, second = (np.linalg.eigh(f.layers[LAST].a.numpy())[1][:, ::-1][:, :3] for _, f in trained(folder))
+    projected = np.trace(first @ first.T @ second @ second.T) / 3
+    assert float(lines[-1]["overlap"]) == pytest.approx(projected, rel=1e-6)
+    assert float(lines[-1]["chance"]) == pytest.approx(3 / 32)
+    assert all(0 <= float(x["overlap"]) <= 1 + 1e-9 for x in lines)
+
+
+def test_detection(folder: Path) -> None:
+    bench, _ = trained(folder)[1]
+    lines = {x["score"]: x for x in read(folder, "detection") if x["seed"] == "1"}
+    assert list(lines) == ["loss", "margin", "cleanlab_self_confidence", "cleanlab_margin"]
+    subject: Any = bench.subject
+    noisy, half = subject.noisy, subject.halves.noisy_report
+    (batch,) = [(x, y) for x, y in subject._batches(torch.arange(400), 400)]
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(subject.net(batch[0]), batch[1], reduction="none")
+    wrong = np.isin(np.arange(400), half.numpy())
+    rows = wrong | ~noisy.noisy.numpy()
+    assert float(lines["loss"]["auroc"]) == pytest.approx(roc_auc_score(wrong[rows], loss.numpy()[rows]), abs=1e-4)
+    assert {(x["images"], x["noisy"]) for x in lines.values()} == {("380", "20")}
+    assert lines["loss"]["flagged"] == "" and 0 < float(lines["cleanlab_margin"]["flagged"]) < 1
+
+
+def test_cleanlab_finds_labels_that_were_swapped() -> None:
+    generator = np.random.default_rng(0)
+    true = np.arange(300) % 3
+    features = 4 * np.eye(3)[true] + generator.normal(size=(300, 3))
+    given = true.copy()
+    given[:30] = (given[:30] + 1) % 3
+    probabilities = cross_validated(features, given)
+    assert probabilities.shape == (300, 3) and np.allclose(probabilities.sum(1), 1)
+    for score in cleanlab_scores(probabilities, given).values():
+        assert roc_auc_score(np.arange(300) < 30, score.numpy()) > 0.97
+    scored = cleanlab_scores(probabilities, given)["cleanlab_self_confidence"]
+    np.testing.assert_allclose(scored, -probabilities[np.arange(300), given])
+    assert flagged(probabilities, given) == pytest.approx(0.1, abs=0.03)
+
+
+def test_only_some_and_unknown_names(folder: Path) -> None:
+    error = analyse(folder / "two.yaml", folder, "--only=spectra").exception
+    assert isinstance(error, InputError) and str(error) == "unknown analysis 'spectra'; did you mean 'spectrum'?"
+    other = folder / "elsewhere"
+    out = CliRunner().invoke(
+        app,
+        ["analyse", str(folder / "two.yaml"), f"--store={folder / 'store'}", f"--results={other}",
+         f"--cache-dir={folder / 'cache'}", "--device=cpu", "--only=spectrum"],
+    )  # fmt: skip
+    assert out.exit_code == 0, out.exception
+    assert [path.name for path in (other / "two" / "analyses").iterdir()] == ["spectrum.csv"]
+    assert (other / "two" / "analyses" / "spectrum.csv").read_bytes() == (
+        folder / "results" / "two" / "analyses" / "spectrum.csv"
+    ).read_bytes()

@@ -1,0 +1,135 @@
+"""Tables and figures of analyses, from files that can be computed by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vitmem.errors import InputError
+from vitmem.reports.analyses import read_analyses
+from vitmem.reports.content import Report
+from vitmem.reports.figures import write_figures
+from vitmem.reports.inside import BANDS, inside
+from vitmem.reports.inside_figures import FIRST, in_words, inside_figures
+from vitmem.reports.page.material import Material
+from vitmem.reports.page.sections import inside as inside_section
+from vitmem.reports.tables import render_tables
+from vitmem.rows import write_rows
+
+Row = dict[str, Any]
+Lines = list[dict[str, str]]
+
+
+@pytest.fixture
+def analysed(toy: list[Row]) -> tuple[list[Row], Mapping[str, Lines]]:
+    """The toy rows with ids of their trainings, and analyses of one layer in two seeds, and of a third nobody has."""
+    rows = [{**row, "ids": {"training": f"t{row['config']['seed']}"}} for row in toy]
+    bands, spectrum, fisher, stability = [], [], [], []
+    for seed in (0, 1, 2):
+        head = {"training": f"t{seed}", "model": "vit", "seed": str(seed), "layer": "blocks.0.fc1"}
+        for n, (low, _) in enumerate(BANDS):
+            for basis, step in (("kfac", 0.1), ("svd", 0.0)):
+                value = str(1 + step * n + 0.02 * seed)
+                bands.append({**head, "basis": basis, "from": low, "ratio": value, "share_ratio": value})
+        ranks = {f"effective_rank_{side}": "0.25" for side in ("a", "g", "weight")}
+        held = {f"{side}_{first}": str(first / 50) for side in ("a", "g", "weight") for first in FIRST}
+        spectrum.append({**head, **ranks, **held})
+        owns = {"own_memorized": "4", "own_other": "2", "own_memorized_given": "1", "own_other_given": "1"}
+        along = {f"along_{name}{given}": "3" for name in ("memorized", "other") for given in ("", "_given")}
+        shares = {"noisy_share": str(0.2 + 0.1 * seed), "noisy_share_given": ""}
+        fisher.append({**head, **owns, **along, **shares})
+        others = ["half", "initial", *(f"seed {s}" for s in range(seed))]
+        stability += [{**head, "side": "a", "with": x, "overlap": str(0.5), "chance": "0.1"} for x in others]
+    detection = [
+        {"training": f"t{seed}", "score": "loss", "auroc": str(0.7 + 0.1 * seed), "ap": "0.2", "flagged": ""}
+        for seed in (0, 1)
+    ]
+    return rows, {
+        "bands": bands, "spectrum": spectrum, "fisher": fisher, "stability": stability, "detection": detection
+    }  # fmt: skip
+
+
+def cells(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_means_are_over_the_seeds_that_have_rows(analysed: tuple[list[Row], Mapping[str, Lines]]) -> None:
+    rows, lines = analysed
+    assert {row["config"]["seed"] for row in rows} == {0, 1}
+    tables = render_tables("toy", rows, lines)
+    kfac, svd = cells(tables["bands.csv"])
+    assert (kfac["basis"], svd["basis"]) == ("K-FAC", "SVD") and kfac["layer"] == "blocks.0.fc1"
+    assert float(kfac["share_ratio_0.5"]) == pytest.approx(1.31) and float(svd["ratio_0.25"]) == pytest.approx(1.01)
+    (spectrum,) = cells(tables["spectrum.csv"])
+    assert float(spectrum["effective_rank_g"]) == 0.25 and float(spectrum["a_10"]) == pytest.approx(0.2)
+    (fisher,) = cells(tables["curvature.csv"])
+    assert float(fisher["noisy_share"]) == pytest.approx(0.25) and "noisy_share_given" not in fisher
+    assert (float(fisher["gradient"]), float(fisher["along"])) == (2, 1)
+    (stability,) = cells(tables["stability.csv"])
+    assert float(stability["half"]) == 0.5 and stability["side"] == "A"
+    assert "| 50.0 ± 0.0 | 50.0 ± 0.0 | 50.0 | 10.0 ± 0.0 |" in tables["stability.md"]  # one seed has another before it
+    (detection,) = cells(tables["detection.csv"])
+    assert float(detection["auroc"]) == pytest.approx(0.75) and detection["seeds"] == "2"
+
+
+def test_loss_rises_stand_beside_the_scores(analysed: tuple[list[Row], Mapping[str, Lines]]) -> None:
+    rows, lines = analysed
+    rise = {"auroc_loss_rise": 0.9, "ap_loss_rise": 0.6}
+    risen = [
+        {**r, "metrics": {**r["metrics"], **rise}} if r["config"]["edit"]["method"] == "kfac" and "metrics" in r else r
+        for r in rows
+    ]
+    _, kfac = cells(render_tables("toy", risen, lines)["detection.csv"])
+    assert kfac["score"] == "loss rise under K-FAC" and float(kfac["auroc"]) == pytest.approx(0.9)
+
+
+def test_nothing_analysed_has_no_tables(toy: list[Row]) -> None:
+    report = Report("toy", toy)
+    assert inside(report) == {} and inside_figures(report) == {}
+    assert "bands.md" not in render_tables("toy", toy)
+    assert inside_section(Material("toy", toy, "toy.yaml")) is None
+
+
+def test_figures_and_section(analysed: tuple[list[Row], Mapping[str, Lines]], tmp_path: Path) -> None:
+    rows, lines = analysed
+    write_rows(tmp_path / "toy" / "rows.jsonl", rows)
+    (tmp_path / "toy" / "analyses").mkdir()
+    for name, some in lines.items():
+        with (tmp_path / "toy" / "analyses" / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(some[0]))
+            writer.writeheader()
+            writer.writerows(some)
+    assert read_analyses(tmp_path / "toy") == lines
+    assert [p.name for p in write_figures(tmp_path) if p.suffix == ".svg"] == [
+        "tradeoff.svg", "bands.svg", "spectra.svg"
+    ]  # fmt: skip
+    report = Report("toy", rows, lines)
+    kfac, svd = inside_figures(report)["bands"].axes
+    assert kfac.containers[0].lines[0].get_ydata().tolist() == pytest.approx([1.01, 1.11, 1.21, 1.31])  # type: ignore[attr-defined]
+    assert svd.containers[0].lines[0].get_ydata().tolist() == pytest.approx([1.01] * 4)  # type: ignore[attr-defined]
+    assert in_words(report, report.trainings[0]) == (
+        "vit: memorized over other inputs from 1.01 in the top 10 % of blocks.0.fc1 to 1.31 in the bottom 50 % of "
+        "blocks.0.fc1."
+    )
+    section = inside_section(Material("toy", rows, "toy.yaml", analyses=lines))
+    assert section is not None and [part.kind for part in section.parts] == ["figures", *["table"] * 5]
+
+
+@pytest.mark.parametrize("text", ["layer,ratio\nfc1,1\n", "training,layer\nt0\n"])
+def test_a_file_of_something_else(text: str, tmp_path: Path) -> None:
+    (tmp_path / "analyses").mkdir()
+    (tmp_path / "analyses" / "bands.csv").write_text(text)
+    with pytest.raises(InputError, match=r"bands.csv: expected lines of as many columns as its first, one of them"):
+        read_analyses(tmp_path)
+
+
+def test_a_word_where_a_number_stands(analysed: tuple[list[Row], Mapping[str, Lines]]) -> None:
+    rows, lines = analysed
+    broken = {"spectrum": [{**lines["spectrum"][0], "a_10": "much"}]}
+    with pytest.raises(InputError, match=r"column 'a_10': expected a number, got 'much'; write the file anew"):
+        render_tables("toy", rows, broken)

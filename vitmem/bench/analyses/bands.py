@@ -1,0 +1,78 @@
+"""How strongly memorized and other examples enter each layer, by band of the spectrum of its inputs or its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from vitmem.bench.analyses.base import Looked, Row
+from vitmem.kfac import weight_matrix
+from vitmem.kfac.bands import band_norms, compare_bands
+from vitmem.kfac.capture import entering
+from vitmem.kfac.modes import evaluating
+
+# Examples that go through the network at a time.
+BATCH = 8
+Bases = Mapping[str, Tensor]
+
+
+def bands(looked: Looked) -> Iterator[Row]:
+    """Yield a row for each band of each layer, in the eigenvectors of A (kfac) and right singular vectors of W (svd).
+
+    ``ratio`` is that of the mean norms inside the band, memorized over other; ``share_ratio`` that of the mean shares
+    of the squared norm, on which long rows have no more weight than short ones (arXiv 2510.24256, figure 2). No example
+    to forget, no row.
+    """
+    if not len(looked.sets()[0][0]):
+        return
+    for basis, vectors in (("kfac", _eigenvectors(looked)), ("svd", _singular_vectors(looked))):
+        sets = [_norms(looked, vectors, pair) for pair in looked.sets()]
+        for path in looked.layers:
+            memorized, other = (norms[path] for norms in sets)
+            for band in compare_bands(memorized, other, len(vectors[path])):
+                yield {
+                    **looked.head,
+                    "layer": path,
+                    "basis": basis,
+                    "from": band.low,
+                    "to": band.high,
+                    "vectors": band.vectors,
+                    "ratio": band.ratio,
+                    "share_ratio": band.share_ratio,
+                    "memorized_norm": band.norms[0],
+                    "other_norm": band.norms[1],
+                    "memorized_share": band.shares[0],
+                    "other_share": band.shares[1],
+                    "memorized_positions": len(memorized),
+                    "other_positions": len(other),
+                }
+
+
+def _eigenvectors(looked: Looked) -> Bases:
+    return {path: looked.factors.layers[path].eigen_a.vectors for path in looked.layers}
+
+
+def _singular_vectors(looked: Looked) -> Bases:
+    """Return the right singular vectors (q, q) of each W (p, q), with those that W sends to zero as the last."""
+    weights = {path: weight_matrix(layer).double().cpu() for path, layer in looked.layers.items()}
+    return {path: torch.linalg.svd(weight, full_matrices=True).Vh.T for path, weight in weights.items()}
+
+
+@torch.no_grad()
+def _norms(looked: Looked, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """Return the norms (n, B) by path of the positions that count in a set of examples."""
+    subject = looked.bench.subject
+    task, _ = subject.task(dict(looked.request))
+    found: dict[str, list[Tensor]] = {path: [] for path in looked.layers}
+    with evaluating(subject.net):
+        for inputs, labels in zip(*(part.split(BATCH) for part in pair), strict=True):
+            batch = subject.batch(inputs, labels)
+
+            def see(path: str, activation: Tensor, batch: object = batch) -> None:
+                found[path].append(band_norms(vectors[path], task.rows(activation, batch)))
+
+            with entering(looked.layers, see):
+                task.features(subject.net, batch)
+    return {path: torch.cat(parts) for path, parts in found.items()}

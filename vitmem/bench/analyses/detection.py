@@ -1,0 +1,98 @@
+"""Finding the wrong labels from the features of the network, each image judged by a classifier that has not seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.vision import VisionSubject
+from vitmem.data.augment import normalise
+from vitmem.extras import extra
+from vitmem.kfac.modes import evaluating
+from vitmem.methods.classifier import classifier, entered
+from vitmem.metrics.detection import detect, loss, negative_margin
+
+FOLDS, BATCH, MOST = 5, 250, 2000  # parts of the images, images at a time, iterations of L-BFGS
+WHO = "analysis 'detection'"
+Scores = dict[str, Tensor]
+
+
+def detection(looked: Looked) -> Iterator[Row]:
+    """Yield AUROC and average precision of scores of training images: the report half of the noisy against all clean.
+
+    loss and margin are those of the network on the given labels. The cleanlab scores are from probabilities of a
+    logistic regression on the features of the network, in five folds: self-confidence and normalised margin (Northcutt
+    et al. 2021, "Confident Learning", arXiv 1911.00068). The network itself has seen all labels. ``flagged`` is the
+    share of the images that cleanlab's rule without a threshold calls wrong. Text yields nothing.
+    """
+    subject = looked.bench.subject
+    if not isinstance(subject, VisionSubject) or not len(subject.halves.noisy_report):
+        return
+    given = subject.noisy.given
+    logits, features = _seen(subject)
+    probabilities = cross_validated(features.numpy(), given.numpy())
+    wrong = torch.zeros(len(given), dtype=torch.bool)
+    wrong[subject.halves.noisy_report] = True
+    rows = torch.nonzero(wrong | ~subject.noisy.noisy).flatten()
+    scores = {"loss": loss(logits, given), "margin": negative_margin(logits, given)}
+    for name, score in {**scores, **cleanlab_scores(probabilities, given.numpy())}.items():
+        auroc, ap = detect(score[rows], wrong[rows])
+        yield {
+            **looked.head,
+            "score": name,
+            "auroc": auroc,
+            "ap": ap,
+            "images": len(rows),
+            "noisy": int(wrong.sum()),
+            "flagged": flagged(probabilities, given.numpy()) if name.startswith("cleanlab") else None,
+        }
+
+
+def _seen(subject: VisionSubject) -> tuple[Tensor, Tensor]:
+    """Return logits (N, K) and features (N, q) of the training images, without augmentation."""
+    data, device = subject.noisy.data, next(subject.net.parameters()).device
+    out: list[Tensor] = []
+
+    def run(rows: Tensor) -> Iterator[Tensor]:
+        for some in rows.split(BATCH):
+            out.append(subject.net(normalise(data.train.images[some].to(device), data.mean, data.std)).float())
+            yield out[-1]
+
+    with evaluating(subject.net), torch.no_grad():
+        _, layer = classifier(subject.net, run(torch.arange(1)), WHO)
+        out.clear()
+        features = entered(layer, run(torch.arange(len(data.train))), WHO)
+    return torch.cat(out).cpu(), features
+
+
+def cross_validated(features: NDArray[np.float64], given: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return probabilities (n, K) of each image from a logistic regression on the others' folds of features (n, q)."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    out: NDArray[np.float64] = cross_val_predict(model, features, given, cv=folds, method="predict_proba")
+    return out
+
+
+def cleanlab_scores(probabilities: NDArray[np.float64], given: NDArray[np.int64]) -> Scores:
+    """Return cleanlab's two scores (n,), high = suspect, from held-out probabilities (n, K) and given labels (n,)."""
+    rank = extra("cleanlab.rank", "cleanlab")
+    scored = {
+        "cleanlab_self_confidence": rank.get_self_confidence_for_each_label,
+        "cleanlab_margin": rank.get_normalized_margin_for_each_label,
+    }
+    return {name: -torch.from_numpy(np.asarray(score(given, probabilities))) for name, score in scored.items()}
+
+
+def flagged(probabilities: NDArray[np.float64], given: NDArray[np.int64]) -> float:
+    """Return the share that cleanlab calls wrongly labelled, of probabilities (n, K) and given labels (n,)."""
+    found = extra("cleanlab.filter", "cleanlab").find_label_issues(given, probabilities, n_jobs=1)
+    return float(np.mean(found))

@@ -1,0 +1,59 @@
+"""Whose Fisher it is: the gradients of memorized and other examples, and the curvature that all have along them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import fmean, median
+from typing import Any
+
+from torch import Tensor
+
+from vitmem.bench.analyses.base import Looked, Row
+from vitmem.kfac.curvature import Sharpness
+from vitmem.kfac.fit import backward_passes
+from vitmem.kfac.labels import LabelMode
+from vitmem.specs import seed_from
+
+# Labels drawn from the network's own probabilities make the Fisher, the given ones the empirical Fisher.
+MODES: tuple[tuple[LabelMode, str], ...] = (("sampled", ""), ("given", "_given"))
+
+
+def fisher(looked: Looked) -> Iterator[Row]:
+    """Yield a row for each layer: mean ‖∇W‖² of an example of each set, and the curvature along its gradient.
+
+    ``noisy_share`` is the part of the trace of the Fisher that the wrongly labelled examples own, from these means and
+    the number of such examples: absent where that is not known. ``own_*`` are means, ``along_*`` medians of multiples
+    of the layer's mean curvature; ``_given`` marks those under the given labels. No example to forget, no row.
+    """
+    if not len(looked.sets()[0][0]):
+        return
+    found = {suffix: [_sharpness(looked, mode, pair) for pair in looked.sets()] for mode, suffix in MODES}
+    counts = looked.bench.subject.facts().get("counts", {})
+    for path in looked.layers:
+        row: Row = {**looked.head, "layer": path}
+        for suffix, sets in found.items():
+            memorized, other = (some[path] for some in sets)
+            row[f"own_memorized{suffix}"], row[f"own_other{suffix}"] = fmean(memorized.own), fmean(other.own)
+            row[f"along_memorized{suffix}"], row[f"along_other{suffix}"] = median(memorized.along), median(other.along)
+            row[f"noisy_share{suffix}"] = _share(counts, fmean(memorized.own), fmean(other.own))
+        yield {**row, "examples": len(memorized.own)}
+
+
+def _sharpness(looked: Looked, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
+    """Return the sharpness of a set of examples by path; each goes through the network alone."""
+    subject = looked.bench.subject
+    task, _ = subject.task(dict(looked.request))
+    sums = {path: Sharpness(path, looked.factors.layers[path]) for path in looked.layers}
+    batches = (subject.batch(inputs, labels) for inputs, labels in zip(*(x.split(1) for x in pair), strict=True))
+    seed = seed_from("fisher", looked.cell.training, mode)
+    backward_passes(subject.net, looked.layers, task, batches, sums, seed=seed, labels=mode, label_samples=1)
+    return sums
+
+
+def _share(counts: dict[str, Any], memorized: float, other: float) -> float | None:
+    """Return the part of the noisy among all examples, each set weighted by its number; ``None`` without numbers."""
+    if "noisy" not in counts or "train" not in counts:
+        return None
+    noisy = counts["noisy"] * memorized
+    total = noisy + (counts["train"] - counts["noisy"]) * other
+    return noisy / total if total else None

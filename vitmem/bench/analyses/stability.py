@@ -1,0 +1,83 @@
+"""Whether the bases that an edit reads are properties of the network: other data, other seeds, before training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from vitmem.bench.analyses.base import Looked, Row, Tops
+from vitmem.errors import InputError
+from vitmem.kfac import Factors, find_layers, fit
+from vitmem.kfac.bands import ENDS, band_sizes
+from vitmem.kfac.spectrum import overlap
+from vitmem.specs import seed_from
+
+
+def stability(looked: Looked) -> Iterator[Row]:
+    """Yield how much of the space of the first 10 % of eigenvectors is the same, for A and G of each layer.
+
+    Compared ``with`` are the two halves of the batches of the statistics (``half``, absent for a single batch), the
+    network before training on all of them (``initial``, absent for one that came trained), and each other seed analysed
+    before (``seed 0``). ``overlap`` is 1 for the same space and ``chance`` for one drawn at random.
+    """
+    own = tops(looked.factors, looked.layers)
+    net = looked.bench.subject.net
+    if sum(1 for _ in _batches(looked)) > 1:
+        even = tops(_fit(looked, net, lambda n: n % 2 == 0), looked.layers)
+        odd = tops(_fit(looked, net, lambda n: n % 2 == 1), looked.layers)
+        yield from _compare(looked, "half", even, odd)
+    before = _initial(looked)
+    if before is not None:
+        yield from _compare(looked, "initial", own, before)
+    for seed, other in looked.seeds.items():
+        yield from _compare(looked, f"seed {seed}", own, other)
+
+
+def tops(factors: Factors, layers: Iterable[str]) -> Tops:
+    """Return the first 10 % of the eigenvectors of A (q, k) and of G (p, l) of each layer, at least one."""
+    found = {path: factors.layers[path] for path in layers}
+    return {path: (_top(x.eigen_a.vectors), _top(x.eigen_g.vectors)) for path, x in found.items()}
+
+
+def _top(vectors: Tensor) -> Tensor:
+    return vectors[:, : max(1, band_sizes(len(vectors), ENDS)[0])].clone()
+
+
+def _compare(looked: Looked, name: str, one: Tops, other: Tops) -> Iterator[Row]:
+    for path in looked.layers:
+        for side, u, v in zip(("a", "g"), one[path], other[path], strict=True):
+            chance = u.shape[1] / len(u)
+            yield {
+                **looked.head, "layer": path, "side": side, "with": name, "overlap": overlap(u, v), "chance": chance
+            }  # fmt: skip
+
+
+def _initial(looked: Looked) -> Tops | None:
+    try:
+        net = looked.bench.subject.initial()
+    except InputError:
+        return None
+    return tops(_fit(looked, net.to(looked.bench.device), lambda _: True), looked.layers)
+
+
+def _batches(looked: Looked) -> Iterable[Any]:
+    return looked.bench.subject.batches(dict(looked.request))[0]
+
+
+def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:
+    """Return statistics of ``net`` over the batches whose number is ``wanted``, as those of the suite are collected."""
+    subject, request = looked.bench.subject, looked.request
+    task, _ = subject.task(dict(request))
+    layers: Mapping[str, nn.Module] = find_layers(net, list(looked.layers))
+    batches = (batch for n, batch in enumerate(_batches(looked)) if wanted(n))
+    return fit(
+        net,
+        layers,
+        task,
+        batches,
+        labels=request["labels"],
+        label_samples=request["label_samples"],
+        seed=seed_from("stability", looked.cell.training),
+    )

@@ -1,0 +1,92 @@
+"""``vitmem analyse``: every analysis of every training of a suite, a file each beside the rows."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vitmem.bench.analyses.bands import bands
+from vitmem.bench.analyses.base import Analysis, Looked, Row, Tops
+from vitmem.bench.analyses.detection import detection
+from vitmem.bench.analyses.fisher import fisher
+from vitmem.bench.analyses.spectrum import spectrum
+from vitmem.bench.analyses.stability import stability, tops
+from vitmem.bench.job import check_cells
+from vitmem.bench.plan import Cell, Job, Plan, statistics_request
+from vitmem.bench.stages import ensure_statistics, ensure_training, prepare
+from vitmem.bench.store import guard_disk
+from vitmem.bench.subject import Places, Say, own
+from vitmem.errors import InputError, unknown
+from vitmem.extras import extra
+from vitmem.kfac import find_layers
+from vitmem.specs import digest
+
+ANALYSES: Mapping[str, Analysis] = {
+    "bands": bands,
+    "spectrum": spectrum,
+    "fisher": fisher,
+    "stability": stability,
+    "detection": detection,
+}
+
+
+def write_analyses(
+    plan: Plan, places: Places, results: Path, names: Sequence[str] = (), say: Say = print
+) -> list[Path]:
+    """Run the analyses ``names`` (none: all) on every training of ``plan`` that has statistics.
+
+    Returns the paths ``<results>/<suite>/analyses/<name>.csv``, which are written anew after each training. Trainings
+    and statistics are read from the store, or made when it has none. Raises InputError for an unknown name and when no
+    cell of the suite reads statistics.
+    """
+    chosen = {name: _analysis(name) for name in (names or ANALYSES)}
+    jobs = [(job, cells) for job in plan.jobs() if (cells := [c for c in job.cells if c.statistics is not None])]
+    if not jobs:
+        raise InputError(f"suite '{plan.suite.name}': no cell reads statistics; add an edit such as {{method: kfac}}")
+    if "detection" in chosen:
+        extra("cleanlab", "cleanlab")  # before anything is trained
+    found: dict[str, list[Row]] = {name: [] for name in chosen}
+    before: dict[str, dict[int, Tops]] = defaultdict(dict)
+    folder = results / plan.suite.name / "analyses"
+    for number, (job, cells) in enumerate(jobs, 1):
+        say(f"[{number}/{len(jobs)}] {job.label}")
+        seeds = before[digest(own(job.config, "seed"))]
+        # statistics of all editable layers where there are any
+        looked = _look(job, min(cells, key=lambda c: c.config["edit"].get("layers") is not None), places, seeds, say)
+        for name, analysis in chosen.items():
+            found[name] += analysis(looked)
+        if "stability" in chosen and len(plan.suite.seeds) > 1:
+            seeds[job.config["seed"]] = tops(looked.factors, looked.layers)
+        paths = [_write(folder / f"{name}.csv", rows) for name, rows in found.items() if rows]
+    return paths
+
+
+def _analysis(name: str) -> Analysis:
+    if name not in ANALYSES:
+        raise unknown("analysis", name, list(ANALYSES))
+    return ANALYSES[name]
+
+
+def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> Looked:
+    bench = prepare(job.config, places)
+    check_cells(bench, [cell])
+    ensure_training(bench, say)
+    request = statistics_request(cell.config) or {}
+    factors = ensure_statistics(bench, cell, say)
+    layers = find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
+    return Looked(bench, cell, request, factors, layers, dict(seeds))
+
+
+def _write(path: Path, rows: list[Row]) -> Path:
+    with guard_disk(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, path)
+    return path
