@@ -20,8 +20,8 @@ from vitmem.reports.render import fixed
 DASHES = ("-", "--", ":", "-.")
 # A method with fewer settings has no curve of its own.
 FEW = 2
-# Inches for an entry of a legend.
-LEGEND = 1.6
+# Inches for an entry of a legend: its line and the space around it, a letter, and the least of it.
+ENTRY, LETTER, LEGEND = 0.75, 0.075, 1.6
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def looks(report: Report) -> dict[str, Look]:
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Put a legend below the panels, at the left where a narrow screen begins, and make the figure higher for it."""
-    columns = max(1, int(figure.get_figwidth() // LEGEND))
+    widest = max((len(label) for label in labels), default=0)
+    columns = max(1, int(figure.get_figwidth() // max(LEGEND, ENTRY + LETTER * widest)))
     lines = -(-len(handles) // columns)
     figure.set_figheight(figure.get_figheight() + 0.2 * lines)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, frameon=False)

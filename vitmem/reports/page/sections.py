@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vitmem.reports.figures import COLOURS
+from vitmem.reports.forest import forest
 from vitmem.reports.inside import TABLES as INSIDE
 from vitmem.reports.inside_figures import in_words as bands_in_words
 from vitmem.reports.inside_figures import inside_figures
@@ -26,7 +27,10 @@ OPEN = 3
 # Tables with sections of their own; the others stand together.
 APART = ("chosen", "front", "skills", "sweep", *INSIDE)
 TITLES = {
+    "headline": "By what a method is told, paired with K-FAC",
     "matched": "At the same loss of accuracy",
+    "cost": "At the same passes over the examples",
+    "labelfree": "Chosen without labels",
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
     "recitation": "What is recited, and at what cost",
@@ -52,7 +56,19 @@ def headline(material: Material) -> Section | None:
         return Section(
             "headline", "Results", (sentence("No cell of an unedited model is finished: nothing is chosen."),)
         )
-    return Section("headline", "Results", (_table(table, notes_open=True),))
+    return Section("headline", "Results", (_table(table, notes_open=True), *_figures(_at_a_glance(material))))
+
+
+def _at_a_glance(material: Material) -> list[Drawing]:
+    """Return the chosen settings as dots with intervals, where there are more methods than a table shows at once."""
+    report, judged = material.report, material.judged
+    if not judged or max(len(report.methods(training)) for training in judged) <= len(COLOURS):
+        return []
+    caption = (
+        "Each method at its chosen setting. Means over the seeds with 95 % intervals; the dotted line is the base."
+    )
+    words = " ".join(f"{report.names.training(t)}: {in_words(report, t, ['memorized', 'recovered'])}" for t in judged)
+    return [Drawing(slug("methods"), forest(report, judged, COLOURS), caption, words)]
 
 
 def fronts(material: Material) -> Section | None:
