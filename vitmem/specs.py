@@ -20,7 +20,7 @@ from vitmem.errors import InputError
 
 SCHEMA_VERSION = 1
 # Files of a store that are read without the network that made them: in the folder of a training, of an evaluation.
-CURVES, PREDICTIONS = "curves.csv", "predictions.safetensors"
+CURVES, LEARNED, PREDICTIONS = "curves.csv", "learned.safetensors", "predictions.safetensors"
 
 
 class Spec(BaseModel):

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from vitmem.bench.analyses.detection import cleanlab_scores, cross_validated, flagged
+from vitmem.bench.analyses.learned import first_learned
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, prepare
 from vitmem.bench.store import Store
@@ -138,6 +139,43 @@ def test_cleanlab_finds_labels_that_were_swapped() -> None:
     scored = cleanlab_scores(probabilities, given)["cleanlab_self_confidence"]
     np.testing.assert_allclose(scored, -probabilities[np.arange(300), given])
     assert flagged(probabilities, given) == pytest.approx(0.1, abs=0.03)
+
+
+def test_learned(folder: Path) -> None:
+    two = folder / "two.yaml"
+    places = [f"--{name}={folder / name.split('-')[0]}" for name in ("store", "results", "cache-dir")]
+    out = CliRunner().invoke(app, ["run", str(two), "--device=cpu", *places])
+    assert out.exit_code == 0, out.exception
+    assert analyse(two, folder, "--only=learned").exit_code == 0
+    lines = [x for x in read(folder, "learned") if x["seed"] == "0" and x["method"] == "svd"]
+    bench, _ = trained(folder)[0]
+    subject: Any = bench.subject
+    job = make_plan(load_suite(two), two).jobs()[0]
+    kept = load_file(folder / "store" / "training" / job.training / "learned.safetensors")
+    assert kept["epochs"].tolist() == [1, 2, 3] and kept["hits"].shape == (3, 400)
+    hits = kept["hits"][:, kept["rows"].argsort()].numpy()
+    stored = {
+        cell.config["edit"]["method"]: load_file(
+            folder / "store" / "evaluation" / cell.evaluation / "predictions.safetensors"
+        )
+        for cell in job.cells
+    }
+    said = {name: x["logits"].argmax(1).numpy() for name, x in stored.items()}
+    given, true = subject.noisy.given.numpy(), subject.noisy.true.numpy()
+    half = subject.halves.noisy_report.numpy()
+    recited = half[said["none"][half] == given[half]]
+    first = np.array([next((e for e in (1, 2, 3) if hits[e - 1, n]), 0) for n in recited])
+    assert len(recited) and {int(x["epoch"]) for x in lines} == set(first.tolist())
+    for line in lines:
+        some = recited[first == int(line["epoch"])]
+        assert int(line["images"]) == len(some) and line["of"] == "3"
+        assert float(line["memorized"]) == pytest.approx((said["svd"][some] == given[some]).mean())
+        assert float(line["recovered"]) == pytest.approx((said["svd"][some] == true[some]).mean())
+
+
+def test_first_learned() -> None:
+    hits = torch.tensor([[0, 1, 0], [1, 0, 0], [1, 1, 0]]).bool()
+    assert first_learned(hits, torch.tensor([10, 20, 25])).tolist() == [20, 10, 0]
 
 
 def test_only_some_and_unknown_names(folder: Path) -> None:

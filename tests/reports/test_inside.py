@@ -49,7 +49,14 @@ def analysed(toy: list[Row]) -> tuple[list[Row], Mapping[str, Lines]]:
         {"training": f"t{seed}", "score": "loss", "auroc": str(0.7 + 0.1 * seed), "ap": "0.2", "flagged": ""}
         for seed in (0, 1)
     ]
+    learned = [
+        {"training": f"t{row['config']['seed']}", "cell": row["id"], "epoch": epoch, "images": images, "memorized": m,
+         "recovered": r, "loss_rise": "1", "of": "60"}
+        for row in rows if row["config"]["edit"]["method"] == "kfac"
+        for epoch, images, m, r in (("10", "1", "0", "1"), ("30", "3", "1", "0"), ("40", "2", "0.5", "0.5"))
+    ]  # fmt: skip
     return rows, {
+        "learned": learned,
         "bands": bands, "spectrum": spectrum, "fisher": fisher, "stability": stability, "detection": detection
     }  # fmt: skip
 
@@ -73,6 +80,10 @@ def test_means_are_over_the_seeds_that_have_rows(analysed: tuple[list[Row], Mapp
     (stability,) = cells(tables["stability.csv"])
     assert float(stability["half"]) == 0.5 and stability["side"] == "A"
     assert "| 50.0 ± 0.0 | 50.0 ± 0.0 | 50.0 | 10.0 ± 0.0 |" in tables["stability.md"]  # one seed has another before it
+    (learned,) = cells(tables["learned.csv"])
+    early = (learned["images_early"], learned["memorized_early"], learned["recovered_early"])
+    assert tuple(map(float, early)) == (4, 0.75, 0.25)
+    assert (float(learned["images_late"]), float(learned["recovered_late"])) == (2, 0.5)
     (detection,) = cells(tables["detection.csv"])
     assert float(detection["auroc"]) == pytest.approx(0.75) and detection["seeds"] == "2"
 
@@ -117,7 +128,7 @@ def test_figures_and_section(analysed: tuple[list[Row], Mapping[str, Lines]], tm
         "blocks.0.fc1."
     )
     section = inside_section(Material("toy", rows, "toy.yaml", analyses=lines))
-    assert section is not None and [part.kind for part in section.parts] == ["figures", *["table"] * 5]
+    assert section is not None and [part.kind for part in section.parts] == ["figures", *["table"] * 6]
 
 
 @pytest.mark.parametrize("text", ["layer,ratio\nfc1,1\n", "training,layer\nt0\n"])

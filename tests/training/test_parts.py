@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from vitmem.data.noisy import NoisyImages
@@ -82,13 +83,17 @@ def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
     for n, image in enumerate(normalised(noisy, validation.images)):
         answers[image.numpy().tobytes()] = (int(validation.labels[n]) + (n >= 30)) % 10
     module = Classifier(Oracle(answers), Recipe(epochs=1), 1, 1, 0)
-    measured = ImageMeasure(noisy, "32")(module)
+    measure = ImageMeasure(noisy, "32")
+    measured = measure(module)
     assert measured == {
         "memorized": pytest.approx(len(reciting) / len(wrong)),
         "recovered": pytest.approx(1 - len(reciting) / len(wrong)),
         "clean_train": 1.0,
         "validation": pytest.approx(30 / 50),
     }
+    rows, hits = measure.hits()
+    given = set(rows[hits].tolist())  # the recited ones, and all clean ones
+    assert given == reciting | set(torch.nonzero(~noisy.noisy).flatten().tolist())
 
 
 def test_a_resumed_curve_has_every_epoch_once(noisy: NoisyImages, tmp_path: Path) -> None:
@@ -97,6 +102,17 @@ def test_a_resumed_curve_has_every_epoch_once(noisy: NoisyImages, tmp_path: Path
         curves._append({"epoch": epoch, "train_loss": epoch / 2})
     lines = curves.path.read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [["1", "0.5"], ["2", "1.0"], ["3", "1.5"]]
+
+
+def test_what_was_learned_is_kept_once_an_epoch(tmp_path: Path) -> None:
+    curves, rows = Curves(tmp_path / "curves.csv", 1, lambda _: {}), torch.tensor([4, 7])
+    told = {1: [True, False], 2: [True, True], 3: [False, True]}
+    for epoch in (1, 2, 3, 2, 3):
+        curves._keep(epoch, rows, torch.tensor(told[epoch]))
+    kept = load_file(tmp_path / "learned.safetensors")
+    assert kept["rows"].tolist() == [4, 7] and kept["epochs"].tolist() == [1, 2, 3]
+    assert kept["hits"].tolist() == list(told.values())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["learned.safetensors"]
 
 
 def test_prediction_is_in_order_and_leaves_the_mode(new_model: Callable[[], VisionModel], noisy: NoisyImages) -> None:

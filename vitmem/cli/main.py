@@ -233,7 +233,7 @@ def lm_eval(
 def analyse(
     suite: SuiteFile,
     only: Annotated[
-        list[str] | None, typer.Option(help="bands, spectrum, fisher, stability or detection; again for more")
+        list[str] | None, typer.Option(help="bands, spectrum, fisher, stability, detection or learned; again for more")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
     results: Results = Path("results"),

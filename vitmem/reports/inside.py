@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from vitmem.reports.aggregate import Estimate, Training, at
+from vitmem.reports.aggregate import Estimate
 from vitmem.reports.analyses import Line, lines_of, number, over_seeds
-from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
-from vitmem.reports.naming import setting
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.render import Cell, Column, Table
+from vitmem.reports.suspects import detection, learned
 
 BANDS = (("0.0", "top 10 %"), ("0.1", "10 to 25 %"), ("0.25", "25 to 50 %"), ("0.5", "bottom 50 %"))
 BASES = {"kfac": "K-FAC", "svd": "SVD"}
-SCORES = {
-    "loss": "loss of the network",
-    "margin": "negative margin of the network",
-    "cleanlab_self_confidence": "cleanlab, self-confidence",
-    "cleanlab_margin": "cleanlab, normalised margin",
-}
 Found = Mapping[int, Sequence[Line]]
 BAND_NOTE = (
     "the part of the squared norm of what enters a layer that lies in a band, mean over memorized examples as a "
@@ -42,11 +35,6 @@ CURVATURE_NOTES = (
 STABILITY_NOTE = (
     "how much of the space of the first 10 % of eigenvectors is the same: in statistics of two halves of the data, in "
     "the network before training, in a training by another seed; chance: two spaces of this size drawn at random"
-)
-DETECTION_NOTE = (
-    "wrong labels of the report half against all clean training images; cleanlab's probabilities are from a logistic "
-    "regression on the features of the network in five folds, and flagged is the share of all images that its rule "
-    "calls wrong; loss rise: of the given label under the edit, at the setting that the other tables choose"
 )
 
 
@@ -107,7 +95,7 @@ def stability(report: Report) -> Table:
     def cells(found: Found) -> Iterator[Cell]:
         for name in against:
             yield over_seeds(found, partial(_shared_with, name))
-        yield over_seeds(found, partial(_number, "chance"))
+        yield over_seeds(found, partial(number, column="chance"))
 
     columns = [
         *(Column(key, title, "percent") for key, title in against.items()),
@@ -120,51 +108,13 @@ def _shared_with(name: str, line: Line) -> float | None:
     return number(line, "overlap") if line["with"].split(" ")[0] == name else None
 
 
-def _number(column: str, line: Line) -> float | None:
-    return number(line, column)
-
-
-def detection(report: Report) -> Table:
-    """Return how well each score tells wrong labels from right ones."""
-    columns = (
-        Column("model", "model"),
-        Column("score", "score"),
-        Column("setting", "setting"),
-        Column("seeds", "seeds", "count"),
-        Column("auroc", "AUROC", "percent"),
-        Column("ap", "average precision", "percent"),
-        Column("flagged", "flagged", "percent"),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for training in report.trainings:
-        name, seeds = report.names.training(training), lines_of(training, report.analyses["detection"])
-        for score, title in SCORES.items():
-            found = {seed: [x for x in some if x["score"] == score] for seed, some in seeds.items()}
-            values = [over_seeds(found, partial(_number, column)) for column in ("auroc", "ap", "flagged")]
-            if values[0] is not None:
-                rows.append((name, title, None, values[0].n, *values))
-        rows += [(name, *cells) for cells in _rises(report, training)] if seeds else []
-    return Table(report.about, columns, tuple(rows), (INTERVAL, DETECTION_NOTE), report.footer)
-
-
-def _rises(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
-    """Yield the loss rise under each method at its chosen setting, where it has one."""
-    if training.base is None:
-        return
-    for groups in report.methods(training):
-        group = choose(groups, training.base).group
-        auroc = None if group is None else group.estimate(at("metrics", "auroc_loss_rise"))
-        if group is not None and auroc is not None:
-            ap = group.estimate(at("metrics", "ap_loss_rise"))
-            yield f"loss rise under {report.names.method(group)}", setting(group), auroc.n, auroc, ap, None
-
-
 TABLES = {
     "bands": ("bands", bands),
     "spectrum": ("spectrum", spectrum),
     "curvature": ("fisher", curvature),
     "stability": ("stability", stability),
     "detection": ("detection", detection),
+    "learned": ("learned", learned),
 }
 
 
@@ -178,7 +128,7 @@ def _columns(columns: Sequence[Column]) -> Callable[[Found], Iterator[Cell]]:
 
     def cells(found: Found) -> Iterator[Estimate | None]:
         for column in columns:
-            yield over_seeds(found, partial(_number, column.key))
+            yield over_seeds(found, partial(number, column=column.key))
 
     return cells
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.data.split import some_of
+from vitmem.specs import LEARNED
 from vitmem.training.module import Learner
 from vitmem.training.predict import predict
 
@@ -23,13 +25,25 @@ Measure = Callable[[Learner], dict[str, float]]
 
 
 class Curves(Callback):
-    """Writes a line of ``path`` every ``every`` epochs and after the last one; a resumed run repeats none."""
+    """Writes a line of ``path`` every ``every`` epochs and after the last one; a resumed run repeats none.
 
-    def __init__(self, path: Path, every: int, measure: Measure, say: Callable[[str], None] = lambda _: None) -> None:
+    ``hits`` gives the positions (n,) of the training images that ``measure`` has looked at and whether each was
+    predicted as given, (n,) bool: kept for these epochs in ``learned.safetensors`` beside ``path``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        every: int,
+        measure: Measure,
+        say: Callable[[str], None] = lambda _: None,
+        hits: Callable[[], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
         self.path = path
         self.every = every
         self.measure = measure
         self.say = say
+        self.hits = hits
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure and write, when it is time."""
@@ -37,6 +51,8 @@ class Curves(Callback):
         if epoch % self.every == 0 or epoch == trainer.max_epochs:
             found = self.measure(pl_module)
             self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **found})
+            if self.hits is not None:
+                self._keep(epoch, *self.hits())
             shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
             self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
 
@@ -52,6 +68,25 @@ class Curves(Callback):
             writer.writerows([*kept, line])
         os.replace(temporary, self.path)
 
+    def _keep(self, epoch: int, rows: Tensor, hits: Tensor) -> None:
+        """Add which of the images ``rows`` (n,) are predicted as given, (n,) bool; what came later goes."""
+        path = self.path.with_name(LEARNED)
+        epochs, table = torch.empty(0, dtype=torch.int64), torch.empty(0, len(rows), dtype=torch.bool)
+        if path.exists():
+            kept = load_file(path)
+            earlier = kept["epochs"] < epoch
+            epochs, table = kept["epochs"][earlier], kept["hits"][earlier]
+        temporary = path.with_name(path.name + ".tmp")
+        save_file(
+            {
+                "rows": rows.clone(),
+                "epochs": torch.cat([epochs, torch.tensor([epoch])]),
+                "hits": torch.cat([table, hits[None]]),
+            },
+            temporary,
+        )
+        os.replace(temporary, path)
+
 
 class ImageMeasure:
     """Memorized, recovered, clean_train and validation of an image classifier; a share of nothing is left out."""
@@ -66,9 +101,10 @@ class ImageMeasure:
         self.wrong = len(wrong)
         self.given, self.true = noisy.given[self.rows], noisy.true[self.rows]
         self.validation = self.data.validation.take(_some(len(self.data.validation)))
+        self.found = torch.full_like(self.given, -1)
 
     def __call__(self, module: Learner) -> dict[str, float]:
-        found = self._classes(module, self.data.train.images[self.rows])
+        found = self.found = self._classes(module, self.data.train.images[self.rows])
         seen = self._classes(module, self.validation.images)
         wrong, clean = slice(0, self.wrong), slice(self.wrong, None)
         pairs = {
@@ -78,6 +114,10 @@ class ImageMeasure:
             "validation": (seen, self.validation.labels),
         }
         return {name: float((a == b).double().mean()) for name, (a, b) in pairs.items() if len(a)}
+
+    def hits(self) -> tuple[Tensor, Tensor]:
+        """Return the positions (n,) of the training images that were looked at, and which were predicted as given."""
+        return self.rows, self.found == self.given
 
     def _classes(self, module: Learner, images: Tensor) -> Tensor:
         logits = predict(module.net, images, self.data.mean, self.data.std, module.device, self.precision)

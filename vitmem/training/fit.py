@@ -111,7 +111,8 @@ def train(
     wanted = recipe.example_tied
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
-    curves = Curves(folder / CURVES, recipe.curve_every, ImageMeasure(shown or noisy, recipe.precision), say)
+    measure = ImageMeasure(shown or noisy, recipe.precision)
+    curves = Curves(folder / CURVES, recipe.curve_every, measure, say, measure.hits)
     with tied.attached() if tied else nullcontext():
         return learn(module, data, curves, folder, device=device, progress=progress, best=best)
 

@@ -24,12 +24,14 @@ EXAMPLES = 400
 class Looked:
     """A trained network with the statistics that ``cell`` reads; ``layers`` are what these cover, by path.
 
+    ``cells`` are all of this training.
     ``request`` is how the statistics were collected. ``seeds`` has the first eigenvectors of other seeds of the same
     training, each analysed before.
     """
 
     bench: Bench
     cell: Cell
+    cells: tuple[Cell, ...]
     request: Config
     factors: Factors
     layers: Mapping[str, nn.Module]

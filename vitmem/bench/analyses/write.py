@@ -12,6 +12,7 @@ from vitmem.bench.analyses.bands import bands
 from vitmem.bench.analyses.base import Analysis, Looked, Row, Tops
 from vitmem.bench.analyses.detection import detection
 from vitmem.bench.analyses.fisher import fisher
+from vitmem.bench.analyses.learned import learned
 from vitmem.bench.analyses.spectrum import spectrum
 from vitmem.bench.analyses.stability import stability, tops
 from vitmem.bench.job import check_cells
@@ -30,6 +31,7 @@ ANALYSES: Mapping[str, Analysis] = {
     "fisher": fisher,
     "stability": stability,
     "detection": detection,
+    "learned": learned,
 }
 
 
@@ -77,7 +79,7 @@ def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: 
     request = statistics_request(cell.config) or {}
     factors = ensure_statistics(bench, cell, say)
     layers = find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
-    return Looked(bench, cell, request, factors, layers, dict(seeds))
+    return Looked(bench, cell, job.cells, request, factors, layers, dict(seeds))
 
 
 def _write(path: Path, rows: list[Row]) -> Path:

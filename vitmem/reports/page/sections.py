@@ -41,6 +41,7 @@ INSIDE_TITLES = {
     "curvature": "Whose curvature it is",
     "stability": "How stable the bases are",
     "detection": "Which labels are wrong",
+    "learned": "Which images go back, by when they were learned",
 }
 DRAWN = {
     "bands": "Memorized over other inputs. The part of the squared norm of what enters each layer that lies in a band "

@@ -1,0 +1,70 @@
+"""Which memorized images go back under an edit, by when the training had first learned them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.plan import Cell, base_cell
+from vitmem.bench.vision import VisionSubject
+from vitmem.metrics.detection import loss
+from vitmem.metrics.predictions import Predictions
+from vitmem.specs import LEARNED, PREDICTIONS
+
+
+def learned(looked: Looked) -> Iterator[Row]:
+    """Yield, for each edit with stored predictions, what became of the images whose wrong label the network recites.
+
+    They are those of the report half, a row for each epoch of the training's curves at which they were predicted as
+    given for the first time (``of`` how many epochs): how many there are, the shares that are still memorized and that
+    are recovered, and the mean rise of the loss on the given label, nats. Text yields nothing, nor does a training that
+    kept no such epochs.
+    """
+    subject, store = looked.bench.subject, looked.bench.places.store
+    path = store.folder("training", looked.cell.training) / LEARNED
+    if not isinstance(subject, VisionSubject) or not path.is_file():
+        return
+    kept = load_file(path)
+    first, total = first_learned(kept["hits"], kept["epochs"]), int(kept["epochs"].max())
+    epochs = torch.zeros(len(subject.noisy.given), dtype=torch.int64)
+    epochs[kept["rows"]] = first
+    plain = base_cell(looked.bench.config)
+    if not store.has("evaluation", plain.evaluation):
+        return
+    base = _predictions(looked, subject, plain)
+    recited = base.noisy_rows[(base.predicted == base.given)[base.noisy_rows]]
+    for cell in looked.cells:
+        if cell.evaluation != plain.evaluation and store.has("evaluation", cell.evaluation):
+            for row in _groups(_predictions(looked, subject, cell), base, recited, epochs):
+                yield {**looked.head, "cell": cell.id, "method": cell.config["edit"]["method"], **row, "of": total}
+
+
+def first_learned(hits: Tensor, epochs: Tensor) -> Tensor:
+    """Return the first of ``epochs`` (E,) at which each image was predicted as given, (n,), from ``hits`` (E, n).
+
+    0 for one that never was.
+    """
+    return torch.where(hits.any(0), epochs[hits.int().argmax(0)], 0)
+
+
+def _groups(edited: Predictions, base: Predictions, recited: Tensor, epochs: Tensor) -> Iterator[Row]:
+    rise = loss(edited.train_logits, edited.given) - loss(base.train_logits, base.given)
+    for epoch in epochs[recited].unique().tolist():
+        rows = recited[epochs[recited] == epoch]
+        said = edited.predicted[rows]
+        yield {
+            "epoch": epoch,
+            "images": len(rows),
+            "memorized": float((said == edited.given[rows]).double().mean()),
+            "recovered": float((said == edited.true[rows]).double().mean()),
+            "loss_rise": float(rise[rows].mean()),
+        }
+
+
+def _predictions(looked: Looked, subject: VisionSubject, cell: Cell) -> Predictions:
+    folder = looked.bench.places.store.folder("evaluation", cell.evaluation)
+    return subject.predictions(load_file(folder / PREDICTIONS), "report")
