@@ -97,14 +97,16 @@ class Names:
     def of(cls, trainings: Iterable[Training]) -> Names:
         """Find out what differs between the trainings, and between the variants of each method.
 
-        What differs only between models of different names needs no mention: their names tell them apart.
+        What differs only between models, noises or data of different names needs no mention: their names tell them
+        apart. A recipe has no name: what differs in it only between models of different names is left out as well.
         """
         trainings = list(trainings)
         flat = [_flat(t.config) for t in trainings]
-        alike = [[f for f in flat if f["model", "name"] == name] for name in {f["model", "name"] for f in flat}]
+        alike = {section: _by_name(flat, section) for section in ("data", "noise", "model")}
+        alike["recipe"] = alike["model"]
         apart = [key for key in _keys(flat) if _differs(flat, key)]
         varying = tuple(
-            key for key in apart if key[0] in ("data", "noise") or any(_differs(group, key) for group in alike)
+            key for key in apart if key[1] == "name" or any(_differs(group, key) for group in alike[key[0]])
         )
         recipe = tuple(key for key in apart if key[0] == "recipe" and key not in varying)
         methods: dict[str, list[Config]] = {}
@@ -160,6 +162,11 @@ class Names:
 
 def _flat(config: Config) -> dict[tuple[str, str], Any]:
     return {(section, key): value for section, keys in config.items() for key, value in keys.items()}
+
+
+def _by_name(flat: list[dict[tuple[str, str], Any]], section: str) -> list[list[dict[tuple[str, str], Any]]]:
+    """Return ``flat`` in parts, each of one name in ``section``."""
+    return [[f for f in flat if f[section, "name"] == name] for name in {f[section, "name"] for f in flat}]
 
 
 def _keys(flat: list[dict[tuple[str, str], Any]]) -> list[tuple[str, str]]:

@@ -24,6 +24,8 @@ ORACLE = (
     "the base, measured on the same images; they know which labels are wrong, or which epoch is best on the selection "
     "half, and nothing is chosen among them"
 )
+# Beyond so many, noises are told by their names alone.
+FEW_NOISES = 3
 PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
 
 
@@ -32,6 +34,8 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
     finished = [row for row in rows if row["status"] == "ok"]
     data = sorted({row["config"]["data"]["name"] for row in rows})
     noise = sorted({_noise(row["config"]["noise"]) for row in rows})
+    if len(noise) > FEW_NOISES:
+        noise = sorted({str(row["config"]["noise"]["name"]) for row in rows})
     counts = [row["counts"]["train"] for row in finished if "train" in row.get("counts", {})]
     rates = [row["noise"]["realised"] for row in finished if "realised" in row.get("noise", {})]
     unit = "rows of text" if any("strings" in row.get("counts", {}) for row in finished) else "images"

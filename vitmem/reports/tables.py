@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
+from vitmem.reports.across import across, has_across
 from vitmem.reports.analyses import Analyses, read_analyses
 from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
@@ -41,6 +42,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
         **({"cost": cost} if any(map(passes, rows)) else {}),
+        **({"across": across} if has_across(report) else {}),
         **inside(report),
         **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }

@@ -28,6 +28,7 @@ OPEN = 3
 APART = ("chosen", "front", "skills", "sweep", *INSIDE)
 TITLES = {
     "headline": "By what a method is told, paired with K-FAC",
+    "across": "Trainings against methods",
     "matched": "At the same loss of accuracy",
     "cost": "At the same passes over the examples",
     "labelfree": "Chosen without labels",
