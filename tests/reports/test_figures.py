@@ -28,6 +28,17 @@ def test_same_bytes(toy: list[Row], make_row: Callable[..., Row], tmp_path: Path
     assert one[1].read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_panel_that_has_no_training_is_empty(toy: list[Row]) -> None:
+    rows = [
+        {**r, "id": f"{r['id']}{n}", "config": {**r["config"], "noise": {"name": "symmetric", "rate": n / 10}}}
+        for r in toy
+        for n in range(1, 5)
+    ]
+    report = Report("toy", rows)
+    panels = tradeoff(report, report.trainings).axes
+    assert [axes.axison for axes in panels] == [True] * 4 + [False] * 2
+
+
 def test_more_methods_than_colours_are_dots_with_intervals(toy: list[Row], tmp_path: Path) -> None:
     svd = [row for row in toy if row["config"]["edit"]["method"] == "svd"]
     more = [

@@ -69,10 +69,10 @@ def tradeoff(report: Report, trainings: list[Training]) -> Figure:
     rows = -(-len(trainings) // columns)
     # The Agg canvas of a Figure of one's own: nothing global, no window.
     figure = Figure(figsize=(4.6 * columns + 1.8, 3.8 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, training in zip(panels, trainings, strict=False):
         _panel(axes, report, training, methods, blocks)
-    for axes in list(panels)[len(trainings) :]:
+    for axes in panels[len(trainings) :]:
         axes.set_axis_off()
     known = {str(g.oracle): report.names.method(g) for t in trainings for g in oracles(t)}
     unseen = any(t.base is not None and t.base.estimate(UNSEEN) is not None for t in trainings)
