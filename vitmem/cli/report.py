@@ -9,6 +9,7 @@ from typing import Any
 
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError
+from vitmem.reports.analyses import read_analyses
 from vitmem.reports.page.gallery import Wanted, draw, wanted
 from vitmem.reports.page.material import Curve, Material, Pictures
 from vitmem.reports.page.write import write_page
@@ -53,19 +54,20 @@ def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) ->
     file = SUITES / f"{folder.name}.yaml"
     there = file.is_file()
     name, source = (str(file), file.read_text()) if there else (file.name, None)
-    material = Material(folder.name, rows, name, source)
+    analyses = read_analyses(folder)
+    material = Material(folder.name, rows, name, source, analyses=analyses)
     if not store.is_dir():
         why = f"left out, there is no store at {store} (--store)."
         return Material(
             folder.name, rows, name, source,
-            missing={"curves": f"Training curves: {why}", "pictures": f"Images: {why}"},
+            missing={"curves": f"Training curves: {why}", "pictures": f"Images: {why}"}, analyses=analyses,
         )  # fmt: skip
     curves = _curves(store, rows)
     pictures, reason = _pictures(material, store, data_dir, cache_dir)
     missing = {} if curves else {"curves": f"Training curves: left out, {store} has none of these trainings (--store)."}
     if not pictures:
         missing["pictures"] = f"Images: left out, {reason}."
-    return Material(folder.name, rows, name, source, curves, pictures, missing)
+    return Material(folder.name, rows, name, source, curves, pictures, missing, analyses)
 
 
 def _curves(store: Path, rows: Sequence[Row]) -> dict[str, Curve]:

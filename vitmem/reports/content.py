@@ -14,6 +14,7 @@ from vitmem.reports.aggregate import (
     kept_share,
     seconds,
 )
+from vitmem.reports.analyses import Analyses
 from vitmem.reports.budget import (
     INPUT_CLASS,
     TUNING_COLUMNS,
@@ -56,8 +57,12 @@ KEPT = "kept pairs: share of all pairs of directions; for SVD, of the singular v
 class Report:
     """The trainings of one suite in order, with their names: what every table is made from."""
 
-    def __init__(self, suite: str, rows: Sequence[Row]) -> None:
-        """Group ``rows``; raises InputError when two are the same cell and seed."""
+    def __init__(self, suite: str, rows: Sequence[Row], analyses: Analyses | None = None) -> None:
+        """Group ``rows``; raises InputError when two are the same cell and seed.
+
+        ``analyses`` are quantities of unedited networks by the id of their training.
+        """
+        self.analyses = analyses or {}
         trainings = by_training(group_rows(rows))
         self.names = Names.of(trainings)
         self.trainings = sorted(trainings, key=self.names.training_order)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitmem.errors import InputError, unknown
+from vitmem.reports.analyses import Analyses, read_analyses
 from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
@@ -14,7 +15,9 @@ from vitmem.reports.front import front, has_front
 from vitmem.reports.headline import headline
 from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
+from vitmem.reports.predictors import predictors
 from vitmem.reports.readme import included
+from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
 from vitmem.rows import Row, read_rows
@@ -23,9 +26,9 @@ CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
 RECITATION, SKILLS = {"recitation": recitation}, {"skills": skills}
 
 
-def render_tables(suite: str, rows: Sequence[Row]) -> dict[str, str]:
-    """Return the text of every table file of ``suite`` by file name; a pure function of ``rows``."""
-    tables = tables_of(Report(suite, rows), rows)
+def render_tables(suite: str, rows: Sequence[Row], analyses: Analyses | None = None) -> dict[str, str]:
+    """Return the text of every table file of ``suite`` by file name; a pure function of ``rows`` and ``analyses``."""
+    tables = tables_of(Report(suite, rows, analyses), rows)
     return {f"{name}.{end}": render(tables[name]) for name in tables for end, render in RENDERERS.items()}
 
 
@@ -39,6 +42,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
         **({"cost": cost} if any(map(passes, rows)) else {}),
+        **({"regime": regime, "predictors": predictors} if has_regime(report) else {}),
         **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
     return {name: make(report).without_empty() for name, make in content.items()}
@@ -64,7 +68,7 @@ def _files(results: Path, suite: str | None) -> Iterator[tuple[Path, bytes]]:
     """Yield path and content of every table file."""
     for folder in suite_folders(results, suite):
         rows = read_rows(folder / "rows.jsonl")
-        for name, text in render_tables(folder.name, rows).items():
+        for name, text in render_tables(folder.name, rows, read_analyses(folder)).items():
             yield folder / "tables" / name, text.encode()
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vitmem.reports.aggregate import Training
+from vitmem.reports.analyses import Analyses
 from vitmem.reports.content import Report
 from vitmem.reports.page.look import Look, looks
 from vitmem.reports.render import Table
@@ -53,11 +54,12 @@ class Material:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     pictures: Sequence[Pictures] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    analyses: Analyses = field(default_factory=dict)
 
     @cached_property
     def report(self) -> Report:
         """The trainings of the suite with their names: what the tables are made from."""
-        return Report(self.suite, self.rows)
+        return Report(self.suite, self.rows, self.analyses)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
