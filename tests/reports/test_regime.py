@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
@@ -161,7 +162,8 @@ def test_the_map_has_a_cell_a_setting_and_a_point(rows: list[Row]) -> None:
     assert [outcome.verdict for outcome in outcomes(report, 0.0)].count("works") == 1
 
 
-def test_the_map_is_a_file(rows: list[Row], tmp_path: Path) -> None:
+def test_the_map_is_a_file(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vitmem.reports.figures.tradeoff", lambda *_: Figure())  # it is drawn by tests of its own
     write_rows(tmp_path / "toy" / "rows.jsonl", rows)
     assert [path.name for path in write_figures(tmp_path)][2:] == ["regime.svg", "regime.png"]
 
