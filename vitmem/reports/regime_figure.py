@@ -57,7 +57,9 @@ def regime_figure(report: Report) -> Figure:
         below.set_xlabel(label)
     panels[1][0].set_ylabel("fall of memorized (%)")
     points = {verdict: Line2D([], [], ls="", ms=5, **style) for verdict, style in MARKS.items()}
-    handles = [(Rectangle((0, 0), 1, 1, **CELLS[v]), mark) if v in CELLS else mark for v, mark in points.items()]
+    handles: list[Any] = [
+        (Rectangle((0, 0), 1, 1, **CELLS[v]), mark) if v in CELLS else mark for v, mark in points.items()
+    ]
     together = {tuple: HandlerTuple(ndivide=None)}
     place: Any = {"loc": "outside lower center", "ncols": len(handles), "frameon": False}
     figure.legend(handles, list(points), handler_map=together, **place)
