@@ -42,6 +42,7 @@ def test_measures_against_numpy(pair: tuple[Predictions, Predictions]) -> None:
     said = after.argmax(1)
     assert found["given_train"] == pytest.approx((said == given).mean())
     assert found["train_changed"] == pytest.approx((said != before.argmax(1)).mean())
+    assert found["train_loss"] == pytest.approx(-log_softmax(after, 1)[n, given].mean())
     rise = log_softmax(before, 1)[n, given] - log_softmax(after, 1)[n, given]
     assert found["train_loss_rise"] == pytest.approx(rise.mean())
     p, q = (softmax(x.validation_logits.double().numpy()[::2], 1) for x in pair)

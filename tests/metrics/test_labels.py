@@ -139,8 +139,8 @@ def test_without_noise() -> None:
         "clean_train", "validation", "gap", "ece", "adaptive_ece", "nll", "brier",
         "agreement", "right_to_wrong", "wrong_to_right",
         "validation_class_0", "validation_class_1", "validation_class_2", "worst_class",
-        "given_train", "train_changed", "train_loss_rise", "held_out_confidence", "held_out_balance", "judged_change",
-        "loss_upper_share",
+        "given_train", "train_changed", "train_loss", "train_loss_rise", "held_out_confidence", "held_out_balance",
+        "judged_change", "loss_upper_share",
     }  # fmt: skip
 
 

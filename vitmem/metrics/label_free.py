@@ -27,17 +27,19 @@ def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return the measures of an edit against ``base`` that need no truth, but for those of ``mixtures``.
 
     given_train: share of the training images predicted as their given label, right or wrong. train_changed: share whose
-    prediction is not the base's. train_loss_rise: mean rise of the loss on given labels, nats. held_out_confidence:
-    mean probability of the predicted class. held_out_balance: entropy of the predicted classes over log K, 1 when all
-    are predicted as often. judged_change: change of the accuracy on held-out images if their labels were drawn from the
-    mean probabilities of the two networks. knn_backed and knn_unbacked: share of the training images predicted against
-    their given label, with and without their neighbours' vote.
+    prediction is not the base's. train_loss: mean loss on given labels, nats; train_loss_rise: its rise.
+    held_out_confidence: mean probability of the predicted class. held_out_balance: entropy of the predicted classes
+    over log K, 1 when all are predicted as often. judged_change: change of the accuracy on held-out images if their
+    labels were drawn from the mean probabilities of the two networks. knn_backed and knn_unbacked: share of the
+    training images predicted against their given label, with and without their neighbours' vote.
     """
     given, logits = predictions.given, predictions.train_logits
-    rise = loss(logits, given) - loss(base.train_logits, given)
+    losses = loss(logits, given)
+    rise = losses - loss(base.train_logits, given)
     out = {
         "given_train": float((predictions.predicted == given).double().mean()),
         "train_changed": float((predictions.predicted != base.predicted).double().mean()),
+        "train_loss": float(losses.mean()),
         "train_loss_rise": float(rise.mean()),
         **backing(logits, given),
     }

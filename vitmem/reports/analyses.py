@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from vitmem.reports.aggregate import Estimate, Training, estimate
 # One line of a file: its columns by name, as they are written
 Line = Mapping[str, str]
 Analyses = Mapping[str, Sequence[Line]]
+# Columns of analyses that are quantities of a network as a whole.
+TELLING = {
+    "spectrum": ("effective_rank_a", "effective_rank_g", "effective_rank_weight"),
+    "fisher": ("noisy_share", "noisy_share_given"),
+}
 
 
 def read_analyses(folder: Path) -> Analyses:
@@ -23,7 +29,7 @@ def read_analyses(folder: Path) -> Analyses:
     for path in sorted((folder / "analyses").glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             found[path.stem] = list(csv.DictReader(file))
-        if any("training" not in line or None in line.values() for line in found[path.stem]):
+        if any(not line.get("training") or None in line.values() for line in found[path.stem]):
             raise InputError(
                 f"{path}: expected lines of as many columns as its first, one of them 'training'; write it anew"
             )
@@ -51,10 +57,27 @@ def over_seeds(seeds: Mapping[int, Sequence[Line]], read: Callable[[Line], float
     return estimate(means)
 
 
+def averages(analyses: Analyses) -> dict[str, dict[str, float]]:
+    """Return by the id of the training what may tell where an edit works, each quantity as the mean of its layers."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, quantities in TELLING.items():
+        for line in analyses.get(name, ()):
+            for quantity in quantities:
+                if (value := number(line, quantity)) is not None:
+                    found.setdefault(line["training"], {}).setdefault(quantity, []).append(value)
+    return {
+        training: {quantity: sum(values) / len(values) for quantity, values in quantities.items()}
+        for training, quantities in found.items()
+    }
+
+
 def number(line: Line, column: str) -> float | None:
     """Return the number in ``column`` of a line, ``None`` where there is none; raises InputError for anything else."""
     text = line.get(column, "")
     try:
-        return float(text) if text else None
+        value = float(text) if text else None
     except ValueError:
-        raise InputError(f"analyses: column '{column}': expected a number, got '{text}'; write the file anew") from None
+        value = math.nan
+    if value is not None and math.isnan(value):
+        raise InputError(f"analyses: column '{column}': expected a number, got '{text}'; write the file anew")
+    return value

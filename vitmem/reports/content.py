@@ -58,7 +58,10 @@ class Report:
     """The trainings of one suite in order, with their names: what every table is made from."""
 
     def __init__(self, suite: str, rows: Sequence[Row], analyses: Analyses | None = None) -> None:
-        """Group ``rows``; raises InputError when two are the same cell and seed."""
+        """Group ``rows``; raises InputError when two are the same cell and seed.
+
+        ``analyses`` are what ``vitmem analyse`` found inside the networks.
+        """
         self.analyses: Analyses = analyses or {}
         trainings = by_training(group_rows(rows))
         self.names = Names.of(trainings)

@@ -20,6 +20,8 @@ from vitmem.reports.content import Report, oracles
 from vitmem.reports.forest import forest
 from vitmem.reports.inside_figures import inside_figures
 from vitmem.reports.naming import strength, where
+from vitmem.reports.regime import has_regime
+from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tables import suite_folders
 from vitmem.rows import read_rows
@@ -36,6 +38,7 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 def write_figures(results: Path, suite: str | None = None) -> list[Path]:
     """Draw ``tradeoff`` as SVG and PNG, of all suites in ``results``, or of one; ``skills`` for text, and analyses.
 
+    Networks trained in many ways have ``regime`` too, a map of where each method works.
     A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``. Returns the paths.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
@@ -55,6 +58,8 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
             figures |= inside_figures(report)
             if report.families:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
+            if has_regime(report):
+                figures["regime"] = regime_figure(report)
             for name, figure in figures.items():
                 figure.savefig(out / f"{name}.svg", metadata={"Date": None, "Creator": None})
                 figure.savefig(out / f"{name}.png", dpi=120, metadata={"Software": None})

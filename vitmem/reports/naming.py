@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitmem.reports.aggregate import Config, Group, Training, canonical_text
+from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text
 
 METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
@@ -122,13 +122,16 @@ class Names:
 
     def training(self, training: Training) -> str:
         """Return the model's name with what differs between the trainings of the suite."""
+        return " ".join([str(training.config["model"]["name"]), *self.differing(training)])
+
+    def differing(self, training: Training, sections: Sequence[str] = TRAINING) -> list[str]:
+        """Return ``key=value`` of what differs between the trainings in ``sections``, but for the model's name."""
         flat = _flat(training.config)
-        parts = []
-        for section, key in self.varying:
-            if (section, key) in flat and (section, key) != ("model", "name"):
-                shown = section if key == "name" else key
-                parts.append(f"{shown}={_text(flat[section, key])}")
-        return " ".join([str(training.config["model"]["name"]), *parts])
+        return [
+            f"{section if key == 'name' else key}={_text(flat[section, key])}"
+            for section, key in self.varying
+            if section in sections and (section, key) in flat and (section, key) != ("model", "name")
+        ]
 
     def recipe(self, training: Training) -> str:
         """Return what the recipe of a model has to itself, where each model has its own; empty otherwise."""

@@ -17,7 +17,9 @@ from vitmem.reports.headline import headline
 from vitmem.reports.inside import inside
 from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
+from vitmem.reports.predictors import predictors
 from vitmem.reports.readme import included
+from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
 from vitmem.rows import Row, read_rows
@@ -44,6 +46,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **({"cost": cost} if any(map(passes, rows)) else {}),
         **({"across": across} if has_across(report) else {}),
         **inside(report),
+        **({"regime": regime, "predictors": predictors} if has_regime(report) else {}),
         **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),
     }
     return {name: make(report).without_empty() for name, make in content.items()}

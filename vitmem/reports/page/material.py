@@ -53,9 +53,9 @@ class Material:
     file: str
     source: str | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    analyses: Analyses = field(default_factory=dict)
     pictures: Sequence[Pictures] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    analyses: Analyses = field(default_factory=dict)
 
     @cached_property
     def report(self) -> Report:

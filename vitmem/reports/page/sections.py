@@ -19,13 +19,19 @@ from vitmem.reports.page.material import Drawing, Material, Part, Section, sente
 from vitmem.reports.page.pareto import pareto
 from vitmem.reports.page.strength import strength_curves
 from vitmem.reports.page.tabled import tabled
+from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.render import Table
 from vitmem.reports.skill_figure import skill_figure
 
 # Figures of one kind beyond this many are folded: one a training, and suites have many.
 OPEN = 3
 # Tables with sections of their own; the others stand together.
-APART = ("chosen", "front", "skills", "sweep", *INSIDE)
+APART = ("chosen", "front", "predictors", "regime", "skills", "sweep", *INSIDE)
+REGIME = (
+    "Where each method works. In each cell the share of memorized that is gone at no loss of selection accuracy, in "
+    "percent, on the report halves: framed where it is at least 60 and validation did not fall, hatched where the base "
+    "memorizes too little, a dash where no setting loses nothing. Below, the same against the unedited network."
+)
 TITLES = {
     "headline": "By what a method is told, paired with K-FAC",
     "across": "Trainings against methods",
@@ -111,6 +117,19 @@ def skill(material: Material) -> Section | None:
     )
 
 
+def regime(material: Material) -> Section | None:
+    """Return the map of where each method works, and what of the unedited network tells it beforehand."""
+    if "regime" not in material.tables:
+        return None
+    table, told = material.tables["regime"], material.tables["predictors"]
+    drawing = Drawing(slug("regime"), regime_figure(material.report), REGIME, f"{REGIME} {table.notes[0]}.")
+    title = f"{len(table.rows)} settings and methods"
+    parts = [Part("figures", [drawing]), _table(table, title, folded=True)]
+    if told.rows:
+        parts.append(_table(told, "What of the unedited network tells it beforehand", folded=True))
+    return Section("regime", "Where it works", tuple(parts))
+
+
 def comparisons(material: Material) -> Section | None:
     """Return the tables that hold one thing equal between the methods."""
     found = {name: table for name, table in material.tables.items() if name not in APART and table.rows}
@@ -187,8 +206,8 @@ def again(material: Material) -> Section | None:
 
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    headline, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment, settings,
-    again,
+    headline, regime, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment,
+    settings, again,
 )  # fmt: skip
 
 

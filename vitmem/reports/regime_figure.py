@@ -1,0 +1,113 @@
+"""A map of where each method works, and the same against the base's training loss. Imports matplotlib, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from vitmem.reports.aggregate import Reader, Training, at, estimate
+from vitmem.reports.content import Report
+from vitmem.reports.regime import ENOUGH, MEMORIZED, NOTHING, WORKS, Outcome, outcomes
+from vitmem.reports.render import fixed
+
+# What the lower panels are drawn against: the loss where rows have it.
+LOSS = at("selection", "train_loss")
+MARKS: Mapping[str, Mapping[str, Any]] = {
+    WORKS: {"marker": "o", "mfc": "black", "mec": "black"},
+    "no": {"marker": "o", "mfc": "white", "mec": "black"},
+    NOTHING: {"marker": "x", "mfc": "grey", "mec": "grey"},
+}
+# How a cell is marked, beside its shade.
+CELLS: Mapping[str, Mapping[str, Any]] = {
+    WORKS: {"fill": False, "edgecolor": "black", "lw": 2},
+    NOTHING: {"facecolor": "white", "edgecolor": "#bbbbbb", "hatch": "////", "lw": 0},
+}
+ALLOWED = 0.0
+
+
+def regime_figure(report: Report) -> Figure:
+    """Return the figure: a column a method, above a cell a training setting, below a point a training setting.
+
+    In a cell stands the share of memorized that is gone at no loss of selection accuracy, in percent, on the report
+    halves; framed where it is enough and validation did not fall, hatched where the base memorizes too little. Rows
+    are recipes and noises, columns models and data.
+    """
+    found = list(outcomes(report, ALLOWED))
+    methods = list(dict.fromkeys(report.names.method(o.first) for o in found))
+    down = list(dict.fromkeys(_down(report, o.training) for o in found))
+    across = list(dict.fromkeys(_across(report, o.training) for o in found))
+    width, height = max(0.46 * len(across), 1.9), 0.26 * len(down)
+    room = 0.065 * max(map(len, across), default=0)  # inches for the names below the map
+    size = (width * len(methods) + 0.075 * max(map(len, down), default=0) + 0.4, height + room + 3.0)
+    figure = Figure(figsize=size, layout="constrained")
+    ratios = [height, 2.0]
+    panels = figure.subplots(2, len(methods), squeeze=False, sharey="row", height_ratios=ratios)
+    read, label = _against(found)
+    for axes, below, method in zip(*panels, methods, strict=True):
+        own = [o for o in found if report.names.method(o.first) == method]
+        _map(axes, {(_down(report, o.training), _across(report, o.training)): o for o in own}, down, across)
+        axes.set_title(method)
+        _points(below, own, read)
+        below.set_xlabel(label)
+    panels[1][0].set_ylabel("fall of memorized (%)")
+    points = {verdict: Line2D([], [], ls="", ms=5, **style) for verdict, style in MARKS.items()}
+    handles: list[Any] = [
+        (Rectangle((0, 0), 1, 1, **CELLS[v]), mark) if v in CELLS else mark for v, mark in points.items()
+    ]
+    together = {tuple: HandlerTuple(ndivide=None)}
+    place: Any = {"loc": "outside lower center", "ncols": len(handles), "frameon": False}
+    figure.legend(handles, list(points), handler_map=together, **place)
+    return figure
+
+
+def _down(report: Report, training: Training) -> str:
+    return " ".join(report.names.differing(training, ("noise", "recipe")))
+
+
+def _across(report: Report, training: Training) -> str:
+    names = {str(t.config["model"]["name"]) for t in report.trainings}
+    model = [str(training.config["model"]["name"])] if len(names) > 1 else []
+    return " ".join([*model, *report.names.differing(training, ("data", "model"))])
+
+
+def _against(found: Sequence[Outcome]) -> tuple[Reader, str]:
+    if any(outcome.base.estimate(LOSS) is not None for outcome in found):
+        return LOSS, "training loss (nats)"
+    return MEMORIZED, "memorized before (share)"
+
+
+def _map(axes: Axes, cells: Mapping[tuple[str, str], Outcome], down: Sequence[str], across: Sequence[str]) -> None:
+    """Draw a cell for each training setting: light where little is gone, dark where all is, a number in each."""
+    for (row, column), outcome in cells.items():
+        x, y = across.index(column), down.index(row)
+        fall = estimate(list(outcome.falls.values()))
+        share = 0.0 if fall is None else min(max(fall.mean, 0.0), 1.0)
+        style: dict[str, Any] = {"facecolor": str(1 - 0.5 * share), "edgecolor": "white", "lw": 0.8}
+        if outcome.verdict == NOTHING:
+            style = dict(CELLS[NOTHING])
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **style))
+        if outcome.verdict == WORKS:
+            axes.add_patch(Rectangle((x - 0.42, y - 0.4), 0.84, 0.8, zorder=3, **CELLS[WORKS]))
+        if outcome.verdict != NOTHING and fall is not None:
+            text = "–" if outcome.choice.group is None else fixed(100 * fall.mean, 0)
+            weight = "bold" if outcome.verdict == WORKS else "normal"
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, weight=weight)
+    axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
+    axes.set_xticks(range(len(across)), across, rotation=90)
+    axes.set_yticks(range(len(down)), down)
+    axes.tick_params(length=0)
+
+
+def _points(axes: Axes, found: Sequence[Outcome], read: Reader) -> None:
+    """Draw the fall against what ``read`` finds of the base, means over the seeds, marked by the verdict."""
+    for outcome in found:
+        place, fall = outcome.base.estimate(read), estimate(list(outcome.falls.values()))
+        if place is not None and fall is not None:
+            axes.plot(place.mean, 100 * fall.mean, ls="", ms=5, **MARKS[outcome.verdict])
+    axes.axhline(100 * ENOUGH, color="black", lw=0.7, ls=":")
