@@ -18,6 +18,8 @@ from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
 from vitmem.reports.forest import forest
 from vitmem.reports.naming import strength, where
+from vitmem.reports.probe_figure import relearning_figure
+from vitmem.reports.probes import RELEARN, has_probe
 from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tables import suite_folders
 from vitmem.rows import read_rows
@@ -34,7 +36,8 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 def write_figures(results: Path, suite: str | None = None) -> list[Path]:
     """Draw ``tradeoff`` (and ``skills`` for text), as SVG and PNG, of all suites in ``results``, or of one.
 
-    A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``. Returns the paths.
+    A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``, one in which networks are
+    trained on after an edit has ``relearning`` too. Returns the paths.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
@@ -52,6 +55,8 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
                 figures = {"tradeoff": tradeoff(report, trainings)}
             if report.families:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
+            if has_probe(trainings, RELEARN):
+                figures["relearning"] = relearning_figure(report, trainings, COLOURS)
             for name, figure in figures.items():
                 figure.savefig(out / f"{name}.svg", metadata={"Date": None, "Creator": None})
                 figure.savefig(out / f"{name}.png", dpi=120, metadata={"Software": None})

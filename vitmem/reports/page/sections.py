@@ -26,6 +26,8 @@ TITLES = {
     "matched": "At the same loss of accuracy",
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
+    "relearning": "What comes back when training goes on",
+    "bands_removed": "Where in the spectrum the memory sits",
     "recitation": "What is recited, and at what cost",
 }
 
