@@ -118,7 +118,7 @@ class Names:
             key
             for variants in methods.values()
             for key in {k for v in variants for k in v}
-            if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in variants}) > 1
+            if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in _reading(variants)}) > 1
         }
         return cls(varying, recipe, frozenset(names))
 
@@ -170,6 +170,11 @@ class Names:
 
 def _flat(config: Config) -> dict[tuple[str, str], Any]:
     return {(section, key): value for section, keys in config.items() for key, value in keys.items()}
+
+
+def _reading(variants: list[Config]) -> list[Config]:
+    """Return the variants that read statistics: a probe may read none, which is no other way of collecting them."""
+    return [v for v in variants if any(key.startswith("statistics.") for key in v)]
 
 
 def _keys(flat: list[dict[tuple[str, str], Any]]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vitmem.reports.aggregate import Group, Training, at, canonical_text, difference
 from vitmem.reports.content import Report
-from vitmem.reports.naming import strength_text, where
+from vitmem.reports.naming import setting_order, strength_text, where
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.render import Cell, Column, Table
 
@@ -47,7 +47,7 @@ def has_probe(trainings: Sequence[Training], method: str) -> bool:
 
 
 def curves(report: Report, training: Training) -> list[Curve]:
-    """Return the curves of relearning of ``training``, in the order of their names; a name says what differs."""
+    """Return the curves of relearning of ``training``, in order; a name says what differs."""
     found: dict[str, list[Group]] = {}
     for group in (g for groups in report.probes(training) for g in groups if g.method == RELEARN):
         rest = {**group.config, "edit": {k: v for k, v in group.config["edit"].items() if k != "steps"}}
@@ -58,7 +58,14 @@ def curves(report: Report, training: Training) -> list[Curve]:
         points = sorted((int(g.config["edit"]["steps"]), g) for g in groups)
         alone = _alone(training, groups[0])
         out.append(Curve(_name(report, groups[0], firsts), (*(() if alone is None else ((0, alone),)), *points)))
-    return out
+    return sorted(out, key=lambda curve: _order(report, curve))
+
+
+def _order(report: Report, curve: Curve) -> tuple[Any, ...]:
+    """Return a key that sorts curves: after no edit, then by the method and its strength, as other tables do."""
+    inner = curve.last.inner
+    assert inner is not None
+    return inner.method != "none", report.names.method_order(inner), setting_order(inner), curve.name
 
 
 def _alone(training: Training, group: Group) -> Group | None:
@@ -81,8 +88,8 @@ def _name(report: Report, group: Group, among: Sequence[Group]) -> str:
     inners = [inner for other in among if (inner := other.inner) is not None]
     inner = group.inner
     assert inner is not None
-    name = report.names.method(inner)
-    same = [other for other in inners if report.names.method(other) == name]
+    name = "no edit" if inner.method == "none" else report.names.method(inner)
+    same = [other for other in inners if other.method == inner.method]
     if len({canonical_text(other.config["edit"]) for other in same}) > 1:
         name = report.names.edit(inner)
     skipped = ("method", "after", "steps")
