@@ -1,16 +1,21 @@
 """The built-in edit methods with their parameters, listed without importing what they name. No torch.
 
 A contract test holds every function to the parameters that are declared here. ``statistics`` says whether a method
-reads those of the trained model, ``input_class`` what it is told: D0 nothing, U its own training inputs, N the given
-labels too, T trusted examples, P examples that it gives wrong labels of its own, R+F which examples are to be kept and
-which forgotten, TR what the training of the network prepared. ``blocks`` says whether it edits those that a suite
-names, ``tied`` whether it needs hidden units tied to examples.
+reads those of the trained model, or with which parameters it does, ``input_class`` what it is told: D0 nothing, U its
+own training inputs, N the given labels too, T trusted examples, P examples that it gives wrong labels of its own, R+F
+which examples are to be kept and which forgotten, TR what the training of the network prepared. ``blocks`` says whether
+it edits those that a suite names, ``tied`` whether it needs hidden units tied to examples, ``inner`` which parameter is
+the edit that it is made after. A ``probe`` looks into what was memorized and competes with no method.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vitmem.method_params import (
     BalancedSubnetParams,
+    BandRemovedParams,
     DeletionParams,
     FactorParams,
     FinetuneParams,
@@ -19,6 +24,7 @@ from vitmem.method_params import (
     KfacParams,
     MagnitudeParams,
     NegGradPlusParams,
+    RelearnParams,
     SalUnParams,
     SapParams,
     ScrubParams,
@@ -38,13 +44,16 @@ def _add(
     params: type[Spec],
     summary: str,
     *,
-    statistics: bool,
+    statistics: bool | Mapping[str, str],
     input_class: str,
     blocks: bool = True,
     tied: bool = False,
+    inner: str | None = None,
+    probe: bool = False,
     version: int = 1,
 ) -> None:
-    info = {"statistics": statistics, "input_class": input_class, "blocks": blocks, "tied": tied}
+    info: dict[str, Any] = {"statistics": statistics, "input_class": input_class, "blocks": blocks, "tied": tied}
+    info |= {"inner": inner, "probe": probe}
     METHODS.add(Entry(METHODS.kind, name, version, summary, params, f"vitmem.methods.{target}", info))
 
 
@@ -223,4 +232,23 @@ _add(
     input_class="TR",
     blocks=False,
     tied=True,
+)
+_add(
+    "band_removed",
+    "band_removed:band_removed",
+    BandRemovedParams,
+    "probe: remove one band of directions from what enters each layer",
+    statistics={"basis": "kfac"},
+    input_class="U",
+    probe=True,
+)
+_add(
+    "relearn",
+    "relearn:relearn",
+    RelearnParams,
+    "probe: another edit, then training on, to see what comes back (Lynch 2024, Hu 2024)",
+    statistics=False,
+    input_class="R+F",
+    inner="after",
+    probe=True,
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from vitmem.specs import Spec
+from vitmem.errors import InputError, VitmemError
+from vitmem.registry import METHODS, nested
+from vitmem.specs import Spec, canonical
 
 Share = Field(default=None, gt=0, le=1)
 
@@ -197,3 +200,71 @@ class FinetuneParams(Spec):
     steps: int = Field(default=1000, gt=0)
     lr: float = Field(default=0.025, gt=0)
     batch_size: int = Field(default=512, gt=0)
+
+
+def band_ends(band: str) -> tuple[float, float]:
+    """Return where a band such as ``10-25`` begins and ends, as shares of all vectors; raises InputError for others."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", band)
+    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    if not 0 <= low < high <= 100:
+        raise InputError(f"band: expected 'low-high' in per cent, 0 <= low < high <= 100, such as 10-25, got '{band}'")
+    return low / 100, high / 100
+
+
+class BandRemovedParams(Spec):
+    """The ``band`` that is removed, in per cent of the vectors from the largest eigenvalue down, and of which basis.
+
+    ``kfac``: the eigenvectors of A; ``svd``: the right singular vectors of the weight itself, without statistics.
+    """
+
+    band: str
+    basis: Literal["kfac", "svd"] = "kfac"
+
+    @field_validator("band")
+    @classmethod
+    def check_band(cls, band: str) -> str:
+        """Refuse what is no band; return it as it is written shortest: one band has one name."""
+        try:
+            low, high = band_ends(band)
+        except InputError as error:
+            raise ValueError(str(error).removeprefix("band: ")) from None
+        return f"{100 * low:g}-{100 * high:g}"
+
+
+class RelearnParams(Spec):
+    """Training on after another edit: ``after`` is that edit, ``{method: ...}`` with its own parameters.
+
+    It edits the same ``blocks`` and ``layers`` and reads the same statistics. ``train_on: given`` trains on the
+    examples to keep and on the known ones to forget with their given labels, of ``classes`` alone if there are any
+    named, ``train_on: right`` on the examples to keep alone.
+    """
+
+    after: dict[str, Any]
+    steps: int = Field(default=100, gt=0)
+    lr: float = Field(default=0.025, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+    train_on: Literal["given", "right"] = "given"
+    classes: tuple[int, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("after")
+    @classmethod
+    def resolve_after(cls, after: dict[str, Any]) -> dict[str, Any]:
+        """Fill in the defaults of the inner edit; refuse an unknown method or parameter."""
+        if not isinstance(after.get("method"), str):
+            raise ValueError(f"expected an edit such as {{method: kfac, fraction: 0.01}}, got {after}")
+        own = {key: value for key, value in after.items() if key != "method"}
+        try:
+            params = METHODS.get(after["method"]).parse(own, "after")
+        except VitmemError as error:
+            raise ValueError(str(error)) from None
+        resolved: dict[str, Any] = {"method": after["method"], **canonical(params)}
+        if len(list(nested(resolved))) > 1:
+            raise ValueError(f"expected an edit that comes after no other one, got method '{after['method']}'")
+        return resolved
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse classes of examples that are not put back."""
+        if self.train_on == "right" and self.classes is not None:
+            raise ValueError(
+                "'classes' says which examples to forget are put back, and 'train_on: right' puts none back"
+            )

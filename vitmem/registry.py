@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -115,3 +115,31 @@ NOISES = Registry("noise")
 METHODS = Registry("method")
 METRICS = Registry("metric")
 REGISTRIES = {"models": MODELS, "data": DATA, "noises": NOISES, "methods": METHODS, "metrics": METRICS}
+
+
+def nested(edit: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a resolved edit, then the one that it is made after, if its method takes one, and so on inwards."""
+    yield edit
+    inner = METHODS.get(edit["method"]).info.get("inner")
+    if inner is not None:
+        yield from nested(edit[inner])
+
+
+def reads_statistics(edit: Mapping[str, Any]) -> bool:
+    """Say whether a resolved edit, or the one that it is made after, reads statistics of the trained network.
+
+    A method that reads them for some of its parameters alone says for which ones.
+    """
+    for one in nested(edit):
+        needs = METHODS.get(one["method"]).info.get("statistics", False)
+        if all(one.get(key) == value for key, value in needs.items()) if isinstance(needs, Mapping) else needs:
+            return True
+    return False
+
+
+def told_class(edit: Mapping[str, Any]) -> str | None:
+    """Return the input class of a resolved edit; D0 for one that need not read the statistics that its method may."""
+    info = METHODS.get(edit["method"]).info
+    unread = isinstance(info.get("statistics"), Mapping) and not reads_statistics(edit)
+    found: str | None = "D0" if unread else info.get("input_class")
+    return found

@@ -32,10 +32,19 @@ PARAMS: dict[str, dict[str, Any]] = {
     **{name: {"steps": 3} for name in ("finetune", "eu_k")},
     **{name: {"alpha": 1.0, "proxy_share": 0.2, "epochs": 2} for name in ("cuts", "random_task_vector")},
     "ssd": {"alpha": 1.0},
+    "band_removed": {"band": "0-50"},
+    "relearn": {"after": {"method": "kfac", "fraction": 0.3}, "steps": 3},
 }
 VARIANTS = [
     ("kfac", {"fraction": 0.3, "importance": name}) for name in ("ckfac", "tkfac", "foof", "identity", "ekfac")
-] + [("kfac", {"match_loss": 0.1}), ("svd", {"match_drop": 0.5})]
+] + [
+    ("kfac", {"match_loss": 0.1}),
+    ("svd", {"match_drop": 0.5}),
+    ("band_removed", {"band": "25-50", "basis": "svd"}),
+    ("relearn", {"after": {"method": "none"}, "steps": 3}),
+    ("relearn", {"after": {"method": "kfac", "fraction": 0.3, "importance": "ekfac"}, "steps": 3, "train_on": "right"}),
+    ("relearn", {"after": {"method": "eu_k", "steps": 3}, "steps": 3, "classes": (0, 1)}),
+]
 Method = Callable[..., Any]
 
 

@@ -18,7 +18,12 @@ from vitmem.methods.base import EditContext
 from vitmem.registry import METHODS, Entry
 
 assert vitmem.catalogue  # registers the built-in entries
-METHODS_TO_TRY = [e for e in METHODS.entries() if e.name != "none" and e.info["input_class"] in ("D0", "U", "N")]
+METHODS_TO_TRY = [
+    e
+    for e in METHODS.entries()
+    # a probe has no strength at which it changes nothing
+    if e.name != "none" and e.info["input_class"] in ("D0", "U", "N") and not e.info["probe"]
+]
 # The strength in a method's own measure at which nothing changes, where that is not a share of 1; and a strong one.
 NOTHING = {"edge": 0.0, "alpha": math.inf, "relative_norm": 0.0}
 STRONG = {"edge": 2.0, "alpha": 10.0, "relative_norm": 0.5}

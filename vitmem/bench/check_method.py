@@ -19,7 +19,7 @@ from vitmem.bench.plan import MOMENTS
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
 from vitmem.methods.base import EditContext, EditResult, Examples, Weights
-from vitmem.registry import METHODS, Entry
+from vitmem.registry import METHODS, Entry, nested, reads_statistics
 from vitmem.specs import ExampleTied
 
 # What a method that needs it is told of the second layer's training.
@@ -90,6 +90,7 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
     net = copy.deepcopy(trained)
     layers = find_layers(net, EDITED) if entry.info.get("blocks", True) else {}
     kept = points[WRONG:], given[WRONG:]
+    asked = {"method": entry.name, **params}
 
     def proxy(share: float) -> tuple[Tensor, Tensor]:
         count = round(share * COUNT)
@@ -104,22 +105,23 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
     return EditContext(
         net,
         layers,
-        _statistics(net, layers, (points, given), params) if entry.info.get("statistics") else None,
+        _statistics(net, layers, (points, given), asked) if reads_statistics(asked) else None,
         seed=0,
         evaluate=lambda weights: float((measured(weights).argmax(1) == kept[1]).double().mean()),
         loss=lambda weights: float(functional.cross_entropy(measured(weights), kept[1])),
         examples=lambda: examples,
         initial=_untrained,
-        tied={EDITED[1]: TIED} if entry.info.get("tied") else {},
+        tied={EDITED[1]: TIED} if any(METHODS.get(e["method"]).info.get("tied") for e in nested(asked)) else {},
     )
 
 
 def _statistics(
-    net: nn.Module, layers: Mapping[str, nn.Module], batch: tuple[Tensor, Tensor], params: Mapping[str, Any]
+    net: nn.Module, layers: Mapping[str, nn.Module], batch: tuple[Tensor, Tensor], edit: Mapping[str, Any]
 ) -> Factors:
     """Return the statistics of ``layers`` with the moments that the method's importance reads."""
     task = VisionTask("all", 0)
-    moments: Any = MOMENTS.get(str(params.get("importance")), "plain")
+    *_, reading = nested(edit)
+    moments: Any = MOMENTS.get(str(reading.get("importance")), "plain")
     return fit_for(net, layers, task, lambda: [batch], moments, seed=0)
 
 

@@ -79,16 +79,21 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
     params = entry.parse(own(edit, *EditCommon.model_fields), "edit")
     blocks = edit.get("blocks")
     layers = find_layers(subject.net, subject.patterns(blocks, edit.get("layers"))) if blocks is not None else {}
+
+    def seed_of(method: str) -> int:
+        return seed_from("edit", cell.training, method)
+
     context = EditContext(
         model=subject.net,
         layers=layers,
         factors=factors,
-        seed=seed_from("edit", cell.training, edit["method"]),
+        seed=seed_of(edit["method"]),
         evaluate=lambda weights: subject.selection(weights)[0],
         loss=lambda weights: subject.selection(weights)[1],
         examples=subject.examples,
         initial=subject.initial,
         tied=subject.tied if isinstance(subject, VisionSubject) else {},
+        seed_of=seed_of,
     )
     result = entry.load()(context, **params.model_dump())
     if not isinstance(result, EditResult):

@@ -19,7 +19,7 @@ from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import load_view, view_folders
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.kfac import find_layers
-from vitmem.registry import METHODS
+from vitmem.registry import METHODS, told_class
 from vitmem.rows import ROW_SCHEMA
 from vitmem.specs import digest
 
@@ -156,10 +156,11 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
 
 
 def _told(cell: Cell) -> Row:
-    """Return what the method is told, where it says so."""
-    method = cell.config["edit"]["method"]
-    told = METHODS.get(method).info.get("input_class")
-    return {} if told is None or method == "none" else {"input_class": told}
+    """Return what the method is told, where it says so, and whether it looks into a network and competes with none."""
+    edit = cell.config["edit"]
+    told = told_class(edit)
+    probe = {"probe": True} if METHODS.get(edit["method"]).info.get("probe") else {}
+    return probe if told is None or edit["method"] == "none" else {"input_class": told, **probe}
 
 
 def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:

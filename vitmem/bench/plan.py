@@ -13,7 +13,7 @@ from typing import Any
 
 from vitmem.bench.suite import Config, Suite, cell_configs
 from vitmem.errors import InputError
-from vitmem.registry import DATA, METHODS, MODELS, NOISES
+from vitmem.registry import DATA, METHODS, MODELS, NOISES, nested
 from vitmem.specs import digest
 
 # Bumped when the stage itself (not a registered entry) changes what it computes.
@@ -130,7 +130,8 @@ def statistics_request(config: Config) -> Config | None:
         return None
     edit = config["edit"]
     request = dict(config["statistics"])
-    request["moments"] = MOMENTS.get(edit.get("importance"), "plain")
+    *_, reading = nested(edit)
+    request["moments"] = MOMENTS.get(reading.get("importance", ""), "plain")
     if edit.get("layers") is not None:
         request["layers"] = list(edit["layers"])
     return request
@@ -144,12 +145,13 @@ def make_cell(config: Config, training: str, views: Iterable[str] = ()) -> Cell:
         statistics = digest(
             {"stage": ["statistics", STAGE_VERSIONS["statistics"]], "training": training, "request": request}
         )
+    version, *inner = (METHODS.get(edit["method"]).version for edit in nested(config["edit"]))
     cell: dict[str, Any] = {
         "stage": ["evaluation", STAGE_VERSIONS["evaluation"]],
         "training": training,
         "statistics": statistics,
         "edit": config["edit"],
-        "version": METHODS.get(config["edit"]["method"]).version,
+        "version": [version, *inner] if inner else version,
     }
     evaluation, asked = digest(cell), tuple(sorted(set(views)))
     id = digest({"evaluation": evaluation, "views": asked}) if asked else evaluation

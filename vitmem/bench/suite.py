@@ -29,7 +29,7 @@ from vitmem.bench.suite_checks import (
     check_views,
 )
 from vitmem.errors import InputError, one_line
-from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry
+from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry, reads_statistics
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")
@@ -144,7 +144,7 @@ def _of_training(
 ) -> Iterator[Config]:
     """Yield the cells of one training: its edits, each with the statistics that it reads, and its oracles."""
     for edit in edits:
-        if METHODS.get(edit["method"]).info.get("statistics", False):
+        if reads_statistics(edit):
             yield from ({**training, "edit": edit, "statistics": s} for s in statistics)
         else:
             yield {**training, "edit": edit}
@@ -189,14 +189,16 @@ def _plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
 
 def _named(value: Config, get: Any, common: type[Spec] | None, key: str, where: str) -> Iterator[Config]:
     """Resolve an entry's name, or several, and its parameters, those that all entries share apart."""
-    if key not in value:
+    if not isinstance(value, dict) or key not in value:
         raise InputError(f"{where}: missing key '{key}', got {value}")
     shared = set(common.model_fields) if common else {key}
     for name in _many(value[key]):
         if not isinstance(name, str):
             raise InputError(f"{where}: '{key}': expected a name or a list of names, got {value[key]!r}")
         entry: Entry = get(name)
-        for one in _sweep({**value, key: name}, where, entry.params, common):
+        inner = str(entry.info.get("inner") or "")  # a parameter that is an entry itself, with sweeps of its own
+        made = [c for v in _many(value.get(inner, [])) for c in _named(v, get, None, key, f"{where}: '{inner}'")]
+        for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry.params, common):
             own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
             rest = {k: v for k, v in one.items() if k in shared}
             resolved = next(_plain(rest, common, where)) if common else rest

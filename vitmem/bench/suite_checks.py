@@ -8,7 +8,7 @@ from typing import Any
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, unknown
-from vitmem.registry import DATA, METHODS, MODELS, Entry
+from vitmem.registry import DATA, METHODS, MODELS, Entry, nested
 
 Config = dict[str, Any]
 
@@ -103,12 +103,13 @@ def check_tied(data: Config, recipe: Config, where: str) -> None:
 
 def check_needs_tied(edit: Config, recipe: Config, where: str) -> None:
     """Raise InputError for a method that needs hidden units tied to examples, where the recipe does not tie them."""
-    if METHODS.get(edit["method"]).info.get("tied", False) and recipe.get("example_tied") is None:
-        raise InputError(
-            f"{where}: edits: method '{edit['method']}' needs a recipe with 'example_tied', such as {{fixed: 0.2, "
-            f"memory: 0.1}}; add it, or take the others out: exclude {{edit: {{method: {edit['method']}}}, recipe: "
-            "{example_tied: null}}"
-        )
+    for one in nested(edit):
+        if METHODS.get(one["method"]).info.get("tied", False) and recipe.get("example_tied") is None:
+            raise InputError(
+                f"{where}: edits: method '{one['method']}' needs a recipe with 'example_tied', such as {{fixed: 0.2, "
+                f"memory: 0.1}}; add it, or take the others out: exclude {{edit: {{method: {edit['method']}}}, recipe: "
+                "{example_tied: null}}"
+            )
 
 
 def check_recipe(data: Config, model: Config, recipe: Config, where: str) -> None:

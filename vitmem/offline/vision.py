@@ -23,6 +23,7 @@ from vitmem.offline.record import Record, beside, check_out
 from vitmem.offline.request import Request, method_of
 from vitmem.offline.weights import read_weights
 from vitmem.offline.written import Source, write_edit
+from vitmem.registry import reads_statistics
 from vitmem.specs import seed_from
 
 BATCH, CPU = 50, torch.device("cpu")
@@ -78,7 +79,7 @@ def edit_checkpoint(
 
 
 def _check_images(request: Request, images: Path | None) -> None:
-    reads = bool(method_of(request.method).info.get("statistics"))
+    reads = reads_statistics({"method": request.method, **request.settings})
     if reads and images is None:
         raise InputError(f"edit: method '{request.method}' reads images: expected --images FOLDER, got none")
     if not reads and images is not None:

@@ -83,6 +83,20 @@ class Group:
         found: str | None = self.config.get("oracle")
         return found
 
+    @property
+    def probe(self) -> bool:
+        """Whether it looks into what is memorized, to be shown apart and to compete with no method."""
+        return any(row.get("edit", {}).get("probe", False) for row in self.rows.values())
+
+    @property
+    def inner(self) -> Group | None:
+        """The edit that this one was made after, in the same place, without rows; ``None`` for one after none."""
+        edit = self.config["edit"]
+        if not isinstance(after := edit.get("after"), Mapping):
+            return None
+        place = {key: edit[key] for key in ("blocks", "layers") if key in edit and after["method"] != "none"}
+        return Group({**self.config, "edit": {**after, **place}}, {})
+
     def values(self, read: Reader) -> dict[int, float]:
         """Return what ``read`` finds, by seed."""
         found = ((seed, read(row)) for seed, row in sorted(self.rows.items()))
@@ -101,12 +115,16 @@ def difference(group: Group, other: Group, read: Reader) -> Estimate | None:
 
 @dataclass(frozen=True)
 class Training:
-    """All groups of one training configuration (data, noise, model, recipe), its unedited model and its oracles."""
+    """All groups of one training configuration (data, noise, model, recipe), its unedited model and its oracles.
+
+    ``probes`` are edits that are shown apart: nothing is chosen among them.
+    """
 
     config: Config
     base: Group | None
     edits: tuple[Group, ...]
     oracles: tuple[Group, ...] = ()
+    probes: tuple[Group, ...] = ()
 
 
 def canonical_text(value: Any) -> str:
@@ -143,9 +161,10 @@ def by_training(groups: Iterable[Group]) -> list[Training]:
     out = []
     for members in found.values():
         base = next((g for g in members if g.method == "none" and g.oracle is None), None)
-        edits = tuple(g for g in members if g.method != "none")
+        edits = tuple(g for g in members if g.method != "none" and not g.probe)
         oracles = tuple(g for g in members if g.oracle is not None)
-        out.append(Training(training_config(members[0].config), base, edits, oracles))
+        probes = tuple(g for g in members if g.probe)
+        out.append(Training(training_config(members[0].config), base, edits, oracles, probes))
     return out
 
 

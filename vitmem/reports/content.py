@@ -78,10 +78,16 @@ class Report:
         self.families = sorted(name.removeprefix("accuracy_") for name in metrics if name.startswith("accuracy_"))
 
     def methods(self, training: Training) -> list[list[Group]]:
-        """Return the settings of each method of ``training``, both in order."""
-        found = by_method(training.edits).values()
-        ordered = sorted(found, key=lambda groups: self.names.method_order(groups[0]))
-        return [sorted(groups, key=setting_order) for groups in ordered]
+        """Return the settings of each method of ``training``, both in order; probes are no methods."""
+        return self._ordered(training.edits)
+
+    def probes(self, training: Training) -> list[list[Group]]:
+        """Return the settings of each probe of ``training``, both in order."""
+        return self._ordered(training.probes)
+
+    def _ordered(self, groups: Sequence[Group]) -> list[list[Group]]:
+        found = sorted(by_method(groups).values(), key=lambda some: self.names.method_order(some[0]))
+        return [sorted(some, key=setting_order) for some in found]
 
 
 def oracles(training: Training) -> list[Group]:
@@ -190,7 +196,8 @@ def sweep(report: Report) -> Table:
     names = report.names
     for training in report.trainings:
         base = [training.base] if training.base else []
-        for group in (*base, *oracles(training), *(g for groups in report.methods(training) for g in groups)):
+        edits = (g for groups in (*report.methods(training), *report.probes(training)) for g in groups)
+        for group in (*base, *oracles(training), *edits):
             method = (names.method(group), input_class(group))
             head = (names.training(training), *method, where(group), strength_text(group))
             numbers = _numbers(group)

@@ -20,6 +20,8 @@ from vitmem.reports.content import Report, oracles
 from vitmem.reports.forest import forest
 from vitmem.reports.inside_figures import inside_figures
 from vitmem.reports.naming import strength, where
+from vitmem.reports.probe_figure import relearning_figure
+from vitmem.reports.probes import RELEARN, has_probe
 from vitmem.reports.regime import has_regime
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
@@ -38,8 +40,9 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 def write_figures(results: Path, suite: str | None = None) -> list[Path]:
     """Draw ``tradeoff`` as SVG and PNG, of all suites in ``results``, or of one; ``skills`` for text, and analyses.
 
-    Networks trained in many ways have ``regime`` too, a map of where each method works.
-    A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``. Returns the paths.
+    A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``, one of networks trained in
+    many ways ``regime`` too, a map of where each method works, one in which they are trained on after an edit
+    ``relearning``. Returns the paths.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
@@ -60,6 +63,8 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
             if has_regime(report):
                 figures["regime"] = regime_figure(report)
+            if has_probe(trainings, RELEARN):
+                figures["relearning"] = relearning_figure(report, trainings, COLOURS)
             for name, figure in figures.items():
                 figure.savefig(out / f"{name}.svg", metadata={"Date": None, "Creator": None})
                 figure.savefig(out / f"{name}.png", dpi=120, metadata={"Software": None})

@@ -16,7 +16,7 @@ METHODS = {
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
     "random_task_vector": "random task vector", "toward_init": "toward init",
-    "drop_memory": "drop memory units",
+    "drop_memory": "drop memory units", "band_removed": "band removed", "relearn": "relearning",
 }  # fmt: skip
 ORACLES = {
     "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",
@@ -29,6 +29,8 @@ BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "fir
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
 PLAIN = {"importance": "kfac", "side": "both"}
 PLACE = ("method", "blocks", "layers")
+# The edit that a probe is made after has a name of its own.
+AFTER = "after"
 
 
 def _is_number(value: Any) -> bool:
@@ -43,13 +45,14 @@ def strength(group: Group) -> Config:
 def variant(group: Group) -> Config:
     """Return what makes an edit another method than its plain form: other parameters and statistics."""
     edit = group.config["edit"]
-    own = {k: v for k, v in edit.items() if k not in PLACE and not _is_number(v) and PLAIN.get(k) != v}
+    own = {k: v for k, v in edit.items() if k not in (*PLACE, AFTER) and not _is_number(v) and PLAIN.get(k) != v}
     return {**own, **{f"statistics.{k}": v for k, v in group.config.get("statistics", {}).items()}}
 
 
 def method_key(group: Group) -> str:
     """Return a text that is equal for groups that differ in blocks, layers and strength alone."""
-    return canonical_text([group.method, variant(group)])
+    after = [group.config["edit"][AFTER]] if group.inner is not None else []
+    return canonical_text([group.method, variant(group), *after])
 
 
 def where(group: Group) -> str:
@@ -110,13 +113,14 @@ class Names:
         )
         recipe = tuple(key for key in apart if key[0] == "recipe" and key not in varying)
         methods: dict[str, list[Config]] = {}
-        for group in (g for t in trainings for g in t.edits):
+        edits = [g for t in trainings for g in (*t.edits, *t.probes)]
+        for group in (*edits, *(inner for g in edits if (inner := g.inner) is not None)):
             methods.setdefault(group.method, []).append(variant(group))
         names = {
             key
             for variants in methods.values()
             for key in {k for v in variants for k in v}
-            if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in variants}) > 1
+            if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in _reading(variants)}) > 1
         }
         return cls(varying, recipe, frozenset(names))
 
@@ -154,7 +158,13 @@ class Names:
             for key, value in sorted(variant(group).items())
             if key in self.varying_variants
         ]
+        if (inner := group.inner) is not None:
+            parts.insert(0, f"after {self.edit(inner)}")
         return " ".join([name, *parts])
+
+    def edit(self, group: Group) -> str:
+        """Return the method's name with its strength; where it was edited goes without saying."""
+        return ", ".join(text for text in (self.method(group), strength_text(group)) if text)
 
     def method_order(self, group: Group) -> tuple[Any, ...]:
         """Return a key that sorts methods: K-FAC, SVD, others by name, controls; plain forms first."""
@@ -170,6 +180,11 @@ def _flat(config: Config) -> dict[tuple[str, str], Any]:
 def _by_name(flat: list[dict[tuple[str, str], Any]], section: str) -> list[list[dict[tuple[str, str], Any]]]:
     """Return ``flat`` in parts, each of one name in ``section``."""
     return [[f for f in flat if f[section, "name"] == name] for name in {f[section, "name"] for f in flat}]
+
+
+def _reading(variants: list[Config]) -> list[Config]:
+    """Return the variants that read statistics: a probe may read none, which is no other way of collecting them."""
+    return [v for v in variants if any(key.startswith("statistics.") for key in v)]
 
 
 def _keys(flat: list[dict[tuple[str, str], Any]]) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from vitmem.reports.inside import inside
 from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
 from vitmem.reports.predictors import predictors
+from vitmem.reports.probes import BANDS, RELEARN, bands_removed, has_probe, relearning
 from vitmem.reports.readme import included
 from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.render import RENDERERS, Table
@@ -36,18 +37,22 @@ def render_tables(suite: str, rows: Sequence[Row], analyses: Analyses | None = N
 
 def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
     """Return the tables that ``report``, made of ``rows``, has something for, by name."""
+    compete = [row for row in rows if not row.get("edit", {}).get("probe")]
+    methods = any(training.edits for training in report.trainings)
     content = {
         **CONTENT,
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
         **({"front": front} if has_front(report.trainings) else {}),
         **({"labelfree": labelfree} if has_labelfree(report) else {}),
-        **({"change": change} if any("relative_change" in row.get("edit", {}) for row in rows) else {}),
-        **({"cost": cost} if any(map(passes, rows)) else {}),
         **({"across": across} if has_across(report) else {}),
         **inside(report),
         **({"regime": regime, "predictors": predictors} if has_regime(report) else {}),
-        **({"headline": headline, "comparison": comparison} if any("outcomes" in row for row in rows) else {}),
+        **({"change": change} if any("relative_change" in row.get("edit", {}) for row in compete) else {}),
+        **({"cost": cost} if any(map(passes, compete)) else {}),
+        **({"headline": headline, "comparison": comparison} if methods and any("outcomes" in r for r in rows) else {}),
+        **({"relearning": relearning} if has_probe(report.trainings, RELEARN) else {}),
+        **({"bands_removed": bands_removed} if has_probe(report.trainings, BANDS) else {}),
     }
     return {name: make(report).without_empty() for name, make in content.items()}
 

@@ -40,6 +40,8 @@ TITLES = {
     "labelfree": "Chosen without labels",
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
+    "relearning": "What comes back when training goes on",
+    "bands_removed": "Where in the spectrum the memory sits",
     "recitation": "What is recited, and at what cost",
 }
 INSIDE_TITLES = {
