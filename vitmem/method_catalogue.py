@@ -5,7 +5,8 @@ reads those of the trained model, or with which parameters it does, ``input_clas
 own training inputs, N the given labels too, T trusted examples, P examples that it gives wrong labels of its own, R+F
 which examples are to be kept and which forgotten, TR what the training of the network prepared. ``blocks`` says whether
 it edits those that a suite names, ``tied`` whether it needs hidden units tied to examples, ``inner`` which parameter is
-the edit that it is made after. A ``probe`` looks into what was memorized and competes with no method.
+the edit that it is made after (without an ``input_class`` it is told what that edit is). A ``probe`` looks into what
+was memorized and competes with no method.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from vitmem.method_params import (
     BalancedSubnetParams,
     BandRemovedParams,
     DeletionParams,
+    DialParams,
     FactorParams,
     FinetuneParams,
     HeadRefitParams,
@@ -45,7 +47,7 @@ def _add(
     summary: str,
     *,
     statistics: bool | Mapping[str, str],
-    input_class: str,
+    input_class: str | None,
     blocks: bool = True,
     tied: bool = False,
     inner: str | None = None,
@@ -249,6 +251,16 @@ _add(
     "probe: another edit, then training on, to see what comes back (Lynch 2024, Hu 2024)",
     statistics=False,
     input_class="R+F",
+    inner="after",
+    probe=True,
+)
+_add(
+    "dial",
+    "dial:dial",
+    DialParams,
+    "probe: another edit, with a share of what it removed put back",
+    statistics=False,
+    input_class=None,
     inner="after",
     probe=True,
 )

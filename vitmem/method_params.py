@@ -231,20 +231,10 @@ class BandRemovedParams(Spec):
         return f"{100 * low:g}-{100 * high:g}"
 
 
-class RelearnParams(Spec):
-    """Training on after another edit: ``after`` is that edit, ``{method: ...}`` with its own parameters.
-
-    It edits the same ``blocks`` and ``layers`` and reads the same statistics. ``train_on: given`` trains on the
-    examples to keep and on the known ones to forget with their given labels, of ``classes`` alone if there are any
-    named, ``train_on: right`` on the examples to keep alone.
-    """
+class AfterParams(Spec):
+    """What a method takes that is made after another edit: ``{method: ...}`` with the parameters of that edit."""
 
     after: dict[str, Any]
-    steps: int = Field(default=100, gt=0)
-    lr: float = Field(default=0.025, gt=0)
-    batch_size: int = Field(default=128, gt=0)
-    train_on: Literal["given", "right"] = "given"
-    classes: tuple[int, ...] | None = Field(default=None, min_length=1)
 
     @field_validator("after")
     @classmethod
@@ -261,6 +251,27 @@ class RelearnParams(Spec):
         if len(list(nested(resolved))) > 1:
             raise ValueError(f"expected an edit that comes after no other one, got method '{after['method']}'")
         return resolved
+
+
+class DialParams(AfterParams):
+    """What another edit leaves, with the share ``turn`` of what it removed put back: 0 is the edit, 1 undoes it."""
+
+    turn: float = Field(default=0.5, ge=0, le=1)
+
+
+class RelearnParams(AfterParams):
+    """Training on after another edit: ``after`` is that edit, ``{method: ...}`` with its own parameters.
+
+    It edits the same ``blocks`` and ``layers`` and reads the same statistics. ``train_on: given`` trains on the
+    examples to keep and on the known ones to forget with their given labels, of ``classes`` alone if there are any
+    named, ``train_on: right`` on the examples to keep alone.
+    """
+
+    steps: int = Field(default=100, gt=0)
+    lr: float = Field(default=0.025, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+    train_on: Literal["given", "right"] = "given"
+    classes: tuple[int, ...] | None = Field(default=None, min_length=1)
 
     def model_post_init(self, _context: Any) -> None:
         """Refuse classes of examples that are not put back."""

@@ -140,6 +140,8 @@ def reads_statistics(edit: Mapping[str, Any]) -> bool:
 def told_class(edit: Mapping[str, Any]) -> str | None:
     """Return the input class of a resolved edit; D0 for one that need not read the statistics that its method may."""
     info = METHODS.get(edit["method"]).info
+    if info.get("inner") is not None and info.get("input_class") is None:
+        return told_class(edit[info["inner"]])
     unread = isinstance(info.get("statistics"), Mapping) and not reads_statistics(edit)
     found: str | None = "D0" if unread else info.get("input_class")
     return found

@@ -33,6 +33,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     **{name: {"alpha": 1.0, "proxy_share": 0.2, "epochs": 2} for name in ("cuts", "random_task_vector")},
     "ssd": {"alpha": 1.0},
     "band_removed": {"band": "0-50"},
+    "dial": {"after": {"method": "kfac", "fraction": 0.3}, "turn": 0.25},
     "relearn": {"after": {"method": "kfac", "fraction": 0.3}, "steps": 3},
 }
 VARIANTS = [
@@ -42,6 +43,7 @@ VARIANTS = [
     ("svd", {"match_drop": 0.5}),
     ("band_removed", {"band": "25-50", "basis": "svd"}),
     ("relearn", {"after": {"method": "none"}, "steps": 3}),
+    ("dial", {"after": {"method": "svd", "rank_fraction": 0.3}, "turn": 0.0}),
     ("relearn", {"after": {"method": "kfac", "fraction": 0.3, "importance": "ekfac"}, "steps": 3, "train_on": "right"}),
     ("relearn", {"after": {"method": "eu_k", "steps": 3}, "steps": 3, "classes": (0, 1)}),
 ]

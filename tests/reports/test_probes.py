@@ -12,7 +12,7 @@ import pytest
 
 from vitmem.reports.content import Report
 from vitmem.reports.figures import COLOURS, write_figures
-from vitmem.reports.probe_figure import relearning_figure
+from vitmem.reports.probe_figure import probe_figure
 from vitmem.reports.tables import render_tables
 from vitmem.rows import write_rows
 
@@ -98,10 +98,29 @@ def test_the_figure_has_a_line_an_edit_and_the_same_bytes(probed: list[Row], tmp
     assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png", "relearning.svg", "relearning.png"]
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
     report = Report("toy", probed)
-    memorized, recovered = relearning_figure(report, report.trainings, COLOURS).axes
+    memorized, recovered = probe_figure(report, report.trainings, COLOURS, "relearn").axes
     assert (memorized.get_ylabel(), recovered.get_ylabel()) == ("memorized (%)", "recovered (%)")
     assert [text.get_text() for text in memorized.get_xticklabels()] == ["0", "3", "10"]
     names = [text.get_text() for text in recovered.get_legend().get_texts()]
     assert names == ["base", "no edit", "K-FAC", "K-FAC, train_on right"]
     kfac = memorized.containers[1].lines[0]  # type: ignore[attr-defined]
     assert list(kfac.get_ydata()) == pytest.approx([35, 45, 70])
+
+
+def test_the_dial_runs_from_the_edit_to_the_base(probed: list[Row], make_row: Callable[..., Row]) -> None:
+    rows = [
+        make_row(seed, edit, report=(0.3 + turn / 2, 0.5), selection=(0.0, 0.5))
+        for turn in (0.8, 0.2)
+        for seed in (0, 1)
+        for edit in [{"method": "dial", "blocks": "last", "after": {**KFAC, "fraction": 0.002}, "turn": turn}]
+    ]
+    for row in rows:
+        row["edit"]["probe"], row["config"]["statistics"] = True, STATISTICS
+    tables = render_tables("toy", [*probed, *rows])
+    found = [(r["after"], r["turn"], r["memorized"]) for r in cells(tables["dial.csv"])]
+    assert found == [("K-FAC", "0", "0.35"), ("K-FAC", "0.2", "0.4"), ("K-FAC", "0.8", "0.7")]
+    assert tables["relearning.csv"] == render_tables("toy", probed)["relearning.csv"]
+    report = Report("toy", [*probed, *rows])
+    panels = probe_figure(report, report.trainings, COLOURS, "dial").axes
+    assert [axes.get_ylabel() for axes in panels] == ["memorized (%)", "recovered (%)", "validation (%)"]
+    assert [text.get_text() for text in panels[0].get_xticklabels()] == ["0", "0.2", "0.8"]

@@ -7,7 +7,7 @@ et al. 2024, arXiv 2402.16835), "Jogging the Memory of Unlearned Models Through 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal
@@ -19,9 +19,8 @@ from vitmem.errors import InputError
 from vitmem.kfac import edited
 from vitmem.methods.base import EditContext, EditResult, Examples
 from vitmem.methods.descent import Descent
+from vitmem.methods.inner import inner_edit
 from vitmem.methods.told import Pair, endless, told
-from vitmem.registry import METHODS
-from vitmem.specs import seed_from
 
 
 def relearn(
@@ -46,7 +45,7 @@ def relearn(
     """
     for path in context.layers:
         context.weight(path)  # which has to be finite
-    inner = _edit(context, after)
+    inner = inner_edit(context, after)
     examples = told(context, "relearn", keep_alone=train_on == "right")
     if classes is not None:
         examples = replace(examples, forget=of_classes(examples.forget, classes))
@@ -59,17 +58,6 @@ def relearn(
     return EditResult(
         {**inner.weights, **result.weights}, {**inner.reports, **result.reports}, inner.passes + result.passes
     )
-
-
-def _edit(context: EditContext, edit: Mapping[str, Any]) -> EditResult:
-    """Return the result of the inner edit, by the seed that it has when it stands alone."""
-    name = edit["method"]
-    entry = METHODS.get(name)
-    params = entry.parse({key: value for key, value in edit.items() if key != "method"}, "edit: 'after'")
-    seed = seed_from(context.seed, name) if context.seed_of is None else context.seed_of(name)
-    layers = context.layers if entry.info.get("blocks", True) else {}
-    result: EditResult = entry.load()(replace(context, seed=seed, layers=layers), **params.model_dump())
-    return result
 
 
 def of_classes(pair: Pair, classes: Sequence[int]) -> Pair:

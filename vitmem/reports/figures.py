@@ -20,8 +20,8 @@ from vitmem.reports.content import Report, oracles
 from vitmem.reports.forest import forest
 from vitmem.reports.inside_figures import inside_figures
 from vitmem.reports.naming import strength, where
-from vitmem.reports.probe_figure import relearning_figure
-from vitmem.reports.probes import RELEARN, has_probe
+from vitmem.reports.probe_figure import probe_figure
+from vitmem.reports.probes import DIAL, RELEARN, has_probe
 from vitmem.reports.regime import has_regime
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
@@ -42,7 +42,7 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
 
     A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``, one of networks trained in
     many ways ``regime`` too, a map of where each method works, one in which they are trained on after an edit
-    ``relearning``. Returns the paths.
+    ``relearning``, one in which what it removed is put back ``dial``. Returns the paths.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
@@ -63,8 +63,9 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
             if has_regime(report):
                 figures["regime"] = regime_figure(report)
-            if has_probe(trainings, RELEARN):
-                figures["relearning"] = relearning_figure(report, trainings, COLOURS)
+            for name, probe in (("relearning", RELEARN), ("dial", DIAL)):
+                if has_probe(trainings, probe):
+                    figures[name] = probe_figure(report, trainings, COLOURS, probe)
             for name, figure in figures.items():
                 figure.savefig(out / f"{name}.svg", metadata={"Date": None, "Creator": None})
                 figure.savefig(out / f"{name}.png", dpi=120, metadata={"Software": None})

@@ -16,7 +16,7 @@ METHODS = {
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
     "random_task_vector": "random task vector", "toward_init": "toward init",
-    "drop_memory": "drop memory units", "band_removed": "band removed", "relearn": "relearning",
+    "drop_memory": "drop memory units", "band_removed": "band removed", "relearn": "relearning", "dial": "dial",
 }  # fmt: skip
 ORACLES = {
     "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",

@@ -1,4 +1,4 @@
-"""What comes back of the memory while a network is trained on after an edit, against steps: a line an edit."""
+"""What comes back of the memory after an edit, by training on or by putting back what was removed: a line an edit."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Training, at, canonical_text
 from vitmem.reports.content import Report
-from vitmem.reports.probes import Curve, curves
+from vitmem.reports.probes import DIAL, RELEARN, Curve, curves
 
-OUTCOMES = ("memorized", "recovered")
+OUTCOMES = {RELEARN: ("memorized", "recovered"), DIAL: ("memorized", "recovered", "validation")}
+LABELS = {RELEARN: "steps of training on", DIAL: "share of what was removed that is put back"}
 DASHES = ("-", "--", ":", "-.")
 
 
-def relearning_figure(report: Report, trainings: Sequence[Training], colours: Sequence[str]) -> Figure:
-    """Return the figure: means over the seeds with 95 % intervals in percent, a row of panels a training.
+def probe_figure(report: Report, trainings: Sequence[Training], colours: Sequence[str], probe: str) -> Figure:
+    """Return the figure of a ``probe``: means over the seeds with 95 % intervals in percent, a row a training.
 
-    The steps stand at equal distances, the edit alone at 0. Curves after the same edit share a colour. The dotted line
-    is the unedited model.
+    Steps, or shares put back, stand at equal distances, the edit alone at 0. Curves after the same edit share a colour.
+    The dotted line is the unedited model.
     """
-    drawn = [(training, found) for training in trainings if (found := curves(report, training))]
-    figure = Figure(figsize=(9.5, 3.4 * len(drawn)), layout="constrained")
-    panels = figure.subplots(len(drawn), len(OUTCOMES), squeeze=False)
+    drawn = [(training, found) for training in trainings if (found := curves(report, training, probe))]
+    outcomes = OUTCOMES[probe]
+    figure = Figure(figsize=(3.6 * len(outcomes) + 2.3, 3.4 * len(drawn)), layout="constrained")
+    panels = figure.subplots(len(drawn), len(outcomes), squeeze=False)
     for row, (training, found) in zip(panels, drawn, strict=True):
         steps = sorted({number for curve in found for number, _ in curve.points})
-        for axes, outcome in zip(row, OUTCOMES, strict=True):
+        for axes, outcome in zip(row, outcomes, strict=True):
             _panel(axes, outcome, training, found, steps, colours)
+            axes.set_xlabel(LABELS[probe])
         row[0].set_title(report.names.training(training), loc="left")
         row[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -38,7 +41,7 @@ def _panel(
     outcome: str,
     training: Training,
     found: Sequence[Curve],
-    steps: Sequence[int],
+    steps: Sequence[float],
     colours: Sequence[str],
 ) -> None:
     read, seen = at("metrics", outcome), dict[str, int]()
@@ -59,6 +62,6 @@ def _panel(
     base = None if training.base is None else training.base.estimate(read)
     if base is not None:
         axes.axhline(100 * base.mean, color="black", lw=0.7, ls=":", label="base")
-    axes.set_xticks(range(len(steps)), [str(number) for number in steps])
-    axes.set(xlabel="steps of training on", ylabel=f"{outcome} (%)")
+    axes.set_xticks(range(len(steps)), [f"{number:g}" for number in steps])
+    axes.set_ylabel(f"{outcome} (%)")
     axes.set_ylim(bottom=0)

@@ -12,13 +12,20 @@ from vitmem.reports.naming import setting_order, strength_text, where
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.render import Cell, Column, Table
 
-RELEARN, BANDS = "relearn", "band_removed"
+RELEARN, DIAL, BANDS = "relearn", "dial", "band_removed"
+# What a curve of a probe runs along.
+ALONG = {RELEARN: "steps", DIAL: "turn"}
 SHOWN = ("memorized", "recovered", "validation")
 MEASURED = tuple(Column(name, name, "percent") for name in SHOWN)
 RELEARNING = (
     "steps of training the edited layers on after the edit, 0 being the edit alone; train_on given: on clean images "
     "and on the known wrong labels, those of the selection half, so that what is memorized of the reported half is "
     "memory that nobody put back; train_on right: on clean images alone",
+    "- before: less the edit alone on the same seeds",
+)
+DIALLED = (
+    "turn: the share of what the edit removed that is put back, turn W_trained + (1 - turn) W_edited; 0 is the edit "
+    "alone, 1 the unedited network",
     "- before: less the edit alone on the same seeds",
 )
 BANDS_NOTE = (
@@ -30,14 +37,14 @@ BANDS_NOTE = (
 
 @dataclass(frozen=True)
 class Curve:
-    """One edit and the training on after it: the groups by steps, the edit alone at 0 where it was run."""
+    """One edit and what a probe makes of it: groups by steps or turn, the edit alone at 0 where it was run."""
 
     name: str
-    points: tuple[tuple[int, Group], ...]
+    points: tuple[tuple[float, Group], ...]
 
     @property
     def last(self) -> Group:
-        """The group of the most steps."""
+        """The group of the most steps, or of the largest turn."""
         return self.points[-1][1]
 
 
@@ -46,17 +53,17 @@ def has_probe(trainings: Sequence[Training], method: str) -> bool:
     return any(t.base is not None and any(g.method == method for g in t.probes) for t in trainings)
 
 
-def curves(report: Report, training: Training) -> list[Curve]:
-    """Return the curves of relearning of ``training``, in order; a name says what differs."""
+def curves(report: Report, training: Training, probe: str = RELEARN) -> list[Curve]:
+    """Return the curves of a ``probe`` of ``training``, in order; a name says what differs."""
     found: dict[str, list[Group]] = {}
-    for group in (g for groups in report.probes(training) for g in groups if g.method == RELEARN):
-        rest = {**group.config, "edit": {k: v for k, v in group.config["edit"].items() if k != "steps"}}
+    for group in (g for groups in report.probes(training) for g in groups if g.method == probe):
+        rest = {**group.config, "edit": {k: v for k, v in group.config["edit"].items() if k != ALONG[probe]}}
         found.setdefault(canonical_text(rest), []).append(group)
     firsts = [groups[0] for groups in found.values()]
     out = []
     for groups in found.values():
-        points = sorted((int(g.config["edit"]["steps"]), g) for g in groups)
-        alone = _alone(training, groups[0])
+        points = sorted(((float(g.config["edit"][ALONG[probe]]), g) for g in groups), key=lambda point: point[0])
+        alone = _alone(training, groups[0]) if points[0][0] > 0 else None
         out.append(Curve(_name(report, groups[0], firsts), (*(() if alone is None else ((0, alone),)), *points)))
     return sorted(out, key=lambda curve: _order(report, curve))
 
@@ -92,7 +99,7 @@ def _name(report: Report, group: Group, among: Sequence[Group]) -> str:
     same = [other for other in inners if other.method == inner.method]
     if len({canonical_text(other.config["edit"]) for other in same}) > 1:
         name = report.names.edit(inner)
-    skipped = ("method", "after", "steps")
+    skipped = ("method", "after", *ALONG.values())
     parts = [name]
     for key, value in group.config["edit"].items():
         values = {canonical_text(other.config["edit"].get(key)) for other in among}
@@ -107,11 +114,20 @@ def _text(value: Any) -> str:
 
 def relearning(report: Report) -> Table:
     """Return a row for each edit and number of steps of training on after it."""
+    return _along(report, RELEARN, Column("steps", "steps", "count"), RELEARNING)
+
+
+def dialled(report: Report) -> Table:
+    """Return a row for each edit and share of what it removed that is put back."""
+    return _along(report, DIAL, Column("turn", "turn"), DIALLED)
+
+
+def _along(report: Report, probe: str, along: Column, notes: Sequence[str]) -> Table:
     columns = (
         Column("model", "model"),
         Column("after", "after"),
         Column("setting", "its setting"),
-        Column("steps", "steps", "count"),
+        along,
         Column("seeds", "seeds", "count"),
         *MEASURED,
         *(Column(f"{name}_minus_before", f"{name} - before", "change") for name in SHOWN),
@@ -119,14 +135,14 @@ def relearning(report: Report) -> Table:
     )
     rows: list[tuple[Cell, ...]] = []
     for training in report.trainings:
-        for curve in curves(report, training) if training.base is not None else []:
+        for curve in curves(report, training, probe) if training.base is not None else []:
             inner = curve.last.inner
             first = curve.points[0]
             head = (report.names.training(training), curve.name, None if inner is None else strength_text(inner))
-            for steps, group in curve.points:
-                before = first[1] if first[0] == 0 < steps else None
-                rows.append((*head, steps, *_cells(group, before)))
-    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, *RELEARNING), report.footer)
+            for value, group in curve.points:
+                before = first[1] if first[0] == 0 < value else None
+                rows.append((*head, int(value) if along.kind == "count" else f"{value:g}", *_cells(group, before)))
+    return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, *notes), report.footer)
 
 
 def bands_removed(report: Report) -> Table:

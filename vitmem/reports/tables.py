@@ -18,7 +18,7 @@ from vitmem.reports.inside import inside
 from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
 from vitmem.reports.predictors import predictors
-from vitmem.reports.probes import BANDS, RELEARN, bands_removed, has_probe, relearning
+from vitmem.reports.probes import BANDS, DIAL, RELEARN, bands_removed, dialled, has_probe, relearning
 from vitmem.reports.readme import included
 from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.render import RENDERERS, Table
@@ -52,6 +52,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **({"cost": cost} if any(map(passes, compete)) else {}),
         **({"headline": headline, "comparison": comparison} if methods and any("outcomes" in r for r in rows) else {}),
         **({"relearning": relearning} if has_probe(report.trainings, RELEARN) else {}),
+        **({"dial": dialled} if has_probe(report.trainings, DIAL) else {}),
         **({"bands_removed": bands_removed} if has_probe(report.trainings, BANDS) else {}),
     }
     return {name: make(report).without_empty() for name, make in content.items()}

@@ -41,6 +41,7 @@ TITLES = {
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
     "relearning": "What comes back when training goes on",
+    "dial": "Putting back what was removed",
     "bands_removed": "Where in the spectrum the memory sits",
     "recitation": "What is recited, and at what cost",
 }
