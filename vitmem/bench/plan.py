@@ -6,7 +6,7 @@ training share it, and a change of an entry's version makes the stages that use 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,18 +47,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """The cells of one training: what an executor runs in one place."""
+    """The cells of one training: what an executor runs in one place.
+
+    ``differs`` are the parts of the config, such as ``("recipe", "epochs")``, that not all jobs of its plan share.
+    """
 
     training: str
     config: Config
     cells: tuple[Cell, ...]
+    differs: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
         """A short name for progress lines."""
         c = self.config
         oracle = f" ({c['oracle']})" if "oracle" in c else ""
-        extra = "".join(f" {k}={c['model'][k]}" for k in ("pool",) if k in c["model"])
+        extra = "".join(f" {key}={c[section][key]}" for section, key in self.differs if key in c[section])
         tied = " example_tied" if "example_tied" in c["recipe"] else ""
         noise = "" if c["noise"]["name"] == "none" else f" {c['noise']['name']}"
         return f"{c['data']['name']}{noise} {c['model']['name']}{extra}{tied} seed {c['seed']}{oracle}"
@@ -88,12 +92,28 @@ class Plan:
         for cell in self.cells:
             if cell.id not in finished:
                 groups.setdefault(cell.training, []).append(cell)
+        differs = _differs([cells[0].config for cells in groups.values()])
         jobs = []
         for training, cells in groups.items():
             # one set of statistics after the other, and blocks together: what is kept in memory for them is bounded
             ordered = sorted(cells, key=lambda cell: (cell.statistics or "", str(cell.config["edit"].get("blocks"))))
-            jobs.append(Job(training, training_config(cells[0].config), tuple(ordered)))
+            jobs.append(Job(training, training_config(cells[0].config), tuple(ordered), differs))
         return jobs
+
+
+def _differs(configs: Sequence[Config]) -> tuple[tuple[str, str], ...]:
+    """Return what differs between trainings of the same data and model, the names of which tell the others apart."""
+    alike: dict[tuple[str, str], list[Config]] = {}
+    for config in configs:
+        alike.setdefault((config["data"]["name"], config["model"]["name"]), []).append(config)
+    found = dict.fromkeys(
+        (section, key)
+        for some in alike.values()
+        for section in ("data", "model", "recipe")
+        for key in sorted({key for config in some for key in config[section]} - {"name", "example_tied"})
+        if any(config[section].get(key) != some[0][section].get(key) for config in some)
+    )
+    return tuple(found)
 
 
 def training_config(config: Config) -> Config:
