@@ -19,7 +19,7 @@ from vitmem.registry import METHODS
 
 assert vitmem.catalogue  # registers the built-in entries
 Problem = Callable[..., EditContext]
-FORGETTING = sorted(e.name for e in METHODS.entries() if e.info["input_class"] == "R+F")
+FORGETTING = sorted(e.name for e in METHODS.entries() if e.info["input_class"] == "R+F" and not e.info.get("probe"))
 TRUSTED = ["eu_k", "finetune"]
 # Settings at which the small network forgets within a second; what is not named is at its default.
 STRONG: dict[str, dict[str, Any]] = {
