@@ -172,6 +172,7 @@ def _spectra(factors: Factors, request: Config) -> None:
 def reset_peak_memory(device: torch.device) -> None:
     """Begin a new peak; a processor's peak is that of the whole process and cannot begin anew."""
     if device.type == "cuda":
+        torch.cuda.init()  # before anything lies on the GPU its statistics refuse every device
         torch.cuda.reset_peak_memory_stats(device)
 
 
