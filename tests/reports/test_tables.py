@@ -15,6 +15,7 @@ import pytest
 from scipy.stats import binomtest
 
 from vitmem.errors import InputError
+from vitmem.reports.notes import describe
 from vitmem.reports.tables import check_tables, render_tables, write_tables
 from vitmem.rows import write_rows
 
@@ -167,3 +168,9 @@ def test_loads_no_torch_no_pandas_no_matplotlib() -> None:
     code = f"import sys, vitmem.reports.tables; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "[]\n"
+
+
+def test_a_folder_of_images_goes_by_its_own_name() -> None:
+    data = {"name": "image_folder", "folder": "~/images/imagenette64", "size": 64}
+    row = {"status": "ok", "config": {"data": data, "noise": {"name": "none"}}, "counts": {"train": 3000}}
+    assert describe("toy", [row]) == "toy: imagenette64, 3,000 training images."

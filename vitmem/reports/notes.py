@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from scipy.special import ndtri
 
@@ -32,7 +33,7 @@ PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
 def describe(suite: str, rows: Sequence[Row]) -> str:
     """Return the sentence above a table: the suite, its data and its noise with the realised rates."""
     finished = [row for row in rows if row["status"] == "ok"]
-    data = sorted({row["config"]["data"]["name"] for row in rows})
+    data = sorted({_data(row["config"]["data"]) for row in rows})
     noise = sorted({_noise(row["config"]["noise"]) for row in rows})
     if len(noise) > FEW_NOISES:
         noise = sorted({str(row["config"]["noise"]["name"]) for row in rows})
@@ -43,6 +44,11 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
     realised = f" (realised {_range([100 * r for r in rates], '.2f')} %)" if rates else ""
     noisy = "" if noise == ["none"] else f", noise {' and '.join(noise)}{realised}"
     return f"{suite}: {' and '.join(data)}{images}{noisy}."
+
+
+def _data(config: dict[str, object]) -> str:
+    """Return the name of a data set; of a folder of images, the folder's own."""
+    return PurePath(str(config["folder"])).name if config["name"] == "image_folder" else str(config["name"])
 
 
 def _noise(config: dict[str, object]) -> str:
