@@ -23,6 +23,7 @@ from vitmem.method_params import (
     FinetuneParams,
     HeadRefitParams,
     IsotropicNoiseParams,
+    IteratedParams,
     KfacParams,
     MagnitudeParams,
     NegGradPlusParams,
@@ -62,6 +63,14 @@ def _add(
 _add("none", "none:none", NoParams, "the trained model as it is", statistics=False, input_class="D0", blocks=False)
 _add(
     "kfac", "kfac:kfac", KfacParams, "keep the pairs of high curvature (Merullo 2025)", statistics=True, input_class="U"
+)
+_add(
+    "iterated",
+    "iterated:iterated",
+    IteratedParams,
+    "K-FAC in several steps, the statistics collected anew before each",
+    statistics=True,
+    input_class="U",
 )
 _add(
     "complement",

@@ -53,6 +53,12 @@ class KfacParams(PairsParams):
             raise ValueError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
 
 
+class IteratedParams(KfacParams):
+    """The curvature edit in ``rounds`` steps towards its strength, with statistics collected anew before each."""
+
+    rounds: int = Field(default=4, ge=2)
+
+
 class SvdParams(StrengthParams):
     """Truncation to the largest ``rank_fraction`` of the singular values of each matrix."""
 

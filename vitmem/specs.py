@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError
@@ -94,7 +94,9 @@ class Statistics(Spec):
     ``images`` is the number of training images (or rows of text) that are read (``None``: all),
     ``positions`` which tokens count (``None``: the model's own default), ``label_samples`` the number
     of sampled labels for each loss. ``distinct`` leaves out rows of text that have stood before, so that what is
-    told often counts as much as what is told once.
+    told often counts as much as what is told once. ``held_out`` reads the selection half of the validation images
+    in place of those that were trained on, their labels unseen; ``crop`` (padding in pixels) and ``flip`` change each
+    image once, at random; ``temperature`` divides the logits, so that a network that is sure of its labels is less so.
     """
 
     labels: Literal["sampled", "given", "exact", "logit_jacobian"] = "sampled"
@@ -102,6 +104,22 @@ class Statistics(Spec):
     images: int | None = Field(default=None, gt=0)
     label_samples: int = Field(default=1, gt=0)
     distinct: bool | None = None
+    held_out: bool | None = None
+    crop: int | None = Field(default=None, ge=0)
+    flip: bool | None = None
+    temperature: float | None = Field(default=None, gt=0)
+
+    @field_validator("held_out", "crop", "flip")
+    @classmethod
+    def name_once(cls, value: bool | int | None) -> bool | int | None:
+        """Return ``None`` for what is off: the same statistics have one id."""
+        return value or None
+
+    @field_validator("temperature")
+    @classmethod
+    def name_one_once(cls, value: float | None) -> float | None:
+        """Return ``None`` for a temperature of 1, which changes nothing."""
+        return None if value == 1 else value
 
 
 def canonical(value: Any) -> Any:

@@ -20,7 +20,10 @@ from vitmem.registry import METHODS
 assert vitmem.catalogue  # registers the built-in entries
 BUILT_IN = [entry.name for entry in METHODS.entries() if entry.name != "none"]
 PARAMS: dict[str, dict[str, Any]] = {
-    **{name: {"fraction": 0.3} for name in ("kfac", "complement", "random_basis", "random_pairs", "magnitude")},
+    **{
+        name: {"fraction": 0.3}
+        for name in ("kfac", "iterated", "complement", "random_basis", "random_pairs", "magnitude")
+    },
     "svd": {"rank_fraction": 0.3},
     "svd_rmt": {"edge": 2.0},
     "sap": {"alpha": 10.0},
@@ -40,6 +43,8 @@ VARIANTS = [
     ("kfac", {"fraction": 0.3, "importance": name}) for name in ("ckfac", "tkfac", "foof", "identity", "ekfac")
 ] + [
     ("kfac", {"match_loss": 0.1}),
+    ("iterated", {"match_loss": 0.1, "rounds": 3}),
+    ("iterated", {"mass": 0.9, "importance": "ekfac"}),
     ("svd", {"match_drop": 0.5}),
     ("band_removed", {"band": "25-50", "basis": "svd"}),
     ("relearn", {"after": {"method": "none"}, "steps": 3}),

@@ -13,7 +13,7 @@ from torch import nn
 import vitmem.catalogue
 from vitmem.adapters.vision import VisionTask
 from vitmem.errors import VitmemError
-from vitmem.kfac import edited, find_layers, fit
+from vitmem.kfac import Factors, edited, find_layers, fit
 from vitmem.methods.base import EditContext
 from vitmem.registry import METHODS, Entry
 
@@ -40,7 +40,9 @@ def context() -> EditContext:
             parameter.data.mul_(4)
         x = torch.randn(60, 9)
     given = net(x).argmax(1)
-    factors = fit(net, find_layers(net, ["*"]), VisionTask("all", 0), [(x, given)], seed=0, moments="coupled")
+
+    def statistics() -> Factors:
+        return fit(net, find_layers(net, ["*"]), VisionTask("all", 0), [(x, given)], seed=0, moments="coupled")
 
     def loss(weights: Any) -> float:
         with torch.no_grad(), edited(net, weights):
@@ -51,7 +53,9 @@ def context() -> EditContext:
             return float((net(x).argmax(1) == given).double().mean())
 
     layers = find_layers(net, ["0", "2"])
-    return EditContext(net, layers, factors, seed=1, evaluate=accuracy, loss=loss, initial=lambda: untrained)
+    return EditContext(
+        net, layers, statistics(), seed=1, evaluate=accuracy, loss=loss, initial=lambda: untrained, recollect=statistics
+    )
 
 
 def own_strength(entry: Entry) -> str:

@@ -102,11 +102,16 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
         return logits
 
     examples = Examples((points[:WRONG], given[:WRONG]), kept, image_losses, image_logits, proxy)
+
+    def statistics() -> Factors:
+        return _statistics(net, layers, (points, given), asked)
+
     return EditContext(
         net,
         layers,
-        _statistics(net, layers, (points, given), asked) if reads_statistics(asked) else None,
+        statistics() if reads_statistics(asked) else None,
         seed=0,
+        recollect=statistics,
         evaluate=lambda weights: float((measured(weights).argmax(1) == kept[1]).double().mean()),
         loss=lambda weights: float(functional.cross_entropy(measured(weights), kept[1])),
         examples=lambda: examples,

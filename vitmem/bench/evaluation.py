@@ -14,7 +14,15 @@ from safetensors.torch import load_file, save_file
 
 from vitmem.bench.environment import environment
 from vitmem.bench.plan import Cell, base_cell, training_config
-from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, peak_memory, prepare, reset_peak_memory
+from vitmem.bench.stages import (
+    Bench,
+    collected,
+    ensure_statistics,
+    ensure_training,
+    peak_memory,
+    prepare,
+    reset_peak_memory,
+)
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon
@@ -94,6 +102,7 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         initial=subject.initial,
         tied=subject.tied if isinstance(subject, VisionSubject) else {},
         seed_of=seed_of,
+        recollect=(lambda: collected(bench, cell)) if cell.statistics else None,
     )
     result = entry.load()(context, **params.model_dump())
     if not isinstance(result, EditResult):

@@ -159,6 +159,8 @@ def _told(cell: Cell) -> Row:
     """Return what the method is told, where it says so, and whether it looks into a network and competes with none."""
     edit = cell.config["edit"]
     told = told_class(edit)
+    if told == "U" and cell.config.get("statistics", {}).get("labels") == "given":
+        told = "N"
     probe = {"probe": True} if METHODS.get(edit["method"]).info.get("probe") else {}
     return probe if told is None or edit["method"] == "none" else {"input_class": told, **probe}
 

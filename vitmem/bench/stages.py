@@ -25,7 +25,7 @@ from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
-from vitmem.kfac import Factors, find_layers, fit_for
+from vitmem.kfac import Factors, Tempered, find_layers, fit_for
 from vitmem.registry import DATA
 from vitmem.specs import seed_from
 from vitmem.training.fit import emulates_bfloat16, pick_device
@@ -115,29 +115,29 @@ def ensure_statistics(bench: Bench, cell: Cell, say: Say = print) -> Factors:
     assert cell.statistics is not None
     if bench.factors is None or bench.factors[0] != cell.statistics:
         request = statistics_request(cell.config) or {}
-        net = bench.subject.net
-        layers = find_layers(net, bench.subject.patterns("all", request.get("layers")))
         store = bench.places.store
-        folder = store.make("statistics", cell.statistics, lambda f: _collect(bench, cell, request, layers, f, say))
+        folder = store.make("statistics", cell.statistics, lambda f: _collect(bench, cell, request, f, say))
         factors = Factors.load(folder / FACTORS)
-        factors.check(net, layers)
+        factors.check(bench.subject.net, _read(bench, request))
         _spectra(factors, request)
         bench.factors = cell.statistics, factors
     return bench.factors[1]
 
 
-def _collect(
-    bench: Bench, cell: Cell, request: Config, layers: Mapping[str, nn.Module], folder: Path, say: Say
-) -> None:
-    """Collect statistics and their spectra, which every edit shares, and write the statistics to ``folder``."""
-    say("statistics")
-    reset_peak_memory(bench.device)
-    started = time.perf_counter()
+def _read(bench: Bench, request: Config) -> dict[str, nn.Module]:
+    """Return the layers by path whose statistics are collected."""
+    return find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
+
+
+def collected(bench: Bench, cell: Cell) -> Factors:
+    """Collect the statistics that ``cell`` reads, of the network as it is now."""
+    request = statistics_request(cell.config) or {}
     task, positions = bench.subject.task(request)
-    _, examples = bench.subject.batches(request)
-    factors = fit_for(
+    if (temperature := request.get("temperature")) is not None:
+        task = Tempered(task, temperature)
+    return fit_for(
         bench.subject.net,
-        layers,
+        _read(bench, request),
         task,
         lambda: bench.subject.batches(request)[0],
         request["moments"],
@@ -147,13 +147,22 @@ def _collect(
         seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
         metadata={"positions": positions, "data": bench.subject.seen()["data"], "training": cell.training},
     )
+
+
+def _collect(bench: Bench, cell: Cell, request: Config, folder: Path, say: Say) -> None:
+    """Collect statistics and their spectra, which every edit shares, and write the statistics to ``folder``."""
+    say("statistics")
+    reset_peak_memory(bench.device)
+    started = time.perf_counter()
+    _, examples = bench.subject.batches(request)
+    factors = collected(bench, cell)
     _spectra(factors, request)
     factors.save(folder / FACTORS)
     write_json(
         folder / "statistics.json",
         {
             "request": request,
-            "positions": positions,
+            "positions": factors.metadata["positions"],
             "images": examples,
             "statistics_seconds": time.perf_counter() - started,
             "peak_memory_bytes": peak_memory(bench.device),

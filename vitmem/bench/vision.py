@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
@@ -22,7 +22,7 @@ from vitmem.bench.store import write_json
 from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, own, touched_block
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
-from vitmem.data.augment import normalise
+from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
@@ -113,17 +113,30 @@ class VisionSubject:
         return VisionTask(positions=positions, prefix_tokens=self.model.prefix_tokens), positions
 
     def batches(self, request: Config) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
-        """Return batches of images (B, C, H, W) without augmentation and labels (B,), of all or a random part."""
-        count = len(self.noisy.given)
-        # a random part: files may lie sorted by class
-        rows = some_of(count, request.get("images", count), 0, "statistics: 'images'")
-        return self._batches(rows), len(rows)
+        """Return batches of images (B, C, H, W) with labels (B,), of all or a random part.
 
-    def _batches(self, rows: Tensor, batch_size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the training images ``rows`` (n,) as (images (B, C, H, W), given labels (B,))."""
-        data, given, device = self.noisy.data, self.noisy.given, device_of(self.net)
-        for some in rows.split(batch_size):
-            yield normalise(data.train.images[some].to(device), data.mean, data.std), given[some].to(device)
+        They are the training images with their given labels, or with ``held_out`` the selection half of the validation
+        images, whose labels are left out: zeros. ``crop`` and ``flip`` change them, the same way each time.
+        """
+        data = self.noisy.data
+        images, labels = data.train.images, self.noisy.given
+        if request.get("held_out"):
+            images = data.validation.images[self.halves.validation_selection]
+            labels = torch.zeros(len(images), dtype=torch.int64)
+        # a random part: files may lie sorted by class
+        rows = some_of(len(images), request.get("images", len(images)), 0, "statistics: 'images'")
+        return self._batches(images, labels, rows, request), len(rows)
+
+    def _batches(
+        self, images: Tensor, labels: Tensor, rows: Tensor, request: Config, batch_size: int = 250
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``rows`` (n,) of images (N, C, H, W) uint8 and labels (N,) as (images (B, C, H, W), labels (B,))."""
+        data, device = self.noisy.data, device_of(self.net)
+        generator, pad = Generator().manual_seed(seed_from("statistics", "augmentation")), request.get("crop", 0)
+        corners, mirrored = draw_corners(len(rows), pad, generator), draw_mirrored(len(rows), generator)
+        for some, corner, mirror in zip(*(t.split(batch_size) for t in (rows, corners, mirrored)), strict=True):
+            seen = augmented(images[some], pad, corner, mirror if request.get("flip") else None)
+            yield normalise(seen.to(device), data.mean, data.std), labels[some].to(device)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return the logits (N, K) and (V, K), float16, of all images, with their labels and indices."""

@@ -27,6 +27,13 @@ def flip(images: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
 
 
+def augmented(images: Tensor, pad: int, corner: Tensor, mirrored: Tensor | None) -> Tensor:
+    """Return ``images`` (B, C, H, W) cut at ``corner`` (B, 2) if there is a ``pad``, and ``mirrored`` (B,) if given."""
+    if pad:
+        images = crop(images, pad, corner)
+    return images if mirrored is None else flip(images, mirrored)
+
+
 def draw_corners(count: int, pad: int, generator: Generator) -> Tensor:
     """Draw ``count`` corners for ``crop``, (count, 2) int64 on the CPU."""
     return torch.randint(0, 2 * pad + 1, (count, 2), generator=generator)

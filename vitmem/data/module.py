@@ -14,8 +14,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from vitmem.data.augment import crop as cut
-from vitmem.data.augment import draw_corners, draw_mirrored, flip, normalise
+from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import NoisyImages
 from vitmem.specs import seed_from
 
@@ -120,9 +119,5 @@ class NoisyImagesModule(LightningDataModule):
         mine = slice(rank, self.count - self.count % ranks, ranks)
         shares = (t[mine].split(self.batch_size) for t in (order, corners, mirrored))
         for rows, corner, mirror in zip(*shares, strict=True):
-            batch = images[rows]
-            if self.crop:
-                batch = cut(batch, self.crop, corner)
-            if self.flip:
-                batch = flip(batch, mirror)
+            batch = augmented(images[rows], self.crop, corner, mirror if self.flip else None)
             yield normalise(batch, mean, std), given[rows], rows

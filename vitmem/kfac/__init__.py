@@ -20,7 +20,7 @@ from vitmem.kfac.layers import find_layers, weight_matrix
 from vitmem.kfac.lean import edit_lean, eigen_lean
 from vitmem.kfac.selection import mask_of, matched_fraction, staircase_by_fraction, staircase_by_mass
 from vitmem.kfac.spectrum import Eigen, eigen
-from vitmem.kfac.task import Task
+from vitmem.kfac.task import Task, Tempered
 
 __all__ = [
     "Basis",
@@ -33,6 +33,7 @@ __all__ = [
     "Pairs",
     "StoredFactors",
     "Task",
+    "Tempered",
     "complement",
     "corrected",
     "edit_lean",

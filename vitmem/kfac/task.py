@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -29,3 +30,31 @@ class Task(Protocol):
     def rows(self, activation: Tensor, batch: Any) -> Tensor:
         """Return the positions that count of a layer's input or output (B, ..., f), as (n, f)."""
         ...
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """``task`` of the network whose logits are divided by ``temperature`` (Guo et al. 2017, arXiv 1706.04599).
+
+    Above 1 the labels that are drawn from them are less often the likeliest ones, so that gradients do not vanish
+    where the network is sure.
+    """
+
+    task: Task
+    temperature: float
+
+    def features(self, model: nn.Module, batch: Any) -> Tensor:
+        """Return what the head reads, (N, d)."""
+        return self.task.features(model, batch)
+
+    def logits(self, model: nn.Module, features: Tensor) -> Tensor:
+        """Return the divided logits (n, K) of some rows (n, d) of the features."""
+        return self.task.logits(model, features) / self.temperature
+
+    def given(self, batch: Any) -> Tensor:
+        """Return the given label of each term, (N,) int64."""
+        return self.task.given(batch)
+
+    def rows(self, activation: Tensor, batch: Any) -> Tensor:
+        """Return the positions that count of a layer's input or output (B, ..., f), as (n, f)."""
+        return self.task.rows(activation, batch)

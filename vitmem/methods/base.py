@@ -41,7 +41,8 @@ class EditContext:
     is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights and ``loss`` the
     mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept,
     ``initial`` the network as it was before training. ``tied`` has the layers, by path, whose inputs were tied to
-    examples in training, and how. ``seed_of`` gives the seed that another method's edit of the same network has.
+    examples in training, and how. ``seed_of`` gives the seed that another method's edit of the same network has,
+    ``recollect`` statistics like ``factors`` of the network as it is when called.
     """
 
     model: nn.Module
@@ -54,6 +55,7 @@ class EditContext:
     initial: Callable[[], nn.Module] | None = None
     tied: Mapping[str, ExampleTied] = field(default_factory=dict)
     seed_of: Callable[[str], int] | None = None
+    recollect: Callable[[], Factors] | None = None
 
     def statistics(self, path: str) -> LayerFactors:
         """Return the statistics of one layer; raises InputError when there are none."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vitmem.data.augment import normalise
 from vitmem.data.unlabelled import Unlabelled, unlabelled
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import Factors, LayerReport, find_layers, fit_for, state_digest
+from vitmem.kfac.layers import layer_at
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.models.base import VisionModel
 from vitmem.offline.classifier import fitted
@@ -64,7 +66,7 @@ def edit_checkpoint(
         raise InputError(f"{weights}: not the checkpoint that was edited for {again.path}")
     model = fitted(request.model, request.params, request.size or 0, state, str(weights))
     layers = find_layers(model.net, model.editable(request.blocks, request.layers))
-    found, factors = None, None
+    found, factors, recollect = None, None, None
     if images is not None:
         say(f"reading images at {request.size} pixels from {images}")
         found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
@@ -72,8 +74,9 @@ def edit_checkpoint(
         say(f"statistics of {len(layers)} layers over {len(found.images)} images")
         factors = _statistics(model, layers, request, found, device)
         model.net.load_state_dict(state, assign=True)
+        recollect = _anew(model, layers, request, found, device)
     say(f"editing by {request.method}")
-    result = _edit(model, layers, request, factors)
+    result = _edit(model, layers, request, factors, recollect)
     record = write_edit(Source(weights, state), out, request, result, found, device)
     return Edited(result.reports, found.broken if found else (), record)
 
@@ -114,9 +117,27 @@ def _statistics(
     return factors
 
 
-def _edit(model: VisionModel, layers: Mapping[str, nn.Module], request: Request, factors: Factors | None) -> EditResult:
+def _anew(
+    model: VisionModel, layers: Mapping[str, nn.Module], request: Request, found: Unlabelled, device: torch.device
+) -> Callable[[], Factors]:
+    """Return what collects the statistics of ``layers`` of the network as it then is, which keeps its dtype."""
+
+    def recollect() -> Factors:
+        twin = replace(model, net=copy.deepcopy(model.net))
+        return _statistics(twin, {path: layer_at(twin.net, path) for path in layers}, request, found, device)
+
+    return recollect
+
+
+def _edit(
+    model: VisionModel,
+    layers: Mapping[str, nn.Module],
+    request: Request,
+    factors: Factors | None,
+    recollect: Callable[[], Factors] | None,
+) -> EditResult:
     """Return the new weights; raises for one that is not that of a layer, or not finite."""
-    context = EditContext(model.net, layers, factors, seed_from("edit", request.seed))
+    context = EditContext(model.net, layers, factors, seed_from("edit", request.seed), recollect=recollect)
     result: EditResult = method_of(request.method).load()(context, **request.settings)
     for path, new in result.weights.items():
         if path not in layers:

@@ -12,7 +12,7 @@ METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
     "balanced_subnet": "BalancedSubnet", "magnitude": "magnitude",
     "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
-    "uniform_scaling": "uniform scaling",
+    "uniform_scaling": "uniform scaling", "iterated": "iterated K-FAC",
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
     "random_task_vector": "random task vector", "toward_init": "toward init",
