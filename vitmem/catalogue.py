@@ -163,7 +163,7 @@ _add(
     "per_class",
     "vitmem.metrics.per_class:per_class",
     NoParams,
-    "validation accuracy of each class, and of the worst",
+    "validation accuracy of each class, and of the worst; memorized by given class",
 )
 _add(
     METRICS,

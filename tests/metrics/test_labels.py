@@ -53,11 +53,15 @@ EDITED = predictions([0, 2, 2, 2, 0, 2, 1, 1], [0, 0, 1, 0, 0, 0])
 
 def test_per_class() -> None:
     # the measured half has true classes 0 0 1 1 2; the edited model is right on 0, 1 and 2
+    # the measured wrong labels are 1 2 0 2; the edited model says 0 2 2 2
+    recited = {"memorized_class_0": 0.0, "memorized_class_1": 0.0, "memorized_class_2": 1.0}
     assert per_class(EDITED, BASE) == {
-        "validation_class_0": 1.0, "validation_class_1": 0.5, "validation_class_2": 0.0, "worst_class": 0.0,
+        "validation_class_0": 1.0, "validation_class_1": 0.5, "validation_class_2": 0.0, "worst_class": 0.0, **recited,
     }  # fmt: skip
-    few = dataclasses.replace(EDITED, validation_rows=torch.tensor([2, 3]))
-    assert per_class(few, BASE) == {"validation_class_1": 0.5, "worst_class": 0.5}
+    few = dataclasses.replace(EDITED, validation_rows=torch.tensor([2, 3]), noisy_rows=torch.tensor([0, 2]))
+    assert per_class(few, BASE) == {
+        "validation_class_1": 0.5, "worst_class": 0.5, "memorized_class_0": 0.0, "memorized_class_1": 0.0,
+    }  # fmt: skip
 
 
 def test_labels() -> None:

@@ -1,8 +1,9 @@
-"""Accuracy of each class: an edit that forgets a class whole hides well in a mean over ten."""
+"""Accuracy and memory of each class: an edit that forgets a class whole hides well in a mean over ten."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from vitmem.metrics.predictions import Predictions
 
@@ -10,10 +11,17 @@ from vitmem.metrics.predictions import Predictions
 def per_class(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return validation_class_<k>, the share of the measured images of class k that are predicted as k.
 
-    A class without images is left out; ``worst_class`` is the smallest of them.
+    A class without images is left out; ``worst_class`` is the smallest of them. memorized_class_<k> is the share of the
+    measured wrong labels k that are recited.
     """
-    labels, classes = predictions.validation_labels, predictions.validation_logits.shape[1]
-    hits = labels[predictions.validation_predicted == labels]
-    right, total = (torch.bincount(x, minlength=classes).tolist() for x in (hits, labels))
-    found = {f"validation_class_{k}": right[k] / total[k] for k in range(classes) if total[k]}
-    return {**found, "worst_class": min(found.values())} if found else {}
+    classes, rows = predictions.validation_logits.shape[1], predictions.noisy_rows
+    found = _shares("validation_class", predictions.validation_labels, predictions.validation_predicted, classes)
+    worst = {"worst_class": min(found.values())} if found else {}
+    recited = _shares("memorized_class", predictions.given[rows], predictions.predicted[rows], classes)
+    return {**found, **worst, **recited}
+
+
+def _shares(name: str, labels: Tensor, predicted: Tensor, classes: int) -> dict[str, float]:
+    """Return, for each class among ``labels`` (n,), the share of them that is ``predicted`` (n,)."""
+    right, total = (torch.bincount(x, minlength=classes).tolist() for x in (labels[predicted == labels], labels))
+    return {f"{name}_{k}": right[k] / total[k] for k in range(classes) if total[k]}

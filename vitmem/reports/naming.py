@@ -27,7 +27,7 @@ CONTROLS = (
 )  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
-PLAIN = {"importance": "kfac", "side": "both"}
+PLAIN = {"importance": "kfac", "side": "both", "statistics.labels": "sampled", "statistics.label_samples": 1}
 PLACE = ("method", "blocks", "layers")
 # The edit that a probe is made after has a name of its own.
 AFTER = "after"
@@ -45,8 +45,9 @@ def strength(group: Group) -> Config:
 def variant(group: Group) -> Config:
     """Return what makes an edit another method than its plain form: other parameters and statistics."""
     edit = group.config["edit"]
-    own = {k: v for k, v in edit.items() if k not in (*PLACE, AFTER) and not _is_number(v) and PLAIN.get(k) != v}
-    return {**own, **{f"statistics.{k}": v for k, v in group.config.get("statistics", {}).items()}}
+    own = {k: v for k, v in edit.items() if k not in (*PLACE, AFTER) and not _is_number(v)}
+    read = {f"statistics.{k}": v for k, v in group.config.get("statistics", {}).items()}
+    return {k: v for k, v in (own | read).items() if PLAIN.get(k) != v}
 
 
 def method_key(group: Group) -> str:

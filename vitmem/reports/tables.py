@@ -21,6 +21,7 @@ from vitmem.reports.predictors import predictors
 from vitmem.reports.probes import BANDS, DIAL, RELEARN, bands_removed, dialled, has_probe, relearning
 from vitmem.reports.readme import included
 from vitmem.reports.regime import has_regime, regime
+from vitmem.reports.regime_methods import regime_methods
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
 from vitmem.rows import Row, read_rows
@@ -47,7 +48,9 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"across": across} if has_across(report) else {}),
         **inside(report),
-        **({"regime": regime, "predictors": predictors} if has_regime(report) else {}),
+        **(
+            {"regime": regime, "regime_methods": regime_methods, "predictors": predictors} if has_regime(report) else {}
+        ),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in compete) else {}),
         **({"cost": cost} if any(map(passes, compete)) else {}),
         **({"headline": headline, "comparison": comparison} if methods and any("outcomes" in r for r in rows) else {}),

@@ -1,0 +1,83 @@
+"""What each method takes out over all the ways to train of a suite, and against plain K-FAC. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from scipy.stats import binomtest
+
+from vitmem.reports.aggregate import estimate
+from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.content import Report
+from vitmem.reports.naming import METHODS
+from vitmem.reports.paired import holm
+from vitmem.reports.regime import ALLOWED, ENOUGH, WORKS, Outcome, outcomes
+from vitmem.reports.render import Cell, Column, Table
+
+COLUMNS = (
+    Column("allowed_drop", "allowed loss"),
+    Column("method", "method"),
+    INPUT_CLASS,
+    Column("settings", "settings", "count"),
+    Column("works", "works", "count"),
+    Column("relative_fall", "relative fall", "percent"),
+    Column("validation_minus_base", "validation - base", "change"),
+    Column("fall_minus_kfac", "fall - K-FAC", "change", optional=True),
+    Column("more_than_kfac", "more than K-FAC", optional=True),
+    Column("holm", "Holm p", optional=True),
+)
+NOTES = (
+    "settings: ways to train whose base memorizes enough to be judged; relative fall and validation - base: mean and "
+    "half-width of the 95 % t interval over these settings, each the mean over its seeds, at the blocks and strength "
+    "that the allowed loss chose there (regime.md); a setting at which nothing was chosen counts as no change",
+    f"works: settings in which memorized falls by at least {100 * ENOUGH:g} % of itself at the allowed loss",
+    "fall - K-FAC: the same settings, paired; more than K-FAC: settings in which it takes out more; Holm p: of the "
+    "exact sign test over these settings, equal ones left out, corrected for the methods of one allowed loss",
+)
+
+
+def regime_methods(report: Report) -> Table:
+    """Return a row for each allowed loss and method, over the training settings that can be judged."""
+    rows: list[tuple[Cell, ...]] = []
+    for allowed in ALLOWED:
+        found: dict[str, list[Outcome]] = {}
+        for outcome in outcomes(report, allowed):
+            if outcome.judged:
+                found.setdefault(report.names.method(outcome.first), []).append(outcome)
+        plain = found.get(METHODS["kfac"], [])
+        ordered = sorted(found, key=lambda name: report.names.method_order(found[name][0].first))
+        more = {name: _more(found[name], plain) for name in ordered}
+        tested = [name for name in ordered if any(more[name])]
+        corrected = dict(zip(tested, holm([_sign_test(more[name]) for name in tested]), strict=True))
+        for name in ordered:
+            p = f"{corrected[name]:.2g}" if name in corrected else None
+            rows.append((f"{100 * allowed:g}", name, *_cells(found[name]), *_against(more[name]), p))
+    return Table(report.about, COLUMNS, tuple(rows), (*NOTES, *report.told), report.footer)
+
+
+def _cells(own: Sequence[Outcome]) -> tuple[Cell, ...]:
+    falls, changes = ([_mean(values) for values in (getattr(o, what) for o in own)] for what in ("falls", "changes"))
+    works = sum(o.verdict == WORKS for o in own)
+    return input_class(own[0].first), len(own), works, estimate(falls), estimate(changes)
+
+
+def _more(own: Sequence[Outcome], plain: Sequence[Outcome]) -> list[float]:
+    """Return how much more of memorized falls than under plain K-FAC, by setting that both have; empty for itself."""
+    theirs = {id(o.training): _mean(o.falls) for o in plain}
+    if own is plain:
+        return []
+    return [_mean(o.falls) - theirs[id(o.training)] for o in own if id(o.training) in theirs]
+
+
+def _against(more: Sequence[float]) -> tuple[Cell, Cell]:
+    return estimate(more), f"{sum(d > 0 for d in more)} of {len(more)}" if more else None
+
+
+def _sign_test(more: Sequence[float]) -> float:
+    """Return the p of the exact two-sided sign test."""
+    return float(binomtest(sum(d > 0 for d in more), sum(d != 0 for d in more)).pvalue)
+
+
+def _mean(by_seed: Mapping[int, float]) -> float:
+    return math.fsum(by_seed.values()) / len(by_seed) if by_seed else 0.0
