@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from vitmem.errors import VitmemError
-from vitmem.kfac import Factors, find_layers, fit
+from vitmem.kfac import Factors, Tempered, find_layers, fit
 from vitmem.kfac.moments import LayerMoments
 
 
@@ -51,6 +51,21 @@ def expectation(truth: Any) -> Any:
     classes = truth.p.shape[1]
     eye = np.eye(classes)
     return sum(truth.g((truth.p - eye[k]) * np.sqrt(truth.p[:, k : k + 1])) for k in range(classes))
+
+
+def test_a_temperature_is_that_of_the_network_with_divided_logits(
+    net: Any, batch: Any, truth: Any, tokens: Any
+) -> None:
+    tempered = truth.p ** (1 / 2.5)
+    truth.p = tempered / tempered.sum(1, keepdims=True)
+    layers = find_layers(net, ["fc1"])
+    found = fit(net, layers, Tempered(tokens(), 2.5), [batch], seed=0, labels="exact").layers["fc1"]
+    close(found.g, expectation(truth) / 2.5**2)
+    close(found.a, truth.a())
+    drawn = fit(net, layers, Tempered(tokens(), 2.5), [batch], seed=4).layers["fc1"]
+    with torch.no_grad():
+        net.head.weight.div_(2.5), net.head.bias.div_(2.5)
+    close(drawn.g, fit(net, layers, tokens(), [batch], seed=4).layers["fc1"].g)
 
 
 def test_exact_labels_are_the_expectation(net: Any, batch: Any, truth: Any, tokens: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.special import stdtrit
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
@@ -76,6 +78,27 @@ def test_verdicts_by_hand(rows: list[Row]) -> None:
     text = render_tables("toy", rows)["regime.md"]
     assert "allowed loss 0, settings whose base memorizes at least 60 %: K-FAC works in 1 of 4" in text
     assert "K-FAC works in 3 of 4" in text
+
+
+def test_methods_over_all_settings_by_hand(rows: list[Row], make_row: Callable[..., Row]) -> None:
+    variants = []
+    for row in (r for r in rows if r["config"]["edit"].get("fraction") == 0.01):
+        other = json.loads(json.dumps(row))
+        other["id"] += "-held-out"
+        other["config"]["statistics"]["held_out"] = True
+        other["metrics"]["memorized"] = 0.0 if row["config"]["recipe"]["epochs"] < 40 else 0.3
+        variants.append(other)
+    found = {(r["allowed_drop"], r["method"]): r for r in table([*rows, *variants], "regime_methods")}
+    plain, other = found["0", "K-FAC"], found["0", "K-FAC held_out=True"]
+    # of the four settings that are judged: .75, 2/3, 1/3 and none
+    assert (plain["settings"], plain["works"], plain["more_than_kfac"]) == ("4", "1", "")
+    assert float(plain["relative_fall"]) == pytest.approx((0.75 + 2 / 3 + 1 / 3) / 4, abs=1e-5)
+    # 1 and 1 where .01 loses nothing, none at 40 and 50: +.25, +1/3, -1/3, 0
+    assert float(other["fall_minus_kfac"]) == pytest.approx((0.25 + 1 / 3 - 1 / 3) / 4, abs=1e-5)
+    half = stdtrit(3, 0.975) * np.std([0.25, 1 / 3, -1 / 3, 0], ddof=1) / 2
+    assert float(other["fall_minus_kfac_interval"]) == pytest.approx(half, rel=1e-3)
+    assert (other["more_than_kfac"], other["holm"]) == ("2 of 4", "1")
+    assert found["1", "K-FAC held_out=True"]["relative_fall"] == str(round((1 + 1 + 2 / 3 + 0) / 4, 6))
 
 
 def test_few_settings_have_no_map(rows: list[Row], toy: list[Row]) -> None:
@@ -172,5 +195,5 @@ def test_the_map_is_a_file(rows: list[Row], tmp_path: Path, monkeypatch: pytest.
 
 def test_the_section_of_the_page(rows: list[Row]) -> None:
     section = regime_section(Material("toy", rows, "toy.yaml"))
-    assert section is not None and [part.kind for part in section.parts] == ["figures", "table", "table"]
+    assert section is not None and [part.kind for part in section.parts] == ["figures", "table", "table", "table"]
     assert "K-FAC works in 1 of 4" in section.parts[0].content[0].alternative

@@ -113,15 +113,17 @@ class Names:
             key for key in apart if key[1] == "name" or any(_differs(group, key) for group in alike[key[0]])
         )
         recipe = tuple(key for key in apart if key[0] == "recipe" and key not in varying)
-        methods: dict[str, list[Config]] = {}
+        methods: dict[str, list[tuple[Config, bool]]] = {}
         edits = [g for t in trainings for g in (*t.edits, *t.probes)]
         for group in (*edits, *(inner for g in edits if (inner := g.inner) is not None)):
-            methods.setdefault(group.method, []).append(variant(group))
+            methods.setdefault(group.method, []).append((variant(group), "statistics" in group.config))
         names = {
             key
             for variants in methods.values()
-            for key in {k for v in variants for k in v}
-            if not key.startswith("statistics.") or len({canonical_text(v.get(key)) for v in _reading(variants)}) > 1
+            for key in {k for v, _ in variants for k in v}
+            # a probe may read no statistics, which is no other way of collecting them
+            if not key.startswith("statistics.")
+            or len({canonical_text(v.get(key)) for v, reads in variants if reads}) > 1
         }
         return cls(varying, recipe, frozenset(names))
 
@@ -181,11 +183,6 @@ def _flat(config: Config) -> dict[tuple[str, str], Any]:
 def _by_name(flat: list[dict[tuple[str, str], Any]], section: str) -> list[list[dict[tuple[str, str], Any]]]:
     """Return ``flat`` in parts, each of one name in ``section``."""
     return [[f for f in flat if f[section, "name"] == name] for name in {f[section, "name"] for f in flat}]
-
-
-def _reading(variants: list[Config]) -> list[Config]:
-    """Return the variants that read statistics: a probe may read none, which is no other way of collecting them."""
-    return [v for v in variants if any(key.startswith("statistics.") for key in v)]
 
 
 def _keys(flat: list[dict[tuple[str, str], Any]]) -> list[tuple[str, str]]:

@@ -57,14 +57,16 @@ def curves(report: Report, training: Training, probe: str = RELEARN) -> list[Cur
     """Return the curves of a ``probe`` of ``training``, in order; a name says what differs."""
     found: dict[str, list[Group]] = {}
     for group in (g for groups in report.probes(training) for g in groups if g.method == probe):
+        if group.config["edit"].get("classes"):  # they have a table of their own (put_back.py)
+            continue
         rest = {**group.config, "edit": {k: v for k, v in group.config["edit"].items() if k != ALONG[probe]}}
         found.setdefault(canonical_text(rest), []).append(group)
     firsts = [groups[0] for groups in found.values()]
     out = []
     for groups in found.values():
         points = sorted(((float(g.config["edit"][ALONG[probe]]), g) for g in groups), key=lambda point: point[0])
-        alone = _alone(training, groups[0]) if points[0][0] > 0 else None
-        out.append(Curve(_name(report, groups[0], firsts), (*(() if alone is None else ((0, alone),)), *points)))
+        before = alone(training, groups[0]) if points[0][0] > 0 else None
+        out.append(Curve(_name(report, groups[0], firsts), (*(() if before is None else ((0, before),)), *points)))
     return sorted(out, key=lambda curve: _order(report, curve))
 
 
@@ -75,7 +77,7 @@ def _order(report: Report, curve: Curve) -> tuple[Any, ...]:
     return inner.method != "none", report.names.method_order(inner), setting_order(inner), curve.name
 
 
-def _alone(training: Training, group: Group) -> Group | None:
+def alone(training: Training, group: Group) -> Group | None:
     """Return the group of the edit that ``group`` was made after, if it was run by itself."""
     inner = group.inner
     assert inner is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,10 +30,12 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     NOTHING: {"facecolor": "white", "edgecolor": "#bbbbbb", "hatch": "////", "lw": 0},
 }
 ALLOWED = 0.0
+# Methods stand beside each other up to this width in inches, as many as this at least.
+WIDEST, PER_ROW = 9.0, 3
 
 
 def regime_figure(report: Report) -> Figure:
-    """Return the figure: a column a method, above a cell a training setting, below a point a training setting.
+    """Return the figure: two panels a method, above a cell a training setting, below a point a training setting.
 
     In a cell stands the share of memorized that is gone at no loss of selection accuracy, in percent, on the report
     halves; framed where it is enough and validation did not fall, hatched where the base memorizes too little. Rows
@@ -44,18 +47,25 @@ def regime_figure(report: Report) -> Figure:
     across = list(dict.fromkeys(_across(report, o.training) for o in found))
     width, height = max(0.46 * len(across), 1.9), 0.26 * len(down)
     room = 0.065 * max(map(len, across), default=0)  # inches for the names below the map
-    size = (width * len(methods) + 0.075 * max(map(len, down), default=0) + 0.4, height + room + 3.0)
+    columns = min(len(methods), max(PER_ROW, int(WIDEST / width)))
+    lines = -(-len(methods) // columns)
+    names = {method: textwrap.fill(method, max(12, int(9 * width))) for method in methods}
+    room += 0.2 * max(name.count("\n") for name in names.values())
+    size = (width * columns + 0.075 * max(map(len, down), default=0) + 0.4, (height + room + 2.6) * lines + 0.4)
     figure = Figure(figsize=size, layout="constrained")
-    ratios = [height, 2.0]
-    panels = figure.subplots(2, len(methods), squeeze=False, sharey="row", height_ratios=ratios)
+    panels = figure.subplots(2 * lines, columns, squeeze=False, sharey="row", height_ratios=[height, 2.0] * lines)
+    above, under = panels[::2].ravel(), panels[1::2].ravel()
+    for axes in (*above[len(methods) :], *under[len(methods) :]):
+        axes.remove()
     read, label = _against(found)
-    for axes, below, method in zip(*panels, methods, strict=True):
+    for axes, below, method in zip(above, under, methods, strict=False):
         own = [o for o in found if report.names.method(o.first) == method]
         _map(axes, {(_down(report, o.training), _across(report, o.training)): o for o in own}, down, across)
-        axes.set_title(method)
+        axes.set_title(names[method])
         _points(below, own, read)
         below.set_xlabel(label)
-    panels[1][0].set_ylabel("fall of memorized (%)")
+    for line in panels[1::2]:
+        line[0].set_ylabel("fall of memorized (%)")
     points = {verdict: Line2D([], [], ls="", ms=5, **style) for verdict, style in MARKS.items()}
     handles: list[Any] = [
         (Rectangle((0, 0), 1, 1, **CELLS[v]), mark) if v in CELLS else mark for v, mark in points.items()

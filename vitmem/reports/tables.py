@@ -19,6 +19,7 @@ from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
 from vitmem.reports.predictors import predictors
 from vitmem.reports.probes import BANDS, DIAL, RELEARN, bands_removed, dialled, has_probe, relearning
+from vitmem.reports.put_back import has_put_back, put_back
 from vitmem.reports.readme import included
 from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.regime_methods import regime_methods
@@ -55,6 +56,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **({"cost": cost} if any(map(passes, compete)) else {}),
         **({"headline": headline, "comparison": comparison} if methods and any("outcomes" in r for r in rows) else {}),
         **({"relearning": relearning} if has_probe(report.trainings, RELEARN) else {}),
+        **({"put_back": put_back} if has_put_back(report.trainings) else {}),
         **({"dial": dialled} if has_probe(report.trainings, DIAL) else {}),
         **({"bands_removed": bands_removed} if has_probe(report.trainings, BANDS) else {}),
     }

@@ -26,7 +26,7 @@ from vitmem.reports.skill_figure import skill_figure
 # Figures of one kind beyond this many are folded: one a training, and suites have many.
 OPEN = 3
 # Tables with sections of their own; the others stand together.
-APART = ("chosen", "front", "predictors", "regime", "skills", "sweep", *INSIDE)
+APART = ("chosen", "front", "predictors", "regime", "regime_methods", "skills", "sweep", *INSIDE)
 REGIME = (
     "Where each method works. In each cell the share of memorized that is gone at no loss of selection accuracy, in "
     "percent, on the report halves: framed where it is at least 60 and validation did not fall, hatched where the base "
@@ -41,6 +41,7 @@ TITLES = {
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
     "relearning": "What comes back when training goes on",
+    "put_back": "What else comes back with one class",
     "dial": "Putting back what was removed",
     "bands_removed": "Where in the spectrum the memory sits",
     "recitation": "What is recited, and at what cost",
@@ -121,13 +122,17 @@ def skill(material: Material) -> Section | None:
 
 
 def regime(material: Material) -> Section | None:
-    """Return the map of where each method works, and what of the unedited network tells it beforehand."""
+    """Return the map of where each method works, and what of the unedited network tells it beforehand.
+
+    Of a suite of many ways to train it is what one looks for first.
+    """
     if "regime" not in material.tables:
         return None
     table, told = material.tables["regime"], material.tables["predictors"]
     drawing = Drawing(slug("regime"), regime_figure(material.report), REGIME, f"{REGIME} {table.notes[0]}.")
     title = f"{len(table.rows)} settings and methods"
-    parts = [Part("figures", [drawing]), _table(table, title, folded=True)]
+    methods = _table(material.tables["regime_methods"], "By method, over all ways to train")
+    parts = [Part("figures", [drawing]), methods, _table(table, title, folded=True)]
     if told.rows:
         parts.append(_table(told, "What of the unedited network tells it beforehand", folded=True))
     return Section("regime", "Where it works", tuple(parts))
@@ -209,7 +214,7 @@ def again(material: Material) -> Section | None:
 
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    headline, regime, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment,
+    regime, headline, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment,
     settings, again,
 )  # fmt: skip
 

@@ -1,0 +1,133 @@
+"""Which images the statistics read, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vitmem.bench.evaluation import ensure_evaluation
+from vitmem.bench.plan import Cell, make_plan, training_config
+from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, prepare
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
+from vitmem.bench.suite import load_suite
+from vitmem.bench.vision import VisionSubject
+from vitmem.data.augment import draw_corners, draw_mirrored, normalise
+from vitmem.kfac import fit
+from vitmem.specs import seed_from
+
+Config = dict[str, Any]
+CHANGES: Config = {
+    "seeds": [0],
+    "data": {"name": "digits", "train": 150, "validation": 60},
+    "noise": {"name": "symmetric", "rate": 0.1},
+    "model": {"name": "mixer", "patch_size": 4, "width": 8, "depth": 1},
+    "recipe": {"epochs": 1, "batch_size": 50, "precision": "32"},
+}
+EDIT: Config = {"method": "kfac", "blocks": "all", "fraction": 0.3}
+
+
+@pytest.fixture
+def cells(write: Callable[..., Path]) -> Callable[..., list[Cell]]:
+    """Return the cells of a suite with other statistics and edits."""
+
+    def planned(statistics: Any, edits: Any = EDIT) -> list[Cell]:
+        edits = edits if isinstance(edits, list) else [edits]
+        path = write(**CHANGES, statistics=statistics, edits=edits)
+        return list(make_plan(load_suite(path), path).cells)
+
+    return planned
+
+
+@pytest.fixture
+def bench(cells: Callable[..., list[Cell]], tmp_path: Path) -> Bench:
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    return prepare(training_config(cells({})[0].config), places)
+
+
+def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
+    batches, count = bench.subject.batches(request)
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert len(images) == len(labels) == count
+    return images, labels
+
+
+def test_what_is_off_has_the_id_of_what_is_not_named(cells: Callable[..., list[Cell]]) -> None:
+    off = {"held_out": False, "crop": 0, "flip": False, "temperature": 1}
+    assert [cell.id for cell in cells(off)] == [cell.id for cell in cells({})]
+    ways = [{"held_out": True}, {"crop": 2}, {"flip": True}, {"temperature": 2}, {}]
+    assert len({cell.statistics for cell in cells(ways)}) == 5
+
+
+def test_held_out_images_are_the_selection_half_without_labels(bench: Bench) -> None:
+    subject = bench.subject
+    assert isinstance(subject, VisionSubject)
+    images, labels = read(bench, held_out=True)
+    data, rows = subject.noisy.data, subject.halves.validation_selection
+    assert len(rows) == 30 and not set(rows.tolist()) & set(subject.halves.validation_report.tolist())
+    assert torch.equal(images, normalise(data.validation.images[rows], data.mean, data.std))
+    assert not labels.any()
+    assert len(read(bench, held_out=True, images=7)[0]) == 7
+
+
+def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batch(bench: Bench) -> None:
+    plain, given = read(bench)
+    seen, labels = read(bench, crop=2, flip=True)
+    assert torch.equal(labels, given) and torch.equal(seen, read(bench, crop=2, flip=True)[0])
+    generator = torch.Generator().manual_seed(seed_from("statistics", "augmentation"))
+    corners, mirrored = draw_corners(150, 2, generator), draw_mirrored(150, generator)
+    assert isinstance(bench.subject, VisionSubject)
+    data = bench.subject.noisy.data
+    for n, (top, left) in enumerate(corners.tolist()):
+        framed = functional.pad(data.train.images[n], (2, 2, 2, 2))
+        size = framed.shape[-1] - 4
+        cut = framed[:, top : top + size, left : left + size]
+        cut = cut.flip(-1) if mirrored[n] else cut
+        assert torch.equal(seen[n], normalise(cut[None], data.mean, data.std)[0])
+    flipped = read(bench, flip=True)[0]
+    assert all(torch.equal(flipped[n], plain[n].flip(-1) if mirrored[n] else plain[n]) for n in range(150))
+    assert isinstance(bench.subject, VisionSubject)
+    small = bench.subject._batches(data.train.images, given, torch.arange(150), {"crop": 2, "flip": True}, 7)
+    assert torch.equal(torch.cat([images for images, _ in small]), seen)
+
+
+def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
+    bench: Bench, cells: Callable[..., list[Cell]]
+) -> None:
+    ensure_training(bench, lambda text: None)
+    found = {}
+    for cell in cells([{"labels": "exact", "temperature": t} for t in (1, 3)]):
+        found[cell.config["statistics"].get("temperature", 1)] = ensure_statistics(bench, cell, lambda text: None)
+    head = next(m for m in reversed(list(bench.subject.net.modules())) if isinstance(m, torch.nn.Linear))
+    path = next(iter(found[1].layers))
+    with torch.no_grad():
+        head.weight.div_(3), head.bias.div_(3)
+    layers = {path: bench.subject.net.get_submodule(path)}
+    batches, _ = bench.subject.batches({})
+    by_hand = fit(bench.subject.net, layers, bench.subject.task({})[0], batches, seed=0, labels="exact")
+    torch.testing.assert_close(found[3].layers[path].g, by_hand.layers[path].g, rtol=1e-4, atol=1e-12)
+    assert not torch.allclose(found[1].layers[path].g / 9, found[3].layers[path].g, rtol=1e-4, atol=0)
+
+
+def test_an_iterated_edit_collects_what_its_cell_asks_for(bench: Bench, cells: Callable[..., list[Cell]]) -> None:
+    ensure_training(bench, lambda text: None)
+    iterated = {"method": "iterated", "rounds": 3, "blocks": "all", "fraction": 0.3}
+    asked: list[Config] = []
+    batches = bench.subject.batches
+
+    def noted(request: Config) -> Any:
+        asked.append(request)
+        return batches(request)
+
+    bench.subject.batches = noted  # type: ignore[method-assign]
+    (cell,) = cells({"held_out": True}, iterated)
+    before = {k: v.clone() for k, v in bench.subject.net.state_dict().items()}
+    result = ensure_evaluation(bench, cell, lambda text: None)
+    assert result["passes"] == 2 and len(asked) >= 3 and all(request["held_out"] for request in asked)
+    assert all(torch.equal(v, before[k]) for k, v in bench.subject.net.state_dict().items())
