@@ -23,15 +23,27 @@ OUTCOMES = "What is left by edited blocks and strength: means over the seeds in 
 CHANGES = "The share of its norm by which each edited matrix changes, by strength: means over the seeds."
 
 
-def heat_maps(material: Material) -> list[list[Drawing]]:
-    """Return for each training and method its maps: of the measures, and of the layers' changes."""
-    out = []
-    for training in material.judged:
-        for groups in material.report.methods(training):
-            maps = [*_outcomes(material, training, groups), *_changes(material, training, groups)]
-            if maps:
-                out.append(maps)
-    return out
+# Of more pairs of training and method those of the first training and the first method of the others are drawn.
+MANY = 24
+
+
+def heat_maps(material: Material) -> tuple[list[list[Drawing]], int]:
+    """Return for each training and method its maps, of the measures and of the layers' changes, and how many have none.
+
+    Of a suite of many trainings only part is drawn: nobody looks through hundreds of maps.
+    """
+    methods = [(training, material.report.methods(training)) for training in material.judged]
+    pairs = [(training, groups) for training, found in methods for groups in found]
+    if len(pairs) > MANY:
+        drawn = [
+            (training, groups)
+            for n, (training, found) in enumerate(methods)
+            for groups in found[: None if n == 0 else 1]
+        ]
+    else:
+        drawn = pairs
+    maps = [[*_outcomes(material, *pair), *_changes(material, *pair)] for pair in drawn]
+    return [found for found in maps if found], len(pairs) - len(drawn)
 
 
 def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -> list[Drawing]:

@@ -100,11 +100,18 @@ def strengths(material: Material) -> Section | None:
 
 def heat(material: Material) -> Section | None:
     """Return the heat maps, those of the first method of the first training open."""
-    found = heat_maps(material)
+    found, left_out = heat_maps(material)
     parts = []
     for n, drawings in enumerate(found):
         title = drawings[0].caption.split(". ")[0]
         parts.append(Part("figures", drawings, title, folded=n > 0))
+    if parts and left_out:
+        parts.append(
+            sentence(
+                f"Drawn are all methods of the first training and the first method of the others; the numbers of the "
+                f"{left_out} other pairs of training and method are in the table of all settings."
+            )
+        )
     return Section("heat", "Blocks, layers and strength", tuple(parts)) if parts else None
 
 
