@@ -116,7 +116,7 @@ def test_detection(folder: Path) -> None:
     assert list(lines) == ["loss", "margin", "cleanlab_self_confidence", "cleanlab_margin"]
     subject: Any = bench.subject
     noisy, half = subject.noisy, subject.halves.noisy_report
-    (batch,) = [(x, y) for x, y in subject._batches(torch.arange(400), 400)]
+    batch = [torch.cat(parts) for parts in zip(*subject.batches({})[0], strict=True)]
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(subject.net(batch[0]), batch[1], reduction="none")
     wrong = np.isin(np.arange(400), half.numpy())

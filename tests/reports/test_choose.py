@@ -82,5 +82,5 @@ def test_statistics_are_named_where_they_differ(toy: list[Row]) -> None:
     (training,) = by_training(group_rows([*toy, *given]))
     names = Names.of([training])
     assert {names.method(g) for g in training.edits} == {
-        "K-FAC labels=sampled", "K-FAC labels=given", "SVD", "random basis labels=sampled",
+        "K-FAC", "K-FAC labels=given", "SVD", "random basis",
     }  # fmt: skip
