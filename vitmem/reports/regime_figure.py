@@ -49,7 +49,7 @@ def regime_figure(report: Report) -> Figure:
     room = 0.065 * max(map(len, across), default=0)  # inches for the names below the map
     columns = min(len(methods), max(PER_ROW, int(WIDEST / width)))
     lines = -(-len(methods) // columns)
-    names = {method: textwrap.fill(method, max(12, int(9 * width))) for method in methods}
+    names = {method: textwrap.fill(method, max(12, int(9 * width)), break_long_words=False) for method in methods}
     room += 0.2 * max(name.count("\n") for name in names.values())
     size = (width * columns + 0.075 * max(map(len, down), default=0) + 0.4, (height + room + 2.6) * lines + 0.4)
     figure = Figure(figsize=size, layout="constrained")
