@@ -19,8 +19,9 @@ from torch import Tensor, nn
 import vitmem.offline.written as written
 from vitmem.adapters.vision import VisionTask
 from vitmem.errors import InputError
-from vitmem.kfac import find_layers, fit, state_digest
+from vitmem.kfac import Factors, find_layers, fit, state_digest
 from vitmem.methods.base import EditContext
+from vitmem.methods.iterated import iterated
 from vitmem.methods.kfac import kfac
 from vitmem.offline.record import Record
 from vitmem.offline.request import Request
@@ -72,14 +73,18 @@ def bytes_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def in_memory(net: nn.Module, photos: Path) -> dict[str, Tensor]:
-    """Return what the engine alone makes of the weights, from images read here: timm's ViT has mean and std 0.5."""
+def statistics(net: nn.Module, photos: Path) -> Factors:
+    """Return what the engine alone collects, from images read here: timm's ViT has mean and std 0.5."""
     pixels = np.stack([np.asarray(Image.open(file)) for file in sorted(photos.iterdir())])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-    layers = find_layers(net, EDITED)
     labels, task = torch.zeros(IMAGES, dtype=torch.int64), VisionTask("cls", 1)
-    factors = fit(net.float(), layers, task, [(images, labels)], seed=seed_from("statistics", 0))
-    return kfac(EditContext(net, layers, factors, seed=0), mass=0.9).weights
+    layers = find_layers(net, EDITED)
+    return fit(net.float(), layers, task, [(images, labels)], seed=seed_from("statistics", 0))
+
+
+def in_memory(net: nn.Module, photos: Path) -> dict[str, Tensor]:
+    """Return what the engine alone makes of the weights."""
+    return kfac(EditContext(net, find_layers(net, EDITED), statistics(net, photos), seed=0), mass=0.9).weights
 
 
 @pytest.mark.parametrize(
@@ -125,6 +130,26 @@ def test_there_and_back(
     record.dial(0.0, tmp_path / "zero.safetensors")
     assert bytes_of(tmp_path / "zero.safetensors") == bytes_of(out)
     assert bytes_of(source) == untouched
+
+
+def test_in_steps_each_reads_the_network_that_the_last_one_left(
+    saved: Callable[..., Path], photos: Path, tmp_path: Path
+) -> None:
+    settings = {
+        "mass": 0.8,
+        "rounds": 3,
+    }  # of seven images the spectra have few directions, which a share of the pairs exceeds
+    request = REQUEST.model_copy(update={"method": "iterated", "settings": settings})
+    done = edit_checkpoint(saved(), photos, tmp_path / "edited.safetensors", request, say=quiet)
+    after, net = load_file(tmp_path / "edited.safetensors"), network()
+    layers, first = find_layers(net, EDITED), statistics(net, photos)
+    context = EditContext(net, layers, first, seed=0, recollect=lambda: statistics(net, photos))
+    expected, single = iterated(context, **settings), kfac(context, mass=0.8)
+    for path, weight in expected.weights.items():
+        found = after[f"{path}.weight"]
+        assert float((found - weight).norm() / weight.norm()) < 1e-3
+        assert done.reports[path].change_norm == pytest.approx(expected.reports[path].change_norm, rel=1e-3)
+    assert any(float((single.weights[p] - w).norm() / w.norm()) > 0.01 for p, w in expected.weights.items())
 
 
 def test_what_the_record_says(saved: Callable[..., Path], photos: Path, tmp_path: Path) -> None:
