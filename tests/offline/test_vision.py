@@ -135,10 +135,8 @@ def test_there_and_back(
 def test_in_steps_each_reads_the_network_that_the_last_one_left(
     saved: Callable[..., Path], photos: Path, tmp_path: Path
 ) -> None:
-    settings = {
-        "mass": 0.8,
-        "rounds": 3,
-    }  # of seven images the spectra have few directions, which a share of the pairs exceeds
+    # seven images have few directions: a share of the pairs would hold some of no importance, in any order
+    settings = {"mass": 0.8, "rounds": 3}
     request = REQUEST.model_copy(update={"method": "iterated", "settings": settings})
     done = edit_checkpoint(saved(), photos, tmp_path / "edited.safetensors", request, say=quiet)
     after, net = load_file(tmp_path / "edited.safetensors"), network()
