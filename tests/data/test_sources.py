@@ -241,7 +241,7 @@ class FakeCifar:
 
 
 def test_download_and_unpacked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vitmem.data.cifar.CIFAR10", FakeCifar)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", FakeCifar)
     data = load("cifar10", tmp_path / "cache")
     assert data.train.images[0, :, 5, 7].tolist() == [1, 2, 3] and data.classes == tuple(CIFAR10_CLASSES)
     assert data.validation.images.shape == (20, 3, 32, 32) and data.train.labels.tolist() == [*range(10)] * 2
@@ -258,6 +258,6 @@ def test_no_network_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         def __init__(self, root: str, train: bool, download: bool) -> None:
             raise OSError("<urlopen error no route to host>")
 
-    monkeypatch.setattr("vitmem.data.cifar.CIFAR10", Offline)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Offline)
     with pytest.raises(InputError, match=r"cannot download it into .*--data-dir"):
         load("cifar10", tmp_path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -72,7 +73,7 @@ def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
 
 
 def labelled_images(config: Config, data_dir: Path | None, cache_dir: Path) -> LabelledImages:
-    """Return the images of a row's config with their labels.
+    """Return the training images of a row's config with their labels; the validation images are left out.
 
     Raises InputError for data that cannot be read, and for such as would be downloaded for want of ``data_dir``.
     """
@@ -80,4 +81,7 @@ def labelled_images(config: Config, data_dir: Path | None, cache_dir: Path) -> L
     if data_dir is None and DATA.get(name).info.get("downloads"):
         raise InputError(f"the images of {name} are not in a package; give their folder with --data-dir")
     noisy = noisy_images(config["data"], config["noise"], config["seed"], data_dir, cache_dir)
-    return LabelledImages(noisy, image_halves(noisy, config).noisy_report.numpy())
+    report = image_halves(noisy, config).noisy_report.numpy()
+    # only training images are shown, and a part of a file that is mapped keeps the whole of it in memory, seed by seed
+    shown = replace(noisy.data, validation=noisy.data.validation.take(torch.arange(0)))
+    return LabelledImages(replace(noisy, data=shown), report)

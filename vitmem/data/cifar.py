@@ -7,18 +7,22 @@ the order of their files in ``index``; only the training order is the same every
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from vitmem.data.cache import cached, file_key
 from vitmem.data.human_labels import find_human, read_human
 from vitmem.data.parquet import find_split, read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 # the superclass of each of the 100 classes, as in the data set's own coarse labels
 # fmt: off
@@ -34,15 +38,15 @@ SIZE = 32
 
 def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return CIFAR-10: 50,000 training and 10,000 test images of 10 classes, (3, 32, 32)."""
-    return _cifar("cifar10", 10, CIFAR10, data_dir, cache_dir.expanduser())
+    return _cifar("cifar10", 10, data_dir, cache_dir.expanduser())
 
 
 def cifar100(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32)."""
-    return _cifar("cifar100", 100, CIFAR100, data_dir, cache_dir.expanduser())
+    return _cifar("cifar100", 100, data_dir, cache_dir.expanduser())
 
 
-def _cifar(name: str, num_classes: int, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path) -> ImageData:
+def _cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) -> ImageData:
     folders = [] if data_dir is None else [data_dir / name, data_dir]
     train, test = (find_split(folders, split) for split in ("train", "test"))
     human = find_human(name, [*folders, cache_dir / name, cache_dir])
@@ -52,6 +56,7 @@ def _cifar(name: str, num_classes: int, source: type[CIFAR10], data_dir: Path | 
             return _with_human(_from_parquet(name, num_classes, train, test), human)
 
         return cached(cache_dir, name, file_key([*train, *test, *human]), decode)
+    source = _source(name)
     root = _torchvision_root(name, source, data_dir, cache_dir)
 
     def unpack() -> ImageData:
@@ -74,6 +79,13 @@ def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Pat
     if coarse is None and num_classes == len(CIFAR100_COARSE):
         coarse = np.array(CIFAR100_COARSE)
     return assemble(name, first.images, second.images, first.classes, coarse)
+
+
+def _source(name: str) -> type[CIFAR10]:
+    """Return torchvision's class; it takes as much memory as the images, and parquet files need none of it."""
+    datasets = importlib.import_module("torchvision.datasets")
+    found: type[CIFAR10] = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
+    return found
 
 
 def _torchvision_root(name: str, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path) -> Path:
