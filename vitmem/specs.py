@@ -91,7 +91,7 @@ class Recipe(Spec):
 class Statistics(Spec):
     """How the K-FAC statistics of a trained network are collected (method.md, section 1).
 
-    ``images`` is the number of training images (or rows of text) that are read (``None``: all),
+    ``images`` is the number of images (or rows of text) that are read (``None``: all),
     ``positions`` which tokens count (``None``: the model's own default), ``label_samples`` the number
     of sampled labels for each loss. ``distinct`` leaves out rows of text that have stood before, so that what is
     told often counts as much as what is told once. ``held_out`` reads the selection half of the validation images

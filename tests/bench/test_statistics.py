@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitmem.bench.evaluation import ensure_evaluation
+from vitmem.bench.job import _told, check_cells
 from vitmem.bench.plan import Cell, make_plan, training_config
 from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, prepare
 from vitmem.bench.store import Store
@@ -19,6 +21,7 @@ from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import draw_corners, draw_mirrored, normalise
+from vitmem.errors import InputError
 from vitmem.kfac import fit
 from vitmem.specs import seed_from
 
@@ -95,6 +98,45 @@ def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batc
     assert isinstance(bench.subject, VisionSubject)
     small = bench.subject._batches(data.train.images, given, torch.arange(150), {"crop": 2, "flip": True}, 7)
     assert torch.equal(torch.cat([images for images, _ in small]), seen)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "says"),
+    [
+        ({"held_out": True, "images": 31}, "'images': expected a number from 1 to 30, got 31"),
+        ({"images": 151}, "'images': expected a number from 1 to 150, got 151"),
+        ({"crop": 8}, "'crop': a padding of 8 pixels leaves nothing of images of 8; take less"),
+    ],
+)
+def test_what_the_images_do_not_give_is_told_before_training(
+    bench: Bench, cells: Callable[..., list[Cell]], statistics: Config, says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        check_cells(bench, cells(statistics))
+
+
+def test_an_empty_selection_half_is_named(bench: Bench) -> None:
+    assert isinstance(bench.subject, VisionSubject)
+    bench.subject.halves = replace(bench.subject.halves, validation_selection=torch.arange(0))
+    with pytest.raises(InputError, match="'held_out': the selection half has no image; take more validation images"):
+        bench.subject.batches({"held_out": True})
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (EDIT, "N"),
+        ({**EDIT, "importance": "foof"}, "U"),
+        ({**EDIT, "side": "A"}, "U"),
+        ({"method": "sap", "blocks": "all", "alpha": 10.0}, "U"),
+        ({"method": "dial", "blocks": "all", "after": {"method": "kfac", "fraction": 0.1}}, "N"),
+    ],
+)
+def test_given_labels_are_told_to_what_reads_them(cells: Callable[..., list[Cell]], edit: Config, told: str) -> None:
+    (cell,) = cells({"labels": "given"}, edit)
+    assert _told(cell)["input_class"] == told
+    (cell,) = cells({"labels": "sampled"}, edit)
+    assert _told(cell)["input_class"] == "U"
 
 
 def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(

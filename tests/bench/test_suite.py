@@ -112,6 +112,13 @@ def test_a_typo_is_one_sentence(write: Write, tmp_path: Path, changes: dict, say
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_excluded_need_not_fit_together(write: Write) -> None:
+    sweep = {"held_out": [True, False], "labels": ["sampled", "given"]}
+    path = write(statistics=sweep, exclude=[{"statistics": {"held_out": True, "labels": "given"}}])
+    found = {tuple(sorted(c["statistics"].items())) for c in cells(path) if "statistics" in c}
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize(("text", "says"), [("a: [", "not valid YAML"), ("- a\n", "expected a mapping")])
 def test_a_file_that_is_no_suite(write: Write, tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "x.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_each_step_reads_the_network_that_the_last_one_left(context: EditContext
     assert found.passes == 2
     single = kfac(context, fraction=0.2)
     assert all((single.weights[path] - found.weights[path]).abs().max() > 1e-3 for path in PATHS)
+
+
+def test_the_rounding_is_measured_against_the_whole_change(context: EditContext) -> None:
+    net = copy.deepcopy(context.model).bfloat16()
+    low = replace(context, model=net, layers=find_layers(net, list(PATHS)), recollect=lambda: context.factors)
+    # of the same statistics the last step decides alone: it rounds as the single edit does
+    found, single = iterated(low, mass=0.7, rounds=3), kfac(low, mass=0.7)
+    for path in PATHS:
+        assert found.reports[path].cast_error == pytest.approx(single.reports[path].cast_error, rel=0.5)
 
 
 def test_mass_falls_in_equal_steps(context: EditContext) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vitmem.reports.content import Report
+from vitmem.reports.figures import write_figures
 from vitmem.reports.probes import curves
 from vitmem.reports.tables import render_tables
+from vitmem.rows import write_rows
 
 Row = dict[str, Any]
 AFTER = {"method": "kfac", "importance": "kfac", "side": "both", "fraction": 0.002}
@@ -36,6 +39,7 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
             row = make_row(seed, edit, report=(0.5, validation), selection=(0.5, 0.5))
             row["id"] += str(edit)
             row["metrics"] |= {f"memorized_class_{k}": v for k, v in values.items()}
+            row["selection"] |= {f"memorized_class_{k}": v / 2 for k, v in values.items()}
             if edit["method"] != "none":
                 row["config"]["statistics"] = STATISTICS
             if edit["method"] == "relearn":
@@ -65,6 +69,10 @@ def test_own_classes_and_others_by_hand(rows: list[Row]) -> None:
     assert float(others["memorized"]) == pytest.approx(((0.3 + 0.2) / 2 + (0.35 + 0.3) / 2) / 2)
     assert float(same["validation_change"]) == float(others["validation_change"]) == pytest.approx(0)
     assert float(found["all classes", "all classes"]["change"]) == pytest.approx(0.2)
+    # the selection half has half of everything
+    assert float(same["known_before"]) == pytest.approx(0.1) and float(same["known"]) == pytest.approx(0.275)
+    assert float(same["known_change"]) == pytest.approx(0.175)
+    assert float(others["known_change"]) == pytest.approx((0.025 + 0.15) / 4)
     assert float(found["none", "all classes"]["change"]) == pytest.approx((-0.1 + 0.0) / 2)
 
 
@@ -87,3 +95,32 @@ def test_they_are_no_curves_and_without_the_edit_alone_there_is_nothing(rows: li
     assert table([row for row in rows if row["config"]["edit"]["method"] != "kfac"]) == []
     whole = [row for row in rows if "classes" not in row["config"]["edit"]]
     assert "put_back.csv" not in render_tables("toy", whole)
+
+
+def test_a_suite_that_puts_back_single_classes_alone_has_no_curves_to_draw(rows: list[Row], tmp_path: Path) -> None:
+    some = [r for r in rows if r["config"]["edit"]["method"] != "relearn" or "classes" in r["config"]["edit"]]
+    assert "relearning.csv" not in render_tables("toy", some) and len(table(some)) == 2
+    write_rows(tmp_path / "toy" / "rows.jsonl", some)
+    assert {path.name for path in write_figures(tmp_path)} == {"tradeoff.svg", "tradeoff.png"}
+
+
+def test_what_differs_is_said_and_steps_are_in_order(rows: list[Row]) -> None:
+    more = list(rows)
+    for changes in ({"steps": 100}, {"steps": 3}, {"lr": 0.5}):
+        for row in (r for r in rows if r["config"]["edit"]["method"] == "relearn"):
+            edit = {"lr": 0.1, **row["config"]["edit"], **changes}
+            more.append({**row, "id": row["id"] + str(changes), "config": {**row["config"], "edit": edit}})
+    for row in (r for r in rows if r["config"]["edit"]["method"] == "relearn"):
+        row["config"]["edit"] = {"lr": 0.1, **row["config"]["edit"]}
+    found = [(r["after"], r["steps"]) for r in table(more) if r["measured"] == "the same"]
+    assert found == [("K-FAC, lr 0.1", "3"), ("K-FAC, lr 0.1", "30"), ("K-FAC, lr 0.1", "100"), ("K-FAC, lr 0.5", "30")]
+
+
+def test_rows_without_memorized_by_class_are_left_out(rows: list[Row]) -> None:
+    for row in rows:
+        if row["config"]["edit"].get("classes") == [1]:
+            row["metrics"] = {k: v for k, v in row["metrics"].items() if not k.startswith("memorized_class")}
+    assert [r["cells"] for r in table(rows)[:2]] == ["1", "1"]
+    for row in rows:
+        row["metrics"] = {k: v for k, v in row["metrics"].items() if not k.startswith("memorized_class")}
+    assert "put_back.csv" not in render_tables("toy", rows)

@@ -20,7 +20,9 @@ from vitmem.errors import InputError
 from vitmem.reports.analyses import averages, read_analyses
 from vitmem.reports.content import Report
 from vitmem.reports.figures import write_figures
+from vitmem.reports.page.heat import heat_maps
 from vitmem.reports.page.material import Material
+from vitmem.reports.page.sections import heat as heat_section
 from vitmem.reports.page.sections import regime as regime_section
 from vitmem.reports.predictors import rank_correlation, resampled, separation
 from vitmem.reports.regime import has_regime, outcomes
@@ -185,6 +187,40 @@ def test_the_map_has_a_cell_a_setting_and_a_point(rows: list[Row]) -> None:
     drawn = [line.get_ydata()[0] for line in below.lines[:5]]  # type: ignore[index]
     assert drawn == pytest.approx([80, 75, 100 * 2 / 3, 100 / 3, 0])
     assert [outcome.verdict for outcome in outcomes(report, 0.0)].count("works") == 1
+
+
+def test_the_maps_of_many_methods_stand_in_lines_and_break_no_word(rows: list[Row]) -> None:
+    more = []
+    for name in ("ckfac", "tkfac", "foof", "identity", "ekfac", "of_a_name_without_spaces"):
+        for row in (r for r in rows if r["config"]["edit"]["method"] == "kfac"):
+            edit = {**row["config"]["edit"], "importance": name}
+            more.append({**row, "id": row["id"] + name, "config": {**row["config"], "edit": edit}})
+    figure = regime_figure(Report("toy", [*rows, *more]))
+    assert figure.get_figwidth() < 12 and len(figure.axes) == 2 * 7
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert len(titles) == 7 and any(t.split("\n")[-1] == "importance=of_a_name_without_spaces" for t in titles)
+    places = {round(axes.get_position().y0, 3) for axes in figure.axes if axes.get_title()}
+    assert len(places) == 2  # four beside each other, three below
+
+
+def test_of_many_pairs_of_training_and_method_part_of_the_heat_maps_is_drawn(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for row in rows:
+        change = {"relative_change": 0.5}
+        row["edit"]["layers"] = {} if row["config"]["edit"]["method"] == "none" else {"fc1": change, "fc2": change}
+    svd = []
+    for row in (r for r in rows if r["config"]["edit"]["method"] == "kfac"):
+        edit = {"method": "svd", "blocks": "last", "rank_fraction": row["config"]["edit"]["fraction"]}
+        svd.append({**row, "id": row["id"] + "svd", "config": {**row["config"], "edit": edit}})
+    made = Material("toy", [*rows, *svd], "toy.yaml")
+    maps, left_out = heat_maps(made)
+    assert (len(maps), left_out) == (10, 0)
+    monkeypatch.setattr("vitmem.reports.page.heat.MANY", 9)
+    maps, left_out = heat_maps(made)
+    assert (len(maps), left_out) == (6, 4)  # both methods of the first training, K-FAC of the four others
+    section = heat_section(made)
+    assert section is not None and "the 4 other pairs" in str(section.parts[-1].content)
 
 
 def test_the_map_is_a_file(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import load_view, view_folders
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.kfac import find_layers
-from vitmem.registry import METHODS, told_class
+from vitmem.registry import DATA, METHODS, nested, told_class
 from vitmem.rows import ROW_SCHEMA
 from vitmem.specs import digest
 
@@ -77,8 +77,9 @@ def check_jobs(jobs: Sequence[Job], places: Places) -> None:
 def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
     """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there.
 
-    The same holds for views whose files are missing, belong to another order of the images or leave none of them, and
-    for an oracle that has nothing to train on.
+    The same holds for statistics of more images than there are, or of crops that leave nothing of them, for views
+    whose files are missing, belong to another order of the images or leave none of them, and for an oracle that has
+    nothing to train on.
     """
     for cell in cells:
         edit = cell.config["edit"]
@@ -88,6 +89,8 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
             bench.subject.task(cell.config["statistics"])
     if isinstance(bench.subject, VisionSubject):
         bench.subject.trained_on()
+        for request in {cell.statistics: cell.config["statistics"] for cell in cells if cell.statistics}.values():
+            bench.subject.batches(request)
         _check_views(bench, bench.subject, {view for cell in cells for view in cell.views})
 
 
@@ -159,10 +162,19 @@ def _told(cell: Cell) -> Row:
     """Return what the method is told, where it says so, and whether it looks into a network and competes with none."""
     edit = cell.config["edit"]
     told = told_class(edit)
-    if told == "U" and cell.config.get("statistics", {}).get("labels") == "given":
+    if told == "U" and _reads_given(cell):
         told = "N"
     probe = {"probe": True} if METHODS.get(edit["method"]).info.get("probe") else {}
     return probe if told is None or edit["method"] == "none" else {"input_class": told, **probe}
+
+
+def _reads_given(cell: Cell) -> bool:
+    """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
+    *_, reading = nested(cell.config["edit"])
+    # an importance of the inputs alone reads no label
+    gradients = "importance" in reading and reading["importance"] != "foof" and reading.get("side") != "A"
+    images = DATA.get(cell.config["data"]["name"]).info.get("modality", "image") == "image"
+    return gradients and images and cell.config.get("statistics", {}).get("labels") == "given"
 
 
 def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:

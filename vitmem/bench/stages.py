@@ -118,13 +118,13 @@ def ensure_statistics(bench: Bench, cell: Cell, say: Say = print) -> Factors:
         store = bench.places.store
         folder = store.make("statistics", cell.statistics, lambda f: _collect(bench, cell, request, f, say))
         factors = Factors.load(folder / FACTORS)
-        factors.check(bench.subject.net, _read(bench, request))
+        factors.check(bench.subject.net, _layers(bench, request))
         _spectra(factors, request)
         bench.factors = cell.statistics, factors
     return bench.factors[1]
 
 
-def _read(bench: Bench, request: Config) -> dict[str, nn.Module]:
+def _layers(bench: Bench, request: Config) -> dict[str, nn.Module]:
     """Return the layers by path whose statistics are collected."""
     return find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
 
@@ -137,7 +137,7 @@ def collected(bench: Bench, cell: Cell) -> Factors:
         task = Tempered(task, temperature)
     return fit_for(
         bench.subject.net,
-        _read(bench, request),
+        _layers(bench, request),
         task,
         lambda: bench.subject.batches(request)[0],
         request["moments"],

@@ -125,14 +125,14 @@ def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
         check_noise(d, None if suite.noise is None else n, str(path))
         check_oracles(d, suite.oracles, str(path))
         check_views(d, suite.views, str(path))
-        for request in statistics:
-            check_statistics(d, request, str(path))
         training: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed}
         for cell in _of_training(training, edits, statistics, suite.oracles):
             out = [_holds(cell, wanted) for wanted in suite.exclude]
             matches = [m + o for m, o in zip(matches, out, strict=True)]
             if not any(out):
                 check_needs_tied(cell["edit"], r, str(path))
+                if "statistics" in cell:
+                    check_statistics(d, cell["statistics"], str(path))
                 yield cell
     for wanted, count in zip(suite.exclude, matches, strict=True):
         if not count:

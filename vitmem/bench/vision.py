@@ -117,12 +117,19 @@ class VisionSubject:
 
         They are the training images with their given labels, or with ``held_out`` the selection half of the validation
         images, whose labels are left out: zeros. ``crop`` and ``flip`` change them, the same way each time.
+        Raises InputError for more images than there are, and for a crop that leaves nothing of them.
         """
         data = self.noisy.data
         images, labels = data.train.images, self.noisy.given
         if request.get("held_out"):
             images = data.validation.images[self.halves.validation_selection]
             labels = torch.zeros(len(images), dtype=torch.int64)
+            if not len(images):
+                raise InputError("statistics: 'held_out': the selection half has no image; take more validation images")
+        if (pad := request.get("crop", 0)) >= data.size:
+            raise InputError(
+                f"statistics: 'crop': a padding of {pad} pixels leaves nothing of images of {data.size}; take less"
+            )
         # a random part: files may lie sorted by class
         rows = some_of(len(images), request.get("images", len(images)), 0, "statistics: 'images'")
         return self._batches(images, labels, rows, request), len(rows)

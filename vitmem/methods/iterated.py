@@ -80,5 +80,7 @@ def _after(context: EditContext, before: EditResult, step: EditResult) -> EditRe
             kept_energy=before.reports[path].kept_energy * report.kept_energy,
             weight_norm=before.reports[path].weight_norm,
             change_norm=change,
+            # a rounding is that of the last step alone, over the whole change
+            cast_error=report.cast_error * report.change_norm / change if change else 0.0,
         )
     return EditResult(step.weights, reports)

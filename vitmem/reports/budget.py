@@ -22,8 +22,8 @@ PASSES = (
     "they were told of; if it trains weights, its kept pairs are those that were left as they were"
 )
 TOLD = (
-    "input class: D0 nothing but the weights, U training inputs, N given labels too, T trusted examples, R+F which "
-    "examples are to be kept and which forgotten, P examples with labels drawn at random"
+    "input class: D0 nothing but the weights, U inputs without labels, N given labels too, T trusted examples, R+F "
+    "which examples are to be kept and which forgotten, P examples with labels drawn at random"
 )
 TRAINED = "input class TR: nothing but the weights, of a network whose training was made for the method"
 TUNING = (

@@ -49,16 +49,21 @@ class Curve:
 
 
 def has_probe(trainings: Sequence[Training], method: str) -> bool:
-    """Say whether any finished cell is one of the probe ``method`` on a training with an unedited model."""
-    return any(t.base is not None and any(g.method == method for g in t.probes) for t in trainings)
+    """Say whether any finished cell is one of the probe ``method`` on a training with an unedited model.
+
+    Training on that puts some classes back alone is no curve of ``relearn``: it has a table of its own (put_back.py).
+    """
+    return any(t.base is not None and any(_shown(g, method) for g in t.probes) for t in trainings)
+
+
+def _shown(group: Group, method: str) -> bool:
+    return group.method == method and not group.config["edit"].get("classes")
 
 
 def curves(report: Report, training: Training, probe: str = RELEARN) -> list[Curve]:
     """Return the curves of a ``probe`` of ``training``, in order; a name says what differs."""
     found: dict[str, list[Group]] = {}
-    for group in (g for groups in report.probes(training) for g in groups if g.method == probe):
-        if group.config["edit"].get("classes"):  # they have a table of their own (put_back.py)
-            continue
+    for group in (g for groups in report.probes(training) for g in groups if _shown(g, probe)):
         rest = {**group.config, "edit": {k: v for k, v in group.config["edit"].items() if k != ALONG[probe]}}
         found.setdefault(canonical_text(rest), []).append(group)
     firsts = [groups[0] for groups in found.values()]
@@ -66,7 +71,7 @@ def curves(report: Report, training: Training, probe: str = RELEARN) -> list[Cur
     for groups in found.values():
         points = sorted(((float(g.config["edit"][ALONG[probe]]), g) for g in groups), key=lambda point: point[0])
         before = alone(training, groups[0]) if points[0][0] > 0 else None
-        out.append(Curve(_name(report, groups[0], firsts), (*(() if before is None else ((0, before),)), *points)))
+        out.append(Curve(name_of(report, groups[0], firsts), (*(() if before is None else ((0, before),)), *points)))
     return sorted(out, key=lambda curve: _order(report, curve))
 
 
@@ -92,7 +97,7 @@ def alone(training: Training, group: Group) -> Group | None:
     return None
 
 
-def _name(report: Report, group: Group, among: Sequence[Group]) -> str:
+def name_of(report: Report, group: Group, among: Sequence[Group]) -> str:
     """Return the name of the edit before it, with what differs ``among`` the curves of one training."""
     inners = [inner for other in among if (inner := other.inner) is not None]
     inner = group.inner

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from vitmem.reports.aggregate import Group, Training, at, canonical_text, estimate
 from vitmem.reports.content import Report
-from vitmem.reports.naming import strength_text
+from vitmem.reports.naming import setting_order, strength_text
 from vitmem.reports.notes import INTERVAL
-from vitmem.reports.probes import RELEARN, alone
+from vitmem.reports.probes import RELEARN, alone, name_of
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
 
@@ -26,44 +27,64 @@ COLUMNS = (
     Column("before", "memorized before", "percent"),
     Column("memorized", "memorized", "percent"),
     Column("change", "memorized - before", "change"),
+    Column("known_before", "known half before", "percent"),
+    Column("known", "known half", "percent"),
+    Column("known_change", "known half - before", "change"),
     Column("validation_change", "validation - before", "change"),
 )
 NOTE = (
     "put back: the wrong labels of the selection half that are trained on, beside clean images; memorized: of the "
-    "reported half, which nobody put back, the mean over the given classes it is measured on; before: the edit alone; "
-    "of several cells, one a class, the mean, seed by seed"
+    "reported half, which nobody put back, the mean over the given classes it is measured on; known half: the same of "
+    "the selection half, which was trained on where these classes were put back: whether these came back at all; "
+    "before: the edit alone; of several cells, one a class, the mean, seed by seed; cells that were measured before "
+    "memorized was, by class, are left out: delete rows.jsonl and run again"
 )
 # Memorized by given class
 ByClass = Mapping[int, float]
 
 
 def has_put_back(trainings: Sequence[Training]) -> bool:
-    """Say whether the wrong labels of some classes were put back anywhere."""
-    return any(_classes(group) for training in trainings for group in training.probes)
+    """Say whether the wrong labels of some classes were put back anywhere, and memorized was measured by class."""
+    return any(_classes(group) and _measured(group) for training in trainings for group in training.probes)
 
 
 def put_back(report: Report) -> Table:
     """Return, for each edit and number of steps, what comes back of the classes that are put back and of the others."""
     rows: list[tuple[Cell, ...]] = []
     for training in report.trainings:
-        for groups in _alike(training):
+        found = _alike(training)
+        firsts = [_bare(groups[0]) for groups in found]
+        for groups in sorted(found, key=lambda groups: _order(report, groups[0], firsts)):
             inner, first = groups[0].inner, alone(training, groups[0])
             assert inner is not None
-            if first is None:
+            if first is None or not _measured(first):
                 continue
-            steps = int(groups[0].config["edit"]["steps"])
-            head = (report.names.training(training), report.names.method(inner), strength_text(inner), steps)
+            name = name_of(report, _bare(groups[0]), firsts)
+            head = (report.names.training(training), name, strength_text(inner), int(groups[0].config["edit"]["steps"]))
             rows += [(*head, *cells) for cells in _rows(groups, first)]
     return Table(report.about, COLUMNS, tuple(rows), (*report.notes, INTERVAL, NOTE), report.footer)
 
 
-def _alike(training: Training) -> Iterator[list[Group]]:
-    """Yield the groups of training on that differ in what is put back alone, where some classes are."""
+def _alike(training: Training) -> list[list[Group]]:
+    """Return the groups of training on that differ in what is put back alone, where some classes are."""
     found: dict[str, list[Group]] = {}
-    for group in (g for g in training.probes if g.method == RELEARN):
-        same = {k: v for k, v in group.config["edit"].items() if k not in ("classes", "train_on")}
-        found.setdefault(canonical_text([same, group.config.get("statistics")]), []).append(group)
-    yield from (groups for groups in found.values() if any(map(_classes, groups)))
+    for group in (g for g in training.probes if g.method == RELEARN and _measured(g)):
+        found.setdefault(canonical_text(_bare(group).config), []).append(group)
+    return [groups for groups in found.values() if any(map(_classes, groups))]
+
+
+def _bare(group: Group) -> Group:
+    """Return the group without what says which labels are put back."""
+    edit = {k: v for k, v in group.config["edit"].items() if k not in ("classes", "train_on")}
+    return Group({**group.config, "edit": edit}, group.rows)
+
+
+def _order(report: Report, group: Group, among: Sequence[Group]) -> tuple[Any, ...]:
+    """Return a key that sorts by the edit before as other tables do, then by the number of steps."""
+    inner = group.inner
+    assert inner is not None
+    name = name_of(report, _bare(group), among)
+    return report.names.method_order(inner), setting_order(inner), name, group.config["edit"]["steps"]
 
 
 def _rows(groups: Sequence[Group], first: Group) -> Iterator[tuple[Cell, ...]]:
@@ -79,28 +100,34 @@ def _rows(groups: Sequence[Group], first: Group) -> Iterator[tuple[Cell, ...]]:
 
 def _cells(groups: Sequence[Group], first: Group, same: bool) -> tuple[Cell, ...]:
     """Return the means over the classes of each group that were put back (``same``), or over the others."""
-    before: dict[int, list[float]] = {}
-    after: dict[int, list[float]] = {}
+    read = at("metrics", "validation")
+    reported, known = (_means(groups, first, same, half) for half in ("metrics", "selection"))
     moved: dict[int, list[float]] = {}
-    validation = at("metrics", "validation")
+    for group in groups:
+        before, after = first.values(read), group.values(read)
+        for seed in before.keys() & after.keys():
+            moved.setdefault(seed, []).append(after[seed] - before[seed])
+    validation = estimate([_mean(moved[seed]) for seed in sorted(moved)])
+    return len(groups), len(reported), *_estimates(reported), *_estimates(known), validation
+
+
+def _estimates(pairs: Sequence[tuple[float, float]]) -> tuple[Cell, Cell, Cell]:
+    """Return estimates of before, after and their difference, of a pair (before, after) for each seed."""
+    before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return estimate(before), estimate(after), estimate([y - x for x, y in pairs])
+
+
+def _means(groups: Sequence[Group], first: Group, same: bool, half: str) -> list[tuple[float, float]]:
+    """Return memorized of one ``half`` under ``first`` and under ``groups``, for each seed, means over the classes."""
+    found: dict[int, list[tuple[float, float]]] = {}
     for group in groups:
         for seed in group.rows.keys() & first.rows.keys():
-            then, now = (_by_class(g.rows[seed]) for g in (first, group))
+            then, now = (_by_class(g.rows[seed], half) for g in (first, group))
             chosen = [k for k in then.keys() & now.keys() if (k in _classes(group)) == same]
             if chosen:
-                before.setdefault(seed, []).append(_mean([then[k] for k in chosen]))
-                after.setdefault(seed, []).append(_mean([now[k] for k in chosen]))
-            values = [validation(g.rows[seed]) for g in (first, group)]
-            if values[0] is not None and values[1] is not None:
-                moved.setdefault(seed, []).append(values[1] - values[0])
-    found = [{seed: _mean(values) for seed, values in sorted(part.items())} for part in (before, after, moved)]
-    change = [found[1][seed] - value for seed, value in found[0].items()]
-    return (
-        len(groups),
-        len(found[0]),
-        *(estimate(list(v)) for v in (found[0].values(), found[1].values(), change)),
-        (estimate(list(found[2].values()))),
-    )
+                pair = _mean([then[k] for k in chosen]), _mean([now[k] for k in chosen])
+                found.setdefault(seed, []).append(pair)
+    return [(_mean([x for x, _ in pairs]), _mean([y for _, y in pairs])) for _, pairs in sorted(found.items())]
 
 
 def _classes(group: Group) -> tuple[int, ...]:
@@ -108,8 +135,13 @@ def _classes(group: Group) -> tuple[int, ...]:
     return tuple(group.config["edit"].get("classes") or ())
 
 
-def _by_class(row: Row) -> ByClass:
-    return {int(k.removeprefix(RECITED)): float(v) for k, v in row["metrics"].items() if k.startswith(RECITED)}
+def _measured(group: Group) -> bool:
+    """Say whether memorized is there by class, in every row."""
+    return all(_by_class(row, "metrics") for row in group.rows.values())
+
+
+def _by_class(row: Row, half: str) -> ByClass:
+    return {int(k.removeprefix(RECITED)): float(v) for k, v in row[half].items() if k.startswith(RECITED)}
 
 
 def _mean(values: Sequence[float]) -> float:

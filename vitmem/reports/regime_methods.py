@@ -1,4 +1,4 @@
-"""What each method takes out over all the ways to train of a suite, and against plain K-FAC. No torch."""
+"""What each method takes out over all the ways to train of a suite, and against the line K-FAC. No torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ NOTES = (
     "settings: ways to train whose base memorizes enough to be judged; relative fall and validation - base: mean and "
     "half-width of the 95 % t interval over these settings, each the mean over its seeds, at the blocks and strength "
     "that the allowed loss chose there (regime.md); a setting at which nothing was chosen counts as no change",
-    f"works: settings in which memorized falls by at least {100 * ENOUGH:g} % of itself at the allowed loss",
+    f"works: settings with this verdict in regime.md: memorized falls by at least {100 * ENOUGH:g} % of itself, and "
+    "validation by no more than the allowed loss",
     "fall - K-FAC: the same settings, paired; more than K-FAC: settings in which it takes out more; Holm p: of the "
     "exact sign test over these settings, equal ones left out, corrected for the methods of one allowed loss",
 )
@@ -63,7 +64,7 @@ def _cells(own: Sequence[Outcome]) -> tuple[Cell, ...]:
 
 
 def _more(own: Sequence[Outcome], plain: Sequence[Outcome]) -> list[float]:
-    """Return how much more of memorized falls than under plain K-FAC, by setting that both have; empty for itself."""
+    """Return how much more of memorized falls than under K-FAC, by setting that both have; empty for itself."""
     theirs = {id(o.training): _mean(o.falls) for o in plain}
     if own is plain:
         return []

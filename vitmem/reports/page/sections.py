@@ -108,7 +108,7 @@ def heat(material: Material) -> Section | None:
     if parts and left_out:
         parts.append(
             sentence(
-                f"Drawn are all methods of the first training and the first method of the others; the numbers of the "
+                f"Drawn are all methods of the first training and the first method of the others; the outcomes of the "
                 f"{left_out} other pairs of training and method are in the table of all settings."
             )
         )
