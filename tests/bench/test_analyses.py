@@ -110,6 +110,32 @@ def test_stability(folder: Path) -> None:
     assert all(0 <= float(x["overlap"]) <= 1 + 1e-9 for x in lines)
 
 
+def with_statistics(folder: Path, name: str, statistics: list[dict[str, Any]]) -> Lines:
+    """Return the stability of the same trainings in a suite that collects other ``statistics``."""
+    content = yaml.safe_load((folder / "two.yaml").read_text())
+    suite = folder / f"{name}.yaml"
+    suite.write_text(yaml.safe_dump({**content, "name": name, "statistics": statistics}))
+    out = analyse(suite, folder, "--only=stability")
+    assert out.exit_code == 0, out.exception
+    with (folder / "results" / name / "analyses" / "stability.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_of_several_kinds_of_statistics_every_seed_has_the_plain_ones(folder: Path) -> None:
+    odd = [{"temperature": 10}, {"labels": "given"}, {"crop": 1}, {"labels": "exact"}, {"held_out": True}]
+    assert with_statistics(folder, "kinds", [*odd, {}]) == read(folder, "stability")
+
+
+def test_the_halves_are_collected_at_the_temperature_of_the_whole(folder: Path) -> None:
+    hot, plain = with_statistics(folder, "hot", [{"temperature": 10}]), read(folder, "stability")
+
+    def halves(lines: Lines, side: str) -> list[float]:
+        return [float(x["overlap"]) for x in lines if x["with"] == "half" and x["side"] == side]
+
+    assert halves(hot, "a") == halves(plain, "a")  # no label enters what goes into a layer
+    assert halves(hot, "g") != halves(plain, "g")
+
+
 def test_detection(folder: Path) -> None:
     bench, _ = trained(folder)[1]
     lines = {x["score"]: x for x in read(folder, "detection") if x["seed"] == "1"}

@@ -127,7 +127,8 @@ def test_an_empty_selection_half_is_named(bench: Bench) -> None:
     [
         (EDIT, "N"),
         ({**EDIT, "importance": "foof"}, "U"),
-        ({**EDIT, "side": "A"}, "U"),
+        ({**EDIT, "side": "A"}, "N"),  # pairs of one importance are told apart in the basis of the other side
+        ({**EDIT, "importance": "tkfac", "side": "A"}, "N"),
         ({"method": "sap", "blocks": "all", "alpha": 10.0}, "U"),
         ({"method": "dial", "blocks": "all", "after": {"method": "kfac", "fraction": 0.1}}, "N"),
     ],

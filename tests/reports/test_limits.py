@@ -32,6 +32,18 @@ def test_a_setting_is_chosen_among_those_that_change_no_more(toy: list[Row]) -> 
     assert found["0.75", "K-FAC"]["memorized_minus_kfac"] == "" and found["0.75", "SVD"]["seconds"] == "3"
 
 
+def test_what_stands_against_kfac_stands_against_none_of_its_variants(toy: list[Row]) -> None:
+    variants = []
+    for row in (r for r in toy if r["config"]["edit"]["method"] == "kfac"):
+        row["edit"]["relative_change"] = 0.9
+        config = {**row["config"], "statistics": {**row["config"]["statistics"], "temperature": 10.0}}
+        variants.append({**row, "id": row["id"] + "-hot", "config": config, "edit": {"relative_change": 0.2}})
+    rows = list(csv.DictReader(io.StringIO(render_tables("toy", [*variants, *toy])["change.csv"])))
+    found = {(r["allowed_change"], r["method"]): r["memorized_minus_kfac"] for r in rows}
+    assert ("0.5", "K-FAC temperature=10") in found and ("0.5", "K-FAC") not in found
+    assert found["0.5", "SVD"] == "" and found["1", "SVD"] != ""
+
+
 def test_a_setting_is_chosen_among_those_that_read_the_data_no_more_often(toy: list[Row]) -> None:
     assert "cost.csv" not in render_tables("toy", toy)  # these rows record no passes
     for row in toy:

@@ -103,6 +103,19 @@ def test_methods_over_all_settings_by_hand(rows: list[Row], make_row: Callable[.
     assert found["1", "K-FAC held_out=True"]["relative_fall"] == str(round((1 + 1 + 2 / 3 + 0) / 4, 6))
 
 
+def test_a_method_that_edits_other_layers_says_which(rows: list[Row]) -> None:
+    attention = []
+    for row in (r for r in rows if r["config"]["edit"]["method"] == "kfac"):
+        config = {**row["config"], "statistics": {**row["config"]["statistics"], "positions": "all"}}
+        config["edit"] = {**config["edit"], "layers": ["attn.qkv", "mlp.fc1"]}
+        attention.append({**row, "id": row["id"] + "-attention", "config": config})
+    found = {r["method"]: r["layers"] for r in table([*rows, *attention], "regime_methods")}
+    assert found == {"K-FAC": "", "K-FAC positions=all": "attn.qkv+mlp.fc1"}
+    titles = [" ".join(axes.get_title().split()) for axes in regime_figure(Report("toy", [*rows, *attention])).axes]
+    assert titles[:2] == ["K-FAC", "K-FAC positions=all (attn.qkv, mlp.fc1)"]
+    assert "layers" not in table(rows, "regime_methods")[0]
+
+
 def test_few_settings_have_no_map(rows: list[Row], toy: list[Row]) -> None:
     few = [row for row in rows if row["config"]["recipe"]["epochs"] > 10]
     noises = [{**r, "config": {**r["config"], "noise": {"name": n}}} for r in few[:3] for n in "abcdef"]

@@ -171,8 +171,8 @@ def _told(cell: Cell) -> Row:
 def _reads_given(cell: Cell) -> bool:
     """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
     *_, reading = nested(cell.config["edit"])
-    # an importance of the inputs alone reads no label
-    gradients = "importance" in reading and reading["importance"] != "foof" and reading.get("side") != "A"
+    # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
+    gradients = reading.get("importance", "foof") != "foof"
     images = DATA.get(cell.config["data"]["name"]).info.get("modality", "image") == "image"
     return gradients and images and cell.config.get("statistics", {}).get("labels") == "given"
 

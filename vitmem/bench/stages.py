@@ -25,7 +25,7 @@ from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
-from vitmem.kfac import Factors, Tempered, find_layers, fit_for
+from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for
 from vitmem.registry import DATA
 from vitmem.specs import seed_from
 from vitmem.training.fit import emulates_bfloat16, pick_device
@@ -129,12 +129,17 @@ def _layers(bench: Bench, request: Config) -> dict[str, nn.Module]:
     return find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
 
 
+def statistics_task(bench: Bench, request: Config) -> tuple[Task, str]:
+    """Return how the network is read while statistics are collected, and the positions that count."""
+    task, positions = bench.subject.task(request)
+    temperature = request.get("temperature")
+    return task if temperature is None else Tempered(task, temperature), positions
+
+
 def collected(bench: Bench, cell: Cell) -> Factors:
     """Collect the statistics that ``cell`` reads, of the network as it is now."""
     request = statistics_request(cell.config) or {}
-    task, positions = bench.subject.task(request)
-    if (temperature := request.get("temperature")) is not None:
-        task = Tempered(task, temperature)
+    task, positions = statistics_task(bench, request)
     return fit_for(
         bench.subject.net,
         _layers(bench, request),

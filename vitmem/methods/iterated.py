@@ -31,8 +31,8 @@ def iterated(
 
     Step n of N keeps the share fraction^(n/N) of the pairs, or the mass 1 - (1 - mass) n/N, so that the last one is as
     strong as the single edit. Reports are of the whole change; kept pairs and mass are those of the last step,
-    passes those of the statistics that were collected anew. Raises
-    what ``kfac`` raises, and InputError where statistics cannot be collected anew.
+    passes those of the statistics that were collected anew. Raises what ``kfac`` raises, and InputError where
+    statistics cannot be collected anew.
     """
     if context.recollect is None:
         raise InputError(

@@ -24,7 +24,7 @@ from vitmem.reports.budget import (
     tuning,
 )
 from vitmem.reports.choose import by_method, choose
-from vitmem.reports.naming import ORACLES, Names, setting, setting_order, strength_text, where
+from vitmem.reports.naming import METHODS, ORACLES, Names, setting, setting_order, strength_text, where
 from vitmem.reports.notes import (
     INTERVAL,
     RULE,
@@ -163,7 +163,7 @@ def _matched_rows(report: Report, training: Training, drop: float) -> Iterator[t
         return
     name, allowed = report.names.training(training), f"{100 * drop:g}"
     choices = [(groups[0], choose(groups, training.base, drop)) for groups in report.methods(training)]
-    kfac = next((choice.group for first, choice in choices if first.method == "kfac"), None)
+    kfac = next((choice.group for first, choice in choices if report.names.method(first) == METHODS["kfac"]), None)
     for first, choice in choices:
         head = (name, allowed, report.names.method(first), input_class(first))
         group = choice.group

@@ -9,7 +9,7 @@ from vitmem.reports.aggregate import Group, Training, at, difference, seconds
 from vitmem.reports.budget import INPUT_CLASS, input_class, passes
 from vitmem.reports.choose import ROUNDING, choose
 from vitmem.reports.content import Report
-from vitmem.reports.naming import setting
+from vitmem.reports.naming import METHODS, setting
 from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
@@ -100,7 +100,7 @@ def _rows(report: Report, training: Training, limit: Limit, level: float) -> Ite
         near = [group for group, value in found if value is not None and value <= level + ROUNDING]
         if near:
             chosen.append((groups[0], choose(near, training.base)))
-    kfac = next((choice.group for first, choice in chosen if first.method == "kfac"), None)
+    kfac = next((choice.group for first, choice in chosen if report.names.method(first) == METHODS["kfac"]), None)
     for first, choice in chosen:
         group = choice.group
         head = (report.names.method(first), input_class(first))

@@ -45,7 +45,11 @@ ByClass = Mapping[int, float]
 
 def has_put_back(trainings: Sequence[Training]) -> bool:
     """Say whether the wrong labels of some classes were put back anywhere, and memorized was measured by class."""
-    return any(_classes(group) and _measured(group) for training in trainings for group in training.probes)
+    return any(
+        _classes(group) and _measured(group) and alone(training, group) is not None
+        for training in trainings
+        for group in training.probes
+    )
 
 
 def put_back(report: Report) -> Table:

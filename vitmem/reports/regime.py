@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Estimate, Group, Training, at, canonical_text, difference, estimate
@@ -98,6 +98,12 @@ def has_regime(report: Report) -> bool:
     found = [t.config for t in report.trainings if t.base is not None and t.edits and t.base.estimate(MEMORIZED)]
     ways = {canonical_text({k: c.get(k) for k in ("data", "model", "recipe")}) for c in found if c.get("recipe")}
     return len(ways) > FEW
+
+
+def edited_layers(found: Sequence[Outcome]) -> str | None:
+    """Return the layers that what was chosen edits, where a suite names them; ``None`` for those of the model."""
+    edits = [o.choice.group.config["edit"] for o in found if o.choice.group is not None]
+    return " or ".join(sorted({"+".join(e["layers"]) for e in edits if e.get("layers") is not None})) or None
 
 
 def outcomes(report: Report, allowed: float) -> Iterator[Outcome]:

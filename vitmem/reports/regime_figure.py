@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from vitmem.reports.aggregate import Reader, Training, at, estimate
 from vitmem.reports.content import Report
-from vitmem.reports.regime import ENOUGH, MEMORIZED, NOTHING, WORKS, Outcome, outcomes
+from vitmem.reports.regime import ENOUGH, MEMORIZED, NOTHING, WORKS, Outcome, edited_layers, outcomes
 from vitmem.reports.render import fixed
 
 # What the lower panels are drawn against: the loss where rows have it.
@@ -49,7 +49,9 @@ def regime_figure(report: Report) -> Figure:
     room = 0.065 * max(map(len, across), default=0)  # inches for the names below the map
     columns = min(len(methods), max(PER_ROW, int(WIDEST / width)))
     lines = -(-len(methods) // columns)
-    names = {method: textwrap.fill(method, max(12, int(9 * width)), break_long_words=False) for method in methods}
+    by_method = {method: [o for o in found if report.names.method(o.first) == method] for method in methods}
+    narrow = max(12, int(9 * width))
+    names = {m: textwrap.fill(_title(m, own), narrow, break_long_words=False) for m, own in by_method.items()}
     room += 0.2 * max(name.count("\n") for name in names.values())
     size = (width * columns + 0.075 * max(map(len, down), default=0) + 0.4, (height + room + 2.6) * lines + 0.4)
     figure = Figure(figsize=size, layout="constrained")
@@ -59,7 +61,7 @@ def regime_figure(report: Report) -> Figure:
         axes.remove()
     read, label = _against(found)
     for axes, below, method in zip(above, under, methods, strict=False):
-        own = [o for o in found if report.names.method(o.first) == method]
+        own = by_method[method]
         _map(axes, {(_down(report, o.training), _across(report, o.training)): o for o in own}, down, across)
         axes.set_title(names[method])
         _points(below, own, read)
@@ -74,6 +76,11 @@ def regime_figure(report: Report) -> Figure:
     place: Any = {"loc": "outside lower center", "ncols": len(handles), "frameon": False}
     figure.legend(handles, list(points), handler_map=together, **place)
     return figure
+
+
+def _title(method: str, own: Sequence[Outcome]) -> str:
+    layers = edited_layers(own)
+    return method if layers is None else f"{method} ({layers.replace('+', ', ')})"
 
 
 def _down(report: Report, training: Training) -> str:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import binomtest
-
 from vitmem.reports.aggregate import estimate
 from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.content import Report
 from vitmem.reports.naming import METHODS
-from vitmem.reports.paired import holm
-from vitmem.reports.regime import ALLOWED, ENOUGH, WORKS, Outcome, outcomes
+from vitmem.reports.paired import holm, mcnemar
+from vitmem.reports.regime import ALLOWED, ENOUGH, WORKS, Outcome, edited_layers, outcomes
 from vitmem.reports.render import Cell, Column, Table
 
 COLUMNS = (
     Column("allowed_drop", "allowed loss"),
     Column("method", "method"),
+    Column("layers", "layers", optional=True),
     INPUT_CLASS,
     Column("settings", "settings", "count"),
     Column("works", "works", "count"),
@@ -36,6 +35,7 @@ NOTES = (
     "fall - K-FAC: the same settings, paired; more than K-FAC: settings in which it takes out more; Holm p: of the "
     "exact sign test over these settings, equal ones left out, corrected for the methods of one allowed loss",
 )
+LAYERS = "layers: those that what was chosen edits, where the suite names them; the model's own where nothing stands"
 
 
 def regime_methods(report: Report) -> Table:
@@ -54,13 +54,14 @@ def regime_methods(report: Report) -> Table:
         for name in ordered:
             p = f"{corrected[name]:.2g}" if name in corrected else None
             rows.append((f"{100 * allowed:g}", name, *_cells(found[name]), *_against(more[name]), p))
-    return Table(report.about, COLUMNS, tuple(rows), (*NOTES, *report.told), report.footer)
+    notes = (LAYERS, *NOTES) if any(layers is not None for _, _, layers, *_ in rows) else NOTES
+    return Table(report.about, COLUMNS, tuple(rows), (*notes, *report.told), report.footer)
 
 
 def _cells(own: Sequence[Outcome]) -> tuple[Cell, ...]:
     falls, changes = ([_mean(values) for values in (getattr(o, what) for o in own)] for what in ("falls", "changes"))
     works = sum(o.verdict == WORKS for o in own)
-    return input_class(own[0].first), len(own), works, estimate(falls), estimate(changes)
+    return edited_layers(own), input_class(own[0].first), len(own), works, estimate(falls), estimate(changes)
 
 
 def _more(own: Sequence[Outcome], plain: Sequence[Outcome]) -> list[float]:
@@ -77,7 +78,7 @@ def _against(more: Sequence[float]) -> tuple[Cell, Cell]:
 
 def _sign_test(more: Sequence[float]) -> float:
     """Return the p of the exact two-sided sign test."""
-    return float(binomtest(sum(d > 0 for d in more), sum(d != 0 for d in more)).pvalue)
+    return mcnemar(sum(d > 0 for d in more), sum(d < 0 for d in more))
 
 
 def _mean(by_seed: Mapping[int, float]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.stages import statistics_task
 from vitmem.kfac.curvature import Sharpness
 from vitmem.kfac.fit import backward_passes
 from vitmem.kfac.labels import LabelMode
@@ -42,7 +43,7 @@ def fisher(looked: Looked) -> Iterator[Row]:
 def _sharpness(looked: Looked, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
     """Return the sharpness of a set of examples by path; each goes through the network alone."""
     subject = looked.bench.subject
-    task, _ = subject.task(dict(looked.request))
+    task, _ = statistics_task(looked.bench, dict(looked.request))
     sums = {path: Sharpness(path, looked.factors.layers[path]) for path in looked.layers}
     batches = (subject.batch(inputs, labels) for inputs, labels in zip(*(x.split(1) for x in pair), strict=True))
     seed = seed_from("fisher", looked.cell.training, mode)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vitmem.bench.analyses.base import Looked, Row, Tops
+from vitmem.bench.stages import statistics_task
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
 from vitmem.kfac.bands import ENDS, band_sizes
@@ -68,8 +69,8 @@ def _batches(looked: Looked) -> Iterable[Any]:
 
 def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:
     """Return statistics of ``net`` over the batches whose number is ``wanted``, as those of the suite are collected."""
-    subject, request = looked.bench.subject, looked.request
-    task, _ = subject.task(dict(request))
+    request = looked.request
+    task, _ = statistics_task(looked.bench, dict(request))
     layers: Mapping[str, nn.Module] = find_layers(net, list(looked.layers))
     batches = (batch for n, batch in enumerate(_batches(looked)) if wanted(n))
     return fit(

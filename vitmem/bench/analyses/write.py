@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vitmem.bench.analyses.bands import bands
 from vitmem.bench.analyses.base import Analysis, Looked, Row, Tops
@@ -23,7 +25,7 @@ from vitmem.bench.subject import Places, Say, own
 from vitmem.errors import InputError, unknown
 from vitmem.extras import extra
 from vitmem.kfac import find_layers
-from vitmem.specs import digest
+from vitmem.specs import Statistics, canonical, digest
 
 ANALYSES: Mapping[str, Analysis] = {
     "bands": bands,
@@ -41,8 +43,8 @@ def write_analyses(
     """Run the analyses ``names`` (none: all) on every training of ``plan`` that has statistics.
 
     Returns the paths ``<results>/<suite>/analyses/<name>.csv``, which are written anew after each training. Trainings
-    and statistics are read from the store, or made when it has none. Raises InputError for an unknown name and when no
-    cell of the suite reads statistics.
+    and statistics (of several kinds the plainest) are read from the store, or made when it has none. Raises InputError
+    for an unknown name and when no cell of the suite reads statistics.
     """
     chosen = {name: _analysis(name) for name in (names or ANALYSES)}
     jobs = [(job, cells) for job in plan.jobs() if (cells := [c for c in job.cells if c.statistics is not None])]
@@ -56,8 +58,7 @@ def write_analyses(
     for number, (job, cells) in enumerate(jobs, 1):
         say(f"[{number}/{len(jobs)}] {job.label}")
         seeds = before[digest(own(job.config, "seed"))]
-        # statistics of all editable layers where there are any
-        looked = _look(job, min(cells, key=lambda c: c.config["edit"].get("layers") is not None), places, seeds, say)
+        looked = _look(job, min(cells, key=_plainness), places, seeds, say)
         for name, analysis in chosen.items():
             found[name] += analysis(looked)
         if "stability" in chosen and len(plan.suite.seeds) > 1:
@@ -70,6 +71,13 @@ def _analysis(name: str) -> Analysis:
     if name not in ANALYSES:
         raise unknown("analysis", name, list(ANALYSES))
     return ANALYSES[name]
+
+
+def _plainness(cell: Cell) -> tuple[Any, ...]:
+    """Return a key by which statistics of all editable layers come first, collected in the plain way, at every seed."""
+    asked, plain = cell.config["statistics"], canonical(Statistics())
+    odd = sum(plain.get(key) != value for key, value in asked.items())
+    return cell.config["edit"].get("layers") is not None, odd, json.dumps(asked, sort_keys=True)
 
 
 def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> Looked:
