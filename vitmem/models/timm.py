@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from vitmem.errors import InputError, unknown
 from vitmem.models.base import ImageShape, VisionModel
-from vitmem.models.library import Preprocessing, blocks_of, create
+from vitmem.models.libraries import Preprocessing, blocks_of, create
 
 # What timm calls the linear layers of a block's MLP, in ViTs, Swins, Mixers and ConvNeXts.
 MLP_LAYERS = re.compile(r"^(.*?)\.((?:mlp|mlp_channels|ffn)\.(?:fc1|fc2))$")

@@ -15,7 +15,7 @@ import torchvision.models as library
 
 from vitmem.errors import InputError, unknown
 from vitmem.models.base import ImageShape, VisionModel
-from vitmem.models.library import Preprocessing, blocks_of, create
+from vitmem.models.libraries import Preprocessing, blocks_of, create
 
 # The linear layers of a block's MLP by their places in it: ``mlp`` of ViTs and Swins, ``block`` of ConvNeXts.
 MLP_LAYERS = re.compile(r"^(.*?)\.((?:mlp|block)\.\d+)$")

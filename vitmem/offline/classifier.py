@@ -12,7 +12,7 @@ from vitmem.errors import InputError, unknown
 from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
 from vitmem.models.base import ImageShape, VisionModel, build
-from vitmem.models.library import Preprocessing
+from vitmem.models.libraries import Preprocessing
 from vitmem.registry import MODELS, Entry
 
 # The libraries that say how their networks read images.

@@ -9,7 +9,7 @@ from vitmem.reports.aggregate import Estimate, Group, Training
 from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
-from vitmem.reports.naming import setting
+from vitmem.reports.naming import METHODS, setting
 from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.paired import Comparison, compare, holm
 from vitmem.reports.render import Cell, Column, Table, fixed
@@ -62,7 +62,7 @@ def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict
     if training.base is None:
         return {}, {}
     choices = {report.names.method(g[0]): choose(g, training.base).group for g in report.methods(training)}
-    kfac = choices.pop("K-FAC", None)
+    kfac = choices.pop(METHODS["kfac"], None)
     if kfac is None:
         return {}, {}
     plain = {report.names.method(g): g for g in (training.base, *oracles(training))}

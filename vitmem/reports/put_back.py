@@ -45,11 +45,8 @@ ByClass = Mapping[int, float]
 
 def has_put_back(trainings: Sequence[Training]) -> bool:
     """Say whether the wrong labels of some classes were put back anywhere, and memorized was measured by class."""
-    return any(
-        _classes(group) and _measured(group) and alone(training, group) is not None
-        for training in trainings
-        for group in training.probes
-    )
+    found = ((training, group) for training in trainings for group in training.probes if _classes(group))
+    return any(_measured(g) and (first := alone(t, g)) is not None and _measured(first) for t, g in found)
 
 
 def put_back(report: Report) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -77,7 +76,7 @@ def _plainness(cell: Cell) -> tuple[Any, ...]:
     """Return a key by which statistics of all editable layers come first, collected in the plain way, at every seed."""
     asked, plain = cell.config["statistics"], canonical(Statistics())
     odd = sum(plain.get(key) != value for key, value in asked.items())
-    return cell.config["edit"].get("layers") is not None, odd, json.dumps(asked, sort_keys=True)
+    return cell.config["edit"].get("layers") is not None, odd, digest(asked)
 
 
 def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> Looked:
