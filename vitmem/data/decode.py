@@ -27,18 +27,19 @@ def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], siz
     # Pillow lets go of the interpreter lock while it decodes
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         first = _decode(sources[0], where(0), size)
-        out = np.empty((len(sources), *first.shape), dtype=np.uint8)  # (N, H, W, 3)
+        height, width, channels = first.shape
+        out = np.empty((len(sources), channels, height, width), dtype=np.uint8)
 
         def place(i: int) -> None:
             pixels = _decode(sources[i], where(i), size)
             if pixels.shape != first.shape:
-                (height, width, _), (rows, columns, _) = first.shape, pixels.shape
+                rows, columns, _ = pixels.shape
                 raise InputError(f"{where(i)}: expected {width}x{height} pixels as the first, got {columns}x{rows}")
-            out[i] = pixels
+            out[i] = pixels.transpose(2, 0, 1)
 
         for _ in pool.map(place, range(len(sources)), chunksize=1):
             pass
-    return torch.from_numpy(np.ascontiguousarray(out.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(out)
 
 
 def decode_readable(
@@ -48,12 +49,12 @@ def decode_readable(
 
     Beside them, why each other one cannot, by its number; ``where(i)`` names image i in the reason.
     """
-    out = np.empty((len(sources), size, size, 3), dtype=np.uint8)
+    out = np.empty((len(sources), 3, size, size), dtype=np.uint8)
     reasons: dict[int, str] = {}
 
     def place(i: int) -> None:
         try:
-            out[i] = _decode(sources[i], where(i), size)
+            out[i] = _decode(sources[i], where(i), size).transpose(2, 0, 1)
         except InputError as error:
             reasons[i] = str(error)
 
@@ -61,8 +62,7 @@ def decode_readable(
         for _ in pool.map(place, range(len(sources)), chunksize=1):
             pass
     kept = [i for i in range(len(sources)) if i not in reasons]
-    images = torch.from_numpy(np.ascontiguousarray(out[kept].transpose(0, 3, 1, 2)))
-    return images, {i: reasons[i] for i in sorted(reasons)}
+    return torch.from_numpy(out[kept]), {i: reasons[i] for i in sorted(reasons)}
 
 
 def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.uint8]:

@@ -76,6 +76,9 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
         )
     coarse = integers.get(COARSE_COLUMN)
     encoded = _encoded(table, image_column, files[0])
+    # the images are decoded beside what was copied out of them, which is as large
+    del table, tables
+    pa.default_memory_pool().release_unused()
     pixels = decode_all(encoded, lambda row: f"{files[0]}: row {row} of column '{image_column}'", size)
     extra = {n: v for n, v in integers.items() if "coarse" not in n}
     images = ImageSet(pixels, torch.from_numpy(labels), torch.arange(len(labels)), extra)
