@@ -166,6 +166,8 @@ def test_timm_scales_images_to_another_size() -> None:
         ("timm/vit_tiny_patch16_225", {}, "did you mean 'vit_tiny_patch16_224'"),
         ("timm/test_efficientnet", {}, "write a plug-in"),
         ("timm/test_vit", {"arguments": {"dept": 2}}, "timm/test_vit': cannot be built .*'dept'"),
+        ("timm/test_vit", {"arguments": {"num_classes": 9}}, "timm/test_vit': 'num_classes' is read from the data"),
+        ("torchvision/vit_b_16", {"arguments": {"num_classes": 9}}, "vit_b_16': 'num_classes' is read from the data"),
         ("torchvision/resnet81", {}, "did you mean 'resnet18'"),
         ("torchvision/squeezenet1_0", {}, "write a plug-in"),
         ("vti", {}, "did you mean 'vit'"),

@@ -16,6 +16,9 @@ from vitmem.models.base import ImageShape
 # The convolutions of a residual block, and the pattern of all that one block has.
 CONVOLUTIONS, EVERY_CONVOLUTION = re.compile(r"^(.*\.\d+)\.conv\d$"), "conv[0-9]"
 
+# Of an architecture's arguments, those that the images and their labels settle.
+TOLD = ("num_classes", "in_chans")
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -50,11 +53,17 @@ def create(
     size_option: str,
     shape: ImageShape,
     options: Mapping[str, Any],
+    arguments: Mapping[str, Any] | None,
 ) -> nn.Module:
-    """Return ``make(**options)``; the input size is passed on as ``size_option`` where the architecture has one.
+    """Return what ``make`` gives of ``options`` and, over them, the user's ``arguments``.
 
-    Raises InputError naming the model ``name`` when it cannot be built for images of ``shape``.
+    The input size is passed on as ``size_option`` where the architecture has one. Raises InputError naming the model
+    ``name`` when it cannot be built for images of ``shape``, and for an argument that is read from the data.
     """
+    for key in TOLD:
+        if key in (arguments or {}):
+            raise InputError(f"model '{name}': '{key}' is read from the data or the weights; leave it out")
+    options = {**options, **(arguments or {})}
     try:
         try:
             return make(**{size_option: size, **options})

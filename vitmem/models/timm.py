@@ -44,9 +44,9 @@ def timm(
         "num_classes": shape.num_classes,
         "in_chans": shape.channels,
         "drop_rate": dropout,
-        **(arguments or {}),
     }
-    net = create(partial(library.create_model, architecture), f"timm/{architecture}", size, "img_size", shape, options)
+    make = partial(library.create_model, architecture)
+    net = create(make, f"timm/{architecture}", size, "img_size", shape, options, arguments)
     if size != shape.size:
         net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
     blocks, layers = blocks_of(net, MLP_LAYERS)

@@ -34,9 +34,8 @@ def torchvision(
     name = f"torchvision/{architecture}"
     if shape.channels != 3:
         raise InputError(f"model '{name}': it reads images of 3 channels, got {shape.channels}")
-    options = {"num_classes": shape.num_classes, **(arguments or {})}
     make = partial(library.get_model, architecture, weights=None)
-    net = create(make, name, shape.size, "image_size", shape, options)
+    net = create(make, name, shape.size, "image_size", shape, {"num_classes": shape.num_classes}, arguments)
     blocks, layers = blocks_of(net, MLP_LAYERS)
     if not blocks:
         raise InputError(
