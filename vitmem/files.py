@@ -1,0 +1,189 @@
+"""Files as a person has them: what may be read, what lies in a folder, and writes that are whole or absent. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitmem.errors import InputError
+
+# The largest file that is read as one text: suites, labels and records are far below it.
+LARGEST_TEXT = 64 * 2**20
+# The longest name that an error repeats.
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The files of a folder, sorted by path, and how many others were left out, by reason."""
+
+    files: tuple[Path, ...]
+    left_out: Counter[str]
+
+    def account(self) -> str:
+        """Return what was left out as a part of a sentence (``3 hidden, 2 of type .txt``), or an empty text."""
+        return ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
+
+
+def short_name(path: Path | str) -> str:
+    """Return ``path`` as an error says it: a long one is cut in the middle."""
+    text = str(path)
+    return text if len(text) <= LONGEST_NAME else f"{text[:60]}...{text[-40:]}"
+
+
+def check_readable(path: Path, expected: str, hint: str = "") -> None:
+    """Raise InputError unless ``path`` is a regular file that this user may read; ``expected`` says what it should be.
+
+    A FIFO and a device are refused: reading them may never end. ``hint`` is what to try when there is none.
+    """
+    name = short_name(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file{hint and f'; {hint}'}") from None
+    except (OSError, ValueError) as error:  # a name that is too long, has a null byte, lies behind a file
+        raise InputError(f"{name}: expected {expected}, got {_why(error)}") from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{name}: expected {expected}, got a folder")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name}: expected {expected}, got a pipe or a device")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{name}: expected {expected}, got a file that this user may not read")
+
+
+def read_text(path: Path, expected: str, hint: str = "", limit: int = LARGEST_TEXT) -> str:
+    """Return the text of ``path``, UTF-8 with or without a byte order mark.
+
+    Raises InputError as ``check_readable`` does, for a file of more than ``limit`` bytes and for other bytes than text.
+    """
+    check_readable(path, expected, hint)
+    name = short_name(path)
+    try:
+        if (size := path.stat().st_size) > limit:
+            raise InputError(f"{name}: expected {expected} of at most {limit / 2**20:g} MiB, got {size / 2**20:.0f}")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: expected {expected} in UTF-8, got other bytes at {error.start}") from None
+    except OSError as error:
+        raise InputError(f"{name}: expected {expected}, got {_why(error)}") from None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of the content of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hidden(name: str) -> bool:
+    """Say whether the name of a file or folder is one that programs keep for themselves (``.git``, ``._x.png``)."""
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
+
+
+def same_name(name: str) -> str:
+    """Return ``name`` in Unicode's composed form: file systems give the same name in two."""
+    return unicodedata.normalize("NFC", name)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in ``folder``, links to folders included, sorted by name; hidden ones are left out."""
+    return sorted((p for p in folder.iterdir() if p.is_dir() and not hidden(p.name)), key=lambda p: same_name(p.name))
+
+
+def walk(folder: Path, suffixes: Collection[str]) -> Walked:
+    """Return the files of ``folder`` and below whose suffix, in lower case, is one of ``suffixes``.
+
+    The order is that of the relative paths. Links to folders are followed, each real folder once. Left out and counted
+    are hidden files, the content of hidden folders as one each, other suffixes, and what is no regular file. Raises
+    InputError for a folder that cannot be read.
+    """
+    left_out: Counter[str] = Counter()
+    files = sorted(_below(folder, suffixes, left_out, set()), key=lambda f: same_name(f.relative_to(folder).as_posix()))
+    return Walked(tuple(files), left_out)
+
+
+def _below(folder: Path, suffixes: Collection[str], left_out: Counter[str], seen: set[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in seen:  # a link that leads back
+        left_out["linked twice"] += 1
+        return
+    seen.add(real)
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"{short_name(folder)}: cannot read this folder ({_why(error)})") from None
+    for entry in entries:
+        path = folder / entry.name
+        suffix = path.suffix.lower()
+        if hidden(entry.name):
+            left_out["hidden"] += 1
+        elif path.is_dir():
+            yield from _below(path, suffixes, left_out, seen)
+        elif not path.is_file():
+            left_out["no regular file"] += 1
+        elif suffix in suffixes:
+            yield path
+        else:
+            left_out[f"of type {suffix}" if suffix else "without a type"] += 1
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Call ``write`` with a temporary name beside ``path``, flush what it wrote to the disk and rename it.
+
+    The folder is made when missing, and the file has the rights that the user's umask gives. After an error nothing is
+    left and ``path`` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o666 & ~umask())
+        flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8 to ``path``, whole or not at all; see ``write_whole``."""
+    write_whole(path, lambda temporary: temporary.write_bytes(text.encode()) and None)
+
+
+def flush(path: Path) -> None:
+    """Wait until the file or folder ``path`` is on the disk: a rename then lasts through a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def umask() -> int:
+    """Return the rights that new files of this process do not get."""
+    old = os.umask(0)
+    os.umask(old)
+    return old
+
+
+@contextmanager
+def readable(path: Path, expected: str) -> Iterator[None]:
+    """Turn an OSError while ``path`` is read into InputError, saying what was ``expected``."""
+    check_readable(path, expected)
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{short_name(path)}: expected {expected}, got {_why(error)}") from None
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (error.strerror or type(error).__name__).lower() if isinstance(error, OSError) else str(error)
