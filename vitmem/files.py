@@ -1,4 +1,4 @@
-"""Files as a person has them: what may be read, what lies in a folder, and writes that are whole or absent. No torch."""
+"""Files: what may be read, what lies in a folder, and writes that are whole or absent. No torch."""
 
 from __future__ import annotations
 
@@ -156,7 +156,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8 to ``path``, whole or not at all; see ``write_whole``."""
-    write_whole(path, lambda temporary: temporary.write_bytes(text.encode()) and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(text.encode())
+
+    write_whole(path, write)
 
 
 def flush(path: Path) -> None:
