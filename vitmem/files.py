@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitmem.errors import InputError
+from vitmem.errors import DiskFullError, InputError
 
 # The largest file that is read as one text: suites, labels and records are far below it.
 LARGEST_TEXT = 64 * 2**20
@@ -161,6 +162,18 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode())
 
     write_whole(path, write)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError while ``path`` is written into DiskFullError for a full disk, InputError for anything else."""
+    try:
+        yield
+    except OSError as error:
+        name = short_name(path)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"{name}: the disk is full; free some space and run the same command again") from None
+        raise InputError(f"{name}: cannot write here ({_why(error)}); give another folder") from None
 
 
 def flush(path: Path) -> None:

@@ -12,6 +12,7 @@ import vitmem.catalogue  # noqa: F401  fills the registries with the built-in en
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
+from vitmem.reports.folders import suite_folders
 from vitmem.rows import read_rows
 
 
@@ -37,7 +38,7 @@ def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
 
 def show_row(id: str, results: Path, as_json: bool) -> None:
     """Print the one row whose id begins with ``id``; raises InputError when none or several do."""
-    rows = [row for path in sorted(results.glob("*/rows.jsonl")) for row in read_rows(path)]
+    rows = [row for folder in suite_folders(results) for row in read_rows(folder / "rows.jsonl")]
     found = [row for row in rows if row["id"].startswith(id)]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"

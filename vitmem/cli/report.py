@@ -11,10 +11,10 @@ from typing import Any
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError
 from vitmem.reports.analyses import read_analyses
+from vitmem.reports.folders import suite_folders
 from vitmem.reports.page.gallery import Wanted, draw, wanted
 from vitmem.reports.page.material import Curve, Material, Pictures
 from vitmem.reports.page.write import write_page
-from vitmem.reports.tables import suite_folders
 from vitmem.rows import Row, read_rows
 
 SUITES = Path("configs/suites")

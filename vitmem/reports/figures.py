@@ -17,6 +17,7 @@ from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
+from vitmem.reports.folders import suite_folders
 from vitmem.reports.forest import forest
 from vitmem.reports.inside_figures import inside_figures
 from vitmem.reports.naming import strength, where
@@ -25,7 +26,6 @@ from vitmem.reports.probes import DIAL, RELEARN, has_probe
 from vitmem.reports.regime import has_regime
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
-from vitmem.reports.tables import suite_folders
 from vitmem.rows import read_rows
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.

@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+from vitmem.errors import InputError
+from vitmem.files import read_text, short_name, write_text, writing
 
 INCLUDE = re.compile(r"(<!-- include (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def included(document: str, root: Path) -> str:
-    """Return ``document`` with every include filled from a file below ``root`` (empty when missing)."""
+    """Return ``document`` with every include filled from a file below ``root`` (empty when missing).
+
+    Raises InputError for a file that lies elsewhere, links followed: a document shows what belongs to it.
+    """
 
     def fill(match: re.Match[str]) -> str:
         path = root / match[2]
-        return match[1] + (path.read_text().strip() + "\n" if path.is_file() else "") + match[3]
+        if not _inside(path, root):
+            raise InputError(
+                f"{short_name(root)}/README.md: include {short_name(match[2])}: expected a file below "
+                f"{short_name(root)}, got one that lies elsewhere"
+            )
+        return match[1] + (read_text(path, "a table").strip() + "\n" if path.exists() else "") + match[3]
 
     return INCLUDE.sub(fill, document)
+
+
+def _inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):  # a loop of links, a null byte
+        return False
+
+
+def write_documents(results: Path) -> list[Path]:
+    """Fill the includes of the README beside ``results``, whole or not at all, and return it if that changes it."""
+    written = []
+    for path, text in _changed(results):
+        with writing(path):
+            write_text(path, text)
+        written.append(path)
+    return written
+
+
+def check_documents(results: Path) -> list[Path]:
+    """Return the README beside ``results`` if an include of it differs from its file."""
+    return [path for path, _ in _changed(results)]
+
+
+def _changed(results: Path) -> Iterator[tuple[Path, str]]:
+    readme = results.absolute().parent / "README.md"
+    if readme.is_file():
+        old = read_text(readme, "a document")
+        new = included(old, readme.parent)
+        if new != old:
+            yield readme, new

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from vitmem.errors import InputError, unknown
+from vitmem.files import write_whole, writing
 from vitmem.reports.across import across, has_across
 from vitmem.reports.analyses import Analyses, read_analyses
 from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.folders import suite_folders
 from vitmem.reports.front import front, has_front
 from vitmem.reports.headline import headline
 from vitmem.reports.inside import inside
@@ -20,7 +21,6 @@ from vitmem.reports.limits import change, cost
 from vitmem.reports.predictors import predictors
 from vitmem.reports.probes import BANDS, DIAL, RELEARN, bands_removed, dialled, has_probe, relearning
 from vitmem.reports.put_back import has_put_back, put_back
-from vitmem.reports.readme import included
 from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.regime_methods import regime_methods
 from vitmem.reports.render import RENDERERS, Table
@@ -63,22 +63,6 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
     return {name: make(report).without_empty() for name, make in content.items()}
 
 
-def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
-    """Return the folders in ``results`` that hold rows, or that of ``suite`` alone.
-
-    Raises InputError when ``suite`` has no rows there, offering the nearest name.
-    """
-    folders = sorted(path.parent for path in results.glob("*/rows.jsonl"))
-    if suite is None:
-        return folders
-    found = [folder for folder in folders if folder.name == suite]
-    if not found:
-        if not folders:
-            raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
-        raise unknown(f"suite in {results}", suite, [folder.name for folder in folders])
-    return found
-
-
 def _files(results: Path, suite: str | None) -> Iterator[tuple[Path, bytes]]:
     """Yield path and content of every table file."""
     for folder in suite_folders(results, suite):
@@ -88,32 +72,28 @@ def _files(results: Path, suite: str | None) -> Iterator[tuple[Path, bytes]]:
 
 
 def write_tables(results: Path, suite: str | None = None) -> list[Path]:
-    """Write the tables of all suites in ``results``, or of one, and return their paths."""
+    """Write the tables of all suites in ``results``, or of one, each whole or not at all, and return their paths.
+
+    A file that holds its table already is left as it is. Raises InputError or DiskFullError where one cannot be
+    written.
+    """
     written = []
     for path, content in _files(results, suite):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-        written.append(path)
-    for path, text in _documents(results):
-        path.write_text(text, encoding="utf-8")
+        if not _holds(path, content):
+            with writing(path):
+                write_whole(path, partial(_put, content))
         written.append(path)
     return written
 
 
+def _put(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
 def check_tables(results: Path, suite: str | None = None) -> list[Path]:
     """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give."""
-    files = _files(results, suite)
-    wrong = [path for path, content in files if not path.is_file() or path.read_bytes() != content]
-    return wrong + [path for path, _ in _documents(results)]
+    return [path for path, content in _files(results, suite) if not _holds(path, content)]
 
 
-def _documents(results: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the README beside ``results`` with its tables filled in, if that changes it."""
-    readme = results.absolute().parent / "README.md"
-    if readme.is_file():
-        old = readme.read_text(encoding="utf-8")
-        new = included(old, readme.parent)
-        if new != old:
-            yield readme, new
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content

@@ -1,0 +1,104 @@
+"""What ``vitmem tables`` puts between the marks of a document, and what it refuses to read or to lose."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vitmem import files
+from vitmem.errors import DiskFullError, InputError, VitmemError
+from vitmem.reports.folders import suite_folders
+from vitmem.reports.readme import check_documents, included, write_documents
+from vitmem.reports.tables import write_tables
+from vitmem.rows import write_rows
+
+Row = dict[str, Any]
+DOCUMENT = "# A\n<!-- include {} -->\nold\n<!-- end -->\nafter\n"
+
+
+def test_an_include_is_filled_and_a_missing_one_emptied(tmp_path: Path) -> None:
+    (tmp_path / "table.md").write_text("| a |\n\n")
+    assert included(DOCUMENT.format("table.md"), tmp_path) == DOCUMENT.format("table.md").replace("old", "| a |")
+    assert included(DOCUMENT.format("none.md"), tmp_path) == DOCUMENT.format("none.md").replace("old\n", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../secret.md", "link.md", "inside/../../secret.md", "folder/secret.md"]
+)
+def test_an_include_reads_nothing_outside_the_folder(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    (root / "inside").mkdir(parents=True)
+    (tmp_path / "secret.md").write_text("secret")
+    (root / "link.md").symlink_to(tmp_path / "secret.md")
+    (root / "folder").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="expected a file below"):
+        included(DOCUMENT.format(name), root)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "binary"])
+def test_an_include_of_no_text_is_one_sentence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.md"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="expected a table"):
+        included(DOCUMENT.format("x.md"), tmp_path)
+
+
+def test_writing_tables_leaves_documents_alone(toy: list[Row], tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    write_rows(results / "toy" / "rows.jsonl", toy)
+    readme.write_text(before := DOCUMENT.format("results/toy/tables/chosen.md"))
+    write_tables(results)
+    assert readme.read_text() == before
+    assert check_documents(results) == [readme]
+    assert write_documents(results) == [readme]
+    assert "K-FAC" in readme.read_text() and check_documents(results) == [] == write_documents(results)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+def test_a_disk_that_fills_leaves_every_file_as_it_was(
+    toy: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    write_rows(results / "toy" / "rows.jsonl", toy)
+    files_before = {p: p.read_bytes() for p in write_tables(results)}
+    readme.write_text(DOCUMENT.format("results/toy/tables/chosen.md"))
+    write_rows(results / "toy" / "rows.jsonl", [{**toy[0], "metrics": {**toy[0]["metrics"], "memorized": 0.123}}])
+
+    def full(path: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files, "flush", full)
+    for write in (write_tables, write_documents):
+        with pytest.raises(VitmemError) as caught:
+            write(results)
+        assert isinstance(caught.value, DiskFullError if number in (errno.ENOSPC, errno.EDQUOT) else InputError)
+        assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+    assert {p: p.read_bytes() for p in files_before} == files_before
+    assert readme.read_text() == DOCUMENT.format("results/toy/tables/chosen.md")
+    assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".tmp")]
+
+
+def test_what_holds_its_table_is_not_written_again(toy: list[Row], tmp_path: Path) -> None:
+    write_rows(tmp_path / "toy" / "rows.jsonl", toy)
+    before = {p: p.stat().st_mtime_ns for p in write_tables(tmp_path)}
+    assert {p: p.stat().st_mtime_ns for p in write_tables(tmp_path)} == before
+    assert {stat.S_IMODE(p.stat().st_mode) for p in before} == {0o666 & ~files.umask()}
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", ".git", "__MACOSX"])
+def test_hidden_folders_are_no_suites(toy: list[Row], tmp_path: Path, name: str) -> None:
+    for folder in ("toy", name):
+        write_rows(tmp_path / folder / "rows.jsonl", toy)
+    assert [folder.name for folder in suite_folders(tmp_path)] == ["toy"]
+    with pytest.raises(InputError, match="unknown suite"):
+        suite_folders(tmp_path, name)
