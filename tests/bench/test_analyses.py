@@ -63,7 +63,8 @@ def trained(folder: Path) -> list[tuple[Bench, Factors]]:
         bench.subject.net.load_state_dict(load_file(weights))
         bench.subject.net.eval()
         (id,) = {cell.statistics for cell in job.cells if cell.statistics is not None}
-        out.append((bench, Factors.load(folder / "store" / "statistics" / str(id) / "factors.safetensors")))
+        parts = [Factors.load(path) for path in (folder / "store" / "statistics" / str(id)).glob("*/*.safetensors")]
+        out.append((bench, Factors({path: layer for part in parts for path, layer in part.layers.items()})))
     return out
 
 

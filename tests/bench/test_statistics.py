@@ -15,7 +15,8 @@ from torch.nn import functional
 from vitmem.bench.evaluation import ensure_evaluation
 from vitmem.bench.job import _told, check_cells
 from vitmem.bench.plan import Cell, make_plan, training_config
-from vitmem.bench.stages import Bench, ensure_statistics, ensure_training, prepare
+from vitmem.bench.stages import Bench, ensure_training, prepare
+from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite

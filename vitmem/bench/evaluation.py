@@ -14,15 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from vitmem.bench.environment import environment
 from vitmem.bench.plan import Cell, base_cell, training_config
-from vitmem.bench.stages import (
-    Bench,
-    collected,
-    ensure_statistics,
-    ensure_training,
-    peak_memory,
-    prepare,
-    reset_peak_memory,
-)
+from vitmem.bench.stages import Bench, ensure_training, peak_memory, prepare, reset_peak_memory
+from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import EditCommon

@@ -12,6 +12,7 @@ from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import ensure_base, ensure_evaluation, measured, reported_outcomes
 from vitmem.bench.plan import Cell, Job
 from vitmem.bench.stages import Bench, ensure_training, prepare
+from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
 from vitmem.bench.subject import Places, Say
 from vitmem.bench.vision import VisionSubject
@@ -33,7 +34,7 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
     """
     try:
-        bench = prepare(job.config, places)
+        bench = prepare(job.config, places, job.cells)
         check_cells(bench, job.cells)
         ensure_training(bench, say)
         ensure_base(bench, say)
@@ -131,7 +132,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
     store, facts = bench.places.store, bench.subject.facts()
     stages = {"training": read_json(store.folder("training", cell.training) / "training.json")}
     if cell.statistics is not None:
-        stages["statistics"] = read_json(store.folder("statistics", cell.statistics) / "statistics.json")
+        stages["statistics"] = statistics_record(bench, cell)
     costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
     costs["training_resumed"] = stages["training"]["training_resumed"]
     if "statistics" in stages:

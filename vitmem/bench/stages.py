@@ -1,36 +1,32 @@
-"""The shared stages: train, collect statistics; each is kept in the store and read when it is there."""
+"""A training's subject and its first stage: the training, kept in the store and read when it is there."""
 
 from __future__ import annotations
 
 import resource
 import shutil
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from vitmem.bench.environment import environment
 from vitmem.bench.language import language_subject
-from vitmem.bench.plan import Cell, statistics_request, training_id
+from vitmem.bench.plan import Cell, training_id
 from vitmem.bench.planted import planted_subject
 from vitmem.bench.pretrained import pretrained_subject
 from vitmem.bench.store import read_json, write_json
-from vitmem.bench.subject import STOPPED, Places, Say, Subject, own
+from vitmem.bench.subject import STOPPED, Places, Say, Subject
 from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
-from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for
+from vitmem.kfac import Factors
 from vitmem.registry import DATA
-from vitmem.specs import seed_from
 from vitmem.training.fit import emulates_bfloat16, pick_device
 
-FACTORS = "factors.safetensors"
 SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
     "image": vision_subject,
     "text": language_subject,
@@ -42,12 +38,16 @@ SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
 
 @dataclass
 class Bench:
-    """One training's subject, ready for its stages; ``factors`` (with their id) are kept between evaluations."""
+    """One training's subject, ready for its stages; ``factors`` (with their id) are kept between evaluations.
+
+    ``cells`` are those to come: the statistics that they read are collected together.
+    """
 
     config: Config
     id: str
     places: Places
     subject: Subject
+    cells: Sequence[Cell] = ()
     factors: tuple[str, Factors] | None = None
 
     @property
@@ -56,10 +56,10 @@ class Bench:
         return pick_device(self.places.device)
 
 
-def prepare(config: Config, places: Places) -> Bench:
-    """Load the data and build the untrained network of a training's config."""
+def prepare(config: Config, places: Places, cells: Sequence[Cell] = ()) -> Bench:
+    """Load the data and build the untrained network of a training's config, for ``cells`` of it."""
     modality = DATA.get(config["data"]["name"]).info.get("modality", "image")
-    return Bench(config, training_id(config), places, SUBJECTS[modality](config, places))
+    return Bench(config, training_id(config), places, SUBJECTS[modality](config, places), cells)
 
 
 def ensure_training(bench: Bench, say: Say = print) -> None:
@@ -108,79 +108,6 @@ def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> Non
             "environment": environment(bench.device),
         },
     )
-
-
-def ensure_statistics(bench: Bench, cell: Cell, say: Say = print) -> Factors:
-    """Collect the K-FAC statistics that ``cell`` reads, or read them from the store; one set is kept in memory."""
-    assert cell.statistics is not None
-    if bench.factors is None or bench.factors[0] != cell.statistics:
-        request = statistics_request(cell.config) or {}
-        store = bench.places.store
-        folder = store.make("statistics", cell.statistics, lambda f: _collect(bench, cell, request, f, say))
-        factors = Factors.load(folder / FACTORS)
-        factors.check(bench.subject.net, _layers(bench, request))
-        _spectra(factors, request)
-        bench.factors = cell.statistics, factors
-    return bench.factors[1]
-
-
-def _layers(bench: Bench, request: Config) -> dict[str, nn.Module]:
-    """Return the layers by path whose statistics are collected."""
-    return find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
-
-
-def statistics_task(bench: Bench, request: Config) -> tuple[Task, str]:
-    """Return how the network is read while statistics are collected, and the positions that count."""
-    task, positions = bench.subject.task(request)
-    temperature = request.get("temperature")
-    return task if temperature is None else Tempered(task, temperature), positions
-
-
-def collected(bench: Bench, cell: Cell) -> Factors:
-    """Collect the statistics that ``cell`` reads, of the network as it is now."""
-    request = statistics_request(cell.config) or {}
-    task, positions = statistics_task(bench, request)
-    return fit_for(
-        bench.subject.net,
-        _layers(bench, request),
-        task,
-        lambda: bench.subject.batches(request)[0],
-        request["moments"],
-        labels=request["labels"],
-        label_samples=request["label_samples"],
-        # what is summed beside A and G, and of which layers, changes no label that is drawn
-        seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
-        metadata={"positions": positions, "data": bench.subject.seen()["data"], "training": cell.training},
-    )
-
-
-def _collect(bench: Bench, cell: Cell, request: Config, folder: Path, say: Say) -> None:
-    """Collect statistics and their spectra, which every edit shares, and write the statistics to ``folder``."""
-    say("statistics")
-    reset_peak_memory(bench.device)
-    started = time.perf_counter()
-    _, examples = bench.subject.batches(request)
-    factors = collected(bench, cell)
-    _spectra(factors, request)
-    factors.save(folder / FACTORS)
-    write_json(
-        folder / "statistics.json",
-        {
-            "request": request,
-            "positions": factors.metadata["positions"],
-            "images": examples,
-            "statistics_seconds": time.perf_counter() - started,
-            "peak_memory_bytes": peak_memory(bench.device),
-            "environment": environment(bench.device),
-        },
-    )
-
-
-def _spectra(factors: Factors, request: Config) -> None:
-    """Make the spectra that edits read, so that no single edit pays for what all share."""
-    if request["moments"] in ("plain", "coupled"):
-        for layer in factors.layers.values():
-            _ = layer.eigen_a, layer.eigen_g
 
 
 def reset_peak_memory(device: torch.device) -> None:

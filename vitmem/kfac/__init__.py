@@ -3,7 +3,7 @@
 It knows no image, token, data set or model family: it sees a model, layers by path, and a Task.
 """
 
-from vitmem.kfac.corrected import corrected, fit_for
+from vitmem.kfac.corrected import corrected, fit_for, make_spectra
 from vitmem.kfac.dial import Complement, Dial, complement
 from vitmem.kfac.edit import LayerReport, edit_matrix, edited
 from vitmem.kfac.factors import (
@@ -44,6 +44,7 @@ __all__ = [
     "find_layers",
     "fit",
     "fit_for",
+    "make_spectra",
     "mask_of",
     "matched_fraction",
     "model_fingerprint",

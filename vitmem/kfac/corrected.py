@@ -57,6 +57,14 @@ def fit_for(
     return corrected(model, layers, task, batches(), fit(model, layers, task, batches(), **options))
 
 
+def make_spectra(factors: Factors, moments: Moments | Literal["eigen"], say: Callable[[str], None]) -> None:
+    """Make the spectra that edits read of statistics of these ``moments``; ``say`` is told before each layer's."""
+    if moments in ("plain", "coupled"):
+        for number, layer in enumerate(factors.layers.values(), 1):
+            say(f"spectra: layer {number} of {len(factors.layers)}")
+            _ = layer.eigen_a, layer.eigen_g
+
+
 class PairMoments(LayerMoments):
     """What is summed for one layer of known factors over the rows a (n, q) and g (n, p) of each backward pass."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,11 +18,15 @@ from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac.layers import weight_matrix
+from vitmem.kfac.packed import packed, packed_length, unpacked
 from vitmem.kfac.spectrum import Eigen, eigen
 from vitmem.kfac.stored import Stored, stored_tensors
 
 # Rows of a weight that are looked at a time.
 ROWS = 256
+# What is symmetric, of which a file may hold one half: its metadata have the size of each that it halved.
+HALVED = "halved"
+SYMMETRIC = ("a", "g", "a_coupled", "g_coupled")
 
 
 @dataclass(frozen=True)
@@ -75,19 +79,23 @@ class Factors:
     layers: Mapping[str, LayerFactors]
     metadata: Mapping[str, str] = field(default_factory=dict)
 
-    def save(self, path: Path) -> None:
-        """Write everything to one safetensors file."""
-        tensors = {}
+    def save(self, path: Path, *, halved: bool = False) -> None:
+        """Write everything to one safetensors file; ``halved`` leaves out what is the same below the diagonal."""
+        tensors, sizes = {}, {}
         numbers: dict[str, dict[str, float]] = {}
         for name, layer in self.layers.items():
             numbers[name] = {}
             for part in fields(layer):
                 value = getattr(layer, part.name)
                 if isinstance(value, Tensor):
-                    tensors[f"{name}::{part.name}"] = value.contiguous()
+                    key = f"{name}::{part.name}"
+                    if halved and part.name in SYMMETRIC and torch.equal(value, value.T):
+                        sizes[key], value = len(value), packed(value)
+                    tensors[key] = value.contiguous()
                 elif value is not None:
                     numbers[name][part.name] = value
-        save_file(tensors, path, {**self.metadata, "numbers": json.dumps(numbers)})
+        halves = {HALVED: json.dumps(sizes)} if sizes else {}
+        save_file(tensors, path, {**self.metadata, **halves, "numbers": json.dumps(numbers)})
 
     @classmethod
     def load(cls, path: Path) -> Factors:
@@ -96,9 +104,11 @@ class Factors:
             with safe_open(path, framework="pt") as file:
                 metadata = dict(file.metadata() or {})
                 numbers = json.loads(metadata.pop("numbers"))
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                sizes = json.loads(metadata.pop(HALVED, "{}"))
+                stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: not a whole file of factors ({error}); collect the statistics again") from None
+        tensors: dict[str, Any] = {key: _whole(tensor, sizes.get(key)) for key, tensor in stored.items()}
         layers = {}
         for name, values in numbers.items():
             parts = {key.rpartition("::")[2]: t for key, t in tensors.items() if key.rpartition("::")[0] == name}
@@ -125,6 +135,18 @@ class Factors:
                 f"factors: they are of another model (fingerprint {expected}, this one is {got}); "
                 "collect the statistics of this model"
             )
+
+
+def _whole(tensor: Tensor, size: int | None) -> Tensor:
+    """Return the matrix (size, size) that ``tensor`` (k,) is a half of, or ``tensor`` itself where it is none."""
+    if size is None:
+        return tensor
+    if tensor.shape != (packed_length(size),):
+        raise InputError(
+            f"factors: half a matrix of {size} rows has {packed_length(size)} numbers, got {tuple(tensor.shape)}; "
+            "collect the statistics again"
+        )
+    return unpacked(tensor, size)
 
 
 def model_fingerprint(model: nn.Module) -> str:
@@ -162,6 +184,7 @@ class StoredFactors:
     metadata: Mapping[str, str]
     shapes: Mapping[str, tuple[int, int]]
     tensors: Mapping[str, Stored]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path) -> StoredFactors:
@@ -169,14 +192,17 @@ class StoredFactors:
         tensors, metadata = stored_tensors(path)
         try:
             layers = json.loads(metadata.pop("numbers"))
-            shapes = {x: (tensors[f"{x}::g"].shape[0], tensors[f"{x}::a"].shape[0]) for x in layers}
+            sizes = json.loads(metadata.pop(HALVED, "{}"))
+            rows = {key: sizes.get(key, tensor.shape[0]) for key, tensor in tensors.items()}
+            shapes = {x: (rows[f"{x}::g"], rows[f"{x}::a"]) for x in layers}
         except (KeyError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: not a file of factors ({error}); 'vitmem fit' writes one") from None
-        return cls(path, metadata, shapes, tensors)
+        return cls(path, metadata, shapes, tensors, sizes)
 
     def read(self, layer: str, part: Literal["a", "g"]) -> Tensor:
         """Return A (q, q) or G (p, p) of ``layer``; raises VitmemError for NaN or infinity in it."""
-        matrix = self.tensors[f"{layer}::{part}"].read()
+        key = f"{layer}::{part}"
+        matrix = _whole(self.tensors[key].read(), self.sizes.get(key))
         if not math.isfinite(float(matrix.sum(dtype=torch.float64))):  # a mask of all numbers would take memory
             raise VitmemError(f"factors: NaN or infinity in '{part}' of layer '{layer}'; collect the statistics again")
         return matrix

@@ -38,7 +38,8 @@ def fit(
     """Return A = mean a aᵀ (q, q) and G = mean g gᵀ (p, p) of every layer over the positions that count.
 
     a is a row of the layer's input, g the gradient of the summed loss at its output, so nothing depends
-    on the batch size. ``moments`` adds the diagonals, or all, of mean |g|² a aᵀ and mean |a|² g gᵀ.
+    on the batch size; no bit of a layer's depends on which others are looked at. ``moments`` adds the diagonals, or
+    all, of mean |g|² a aᵀ and mean |a|² g gᵀ.
     The model is in eval mode and frozen meanwhile; its modes and flags are put back. Raises VitmemError
     naming the layer for NaN in weights, activations or gradients, and for a layer that saw no data.
     """
@@ -78,7 +79,7 @@ def backward_passes(
     The model is in eval mode and frozen meanwhile. Raises VitmemError when the logits depend on no layer.
     """
     generator = torch.Generator().manual_seed(seed)
-    with _frozen(model), _full_precision(), captured(layers, sums, task.rows) as state, torch.enable_grad():
+    with _frozen(model), _reproducible(), captured(layers, sums, task.rows) as state, torch.enable_grad():
         for batch in batches:
             state.begin_batch(batch)
             features = task.features(model, batch)  # (N, d)
@@ -144,11 +145,17 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _full_precision() -> Iterator[None]:
-    """Keep TF32 and its kin out of the products: ten bits of mantissa are noise at the bottom of a spectrum."""
-    before = torch.get_float32_matmul_precision()
+def _reproducible() -> Iterator[None]:
+    """Keep TF32 and its kin out of the products, and torch's attention to one way of computing.
+
+    Ten bits of mantissa are noise at the bottom of a spectrum. The fused attention of ``nn.MultiheadAttention``, which
+    rounds otherwise, is for inputs without gradients: those of the blocks below the lowest layer that is looked at.
+    """
+    precision, fused = torch.get_float32_matmul_precision(), torch.backends.mha.get_fastpath_enabled()
     torch.set_float32_matmul_precision("highest")
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.mha.set_fastpath_enabled(fused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from vitmem.bench.plan import MOMENTS
 from vitmem.data.augment import normalise
 from vitmem.data.unlabelled import Unlabelled, unlabelled
 from vitmem.errors import InputError, VitmemError
-from vitmem.kfac import Factors, LayerReport, find_layers, fit_for, state_digest
+from vitmem.kfac import Factors, LayerReport, find_layers, fit_for, make_spectra, state_digest
 from vitmem.kfac.layers import layer_at
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.models.base import VisionModel
@@ -25,11 +26,11 @@ from vitmem.offline.record import Record, beside, check_out
 from vitmem.offline.request import Request, method_of
 from vitmem.offline.weights import read_weights
 from vitmem.offline.written import Source, write_edit
+from vitmem.progress import Say, counted, now_and_then
 from vitmem.registry import reads_statistics
 from vitmem.specs import seed_from
 
 BATCH, CPU = 50, torch.device("cpu")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def edit_checkpoint(
         found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
         _check_same(found, images, again)
         say(f"statistics of {len(layers)} layers over {len(found.images)} images")
-        factors = _statistics(model, layers, request, found, device)
+        factors = _statistics(model, layers, request, found, device, now_and_then(say))
         model.net.load_state_dict(state, assign=True)
-        recollect = _anew(model, layers, request, found, device)
+        recollect = _anew(model, layers, request, found, device, say)
     say(f"editing by {request.method}")
     result = _edit(model, layers, request, factors, recollect)
     record = write_edit(Source(weights, state), out, request, result, found, device)
@@ -96,9 +97,14 @@ def _check_same(found: Unlabelled, images: Path, again: Record | None) -> None:
 
 
 def _statistics(
-    model: VisionModel, layers: Mapping[str, nn.Module], request: Request, found: Unlabelled, device: torch.device
+    model: VisionModel,
+    layers: Mapping[str, nn.Module],
+    request: Request,
+    found: Unlabelled,
+    device: torch.device,
+    say: Say,
 ) -> Factors:
-    """Return the statistics of ``layers``; the network is in float32 afterwards, on the CPU."""
+    """Return the statistics of ``layers``, with their spectra; the network is in float32 afterwards, on the CPU."""
     positions = request.positions or model.positions
     if positions == "cls" and not model.prefix_tokens:
         raise InputError("--positions: 'cls' needs a class token, which this model has not; use all")
@@ -112,19 +118,29 @@ def _statistics(
     net = model.net.float().to(device)
     moments: Any = MOMENTS.get(str(request.settings.get("importance")), "plain")
     task = VisionTask(positions, model.prefix_tokens)
-    factors = fit_for(net, layers, task, batches, moments, seed=seed_from("statistics", request.seed))
+    counts = partial(counted, say=say, what="statistics", total=len(found.images), unit="images")
+    factors = fit_for(
+        net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed)
+    )
     net.cpu()
+    make_spectra(factors, moments, say)
     return factors
 
 
 def _anew(
-    model: VisionModel, layers: Mapping[str, nn.Module], request: Request, found: Unlabelled, device: torch.device
+    model: VisionModel,
+    layers: Mapping[str, nn.Module],
+    request: Request,
+    found: Unlabelled,
+    device: torch.device,
+    say: Say,
 ) -> Callable[[], Factors]:
     """Return what collects the statistics of ``layers`` of the network as it then is, which keeps its dtype."""
 
     def recollect() -> Factors:
         twin = replace(model, net=copy.deepcopy(model.net))
-        return _statistics(twin, {path: layer_at(twin.net, path) for path in layers}, request, found, device)
+        again = {path: layer_at(twin.net, path) for path in layers}
+        return _statistics(twin, again, request, found, device, now_and_then(say))
 
     return recollect
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vitmem.bench.analyses.base import Looked, Row
-from vitmem.bench.stages import statistics_task
+from vitmem.bench.statistics import statistics_task
 from vitmem.kfac.curvature import Sharpness
 from vitmem.kfac.fit import backward_passes
 from vitmem.kfac.labels import LabelMode

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vitmem.bench.analyses.base import Looked, Row, Tops
-from vitmem.bench.stages import statistics_task
+from vitmem.bench.statistics import statistics_task
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
 from vitmem.kfac.bands import ENDS, band_sizes

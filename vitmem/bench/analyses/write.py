@@ -18,7 +18,8 @@ from vitmem.bench.analyses.spectrum import spectrum
 from vitmem.bench.analyses.stability import stability, tops
 from vitmem.bench.job import check_cells
 from vitmem.bench.plan import Cell, Job, Plan, statistics_request
-from vitmem.bench.stages import ensure_statistics, ensure_training, prepare
+from vitmem.bench.stages import ensure_training, prepare
+from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import guard_disk
 from vitmem.bench.subject import Places, Say, own
 from vitmem.errors import InputError, unknown
@@ -84,7 +85,7 @@ def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: 
     check_cells(bench, [cell])
     ensure_training(bench, say)
     request = statistics_request(cell.config) or {}
-    factors = ensure_statistics(bench, cell, say)
+    factors = ensure_statistics(bench, cell, say, every=True)
     layers = find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
     return Looked(bench, cell, job.cells, request, factors, layers, dict(seeds))
 

@@ -63,7 +63,8 @@ def total(rows: Iterable[Row]) -> str:
         for stage in STAGES:
             value = at("costs", f"{stage}_seconds")(row)
             if value is not None and stage in ids:
-                seconds[stage][ids[stage]] = value
+                # the layers of statistics may have been collected in several passes, of which a row counts its own
+                seconds[stage][ids[stage]] = max(value, seconds[stage].get(ids[stage], 0.0))
     sums = {stage: math.fsum(found.values()) / 3600 for stage, found in seconds.items()}
     parts = [f"{SPENT[s]} {fixed(hours, 2)} ({len(seconds[s])})" for s, hours in sums.items() if seconds[s]]
     return f"Hours of all cells together: {fixed(math.fsum(sums.values()), 2)}: {', '.join(parts)}." if parts else ""

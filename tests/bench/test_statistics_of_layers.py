@@ -1,0 +1,178 @@
+"""Statistics in the store: a folder a layer, of those that edits read, the same whoever reads beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import vitmem.bench.statistics as stage
+from vitmem.bench.evaluation import ensure_base, ensure_evaluation
+from vitmem.bench.job import run_job
+from vitmem.bench.plan import Cell, make_plan, training_config
+from vitmem.bench.stages import Bench, ensure_training, prepare
+from vitmem.bench.statistics import collected, ensure_statistics, statistics_record
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
+from vitmem.bench.suite import load_suite
+from vitmem.kfac import Factors
+
+CHANGES: dict[str, Any] = {
+    "seeds": [0],
+    "data": {"name": "digits", "train": 120, "validation": 60},
+    "noise": {"name": "symmetric", "rate": 0.1},
+    "model": {"name": "mixer", "patch_size": 4, "width": 8, "depth": 3},
+    "recipe": {"epochs": 1, "batch_size": 60, "precision": "32"},
+    "edits": [{"method": "kfac", "blocks": ["last", "first", "all"], "fraction": 0.3}],
+}
+LAST, FIRST = {"blocks.2.mlp_channels.fc1", "blocks.2.mlp_channels.fc2"}, {
+    "blocks.0.mlp_channels.fc1", "blocks.0.mlp_channels.fc2"
+}  # fmt: skip
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+
+
+@pytest.fixture
+def cells(write: Callable[..., Path]) -> dict[str, Cell]:
+    """Return the cells by the blocks that they edit; they share one id of statistics."""
+    path = write(**CHANGES)
+    found = {str(cell.config["edit"]["blocks"]): cell for cell in make_plan(load_suite(path), path).cells}
+    assert len({cell.statistics for cell in found.values()}) == 1
+    return found
+
+
+def opened(cells: dict[str, Cell], places: Places, *coming: str) -> Bench:
+    bench = prepare(training_config(cells["last"].config), places, [cells[name] for name in coming])
+    ensure_training(bench, lambda text: None)
+    return bench
+
+
+def quiet(text: str) -> None:
+    """Say nothing."""
+
+
+def layers_of(places: Places, cell: Cell) -> set[str]:
+    """Return the names of the folders of layers that the store has."""
+    folder = places.store.root / "statistics" / str(cell.statistics)
+    return {path.parent.name for path in folder.glob("*/factors.safetensors")}
+
+
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return a list that grows by the layers of every pass to come."""
+    made: list[list[str]] = []
+    collect = stage.fit_for
+
+    def noted(net: Any, layers: Any, *args: Any, **options: Any) -> Factors:
+        made.append(list(layers))
+        return collect(net, layers, *args, **options)
+
+    monkeypatch.setattr(stage, "fit_for", noted)
+    return made
+
+
+def test_only_what_is_read_is_collected_and_later_edits_add_to_it(
+    cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = passes(monkeypatch)
+    bench = opened(cells, places)
+    assert set(ensure_statistics(bench, cells["last"], quiet).layers) == LAST == layers_of(places, cells["last"])
+    kept = bench.factors
+    assert set(ensure_statistics(bench, cells["all"], quiet).layers) > LAST | FIRST
+    assert kept and all(bench.factors[1].layers[p] is kept[1].layers[p] for p in LAST)  # type: ignore[index]
+    assert [len(one) for one in made] == [2, 4] and len(layers_of(places, cells["last"])) == 6
+    again = opened(cells, places)
+    ensure_statistics(again, cells["all"], quiet), ensure_statistics(again, cells["first"], quiet)
+    assert len(made) == 2
+
+
+def test_layers_that_were_collected_apart_are_those_collected_together(cells: dict[str, Cell], places: Places) -> None:
+    bench = opened(cells, places)
+    for name in ("last", "first", "all"):
+        apart = ensure_statistics(bench, cells[name], quiet)
+    together, read = collected(bench, cells["all"]), ensure_statistics(opened(cells, places), cells["all"], quiet)
+    for path, layer in together.layers.items():
+        for found in (apart.layers[path], read.layers[path]):
+            assert torch.equal(found.a, layer.a) and torch.equal(found.g, layer.g) and found.count == layer.count
+            assert torch.equal(found.eigen_a.vectors, layer.eigen_a.vectors)
+
+
+def test_the_cells_to_come_are_collected_for_in_one_pass(
+    cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = passes(monkeypatch)
+    bench = opened(cells, places, "last", "first")
+    ensure_statistics(bench, cells["last"], quiet), ensure_statistics(bench, cells["first"], quiet)
+    assert [set(one) for one in made] == [LAST | FIRST]
+    assert statistics_record(bench, cells["last"]) == statistics_record(bench, cells["first"])
+
+
+def test_a_row_counts_the_passes_that_its_layers_took(
+    cells: dict[str, Cell], places: Places, write: Callable[..., Path]
+) -> None:
+    bench = opened(cells, places)
+    for name in ("last", "first", "all"):
+        ensure_statistics(bench, cells[name], quiet)
+    last, first, whole = (statistics_record(bench, cells[n])["statistics_seconds"] for n in ("last", "first", "all"))
+    assert whole > last + first > max(last, first) > 0
+    path = write(**CHANGES)
+    (job,) = make_plan(load_suite(path), path).jobs()
+    rows = {row["config"]["edit"]["blocks"]: row for row in run_job(job, "small", places, quiet)}
+    assert rows["all"]["costs"]["statistics_seconds"] == whole and rows["last"]["costs"]["statistics_seconds"] == last
+    assert rows["last"]["counts"]["images_per_statistics"] == 120
+
+
+def test_a_layer_that_is_gone_is_collected_again_alone(
+    cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = opened(cells, places)
+    before = ensure_statistics(bench, cells["all"], quiet)
+    lost, _ = LAST
+    folder = places.store.root / "statistics" / str(cells["all"].statistics) / lost
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    made = passes(monkeypatch)
+    after = ensure_statistics(opened(cells, places), cells["all"], quiet)
+    assert made == [[lost]]
+    assert torch.equal(after.layers[lost].a, before.layers[lost].a)
+    assert torch.equal(after.layers[lost].g, before.layers[lost].g)
+
+
+def test_an_edit_of_the_last_block_predicts_the_same_whatever_was_collected(
+    cells: dict[str, Cell], tmp_path: Path
+) -> None:
+    logits = []
+    for name, first in (("one", "last"), ("other", "all")):
+        places = Places(Store(tmp_path / name), None, tmp_path / "cache", "cpu", progress=False)
+        bench = opened(cells, places)
+        ensure_base(bench, quiet)
+        ensure_statistics(bench, cells[first], quiet)
+        ensure_evaluation(bench, cells["last"], quiet)
+        file = places.store.folder("evaluation", cells["last"].evaluation) / "predictions.safetensors"
+        logits.append(file.read_bytes())
+    assert logits[0] == logits[1]
+
+
+def test_long_statistics_say_how_far_they_are(
+    cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, said = opened(cells, places), list[str]()
+    ensure_statistics(bench, cells["last"], said.append)
+    assert said == ["statistics of 2 layers"]  # short ones are silent
+    monkeypatch.setattr(stage, "now_and_then", lambda say: say)
+    batches = bench.subject._batches  # type: ignore[attr-defined]
+    monkeypatch.setattr(bench.subject, "_batches", lambda *a: batches(*a, batch_size=50))
+    said.clear()
+    ensure_statistics(bench, cells["first"], said.append)
+    assert said[1:5] == [
+        "statistics: 50 of 120 images",
+        "statistics: 100 of 120 images",
+        "spectra: layer 1 of 2",
+        "spectra: layer 2 of 2",
+    ]

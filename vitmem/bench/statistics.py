@@ -1,0 +1,165 @@
+"""The statistics of a trained network: a folder a layer in the store, collected when the first edit reads the layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from torch import nn
+
+from vitmem.bench.environment import environment
+from vitmem.bench.plan import Cell, statistics_request
+from vitmem.bench.stages import Bench, peak_memory, reset_peak_memory
+from vitmem.bench.store import lock, read_json, write_json
+from vitmem.bench.subject import Say, own
+from vitmem.bench.suite import Config
+from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for, make_spectra
+from vitmem.progress import counted, now_and_then
+from vitmem.registry import DATA
+from vitmem.specs import digest, seed_from
+
+STAGE, FACTORS, RECORD = "statistics", "factors.safetensors", "statistics.json"
+
+
+def ensure_statistics(bench: Bench, cell: Cell, say: Say = print, *, every: bool = False) -> Factors:
+    """Return the K-FAC statistics that ``cell`` reads, from the store; one set is kept in memory.
+
+    They are those of the layers that it edits, of all editable ones where ``every`` is asked for. What the store has
+    not is collected in one pass, together with what the other cells of ``bench`` read; it is the same in any company.
+    """
+    assert cell.statistics is not None
+    wanted = _every(bench, cell) if every else _read(bench, cell)
+    kept = bench.factors[1] if bench.factors and bench.factors[0] == cell.statistics else Factors({})
+    if not all(path in kept.layers for path in wanted):
+        together = {**wanted, **_others(bench, cell)}
+        found = _found(bench, cell, {path: x for path, x in together.items() if path not in kept.layers}, say)
+        kept = Factors({**kept.layers, **found.layers}, found.metadata)
+        bench.factors = cell.statistics, kept
+    return kept
+
+
+def statistics_record(bench: Bench, cell: Cell) -> dict[str, Any]:
+    """Return how the statistics that ``cell`` reads were collected.
+
+    They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
+    ``peak_memory_bytes`` of the largest and the environment of the first.
+    """
+    assert cell.statistics is not None
+    store = bench.places.store
+    records = [read_json(store.folder(*_place(cell, path)) / RECORD) for path in _read(bench, cell)]
+    passes = {digest(record["layers"]): record for record in records}
+    first, *_ = records
+    return {
+        **first,
+        "statistics_seconds": sum(record["statistics_seconds"] for record in passes.values()),
+        "peak_memory_bytes": max(record["peak_memory_bytes"] for record in passes.values()),
+    }
+
+
+def statistics_task(bench: Bench, request: Config) -> tuple[Task, str]:
+    """Return how the network is read while statistics are collected, and the positions that count."""
+    task, positions = bench.subject.task(request)
+    temperature = request.get("temperature")
+    return task if temperature is None else Tempered(task, temperature), positions
+
+
+def collected(bench: Bench, cell: Cell, say: Say = lambda _: None) -> Factors:
+    """Collect the statistics of the layers that ``cell`` edits, of the network as it is now."""
+    return _collect(bench, cell, _read(bench, cell), say)
+
+
+def _every(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
+    """Return all layers by path whose statistics ``cell`` may ask for."""
+    return find_layers(bench.subject.net, bench.subject.patterns("all", cell.config["edit"].get("layers")))
+
+
+def _read(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
+    """Return the layers by path whose statistics ``cell`` reads: those that it edits."""
+    edit = cell.config["edit"]
+    if edit.get("blocks") is None:
+        return _every(bench, cell)
+    return find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
+
+
+def _others(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
+    """Return the layers by path that other cells to come read of the statistics that ``cell`` reads."""
+    alike = [other for other in bench.cells if other.statistics == cell.statistics]
+    edits = {digest([c.config["edit"].get("blocks"), c.config["edit"].get("layers")]): c for c in alike}
+    return {path: layer for other in edits.values() for path, layer in _read(bench, other).items()}
+
+
+def _place(cell: Cell, path: str) -> tuple[str, str]:
+    """Return the stage and the id, in the store, of the statistics of one layer."""
+    return f"{STAGE}/{cell.statistics}", quote(path, safe="")
+
+
+def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
+    """Return the statistics of ``layers`` from the store; those that it has not are collected in one pass."""
+    store = bench.places.store
+    made: dict[str, tuple[Factors, Config]] = {}
+
+    def fill(path: str, folder: Path) -> None:
+        if path not in made:
+            todo = [other for other in layers if other == path or not store.has(*_place(cell, other))]
+            made.update(dict.fromkeys(todo, _timed(bench, cell, {other: layers[other] for other in todo}, say)))
+        factors, record = made[path]
+        Factors({path: factors.layers[path]}, factors.metadata).save(folder / FACTORS, halved=True)
+        write_json(folder / RECORD, record)
+
+    # one process at a time: a second one would collect the same
+    with lock(store.folder(STAGE, f"{cell.statistics}.lock")):
+        folders = {path: store.make(*_place(cell, path), partial(fill, path)) for path in layers}
+    # what was collected now has its spectra already
+    parts = [made[path][0] if path in made else Factors.load(folder / FACTORS) for path, folder in folders.items()]
+    for part in {part.metadata.get("model"): part for part in parts}.values():
+        part.check(bench.subject.net, {path: layer for path, layer in layers.items() if path in part.layers})
+    found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
+    make_spectra(found, (statistics_request(cell.config) or {})["moments"], now_and_then(say))
+    return found
+
+
+def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> tuple[Factors, Config]:
+    """Collect the statistics of ``layers`` with their spectra, which every edit shares, and return their record too."""
+    say(f"statistics of {len(layers)} layers")
+    reset_peak_memory(bench.device)
+    started = time.perf_counter()
+    request = statistics_request(cell.config) or {}
+    factors = _collect(bench, cell, layers, now_and_then(say))
+    make_spectra(factors, request["moments"], now_and_then(say))
+    record = {
+        "request": request,
+        "positions": factors.metadata["positions"],
+        "images": bench.subject.batches(request)[1],
+        "layers": list(layers),
+        "statistics_seconds": time.perf_counter() - started,
+        "peak_memory_bytes": peak_memory(bench.device),
+        "environment": environment(bench.device),
+    }
+    return factors, record
+
+
+def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
+    request = statistics_request(cell.config) or {}
+    task, positions = statistics_task(bench, request)
+    images = DATA.get(bench.config["data"]["name"]).info.get("modality", "image") == "image"
+
+    def batches() -> Iterable[Any]:
+        found, total = bench.subject.batches(request)
+        return counted(found, say, "statistics", total, "images" if images else "rows")
+
+    return fit_for(
+        bench.subject.net,
+        layers,
+        task,
+        batches,
+        request["moments"],
+        labels=request["labels"],
+        label_samples=request["label_samples"],
+        # what is summed beside A and G, and of which layers, changes no label that is drawn
+        seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
+        metadata={"positions": positions, "data": bench.subject.seen()["data"], "training": cell.training},
+    )

@@ -1,0 +1,30 @@
+"""Symmetric matrices without their lower half: the same bits in half the space."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Rows that are taken at a time: what is below the diagonal within them is kept too.
+ROWS = 64
+
+
+def packed(matrix: Tensor) -> Tensor:
+    """Return the symmetric ``matrix`` (n, n) on and above its diagonal of blocks, (k,) with k a little over n²/2."""
+    return torch.cat([matrix[start : start + ROWS, start:].flatten() for start in range(0, len(matrix), ROWS)])
+
+
+def packed_length(size: int) -> int:
+    """Return how many numbers ``packed`` keeps of a matrix (size, size)."""
+    return sum(min(ROWS, size - start) * (size - start) for start in range(0, size, ROWS))
+
+
+def unpacked(kept: Tensor, size: int) -> Tensor:
+    """Return the matrix (size, size) that ``packed`` made ``kept`` (k,) of."""
+    matrix = kept.new_empty(size, size)
+    for start in range(0, size, ROWS):
+        rows = min(ROWS, size - start)
+        some, kept = kept[: rows * (size - start)], kept[rows * (size - start) :]
+        matrix[start : start + rows, start:] = some.reshape(rows, size - start)
+        matrix[start + rows :, start : start + rows] = matrix[start : start + rows, start + rows :].T
+    return matrix
