@@ -97,10 +97,22 @@ def evaluate_tasks(
     wrapper = extra("lm_eval.models.huggingface", "lm-eval").HFLM
     manager = _manager_of(tasks, include)
     with evaluating(net), _generators_kept():
-        live = wrapper(pretrained=net, backend="causal", tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+        live = wrapper(
+            pretrained=net,
+            backend="causal",
+            tokenizer=copy.deepcopy(tokenizer),
+            batch_size=batch_size,
+            trust_remote_code=False,
+        )
         try:
             found = harness.simple_evaluate(
-                model=live, tasks=list(tasks), task_manager=manager, limit=limit, bootstrap_iters=0, log_samples=True
+                model=live,
+                tasks=list(tasks),
+                task_manager=manager,
+                limit=limit,
+                bootstrap_iters=0,
+                log_samples=True,
+                confirm_run_unsafe_code=False,
             )
         except (OSError, ValueError, KeyError, ImportError, AssertionError) as error:
             raise InputError(f"lm-eval: {', '.join(tasks)}: {one_line(error)}") from error

@@ -18,6 +18,8 @@ CONVOLUTIONS, EVERY_CONVOLUTION = re.compile(r"^(.*\.\d+)\.conv\d$"), "conv[0-9]
 
 # Of an architecture's arguments, those that the images and their labels settle.
 TOLD = ("num_classes", "in_chans")
+# Those that read files, some of which a library may unpickle, or name code that does.
+LOADING = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "weights", "weights_backbone")
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,16 @@ def create(
     """Return what ``make`` gives of ``options`` and, over them, the user's ``arguments``.
 
     The input size is passed on as ``size_option`` where the architecture has one. Raises InputError naming the model
-    ``name`` when it cannot be built for images of ``shape``, and for an argument that is read from the data.
+    ``name`` when it cannot be built for images of ``shape``, and for an argument that is read from the data or that would
+    load weights: only our own reader never unpickles.
     """
     for key in TOLD:
         if key in (arguments or {}):
             raise InputError(f"model '{name}': '{key}' is read from the data or the weights; leave it out")
+    for key in (*LOADING, "pretrained"):
+        if key in (arguments or {}):
+            hint = "give 'pretrained' beside 'arguments'" if key == "pretrained" else "give the file as 'weights'"
+            raise InputError(f"model '{name}': 'arguments' cannot load weights, as '{key}' would; {hint}")
     options = {**options, **(arguments or {})}
     try:
         try:

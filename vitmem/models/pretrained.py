@@ -60,9 +60,9 @@ def load(
     try:
         # bars of hundreds of tensors, one of them drawn past the library's own switch
         with redirect_stderr(StringIO()):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
             loaded = transformers.AutoModelForCausalLM.from_pretrained(
-                place, dtype=dtype, **({"use_safetensors": True} if gguf is None else options)
+                place, dtype=dtype, trust_remote_code=False, use_safetensors=True, **options
             )
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"model 'pretrained': cannot load '{source}': {one_line(error)}") from None

@@ -26,9 +26,9 @@ def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
         if isinstance(source, Mapping):
             config = transformers.AutoConfig.for_model(**source)
         else:
-            config = transformers.AutoConfig.from_pretrained(str(source))
+            config = transformers.AutoConfig.from_pretrained(str(source), trust_remote_code=False)
         with torch.device("meta"):
-            model: nn.Module = transformers.AutoModelForCausalLM.from_config(config)
+            model: nn.Module = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{name}: no config of a causal model of transformers: {one_line(error)}") from None
     return model
