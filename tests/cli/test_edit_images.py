@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from vitmem.cli.main import app
 from vitmem.errors import InputError
+from vitmem.offline.record import Record
 
 runner = CliRunner()
 SMALL = ["--size", "32", "--blocks", "last", "--device", "cpu"]
@@ -135,7 +136,7 @@ def spoilt(name: str) -> None:
         ("torn", "net.safetensors: not a whole safetensors file"),
         ("nan", "NaN or infinity in 'blocks.0.mlp.fc1.weight'"),
         ("missing", "2 missing (first 'blocks.2.norm1.weight') and 1 unknown (first 'queue')"),
-        ("headless", "no 'head.weight' in it, the classifier of timm/test_vit"),
+        ("headless", "1 missing (first 'head.weight')"),
     ],
 )
 def test_wrong_checkpoints(folder: Path, name: str, says: str) -> None:
@@ -153,9 +154,9 @@ class Kept:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (Kept(), "not a file of tensors alone"),
-        ([1], "expected a state dict, got list"),
-        ({"model": {}}, "'model' in it is a dict"),
+        (Kept(), "Kept, which needs code to be run, and nothing is unpickled"),
+        ([1], "expected a state dict, got a list"),
+        ({"model": {}}, "got the keys 'model'; save net.state_dict()"),
         ({}, "it holds no tensors"),
     ],
 )
@@ -208,3 +209,73 @@ def test_what_the_user_can_mend_is_one_sentence(folder: Path, arguments: list[st
     assert isinstance(error, InputError), error
     assert says in str(error) and "\n" not in str(error)
     assert not list(folder.glob("e.*")) and Path("net.safetensors").read_bytes() == before
+
+
+def test_prefixes_stay_and_the_way_back_knows_them(folder: Path) -> None:
+    state = {f"module.{name}": tensor for name, tensor in load_file("net.safetensors").items()}
+    torch.save({"state_dict": state, "optimizer": {"lr": 0.1}}, "net.pth.tar")
+    out = runner.invoke(app, ["edit", "net.pth.tar", *KFAC[2:]])
+    assert out.exit_code == 0, (out.output, out.exception)
+    assert "net.pth.tar: the prefix 'module.' taken off; left out 'optimizer'" in out.output
+    edited = load_file("e.safetensors")
+    assert edited.keys() == state.keys()
+    assert not torch.equal(edited["module.blocks.5.mlp.fc1.weight"], state["module.blocks.5.mlp.fc1.weight"])
+    back = runner.invoke(app, ["edit", "e.json", "--undo", "--out", "back.safetensors"])
+    assert back.exit_code == 0, (back.output, back.exception)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in load_file("back.safetensors").items())
+    net = timm.create_model("test_vit", img_size=32, num_classes=5)
+    net.load_state_dict(load_file("net.safetensors"))
+    dial = Record.open("e.json").dialled(net)
+    dial.turn(0.0)
+    assert dial.bytes > 0
+
+
+def test_grey_images_and_one_output(folder: Path) -> None:
+    grey = timm.create_model("test_vit", img_size=32, num_classes=3, in_chans=1)
+    save_file(grey.state_dict(), "grey.safetensors")
+    out = runner.invoke(app, ["edit", "grey.safetensors", *KFAC[2:], "--mean", "0.5", "--std", "0.5"])
+    assert out.exit_code == 0, (out.output, out.exception)
+    grey.load_state_dict(load_file("e.safetensors"), strict=True)
+    other = [*changed("--out", "f.safetensors")[2:], "--mean", "0.4,0.5,0.6"]
+    error = runner.invoke(app, ["edit", "grey.safetensors", *other]).exception
+    assert isinstance(error, InputError) and "reads 1 channel: expected 1 number, got 3" in str(error)
+    save_file(timm.create_model("test_vit", img_size=32, num_classes=1).state_dict(), "one.safetensors")
+    error = runner.invoke(app, ["edit", "one.safetensors", *changed("--out", "g.safetensors")[2:]]).exception
+    assert isinstance(error, InputError) and "the file has one output" in str(error)
+    svd = ["edit", "one.safetensors", "--model", "timm/test_vit", "--size", "32", "--method", "svd"]
+    out = runner.invoke(app, [*svd, "--set", "rank_fraction=0.5", "--out", "g.safetensors"])
+    assert out.exit_code == 0, (out.output, out.exception)
+
+
+@pytest.mark.parametrize(
+    ("number", "returned", "says"),
+    [
+        (1, "self.head(x[:, :3])", "its forward pass fails on images (2, 3, 8, 8): RuntimeError"),
+        (2, "(self.head(x), x)", "expected logits (2, 7) of images (2, 3, 8, 8), got a tuple"),
+        (3, "{'logits': self.head(x)}", "got a dict"),
+        (4, "self.head(x)[:, None]", "got (2, 1, 7)"),
+        (5, "undefined", "NameError: name 'undefined' is not defined"),
+    ],
+)
+def test_networks_whose_forward_fails(folder: Path, number: int, returned: str, says: str) -> None:
+    Path("wrong.py").write_text(
+        "from torch import nn\nfrom vitmem.models.base import VisionModel\nfrom vitmem.registry import MODELS\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, shape):\n"
+        "        super().__init__()\n"
+        "        self.block = nn.Sequential(nn.Flatten(), nn.Linear(3 * shape.size**2, 6))\n"
+        "        self.head = nn.Linear(6, shape.num_classes)\n"
+        "    def forward(self, x):\n"
+        "        x = self.block(x)\n"
+        f"        return {returned}\n"
+        f"@MODELS.register('wrong_forward_{number}', summary='one hidden layer')\n"
+        "def wrong(shape):\n"
+        "    return VisionModel(Net(shape), blocks=('block',), layers=('1',))\n"
+    )
+    state = {"block.1.weight": torch.ones(6, 192), "block.1.bias": torch.ones(6)}
+    save_file({**state, "head.weight": torch.ones(7, 6), "head.bias": torch.ones(7)}, "wrong.safetensors")
+    options = ["--plugin", "wrong.py", "--images", "photos", "--mass", "0.9", "--out", "e.safetensors", "--size", "8"]
+    options += ["--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2", "--model", f"wrong_forward_{number}"]
+    error = runner.invoke(app, ["edit", "wrong.safetensors", *options]).exception
+    assert isinstance(error, InputError), error
+    assert says in str(error) and "\n" not in str(error) and not list(folder.glob("e.*"))

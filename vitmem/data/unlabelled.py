@@ -45,6 +45,12 @@ def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broke
     return Unlabelled(images, _digest(good), tuple(files[i] for i in reasons))
 
 
+def grey(images: Tensor) -> Tensor:
+    """Return the luminance (n, 1, S, S) uint8 of ``images`` (n, 3, S, S) uint8; grey ones keep their values."""
+    red, green, blue = images.double().unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue).round().to(images.dtype)[:, None]
+
+
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"--images: no such folder: {folder}; expected one with images in it")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vitmem.blocks import Blocks, layer_patterns
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
+from vitmem.kfac.modes import evaluating
 from vitmem.registry import MODELS
 from vitmem.specs import Spec
 
@@ -99,3 +100,25 @@ def _build(name: str, params: Spec, shape: ImageShape | TextShape, seed: int, ex
     if not model.blocks:
         raise InputError(f"model '{name}': it names no blocks, so there is nothing to edit; set 'blocks'")
     return model
+
+
+def check_forward(net: nn.Module, name: str, shape: ImageShape) -> None:
+    """Raise InputError unless ``net``, the model ``name``, maps two images of ``shape`` to logits (2, K).
+
+    It is asked in eval mode on the device and in the type that its first parameter has; no global generator is changed.
+    """
+    like = next(net.parameters())
+    images = torch.zeros(2, shape.channels, shape.size, shape.size, device=like.device)
+    size = f"({', '.join(map(str, images.shape))})"
+    devices = [like.device] if like.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), evaluating(net):
+            logits = net(images.to(like.dtype) if like.is_floating_point() else images)
+    except Exception as error:  # whatever the code of a network may raise
+        raise InputError(
+            f"model '{name}': its forward pass fails on images {size}: {type(error).__name__}: {one_line(error, 200)}"
+        ) from error
+    expected = (2, shape.num_classes)
+    got = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    if got != expected:
+        raise InputError(f"model '{name}': expected logits {expected} of images {size}, got {got}")

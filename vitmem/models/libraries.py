@@ -60,8 +60,8 @@ def create(
     """Return what ``make`` gives of ``options`` and, over them, the user's ``arguments``.
 
     The input size is passed on as ``size_option`` where the architecture has one. Raises InputError naming the model
-    ``name`` when it cannot be built for images of ``shape``, and for an argument that is read from the data or that would
-    load weights: only our own reader never unpickles.
+    ``name`` when it cannot be built for images of ``shape``, and for an argument that is read from the data or that
+    would load weights: only our own reader never unpickles.
     """
     for key in TOLD:
         if key in (arguments or {}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import timm
@@ -13,6 +14,8 @@ from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.models.libraries import Preprocessing
+from vitmem.models.matching import Match, check_shapes, length_of, match
+from vitmem.models.weights import Weights
 from vitmem.registry import MODELS, Entry
 
 # The libraries that say how their networks read images.
@@ -65,53 +68,50 @@ def preprocessing(
     return Preprocessing(size, tuple(mean), tuple(std))
 
 
-def fitted(name: str, params: Mapping[str, Any], size: int, state: Mapping[str, Tensor], where: str) -> VisionModel:
-    """Return the model ``name`` with the weights ``state`` by name, (n, ...) each, in the types that they have.
+@dataclass(frozen=True)
+class Fitted:
+    """A model with the weights of a file, in the types that they have there, and which names they have in it."""
 
-    Raises InputError, beginning with ``where``, when a weight is missing, too many, or of another shape.
+    model: VisionModel
+    match: Match
+    state: Mapping[str, Tensor]
+    shape: ImageShape
+
+    def load(self) -> None:
+        """Put the weights of the file into the network, in their types."""
+        self.model.net.load_state_dict(dict(self.state), assign=True, strict=False)
+
+
+def fitted(name: str, params: Mapping[str, Any], size: int, weights: Weights) -> Fitted:
+    """Return the model ``name`` with ``weights``; how many classes and channels it has is read from them.
+
+    Raises InputError when a weight is missing, too many, or of another shape.
     """
     entry = image_model(name)
     spec = entry.parse(params, "--param")
 
-    def make(classes: int) -> VisionModel:
-        return build(name, spec, ImageShape(3, size, classes), 0)
+    def make(classes: int, channels: int = 3) -> VisionModel:
+        return build(name, spec, ImageShape(channels, size, classes), 0)
 
-    model = make(_classes(name, [make(n).net for n in (2, 3)], state, where))
-    _check(name, model.net, size, state, where)
-    model.net.load_state_dict(dict(state), assign=True)
+    two, three = make(2).net, make(3).net
+    found = match(weights, two, name)
+    classes = length_of(weights, found.names, (two, three), (2, 3))
+    if not classes:
+        raise InputError(f"model '{name}': none of its weights has a length that is the number of classes")
+    channels = _channels(weights, found.names, two)
+    shape = ImageShape(channels, size, classes)
+    model = make(classes, channels)
+    state = check_shapes(weights, found.names, model.net, f"{name} at {size} pixels")
+    made = Fitted(model, found, state, shape)
+    made.load()
     model.net.eval().requires_grad_(False)
-    return model
+    return made
 
 
-def _classes(name: str, nets: Sequence[nn.Module], state: Mapping[str, Tensor], where: str) -> int:
-    """Return the length, in ``state``, of the first dimension that differs between a network of 2 and one of 3."""
-    two, three = (net.state_dict() for net in nets)
-    for key, tensor in two.items():
-        for axis, (a, b) in enumerate(zip(tensor.shape, three[key].shape, strict=True)):
-            if (a, b) == (2, 3):
-                if key not in state:
-                    raise InputError(f"{where}: no '{key}' in it, the classifier of {name}; is it another model's?")
-                if state[key].ndim == tensor.ndim:
-                    return state[key].shape[axis]
-    raise InputError(f"model '{name}': none of its weights has a length that is the number of classes")
-
-
-def _check(name: str, net: nn.Module, size: int, state: Mapping[str, Tensor], where: str) -> None:
-    expected = net.state_dict()
-    missing, extra = [k for k in expected if k not in state], [k for k in state if k not in expected]
-    if missing or extra:
-        found = [
-            f"{len(keys)} {what} (first '{keys[0]}')"
-            for keys, what in ((missing, "missing"), (extra, "unknown"))
-            if keys
-        ]
-        raise InputError(
-            f"{where}: not the weights of {name}: of {len(expected)} tensors {' and '.join(found)}; give the model "
-            "that they were saved from, with --model and --param"
-        )
-    for key, tensor in expected.items():
-        if tensor.shape != state[key].shape:
-            raise InputError(
-                f"{where}: '{key}' is {tuple(state[key].shape)}, that of {name} at {size} pixels is "
-                f"{tuple(tensor.shape)}; give the image size that it was trained at with --size, or another --model"
-            )
+def _channels(weights: Weights, names: Mapping[str, str], net: nn.Module) -> int:
+    """Return how many channels the first layer of a file reads, where ``net`` reads 3."""
+    for key, tensor in net.state_dict().items():
+        if tensor.ndim == 4 and tensor.shape[1] == 3 and key in names:
+            stored = weights.tensors[names[key]]
+            return int(stored.shape[1]) if stored.ndim == 4 else 3
+    return 3

@@ -16,6 +16,7 @@ from vitmem.bench.environment import environment
 from vitmem.bench.store import write_json
 from vitmem.blocks import Blocks, block_numbers, layer_patterns
 from vitmem.errors import InputError, VitmemError
+from vitmem.files import file_digest
 from vitmem.kfac import Eigen, LayerReport, StoredFactors, edit_lean, eigen_lean, staircase_by_mass, weight_fingerprint
 from vitmem.kfac.layers import check_own, is_conv1d, is_linear, weight_matrix
 from vitmem.kfac.stored import Stored
@@ -23,7 +24,6 @@ from vitmem.models.language_layers import language_blocks
 from vitmem.models.skeleton import skeleton_of
 from vitmem.offline.checkpoint import Checkpoint
 from vitmem.offline.output import check_new, new_folder
-from vitmem.offline.weights import file_digest
 
 RECORD = "vitmem_edit.json"
 Say = Callable[[str], None]

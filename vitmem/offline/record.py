@@ -18,11 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.files import file_digest
 from vitmem.kfac import Complement, Dial, state_digest
 from vitmem.kfac.dial import check_share
 from vitmem.kfac.layers import layer_at, put_matrix
+from vitmem.models.weights import SAFETENSORS, read_weights, write_weights
 from vitmem.offline.output import new_file
-from vitmem.offline.weights import SAFETENSORS, file_digest, read_weights, write_weights
 
 FORMAT = 1
 
@@ -84,9 +85,8 @@ class Record:
         """
         check_share(t)
         check_out(out)
-        source, before = self._file("output"), self._removed()
-        edited = read_weights(source)
-        changed = {name: _between(before[name], edited[name], t) for name in before if "::" not in name}
+        source, before = read_weights(self._file("output")), self._removed()
+        changed = {name: _between(before[name], source.tensors[name], t) for name in before if "::" not in name}
         with new_file(out) as partial:
             written = write_weights(partial, source, changed)
             if t == 1 and written != self.facts["input"]["tensors"]:
@@ -106,13 +106,14 @@ class Record:
                 )
         before, complements = self._removed(), {}
         dense = any(known["dial"]["rank"] is None for known in layers.values())
-        edited = read_weights(self._file("output")) if dense else {}
+        edited = read_weights(self._file("output")).tensors if dense else {}
         for path, known in layers.items():
+            name = known.get("tensor", f"{path}.weight")
             if known["dial"]["rank"] is None:
-                complements[path] = Complement("kept", edited[f"{path}.weight"].flatten(1))
+                complements[path] = Complement("kept", edited[name].flatten(1))
             else:
                 complements[path] = Complement(known["dial"]["of"], before[f"{path}::right"], before[f"{path}::left"])
-            put_matrix(layer_at(net, path), before[f"{path}.weight"].flatten(1))
+            put_matrix(layer_at(net, path), before[name].flatten(1))
         return Dial(net, complements)
 
     def _removed(self) -> dict[str, Tensor]:

@@ -21,15 +21,16 @@ class Request(Spec):
     """The edit of a classifier on images without labels.
 
     ``model`` is a registered one, ``timm/<name>`` or ``torchvision/<name>``, made with ``params``; ``size``, ``mean``
-    and ``std`` say how it reads images (``None``: as its library does). ``count`` images are drawn by ``seed``, which
-    draws the labels and a method's choices too; ``positions`` (``None``: the model's) count in the statistics.
+    and ``std`` say how it reads images (``None``: as its library does), one number each where these are grey. ``count``
+    images are drawn by ``seed``, which draws the labels and a method's choices too; ``positions`` (``None``: the
+    model's) count in the statistics.
     """
 
     model: str
     params: dict[str, Any] = Field(default_factory=dict)
     size: int | None = Field(default=None, gt=0)
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[float, float, float] | tuple[float] | None = None
+    std: tuple[float, float, float] | tuple[float] | None = None
     method: str = "kfac"
     settings: dict[str, Any] = Field(default_factory=dict)
     blocks: Blocks = "last_half"

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from vitmem.adapters.vision import VisionTask
 from vitmem.bench.plan import MOMENTS
 from vitmem.data.augment import normalise
-from vitmem.data.unlabelled import Unlabelled, unlabelled
+from vitmem.data.unlabelled import Unlabelled, grey, unlabelled
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import Factors, LayerReport, find_layers, fit_for, make_spectra, state_digest
 from vitmem.kfac.layers import layer_at
 from vitmem.methods.base import EditContext, EditResult
-from vitmem.models.base import VisionModel
-from vitmem.offline.classifier import fitted
+from vitmem.models.base import VisionModel, check_forward
+from vitmem.models.weights import read_weights
+from vitmem.offline.classifier import Fitted, fitted
 from vitmem.offline.record import Record, beside, check_out
 from vitmem.offline.request import Request, method_of
-from vitmem.offline.weights import read_weights
 from vitmem.offline.written import Source, write_edit
 from vitmem.progress import Say, counted, now_and_then
 from vitmem.registry import reads_statistics
@@ -62,23 +62,30 @@ def edit_checkpoint(
     check_out(out, *beside(out))
     request = request.resolved()
     _check_images(request, images)
-    state = read_weights(weights)
-    if again is not None and state_digest(state) != again.facts["input"]["tensors"]:
+    stored = read_weights(weights)
+    if again is not None and state_digest(stored.tensors) != again.facts["input"]["tensors"]:
         raise InputError(f"{weights}: not the checkpoint that was edited for {again.path}")
-    model = fitted(request.model, request.params, request.size or 0, state, str(weights))
+    known = fitted(request.model, request.params, request.size or 0, stored)
+    if told := known.match.account(stored):
+        say(told)
+    model, request = known.model, _as_read(request, known, images)
     layers = find_layers(model.net, model.editable(request.blocks, request.layers))
     found, factors, recollect = None, None, None
     if images is not None:
         say(f"reading images at {request.size} pixels from {images}")
         found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
         _check_same(found, images, again)
+        if known.shape.channels == 1:
+            found = replace(found, images=grey(found.images))
+        check_forward(model.net.float(), request.model, known.shape)
         say(f"statistics of {len(layers)} layers over {len(found.images)} images")
         factors = _statistics(model, layers, request, found, device, now_and_then(say))
-        model.net.load_state_dict(state, assign=True)
+        known.load()
         recollect = _anew(model, layers, request, found, device, say)
     say(f"editing by {request.method}")
     result = _edit(model, layers, request, factors, recollect)
-    record = write_edit(Source(weights, state), out, request, result, found, device)
+    names = {path: known.match.names[f"{path}.weight"] for path in result.weights}
+    record = write_edit(Source(stored, names), out, request, result, found, device)
     return Edited(result.reports, found.broken if found else (), record)
 
 
@@ -88,6 +95,32 @@ def _check_images(request: Request, images: Path | None) -> None:
         raise InputError(f"edit: method '{request.method}' reads images: expected --images FOLDER, got none")
     if not reads and images is not None:
         raise InputError(f"edit: method '{request.method}' reads no images; leave out --images {images}")
+
+
+def _as_read(request: Request, known: Fitted, images: Path | None) -> Request:
+    """Return the request with a mean and std for each channel that the first layer of the file reads.
+
+    Raises InputError where there are none, and for one output, whose loss is not that over classes.
+    """
+    if images is None:
+        return request
+    if known.shape.num_classes == 1:
+        raise InputError(
+            f"{request.model}: the file has one output, a yes or no or a number, and statistics are those of a loss "
+            "over classes; take a method that reads no images, such as svd"
+        )
+    channels, change = known.shape.channels, {}
+    if channels not in (1, 3):
+        raise InputError(f"{request.model}: the file's first layer reads {channels} channels, images have 1 or 3")
+    for name in ("mean", "std"):
+        values = getattr(request, name)
+        if len(values) < channels or (len(values) > channels and len(set(values)) > 1):
+            raise InputError(
+                f"--{name}: the file's first layer reads {channels} channel{'s' * (channels > 1)}: expected "
+                f"{channels} number{'s' * (channels > 1)}, got {len(values)}"
+            )
+        change[name] = values[:channels]
+    return request.model_copy(update=change)
 
 
 def _check_same(found: Unlabelled, images: Path, again: Record | None) -> None:

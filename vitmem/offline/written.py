@@ -13,22 +13,23 @@ from torch import Tensor
 from vitmem.bench.environment import environment
 from vitmem.bench.store import write_json
 from vitmem.data.unlabelled import Unlabelled
+from vitmem.files import file_digest
 from vitmem.kfac import Complement, complement, state_digest
 from vitmem.methods.base import EditResult
+from vitmem.models.weights import Weights, write_weights
 from vitmem.offline.output import new_file
 from vitmem.offline.record import FORMAT, Record, beside, save_removed, tensor_digest
 from vitmem.offline.request import Request, method_of
-from vitmem.offline.weights import file_digest, write_weights
 from vitmem.registry import MODELS
 from vitmem.specs import canonical
 
 
 @dataclass(frozen=True)
 class Source:
-    """The file that is edited, and its tensors by name."""
+    """The ``weights`` that are edited, and the names that those of the edited layers have in their file, by layer."""
 
-    path: Path
-    state: Mapping[str, Tensor]
+    weights: Weights
+    names: Mapping[str, str]
 
 
 def write_edit(
@@ -38,22 +39,22 @@ def write_edit(
 
     The checkpoint gets its name last. ``device`` is where the statistics were collected.
     """
-    names = {path: f"{path}.weight" for path in result.weights}
-    changed = {names[path]: new.reshape(source.state[names[path]].shape) for path, new in result.weights.items()}
-    originals = {name: source.state[name] for name in changed}
+    names, state = source.names, source.weights.tensors
+    changed = {names[path]: new.reshape(state[names[path]].shape) for path, new in result.weights.items()}
+    originals = {name: state[name] for name in changed}
     complements = {path: complement(originals[names[path]].flatten(1), new) for path, new in result.weights.items()}
     record, removed = beside(out)
     with new_file(out) as partial, new_file(record) as partial_record, new_file(removed) as partial_removed:
-        written = write_weights(partial, source.path, changed)
+        written = write_weights(partial, source.weights, changed)
         save_removed(partial_removed, originals, complements)
         facts = {
             "record": FORMAT,
             "request": canonical(request),
             "versions": {"model": MODELS.get(request.model).version, "method": method_of(request.method).version},
             "input": {
-                "file": source.path.name,
-                "sha256": file_digest(source.path),
-                "tensors": state_digest(source.state),
+                "file": source.weights.path.name,
+                "sha256": file_digest(source.weights.path),
+                "tensors": state_digest(state),
             },
             "output": {
                 "file": out.name,
@@ -66,7 +67,9 @@ def write_edit(
                 "bytes": partial_removed.stat().st_size,
             },
             "images": _images(found),
-            "layers": {path: _layer(path, result, originals, changed, complements[path]) for path in result.weights},
+            "layers": {
+                path: _layer(path, names[path], result, originals, changed, one) for path, one in complements.items()
+            },
             "environment": environment(device),
         }
         write_json(partial_record, facts)
@@ -80,11 +83,19 @@ def _images(found: Unlabelled | None) -> dict[str, Any] | None:
 
 
 def _layer(
-    path: str, result: EditResult, originals: Mapping[str, Tensor], changed: Mapping[str, Tensor], one: Complement
+    path: str,
+    name: str,
+    result: EditResult,
+    originals: Mapping[str, Tensor],
+    changed: Mapping[str, Tensor],
+    one: Complement,
 ) -> dict[str, Any]:
-    """Return what the record says of one layer: the report, digests, and what both versions of it cost."""
-    name = f"{path}.weight"
+    """Return what the record says of one layer: the report, digests, and what both versions of it cost.
+
+    ``tensor`` is the ``name`` of its weight in the files.
+    """
     return {
+        "tensor": name,
         **result.reports[path].as_dict(),
         "before": tensor_digest(originals[name]),
         "after": tensor_digest(changed[name]),

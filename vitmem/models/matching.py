@@ -1,0 +1,111 @@
+"""Which tensor of a file is which of a network: the prefixes that training scripts put before names are found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from vitmem.errors import InputError
+from vitmem.files import short_name
+from vitmem.models.weights import Weights
+
+# What torch.compile puts anywhere into a name.
+COMPILED = "_orig_mod."
+# How often a batch normalisation was trained: no forward pass reads it, and old files have none.
+COUNTED = "num_batches_tracked"
+# What older versions of libraries and counters of operations keep beside weights, and the network makes itself.
+MADE = ("relative_position_index", "relative_coords_table", "attn_mask", "total_ops", "total_params", "n_averaged")
+# Parts of the names of copies that are averaged over the training.
+AVERAGED = ("ema", "teacher", "averaged", "swa")
+
+
+@dataclass(frozen=True)
+class Match:
+    """The names of a network's tensors with those in the file; the ``prefix`` of all, and what has no place in it."""
+
+    names: Mapping[str, str]
+    prefix: str
+    left_out: tuple[str, ...]
+
+    def account(self, weights: Weights) -> str:
+        """Return what was taken off and left out as a sentence, or an empty text."""
+        parts = [f"the prefix '{self.prefix}' taken off"] if self.prefix else []
+        if left := (*weights.left_out, *(f"'{name}'" for name in self.left_out)):
+            more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            parts.append(f"left out {', '.join(left[:3])}{more}")
+        return f"{short_name(weights.path)}: {'; '.join(parts)}" if parts else ""
+
+
+def match(weights: Weights, net: nn.Module, name: str) -> Match:
+    """Return which tensors of a file are those of ``net``, the model ``name``, whatever stands before their names.
+
+    Raises InputError when one is missing, and for one that the network does not have.
+    """
+    expected = net.state_dict()
+    plain = {key.replace(COMPILED, ""): key for key in weights.tensors}
+    prefix = _prefix(plain, [key for key in expected if not key.endswith(COUNTED)])
+    inside = {key.removeprefix(prefix): real for key, real in plain.items() if key.startswith(prefix)}
+    missing = [key for key in expected if key not in inside and not key.endswith(COUNTED)]
+    extra = [key for key in inside if key not in expected and not key.endswith(MADE)]
+    if missing or extra:
+        found = [
+            f"{len(keys)} {what} (first '{keys[0][:80]}')"
+            for keys, what in ((missing, "missing"), (extra, "unknown"))
+            if keys
+        ]
+        raise InputError(
+            f"{short_name(weights.path)}: not the weights of {name}: of {len(expected)} tensors "
+            f"{' and '.join(found)}; give the model that they were saved from, with its parameters"
+        )
+    names = {key: inside[key] for key in expected if key in inside}
+    taken = set(names.values())
+    before = next(iter(names.values())).removesuffix(next(iter(names)))
+    return Match(names, before, tuple(key for key in weights.tensors if key not in taken))
+
+
+def _prefix(names: Collection[str], needed: list[str]) -> str:
+    """Return what stands before most of the ``needed`` names among ``names``; of equals the shortest plain one."""
+    wanted, hits = set(needed), Counter({"": 0})
+    for name in names:
+        hits.update(prefix for prefix in _starts(name) if name[len(prefix) :] in wanted)
+    return min(hits, key=lambda prefix: (-hits[prefix], any(part in prefix for part in AVERAGED), len(prefix)))
+
+
+def _starts(name: str) -> Iterable[str]:
+    """Return the empty text and all of ``name`` up to each dot: what may be its prefix."""
+    return ["", *(name[: n + 1] for n, letter in enumerate(name) if letter == ".")]
+
+
+def length_of(
+    weights: Weights, names: Mapping[str, str], nets: tuple[nn.Module, nn.Module], lengths: tuple[int, int]
+) -> int:
+    """Return the length, in a file, of the first dimension that is ``lengths`` in two networks; 0 if none is."""
+    one, other = (net.state_dict() for net in nets)
+    for key, tensor in one.items():
+        for axis, pair in enumerate(zip(tensor.shape, other[key].shape, strict=True)):
+            if pair == lengths and key in names and weights.tensors[names[key]].ndim == tensor.ndim:
+                return int(weights.tensors[names[key]].shape[axis])
+    return 0
+
+
+def check_shapes(
+    weights: Weights, names: Mapping[str, str], net: nn.Module, what: str, leave: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Return the tensors of a file by the names of ``net``, (n, ...) each, but those to ``leave``.
+
+    Raises InputError, saying ``what`` the network is, for one of another shape.
+    """
+    state = {}
+    for key, tensor in net.state_dict().items():
+        if key not in names or key in leave:
+            continue
+        state[key] = weights.tensors[names[key]]
+        if tensor.shape != state[key].shape:
+            raise InputError(
+                f"{short_name(weights.path)}: '{names[key][:80]}' is {tuple(state[key].shape)}, that of {what} is "
+                f"{tuple(tensor.shape)}; give the image size that it was trained at, or another model"
+            )
+    return state

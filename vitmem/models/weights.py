@@ -1,0 +1,144 @@
+"""A classifier's weights in one file, as people have them: safetensors, or a checkpoint of torch. Nothing is unpickled.
+
+Read are tensors alone, by ``weights_only``. What lies beside them (an optimizer's state, a number of epochs, an average
+of the weights) is left where it is and told.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable, short_name
+from vitmem.kfac import state_digest
+from vitmem.kfac.stored import stored_tensors
+
+SAFETENSORS, TORCH = ".safetensors", (".pt", ".pth", ".ckpt", ".bin", ".tar")
+EXPECTED = f"the weights of a classifier ({SAFETENSORS} or {', '.join(TORCH)})"
+# Where training scripts keep the state dict of the network, and that of its moving average.
+PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
+AVERAGED = ("state_dict_ema", "model_ema_state_dict", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
+# State dicts within mappings are looked for so deep.
+DEEPEST = 3
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The ``tensors`` of a file by the names that they have there, (n, ...) each, and what was ``left_out`` of it."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    left_out: tuple[str, ...] = ()
+
+
+def read_weights(path: Path) -> Weights:
+    """Return the tensors of the file ``path``: a state dict, or the one of the network in a checkpoint.
+
+    Raises InputError when the file is missing, torn, of another format, needs code to be run, or holds a tensor that is
+    not finite.
+    """
+    check_readable(path, EXPECTED)
+    if path.suffix == SAFETENSORS:
+        found = Weights(path, _safetensors(path))
+    elif path.suffix in TORCH:
+        found = _torch(path)
+    else:
+        raise InputError(f"{short_name(path)}: expected {EXPECTED}, got '{path.suffix[:20]}'")
+    if not found.tensors:
+        raise InputError(f"{short_name(path)}: it holds no tensors; expected {EXPECTED}")
+    for name, tensor in found.tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{short_name(path)}: NaN or infinity in '{name}'; was the model trained to the end?")
+    return found
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    stored_tensors(path)  # says what is wrong with a header
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        name = short_name(path)
+        raise InputError(f"{name}: not a whole safetensors file ({one_line(error)}); save the weights again") from None
+
+
+def _torch(path: Path) -> Weights:
+    """Return the tensors of a checkpoint; raises InputError for one that would need code to be run, naming it."""
+    name = short_name(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and torch each have errors of their own, for a flipped byte almost any
+        raise InputError(f"{name}: {_why(path, error)}") from None
+    if not isinstance(content, Mapping):
+        kind = "a single tensor" if isinstance(content, Tensor) else f"a {type(content).__name__}"
+        raise InputError(f"{name}: expected a state dict, got {kind}; save net.state_dict()")
+    state, left_out = _state_of(content, name, "")
+    return Weights(path, {key: value.detach() for key, value in state.items()}, left_out)
+
+
+def _why(path: Path, error: Exception) -> str:
+    """Return why a file of torch is not read: the class that it would need, or that it is damaged or no such file."""
+    code = re.search(r"GLOBAL ([\w.]+) (?:was not an allowed|whose module)", str(error))
+    if code is not None:
+        return (
+            f"it holds {code[1]}, which needs code to be run, and nothing is unpickled; save net.state_dict() alone, "
+            "best as safetensors"
+        )
+    if "TorchScript" in str(error):
+        return "a TorchScript archive, which is code, and no code is run; save net.state_dict()"
+    with path.open("rb") as file:
+        begin = file.read(64)
+    if begin.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the weights; 'git lfs pull' fetches them"
+    if not begin:
+        return "an empty file"
+    if zipfile.is_zipfile(path) or begin[:1] == b"\x80":
+        return f"a damaged file of torch ({one_line(error, 80)}); copy or save it again"
+    return "not a file of torch.save; save net.state_dict(), best as safetensors"
+
+
+def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the state dict in ``content`` and what lies beside it: tensors by name, or a mapping with them."""
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if tensors:
+        others = [str(key) for key in content if key not in tensors]
+        return tensors, tuple(f"'{inside}{key[:60]}'" for key in others)
+    if not content:
+        raise InputError(f"{where}: it holds no tensors; expected {EXPECTED}")
+    states = [key for key in (*PLAIN, *AVERAGED) if isinstance(content.get(key), Mapping) and content[key]]
+    if not states or inside.count(".") >= DEEPEST:
+        keys = ", ".join(f"'{str(key)[:30]}'" for key in list(content)[:6]) or "none"
+        raise InputError(
+            f"{where}: expected a state dict, or one under {', '.join(PLAIN[:4])} or kin, got the keys {keys}; save "
+            "net.state_dict()"
+        )
+    taken = states[0]
+    found, deeper = _state_of(content[taken], where, f"{inside}{taken}.")
+    return found, (*(f"'{inside}{str(key)[:60]}'" for key in content if key != taken), *deeper)
+
+
+def write_weights(path: Path, source: Weights, changed: Mapping[str, Tensor]) -> str:
+    """Write to ``path`` the tensors of ``source`` as safetensors, with those ``changed`` (n, ...) by name.
+
+    Returns the digest of the tensors that the file has then. The names are those of the source, prefixes included, so
+    that a script loads both in the same way. A safetensors file is copied and only the bytes of the changed tensors are
+    replaced: its order and metadata stay.
+    """
+    if source.path.suffix == SAFETENSORS:
+        shutil.copyfile(source.path, path)
+    else:  # a file of torch may hold several tensors in one storage
+        save_file({name: tensor.clone().contiguous() for name, tensor in source.tensors.items()}, path)
+    stored, _ = stored_tensors(path)
+    for name, tensor in changed.items():
+        stored[name].overwrite(tensor, path)
+    return state_digest(load_file(path))
