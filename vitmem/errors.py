@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
+import sys
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+# The longest sentence that is worth reading, and the longest value that one quotes.
+LONGEST, LONGEST_VALUE = 400, 100
+# Values as Python writes them, in part: a list of a million items takes no time and no memory.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 3, 6, 60, 60
 
 
 class VitmemError(Exception):
@@ -13,13 +23,26 @@ class VitmemError(Exception):
 
 
 class InputError(VitmemError):
-    """Something the user can mend (a name, a value, a file); the command line exits with code 2."""
+    """Something the user can mend (a name, a value, a file); the command line exits with code 2.
+
+    The text is one line of at most ``LONGEST`` characters: what a file or a name brings in of more is cut out.
+    """
 
     exit_code = 2
+
+    def __init__(self, text: str) -> None:
+        line = text if text.isprintable() else " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 130]} ... {line[-120:]}")
 
 
 class DiskFullError(VitmemError):
     """The disk is full: whatever is tried next would fail too, so a run stops."""
+
+
+def shown(value: object, most: int = LONGEST_VALUE) -> str:
+    """Return ``value`` as an error quotes it: on one line, in part when it has more than ``most`` characters."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def one_line(error: Exception, most: int = 300) -> str:
@@ -27,15 +50,37 @@ def one_line(error: Exception, most: int = 300) -> str:
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return one sentence for ``error``; ours read alone, others carry their type."""
     text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({shown(error.code)}) where it should raise an error"
     return text if isinstance(error, VitmemError) else f"{type(error).__name__}: {text}"
+
+
+def raised_at(error: BaseException) -> str:
+    """Return ``file.py:12``, the last line of a user's own code that ``error`` came through, or an empty text.
+
+    Code of this package, of Python and of installed packages is not the user's.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}:{error.lineno}"
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    others = (str(Path(__file__).parent), sys.prefix, sys.base_prefix, "<")
+    own = [(file, line) for file, line in places if not file.startswith(others)]
+    return f"{Path(own[-1][0]).name}:{own[-1][1]}" if own else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for ``name``, which is not one of ``known``, offering the nearest name."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
-    return InputError(f"unknown {kind} '{name}'; {hint}")
+    return InputError(f"unknown {kind} {shown(name)}; {nearest(name, sorted(known))}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what to try in place of ``name``: the nearest of ``known``, or the first of them, in their order."""
+    names = list(known)
+    near = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    listed = ", ".join(names[:20]) or "none"
+    return f"known: {listed[:200]}{' ...' if len(names) > 20 or len(listed) > 200 else ''}"

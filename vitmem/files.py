@@ -40,6 +40,17 @@ def short_name(path: Path | str) -> str:
     return text if len(text) <= LONGEST_NAME else f"{text[:60]}...{text[-40:]}"
 
 
+def expand(path: Path | str) -> Path:
+    """Return ``path`` with a leading ``~`` replaced by the folder of the user.
+
+    Raises InputError when this user, or the one that ``~name`` names, has none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{short_name(path)}: no home folder is known; set HOME or write the whole path") from None
+
+
 def check_readable(path: Path, expected: str, hint: str = "") -> None:
     """Raise InputError unless ``path`` is a regular file that this user may read; ``expected`` says what it should be.
 

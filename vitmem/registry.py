@@ -85,7 +85,8 @@ class Registry:
             family = self._entries.get(name.partition("/")[0])
             entry = family if family is not None and family.info.get("family") else None
         if entry is None:
-            raise unknown(self.kind, name, self._entries)
+            missing = unknown(self.kind, name, self._entries)
+            raise InputError(f"{missing} (or is its plug-in missing? --plugin, or 'plugins' in the suite)")
         return entry
 
     def entries(self) -> list[Entry]:

@@ -6,28 +6,62 @@ filled in, ``None`` left out. Paths, hosts and devices never enter it.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 from vitmem.blocks import BLOCK_SETS
-from vitmem.errors import InputError
+from vitmem.errors import InputError, nearest, shown
 
 SCHEMA_VERSION = 1
 # Files of a store that are read without the network that made them: in the folder of a training, of an evaluation.
 CURVES, LEARNED, PREDICTIONS = "curves.csv", "learned.safetensors", "predictions.safetensors"
 
 
+def _strict(schema: Any) -> Any:
+    if isinstance(schema, list | tuple):
+        return type(schema)(_strict(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    new = {key: value if key in ("default", "metadata") else _strict(value) for key, value in schema.items()}
+    if new.get("type") in ("int", "float", "str", "bool"):
+        new["strict"] = True
+    if new.get("type") == "literal":  # in which True and 1.0 equal 1
+        return no_info_before_validator_function(_no_stand_in(new["expected"]), new)
+    return new
+
+
+def _no_stand_in(expected: Sequence[Any]) -> Any:
+    def check(value: Any) -> Any:
+        if isinstance(value, bool | float) and not any(value == one and type(value) is type(one) for one in expected):
+            raise ValueError(f"input should be {' or '.join(map(repr, expected))}, got {shown(value)}")
+        return value
+
+    return check
+
+
 class Spec(BaseModel):
-    """A frozen set of named values in which an unknown key, NaN or infinity is an error."""
+    """A frozen set of named values in which an unknown key, NaN or infinity is an error.
+
+    A value is taken as it is written: a number is no text and no yes-or-no, ``True`` and ``"1"`` are no numbers, 2.0 is
+    no whole number. A list stands for a tuple, and a whole number for a float.
+    """
 
     # a row is JSON, which has no word for NaN or infinity
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of pydantic with plain values taken strictly; its own strict mode refuses lists too."""
+        strict: CoreSchema = _strict(handler(source))
+        return strict
 
 
 class ExampleTied(Spec):
@@ -147,22 +181,55 @@ def seed_from(*parts: Any) -> int:
 
 def explain(error: ValidationError, where: str, spec: type[BaseModel]) -> str:
     """Return one sentence for the first problem of ``error``, with the nearest key for a typo."""
-    problem = error.errors()[0]
-    place = ".".join(str(p) for p in problem["loc"]) or "value"
+    # an unknown key first: a field that is missing beside it is the one that was meant
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem, place = problems[0], _place(problems)
+    named = ".".join(str(part)[:60] for part in place) or "value"
     if problem["type"] == "extra_forbidden":
-        key, spec = str(problem["loc"][-1]), _inner(spec, problem["loc"][:-1])
-        near = difflib.get_close_matches(key, list(spec.model_fields), n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(spec.model_fields)}"
-        return f"{where}: unknown key '{place}'; {hint}"
-    text = problem["msg"].removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:]
-    got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
-    return f"{where}: '{place}': {text}{got}"
+        known = list(_inner(spec, place[:-1]).model_fields)
+        return f"{where}: unknown key {shown(named)}; {nearest(str(place[-1]), known)}"
+    text = _expected(problems, place)
+    got = "" if problem["type"] in ("missing", "value_error") else f", got {shown(problem['input'])}"
+    return f"{where}: '{named}': {text}{got}{_hint(problem)}"
+
+
+def _place(problems: Sequence[ErrorDetails]) -> tuple[int | str, ...]:
+    """Return where the first problem is; of a value that may be of several kinds, without the kind."""
+    place = problems[0]["loc"]
+    kinds = len({p["loc"] for p in problems if p["loc"][:-1] == place[:-1] and p["input"] is problems[0]["input"]})
+    return place[:-1] if kinds > 1 and len(place) > 1 else place
+
+
+def _expected(problems: Sequence[ErrorDetails], place: tuple[int | str, ...]) -> str:
+    """Return what was expected at ``place``, each kind of value that may stand there."""
+    first, *others = dict.fromkeys(
+        p["msg"].removeprefix("Value error, ") for p in problems if p["loc"][: len(place)] == place
+    )
+    text = first[:1].lower() + first[1:]
+    same = "Input should be "
+    return " or ".join([text, *(other.removeprefix(same) for other in others if other.startswith(same))])
+
+
+def _hint(problem: ErrorDetails) -> str:
+    """Return what to try where a value has the look of another kind."""
+    got, kind = problem["input"], problem["type"]
+    if isinstance(got, str) and kind in ("int_type", "float_type"):
+        if re.fullmatch(r"[-+]?\d+,\d+", got):
+            return f"; a number has a point: {got.replace(',', '.')}"
+        return "; without quotes it is a number" if re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", got) else ""
+    if isinstance(got, bool) and kind in ("int_type", "float_type", "string_type"):
+        return "; yes, no, on and off are true and false in YAML, in quotes they are texts" if kind[0] == "s" else ""
+    if isinstance(got, int | float) and kind == "string_type":
+        return "; in quotes it is a text"
+    if isinstance(got, float) and kind == "int_type" and got.is_integer():
+        return f"; write {int(got)}"
+    return ""
 
 
 def _inner(spec: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
     """Return the spec at ``place`` inside ``spec``."""
     for part in place:
-        annotation = spec.model_fields[str(part)].annotation
-        spec = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
+        if str(part) in spec.model_fields:  # others are positions in a list and the kinds of a value
+            kinds = (annotation := spec.model_fields[str(part)].annotation, *get_args(annotation))
+            spec = next((t for t in kinds if isinstance(t, type) and issubclass(t, BaseModel)), spec)
     return spec

@@ -102,6 +102,38 @@ def test_several_names_share_their_parameters(write: Write) -> None:
             "exactly one of 'mass', 'fraction', 'match_drop' and 'match_loss'",
         ),
         ({"seeds": []}, "'seeds'"),
+        ({"seeds": [0, 1, 0]}, "'seeds': 0 comes twice"),
+        ({"seeds": 0}, "'seeds': expected how many seeds, 1 to 100, or a list such as [0], got 0"),
+        ({"seeds": 2024}, "or a list such as [2024]"),
+        ({"seeds": True}, "'seeds': input should be a valid tuple, got True"),
+        ({"seeds": [True]}, "'seeds.0': input should be a valid integer, got True"),
+        ({"oracles": ["true_labels", "true_labels"]}, "'oracles': 'true_labels' comes twice"),
+        ({"noise": {"name": "symmetric", "rate": True}}, "'rate': input should be a valid number, got True"),
+        ({"noise": {"name": "symmetric", "rate": "0,1"}}, "got '0,1'; a number has a point: 0.1"),
+        ({"noise": {"name": "pmd", "rate": 0.1, "probabilities": "p", "type": True}}, "'type': input should be 1 or 2"),
+        ({"noise": {"name": "symmetric", "rate": [0.1, 0.1]}}, "noise: 'rate': 0.1 comes twice"),
+        ({"noise": {"name": "symmetric", "rate": [1, 1.0]}}, "'noise': {'name': 'symmetric', 'rate': 1.0} comes twice"),
+        ({"recipe": {"epochs": True}}, "'epochs': input should be a valid integer, got True"),
+        ({"recipe": {"epochs": 2.0}}, "'epochs': input should be a valid integer, got 2.0; write 2"),
+        ({"recipe": {"epochs": "2"}}, "got '2'; without quotes it is a number"),
+        ({"recipe": {"epochs": 2, "flip": 1}}, "'flip': input should be a valid boolean, got 1"),
+        ({"recipe": {"epochs": 2, "flip": "yes"}}, "'flip': input should be a valid boolean, got 'yes'"),
+        ({"recipe": [{"epochs": 2}, {"epochs": 2, "batch_size": 128}]}, "comes twice"),
+        ({"recipe": []}, "'recipe': expected a mapping or a list of them, got an empty list"),
+        ({"data": []}, "'data': expected a mapping or a list"),
+        ({"data": {"name": []}}, "'name': expected a name or a list of names, got an empty list"),
+        ({"model": {"name": True}}, "'name': expected a name or a list of names, got True"),
+        ({"edits": [{"method": "kfac", "blocks": True, "fraction": 0.1}]}, "a valid string or a valid integer or"),
+        (
+            {"edits": [{"method": "kfac", "blocks": "last", "fraction": f} for f in (0.1, [0.2, 0.1])]},
+            "'fraction': 0.1, 'importance': 'kfac', 'method': 'kfac', 'side': 'both'} comes twice",
+        ),
+        ({"exclude": [{"seed": True}]}, "{'seed': True} matches no cell"),
+        ({"exclude": [{"seed": [0, 1]}]}, "exclude: no cell is left"),
+        ({"model": {"name": "vit", "width": [*range(1, 999)], "depth": [*range(1, 999)]}}, "combinations, more than"),
+        ({"name": "x" * 300}, "'name': string should have at most 100 characters"),
+        ({"data": {"name": "x" * 100_000}}, "unknown data 'xxx"),
+        ({"model": {"name": "vit", "x" * 100_000: 1}}, "unknown key 'xxx"),
         ({"name": "Not A Name"}, "'name'"),
     ],
 )
@@ -109,7 +141,21 @@ def test_a_typo_is_one_sentence(write: Write, tmp_path: Path, changes: dict, say
     with pytest.raises(InputError) as caught:
         cells(write(**changes))
     assert says in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) <= 400
+
+
+def test_a_number_of_seeds_counts_from_0_and_seed_is_a_typo(write: Write, tmp_path: Path) -> None:
+    assert load_suite(write(seeds=5)).seeds == (0, 1, 2, 3, 4)
+    path = write()
+    path.write_text(path.read_text().replace("seeds:", "seed:"))
+    with pytest.raises(InputError, match="unknown key 'seed'; did you mean 'seeds'"):
+        load_suite(path)
+
+
+def test_an_exponent_needs_no_point(write: Write) -> None:
+    path = write(recipe="R")
+    path.write_text(path.read_text().replace("recipe: R", "recipe: {epochs: 1, lr: 1e-3}"))
+    assert cells(path)[0]["recipe"]["lr"] == 0.001
 
 
 def test_what_is_excluded_need_not_fit_together(write: Write) -> None:

@@ -16,11 +16,11 @@ from pydantic import Field, ValidationError
 from torch import nn
 
 from vitmem.bench.harness_scores import Scores, scores_of
-from vitmem.bench.suite import read_yaml
 from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
 from vitmem.kfac import model_fingerprint
 from vitmem.kfac.modes import evaluating
+from vitmem.parsing import read_yaml
 from vitmem.specs import Spec, explain
 
 PRESETS = Path("configs/lm_eval")

@@ -109,5 +109,5 @@ def run_suite(
             on_event(event, progress)
 
         check_jobs(jobs, places)
-        run_local(jobs, name, places, workers, plugins, handle)
+        run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)
         return Outcome(len(plan.cells), found, progress.cells, progress.failed)

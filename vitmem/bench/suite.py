@@ -7,13 +7,13 @@ out the cells that hold everything it names.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from vitmem.bench.plugins import load_plugins, placed
 from vitmem.bench.suite_checks import (
     Config,
     check_blocks,
@@ -22,17 +22,37 @@ from vitmem.bench.suite_checks import (
     check_modality,
     check_needs_tied,
     check_noise,
+    check_once,
     check_oracles,
     check_recipe,
     check_statistics,
     check_tied,
     check_views,
 )
-from vitmem.errors import InputError, one_line
-from vitmem.registry import DATA, METHODS, MODELS, NOISES, Entry, reads_statistics
+from vitmem.bench.sweep import check_size, holds, many, named, plain
+from vitmem.errors import InputError, shown
+from vitmem.files import expand, short_name
+from vitmem.parsing import read_yaml
+from vitmem.registry import DATA, METHODS, MODELS, NOISES, reads_statistics
 from vitmem.specs import Recipe, Spec, Statistics, explain
 
+MOST_SEEDS = 100
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")
+
+
+def _counted(value: Any) -> Any:
+    """Return the seeds that a number of them stands for: ``seeds: 5`` are 0 to 4."""
+    if type(value) is not int:
+        return value
+    if not 0 < value <= MOST_SEEDS:
+        raise ValueError(f"expected how many seeds, 1 to {MOST_SEEDS}, or a list such as [{value}], got {value}")
+    return list(range(value))
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if double := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{shown(double[0])} comes twice; leave one out")
+    return values
 
 
 class DataCommon(Spec):
@@ -57,86 +77,97 @@ class Suite(Spec):
     ``oracles`` are trainings of their own, by the same recipe and with the same seeds, that know what no edit knows:
     ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
     ``early_stopped`` ends at the epoch with the largest accuracy on the selection half of the validation images.
-    ``views`` are further measures of validation that need files about the test images.
+    ``views`` are further measures of validation that need files about the test images. ``seeds`` are a list, or how
+    many. ``plugins`` are modules, or .py files named relative to the suite's folder, that are imported first.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100)
     about: str = ""
-    seeds: tuple[int, ...] = Field(min_length=1)
+    plugins: tuple[str, ...] = ()
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_counted), AfterValidator(_each_once)] = Field(min_length=1)
     data: list[Config] | Config
     noise: list[Config] | Config | None = None
     model: list[Config] | Config
     recipe: list[Config | str] | Config | str | None = None
     statistics: list[Config] | Config = Field(default_factory=dict)
     edits: list[Config] = Field(min_length=1)
-    oracles: tuple[Literal["without_noisy", "true_labels", "early_stopped"], ...] = ()
+    oracles: Annotated[
+        tuple[Literal["without_noisy", "true_labels", "early_stopped"], ...], AfterValidator(_each_once)
+    ] = ()
     exclude: list[Config] = Field(default_factory=list)
-    views: tuple[Literal["without_duplicates", "without_label_errors", "agreement_humans"], ...] = ()
-
-
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file; raises InputError with the line when it is not YAML."""
-    try:
-        return yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; shipped suites are in configs/suites") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a YAML file, got {error}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {one_line(error)}") from None
+    views: Annotated[
+        tuple[Literal["without_duplicates", "without_label_errors", "agreement_humans"], ...],
+        AfterValidator(_each_once),
+    ] = ()
 
 
 def load_suite(path: Path) -> Suite:
-    """Read a suite; raises InputError with file, place, what was expected and what came."""
-    content = read_yaml(path)
+    """Read a suite and import its plug-ins; raises InputError with file, place, what was expected and what came."""
+    content = read_yaml(path, "shipped suites are in configs/suites")
+    where = short_name(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+        raise InputError(f"{where}: expected a mapping of keys, got {shown(content)}")
     for key in ("data", "noise", "model"):
-        for value in _many(content.get(key) or []):
+        for value in many(content.get(key) or []):
             if not isinstance(value, dict):
-                raise InputError(f"{path}: '{key}': expected a mapping such as {{name: ...}}, got {value!r}")
+                raise InputError(f"{where}: '{key}': expected a mapping such as {{name: ...}}, got {shown(value)}")
+    for key in ("data", "noise", "model", "recipe", "statistics"):
+        if content.get(key) == []:
+            raise InputError(f"{where}: '{key}': expected a mapping or a list of them, got an empty list")
     try:
-        return Suite.model_validate(content)
+        suite = Suite.model_validate(content)
     except ValidationError as error:
-        raise InputError(explain(error, str(path), Suite)) from None
+        raise InputError(explain(error, where, Suite)) from None
+    suite = suite.model_copy(update={"plugins": tuple(placed(name, path.parent) for name in suite.plugins)})
+    load_plugins(suite.plugins)
+    return suite
 
 
 def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
     """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit, oracle."""
-    data = [c for v in _many(suite.data) for c in _named(v, DATA.get, DataCommon, "name", f"{path}: data")]
-    noise = [
-        c for v in _many(suite.noise or {"name": "none"}) for c in _named(v, NOISES.get, None, "name", f"{path}: noise")
-    ]
-    model = [c for v in _many(suite.model) for c in _named(v, MODELS.get, None, "name", f"{path}: model")]
-    recipes = [] if suite.recipe is None else _many(suite.recipe)
-    recipe = [c for v in recipes for c in _plain(*_recipe(v, path))] or [{}]
-    statistics = [c for v in _many(suite.statistics) for c in _plain(v, Statistics, f"{path}: statistics")]
-    edits = [c for v in suite.edits for c in _named(v, METHODS.get, EditCommon, "method", f"{path}: edits")]
+    where = short_name(path)
+    data = [c for v in many(suite.data) for c in named(v, DATA.get, DataCommon, "name", f"{where}: data")]
+    noises = many(suite.noise or {"name": "none"})
+    noise = [c for v in noises for c in named(v, NOISES.get, None, "name", f"{where}: noise")]
+    model = [c for v in many(suite.model) for c in named(v, MODELS.get, None, "name", f"{where}: model")]
+    recipes = [] if suite.recipe is None else many(suite.recipe)
+    recipe = [c for v in recipes for c in plain(*_recipe(v, path))] or [{}]
+    statistics = [c for v in many(suite.statistics) for c in plain(v, Statistics, f"{where}: statistics")]
+    edits = [c for v in suite.edits for c in named(v, METHODS.get, EditCommon, "method", f"{where}: edits")]
+    axes = {"data": data, "noise": noise, "model": model, "recipe": recipe, "statistics": statistics, "edits": edits}
+    for key, configs in axes.items():
+        check_once(configs, f"{where}: '{key}'")
+    check_size([len(suite.seeds), *map(len, axes.values())], where)
     for edit in edits:
-        check_blocks(edit, f"{path}: edits")
+        check_blocks(edit, f"{where}: edits")
     for wanted in suite.exclude:
-        check_keys(wanted, CELL_KEYS, f"{path}: exclude")
-    matches = [0] * len(suite.exclude)
+        check_keys(wanted, CELL_KEYS, f"{where}: exclude")
+    matches, kept = [0] * len(suite.exclude), 0
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
-        check_dropout(m, r, str(path))
-        check_modality(d, m, str(path))
-        check_recipe(d, m, r, str(path))
-        check_tied(d, r, str(path))
-        check_noise(d, None if suite.noise is None else n, str(path))
-        check_oracles(d, suite.oracles, str(path))
-        check_views(d, suite.views, str(path))
+        check_dropout(m, r, where)
+        check_modality(d, m, where)
+        check_recipe(d, m, r, where)
+        check_tied(d, r, where)
+        check_noise(d, None if suite.noise is None else n, where)
+        check_oracles(d, suite.oracles, where)
+        check_views(d, suite.views, where)
         training: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed}
         for cell in _of_training(training, edits, statistics, suite.oracles):
-            out = [_holds(cell, wanted) for wanted in suite.exclude]
+            out = [holds(cell, wanted) for wanted in suite.exclude]
             matches = [m + o for m, o in zip(matches, out, strict=True)]
             if not any(out):
-                check_needs_tied(cell["edit"], r, str(path))
+                check_needs_tied(cell["edit"], r, where)
                 if "statistics" in cell:
-                    check_statistics(d, cell["statistics"], str(path))
+                    check_statistics(d, cell["statistics"], where)
+                kept += 1
                 yield cell
     for wanted, count in zip(suite.exclude, matches, strict=True):
         if not count:
-            raise InputError(f"{path}: exclude: {wanted} matches no cell; see its names and values, or take it out")
+            raise InputError(
+                f"{where}: exclude: {shown(wanted)} matches no cell; see its names and values, or take it out"
+            )
+    if not kept:
+        raise InputError(f"{where}: exclude: no cell is left; name more of what is to go")
 
 
 def _of_training(
@@ -158,7 +189,7 @@ def resolve(value: Config, kind: Literal["data", "noise"], where: str) -> Config
     Raises InputError, beginning with ``where``, for what is wrong with it and for a sweep.
     """
     get, common = (DATA.get, DataCommon) if kind == "data" else (NOISES.get, None)
-    found = list(_named(value, get, common, "name", where))
+    found = list(named(value, get, common, "name", where))
     if len(found) != 1:
         raise InputError(f"{where}: expected one value for each parameter, got lists of them")
     return found[0]
@@ -167,74 +198,9 @@ def resolve(value: Config, kind: Literal["data", "noise"], where: str) -> Config
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:
     """Return a recipe given in place, or read from a file named relative to the suite's folder, and where it stands."""
     if not isinstance(value, str):
-        return value, Recipe, f"{path}: recipe"
-    file = path.parent / value
-    content = read_yaml(file)
+        return value, Recipe, f"{short_name(path)}: recipe"
+    file = path.parent / expand(value)
+    content = read_yaml(file, "a recipe's file is named relative to the suite's folder")
     if not isinstance(content, dict):
-        raise InputError(f"{file}: expected a mapping of keys, got {type(content).__name__}")
-    return content, Recipe, str(file)
-
-
-def _many(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
-    for one in _sweep(value, where, spec):
-        try:
-            yield spec.model_validate(one).model_dump(mode="json", exclude_none=True)
-        except ValidationError as error:
-            raise InputError(explain(error, where, spec)) from None
-
-
-def _named(value: Config, get: Any, common: type[Spec] | None, key: str, where: str) -> Iterator[Config]:
-    """Resolve an entry's name, or several, and its parameters, those that all entries share apart."""
-    if not isinstance(value, dict) or key not in value:
-        raise InputError(f"{where}: missing key '{key}', got {value}")
-    shared = set(common.model_fields) if common else {key}
-    for name in _many(value[key]):
-        if not isinstance(name, str):
-            raise InputError(f"{where}: '{key}': expected a name or a list of names, got {value[key]!r}")
-        entry: Entry = get(name)
-        inner = str(entry.info.get("inner") or "")  # a parameter that is an entry itself, with sweeps of its own
-        made = [c for v in _many(value.get(inner, [])) for c in _named(v, get, None, key, f"{where}: '{inner}'")]
-        for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry.params, common):
-            own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
-            rest = {k: v for k, v in one.items() if k in shared}
-            resolved = next(_plain(rest, common, where)) if common else rest
-            yield {**resolved, **own.model_dump(mode="json", exclude_none=True)}
-
-
-def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Config]:
-    """Yield the product over every list that stands where the specs expect one value."""
-    keys, axes = [], []
-    for key, item in value.items():
-        spec = next((s for s in specs if s and key in s.model_fields), None)
-        # a parameter that is a list of numbers, or of rows of numbers: a list one level deeper is a sweep
-        levels = 0 if spec is None or key == "blocks" else str(spec.model_fields[key].annotation).count("tuple[")
-        if 0 < _depth(item) <= levels:
-            axes.append([tuple(item)])
-        else:
-            axes.append([tuple(i) if isinstance(i, list) else i for i in _many(item)])
-        keys.append(key)
-        if not axes[-1]:
-            raise InputError(f"{where}: '{key}': expected a value or a list of values, got an empty list")
-    for values in itertools.product(*axes):
-        yield dict(zip(keys, values, strict=True))
-
-
-def _depth(value: Any) -> int:
-    """Return how many lists lie around the values of ``value``."""
-    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
-
-
-def _holds(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether ``cell`` has everything that ``wanted`` names (a list in ``wanted`` means any of)."""
-    for key, value in wanted.items():
-        got = cell.get(key)
-        if isinstance(value, dict):
-            if not isinstance(got, Mapping) or not _holds(got, value):
-                return False
-        elif got not in (value if isinstance(value, list) else [value]):
-            return False
-    return True
+        raise InputError(f"{short_name(file)}: expected a mapping of keys, got {shown(content)}")
+    return content, Recipe, short_name(file)

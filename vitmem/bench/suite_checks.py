@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.blocks import BLOCK_SETS
-from vitmem.errors import InputError, unknown
+from vitmem.errors import InputError, shown, unknown
 from vitmem.registry import DATA, METHODS, MODELS, Entry, nested
+from vitmem.specs import canonical
 
 Config = dict[str, Any]
 
@@ -18,6 +20,16 @@ def check_keys(given: Config, known: Collection[str], where: str) -> None:
     for key in given:
         if key not in known:
             raise unknown(f"key in {where}:", key, known)
+
+
+def check_once(values: Collection[Any], where: str) -> None:
+    """Raise InputError for a value that comes twice among ``values``: its cells would be one."""
+    seen: set[str] = set()
+    for value in values:
+        text = json.dumps(canonical(value), sort_keys=True)
+        if text in seen:
+            raise InputError(f"{where}: {shown(value)} comes twice; leave one out")
+        seen.add(text)
 
 
 def check_dropout(model: Config, recipe: Config, where: str) -> None:

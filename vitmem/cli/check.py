@@ -8,7 +8,7 @@ from vitmem.bench.check import check_model
 from vitmem.bench.check_method import check_method
 from vitmem.bench.check_noise import check_noise
 from vitmem.bench.plugins import load_plugins
-from vitmem.cli.values import key_value
+from vitmem.cli.values import key_values
 from vitmem.errors import VitmemError, unknown
 
 CONTRACTS = {"model": check_model, "method": check_method, "noise": check_noise}
@@ -19,7 +19,7 @@ def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -
     if kind not in CONTRACTS:
         raise unknown("contract", kind, CONTRACTS)
     load_plugins(plugins)
-    checks = CONTRACTS[kind](name, dict(key_value(text, "--param") for text in params))
+    checks = CONTRACTS[kind](name, key_values(params, "--param"))
     for one in checks:
         print(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
     broken = [one.name for one in checks if not one.ok]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from vitmem.bench.plugins import load_plugins
 from vitmem.blocks import parse_blocks
-from vitmem.cli.values import key_value, yaml_value
+from vitmem.cli.values import key_values, yaml_value
 from vitmem.errors import InputError
 from vitmem.kfac import LayerReport
 from vitmem.offline.edit import edit_folder
@@ -86,7 +86,7 @@ def _request(weights: Path, options: Mapping[str, Any]) -> Request:
         raise InputError(
             f"edit: expected --model, the one that {weights} was saved from, such as timm/vit_tiny_patch16_224"
         )
-    settings = dict(key_value(text, "--set") for text in options["settings"] or [])
+    settings = key_values(options["settings"] or [], "--set")
     if options["mass"] is not None:
         settings["mass"] = options["mass"]
     triples = {x: yaml_value(f"[{options[x]}]", f"--{x}") for x in ("mean", "std") if options[x] is not None}
@@ -95,7 +95,7 @@ def _request(weights: Path, options: Mapping[str, Any]) -> Request:
         **{name: value for name, value in plain.items() if value is not None},
         **triples,
         "settings": settings,
-        "params": dict(key_value(text, "--param") for text in options["param"] or []),
+        "params": key_values(options["param"] or [], "--param"),
         **({} if options["blocks"] is None else {"blocks": parse_blocks(options["blocks"])}),
     }
     try:

@@ -13,7 +13,7 @@ from vitmem.bench.given_labels import noisy_images
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import resolve
 from vitmem.bench.suite_checks import check_noise
-from vitmem.cli.values import key_value, yaml_value
+from vitmem.cli.values import key_values, yaml_value
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.registry import NOISES
@@ -38,8 +38,10 @@ def noise(
 ) -> None:
     """Print nominal and realised rates, the matrix and the hash of the labels of a suite's cell; write the sheet."""
     load_plugins(plugins)
-    given = {"name": name, **dict(key_value(text, "--set") for text in settings)}
-    config = resolve(given if rate is None else {**given, "rate": rate}, "noise", "parameters")
+    given = key_values(settings, "--set")
+    for key in ({"name"} if rate is None else {"name", "rate"}) & set(given):
+        raise InputError(f"--set: '{key}' is given already, by the {'argument' if key == 'name' else 'option --rate'}")
+    config = resolve({"name": name, **given, **({} if rate is None else {"rate": rate})}, "noise", "parameters")
     images = resolve(_data(data), "data", "--data")
     check_noise(images, config, "--data")
     noisy = noisy_images(images, config, seed, data_dir, cache_dir.expanduser())

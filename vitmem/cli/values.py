@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import yaml
+from vitmem.errors import InputError, shown
+from vitmem.parsing import parse_yaml
 
-from vitmem.errors import InputError
 
+def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """Return what ``texts``, each ``key=value``, say; raises InputError, beginning with ``option``, for others.
 
-def key_value(text: str, option: str) -> tuple[str, Any]:
-    """Return key and value of ``key=value``; raises InputError, beginning with ``option``, for something else."""
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"{option}: expected key=value, got '{text}'")
-    return key, yaml_value(value, option)
+    A key that comes twice is refused too.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise InputError(f"{option}: expected key=value, got {shown(text)}")
+        if key in found:
+            raise InputError(f"{option}: {shown(key)} comes twice; give it once")
+        found[key] = yaml_value(value, option)
+    return found
 
 
 def yaml_value(text: str, option: str) -> Any:
-    """Return the value of ``text``; raises InputError, beginning with ``option``, when it is no YAML."""
+    """Return the value of ``text``; raises InputError, beginning with ``option``, when it is none."""
+    if not text.strip():
+        raise InputError(f"{option}: expected a value such as 0.1 or [3, 5], got nothing")
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{option}: expected a value such as 0.1 or [3, 5], got '{text}'") from None
+        return parse_yaml(text, option)
+    except InputError as error:
+        raise InputError(f"{option}: expected a value such as 0.1 or [3, 5], got {shown(text)} ({error})") from None

@@ -1,0 +1,107 @@
+"""Plug-ins as people write them: beside helpers, with faults, and named by a suite."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vitmem.bench.plan import make_plan
+from vitmem.bench.plugins import load_plugins
+from vitmem.bench.suite import load_suite
+from vitmem.errors import InputError
+from vitmem.registry import REGISTRIES
+
+Write = Callable[..., Path]
+NET = "from vitmem.registry import MODELS\n@MODELS.register('{name}')\ndef net(shape, *, width: int = 3):\n    ...\n"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    path, modules = sys.path.copy(), set(sys.modules)
+    before = {kind: {entry.name for entry in registry.entries()} for kind, registry in REGISTRIES.items()}
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+    for kind, registry in REGISTRIES.items():
+        for entry in registry.entries():
+            if entry.name not in before[kind]:
+                registry.discard(entry.name)
+
+
+def names() -> set[str]:
+    return {entry.name for entry in REGISTRIES["models"].entries()}
+
+
+def test_what_lies_beside_a_plug_in_can_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "helper_of_mine.py").write_text("NAME = 'beside'\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    (tmp_path / "random.py").write_text("raise ValueError('Python has one')\n")
+    text = "import random, helper_of_mine, parts\nassert random.random\n" + NET.format(name="beside")
+    (tmp_path / "mine.py").write_text(text)
+    load_plugins([str(tmp_path / "mine.py")])
+    assert "beside" in names()
+
+
+def test_two_helpers_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper_of_mine.py").write_text(f"NAME = '{folder}'\n")
+        (tmp_path / folder / f"net_{folder}.py").write_text("import helper_of_mine\n" + NET.format(name=folder))
+    load_plugins([str(tmp_path / "a" / "net_a.py")])
+    with pytest.raises(InputError, match=r"two plug-ins have a 'helper_of_mine.py' each"):
+        load_plugins([str(tmp_path / "b" / "net_b.py")])
+    assert "b" not in names()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import sys\nsys.exit(3)\n", r"it calls sys.exit\(3\) where it should raise an error \(mine.py:2\)"),
+        ("exit()\n", r"it calls sys.exit\(None\) .* \(mine.py:1\)"),
+        ("import sub\n", r"ZeroDivisionError: division by zero \(sub.py:2\)"),
+        ("x = 1\nimport nothing_of_this_name\n", r"No module named 'nothing_of_this_name' \(mine.py:2\)"),
+        ("a = 1\nb = (\n", r"SyntaxError: .* \(mine.py:2\)"),
+        (NET.format(name="half") + NET.format(name="vit"), r"model 'vit' is registered already.* \(mine.py:[67]\)"),
+    ],
+)
+def test_a_plug_in_that_fails_is_one_sentence_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "sub.py").write_text("\n1 / 0\n")
+    (tmp_path / "mine.py").write_text(text)
+    path, before = sys.path.copy(), names()
+    with pytest.raises(InputError, match=says) as caught:
+        load_plugins([str(tmp_path / "mine.py")])
+    assert "\n" not in str(caught.value) and names() == before and sys.path == path
+
+
+def test_a_suite_names_its_plug_ins_relative_to_its_own_folder(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(NET.format(name="own_net"))
+    with pytest.raises(InputError, match=r"unknown model 'own_net'; .* \(or is its plug-in missing\? --plugin, or"):
+        make_plan(load_suite(write(model={"name": "own_net"})), tmp_path / "small.yaml")
+    monkeypatch.chdir("/")
+    path = write(model={"name": "own_net"}, plugins=["nets/mine.py"])
+    suite = load_suite(path)
+    assert suite.plugins == (str(tmp_path / "nets" / "mine.py"),)  # as a worker finds it from anywhere
+    assert make_plan(suite, path).cells[0].config["model"] == {"name": "own_net", "width": 3}
+
+
+@pytest.mark.parametrize(
+    ("plugins", "says"),
+    [
+        (["nowhere.py"], "nowhere.py: no such file; give a .py file or the name of an installed module"),
+        (["nothing_of_this_name"], "plug-in 'nothing_of_this_name' cannot be loaded"),
+        ("mine.py", "'plugins': input should be a valid tuple"),
+        ([3], "'plugins.0': input should be a valid string, got 3"),
+    ],
+)
+def test_plug_ins_of_a_suite_that_are_not_there(write: Write, plugins: object, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_suite(write(plugins=plugins))
+    assert says in str(caught.value)
