@@ -17,11 +17,9 @@ Row = dict[str, Any]
 def test_estimate() -> None:
     assert estimate([]) is None
     assert estimate([0.5]) == Estimate(0.5, None, 1)
-    # mean .85, deviation sqrt(2 * .05^2) = .0707, t(1) = 12.706, half = 12.706 * .05
-    two = estimate([0.8, 0.9])
-    assert two is not None and two.half is not None
+    two = estimate([0.9, 0.8])  # two values, not an interval of 12.7 standard errors
+    assert two is not None and two.half is None and two.pair == (0.8, 0.9)
     assert (two.mean, two.n) == (pytest.approx(0.85), 2)
-    assert two.half == pytest.approx(12.7062 * 0.05, rel=1e-5)
     values = [0.1, 0.4, 0.35, 0.8, 0.2]
     low, high = stats.t.interval(0.95, 4, loc=sum(values) / 5, scale=stats.sem(values))
     five = estimate(values)
@@ -39,7 +37,7 @@ def test_groups(toy: list[Row]) -> None:
     assert svd.values(at("metrics", "absent")) == {}
     fall = difference(training.base, svd, at("metrics", "memorized"))  # .2 and .1
     assert fall is not None and fall.mean == pytest.approx(0.15) and fall.n == 2
-    assert svd.estimate(kept_share) == Estimate(0.005, 0.0, 2)
+    assert svd.estimate(kept_share) == Estimate(0.005, None, 2, (0.005, 0.005))
     assert training.base.estimate(kept_share) is None
 
 

@@ -5,26 +5,37 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cache, cached_property, wraps
+from typing import Any, TypeVar
 
 from scipy.special import stdtrit
 
 from vitmem.errors import InputError
 from vitmem.rows import Row
 
+T = TypeVar("T")
 Config = dict[str, Any]
 Reader = Callable[[Row], float | None]
 TRAINING = ("data", "noise", "model", "recipe")
 
 
+# Of fewer values there is no interval: that of two is 12.7 standard errors to either side and tells nothing.
+FEWEST = 3
+LEVEL = 0.95
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over ``n`` seeds with the half-width of its 95 % t interval, ``None`` for one seed."""
+    """A mean over ``n`` seeds with the half-width of its 95 % t interval, ``None`` for fewer than three seeds.
+
+    Of two seeds ``pair`` has the two values, the lower first; otherwise it is ``None``.
+    """
 
     mean: float
     half: float | None
     n: int
+    pair: tuple[float, float] | None = None
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -33,20 +44,28 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if n == 0:
         return None
     mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(mean, None, 1)
+    if n < FEWEST:
+        return Estimate(mean, None, n, (min(values), max(values)) if n > 1 else None)
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    return Estimate(mean, float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n), n)
+    return Estimate(mean, t_quantile(n - 1) * deviation / math.sqrt(n), n)
 
 
+@cache
+def t_quantile(freedom: int) -> float:
+    """Return the ends of the 95 % interval of a t variable, in its units."""
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+
+
+@cache
 def at(*path: str) -> Reader:
     """Return a reader of the number that lies at ``path`` in a row, ``None`` where there is none."""
 
     def read(row: Row) -> float | None:
         value: Any = row
         for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return None if value is None else float(value)
+            if not isinstance(value, dict) or (value := value.get(key)) is None:
+                return None
+        return float(value)
 
     return read
 
@@ -71,24 +90,26 @@ class Group:
 
     config: Config
     rows: Mapping[int, Row]
+    # what was found of the group, by the function that found it: tables ask for the same again and again
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def method(self) -> str:
         """The name of the edit method."""
         return str(self.config["edit"]["method"])
 
-    @property
+    @cached_property
     def oracle(self) -> str | None:
         """What the training knew that no edit knows; ``None`` for one by the given labels to its end."""
         found: str | None = self.config.get("oracle")
         return found
 
-    @property
+    @cached_property
     def probe(self) -> bool:
         """Whether it looks into what is memorized, to be shown apart and to compete with no method."""
         return any(row.get("edit", {}).get("probe", False) for row in self.rows.values())
 
-    @property
+    @cached_property
     def inner(self) -> Group | None:
         """The edit that this one was made after, in the same place, without rows; ``None`` for one after none."""
         edit = self.config["edit"]
@@ -97,20 +118,45 @@ class Group:
         place = {key: edit[key] for key in ("blocks", "layers") if key in edit and after["method"] != "none"}
         return Group({**self.config, "edit": {**after, **place}}, {})
 
-    def values(self, read: Reader) -> dict[int, float]:
+    def values(self, read: Reader) -> Mapping[int, float]:
         """Return what ``read`` finds, by seed."""
-        found = ((seed, read(row)) for seed, row in sorted(self.rows.items()))
-        return {seed: value for seed, value in found if value is not None}
+        if read not in self.kept:
+            found = ((seed, read(row)) for seed, row in sorted(self.rows.items()))
+            self.kept[read] = {seed: value for seed, value in found if value is not None}
+        values: Mapping[int, float] = self.kept[read]
+        return values
 
     def estimate(self, read: Reader) -> Estimate | None:
         """Return mean and interval of what ``read`` finds over the seeds."""
-        return estimate(list(self.values(read).values()))
+        key = estimate, read
+        if key not in self.kept:
+            self.kept[key] = estimate(list(self.values(read).values()))
+        found: Estimate | None = self.kept[key]
+        return found
+
+
+def kept(function: Callable[[Group], T]) -> Callable[[Group], T]:
+    """Return ``function`` of a group such that it is called once a group; nobody may change what it returned."""
+
+    @wraps(function)
+    def once(group: Group) -> T:
+        if function not in group.kept:
+            group.kept[function] = function(group)
+        found: T = group.kept[function]
+        return found
+
+    return once
 
 
 def difference(group: Group, other: Group, read: Reader) -> Estimate | None:
     """Return mean and interval of ``group`` minus ``other`` over the seeds that both have."""
+    return estimate(differences(group, other, read))
+
+
+def differences(group: Group, other: Group, read: Reader) -> list[float]:
+    """Return ``group`` minus ``other`` of each seed that both have."""
     ours, theirs = group.values(read), other.values(read)
-    return estimate([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
 
 @dataclass(frozen=True)

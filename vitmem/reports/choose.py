@@ -6,10 +6,11 @@ the unedited model's, the one under which the selection memorized falls most.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vitmem.reports.aggregate import Group, at, difference
+from vitmem.reports.aggregate import Group, at, differences
 from vitmem.reports.naming import method_key, setting_order
 
 DROP = 0.02
@@ -44,15 +45,15 @@ def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
     """
     scored = []
     for group in groups:
-        fall, loss = difference(base, group, MEMORIZED), difference(base, group, VALIDATION)
-        if fall is not None and loss is not None:
-            scored.append((group, fall, loss))
+        falls, losses = differences(base, group, MEMORIZED), differences(base, group, VALIDATION)
+        if falls and losses:
+            scored.append((group, len(falls), math.fsum(falls) / len(falls), math.fsum(losses) / len(losses)))
     if not scored:
         return Choice(None, "no finished cell with anything to memorize")
-    seeds = max(fall.n for _, fall, _ in scored)
-    fit = [s for s in scored if s[1].n == seeds and s[2].mean <= drop + ROUNDING]
+    most = max(seeds for _, seeds, _, _ in scored)
+    fit = [s for s in scored if s[1] == most and s[3] <= drop + ROUNDING]
     if not fit:
         points = f"{100 * drop:g} point{'' if drop == 0.01 else 's'}"
         return Choice(None, f"no setting loses at most {points}" if drop else "no setting loses nothing")
-    best = min(fit, key=lambda s: (-s[1].mean, s[2].mean, setting_order(s[0])))
+    best = min(fit, key=lambda s: (-s[2], s[3], setting_order(s[0])))
     return Choice(best[0])

@@ -11,8 +11,8 @@ from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
 from vitmem.reports.naming import METHODS, setting
 from vitmem.reports.notes import INTERVAL, RULE
-from vitmem.reports.paired import Comparison, compare, holm
-from vitmem.reports.render import Cell, Column, Table, fixed
+from vitmem.reports.paired import SIGNIFICANT, Comparison, compare, holm_of_known
+from vitmem.reports.render import Cell, Column, Table, ends_text, p_text
 
 OUTCOMES = ("memorized", "recovered", "validation")
 COLUMNS = (
@@ -23,35 +23,54 @@ COLUMNS = (
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     Column("difference", "method - K-FAC", "change"),
-    Column("bootstrap", "95 % bootstrap"),
+    Column("interval", "95 % interval"),
     Column("only_method", "only method", "count"),
     Column("only_kfac", "only K-FAC", "count"),
-    Column("mcnemar", "McNemar p"),
+    Column("p", "p"),
     Column("holm", "Holm p"),
     Column("detectable", "detectable", "change"),
 )
+# What the one test is, by the number of seeds: a table says it of those that it has.
+TESTS = {
+    3: "tested by a paired t test over the seeds, whose 95 % interval is shown",
+    2: "of two seeds both values are shown, nothing is tested",
+    1: "of one seed McNemar's exact test over the items, with the interval that agrees with it: it speaks of this "
+    "network alone",
+}
 NOTES = (
-    "method - K-FAC: points, paired on the same items and seeds; bootstrap: seeds are drawn, then items within each",
-    "only method, only K-FAC: items, over all seeds, that have the outcome under one of the two alone; McNemar's "
-    "exact test is on these counts and speaks of these networks, Holm's correction is over the methods of one outcome",
+    "only method, only K-FAC: items, over all seeds, that have the outcome under one of the two alone",
+    "the interval leaves out 0 exactly where p is at most 0.05; Holm p: corrected over the methods of one outcome",
     "detectable: the smallest difference that a t test over as many seeds finds with a power of 0.8 at 5 %",
 )
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A comparison with K-FAC, and its McNemar p corrected over the methods of one outcome."""
+    """A comparison with K-FAC, and its p corrected over the methods of one outcome, ``None`` without a test."""
 
     comparison: Comparison
-    corrected: float
+    corrected: float | None
+
+    @property
+    def mark(self) -> str:
+        """``*`` where the interval leaves out 0, ``**`` where the difference stands after the correction too."""
+        found = (self.comparison.p, self.corrected)
+        return "*" * sum(p is not None and p <= SIGNIFICANT for p in found)
 
 
 def comparison(report: Report) -> Table:
     """Return a row for each method and outcome against K-FAC at its chosen setting, base and oracles too."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
-    return Table(
-        report.about, COLUMNS, tuple(rows), (*report.notes, INTERVAL, RULE, *NOTES, *report.told), report.footer
-    )
+    notes = (*report.notes, INTERVAL, RULE, tests_note(report), *NOTES, *report.told)
+    return Table(report.about, COLUMNS, tuple(rows), notes, report.footer)
+
+
+def tests_note(report: Report) -> str:
+    """Return how differences from K-FAC are tested, for the numbers of seeds that ``report`` has."""
+    found = [one for t in report.trainings for tested in compared(report, t)[1].values() for one in tested.values()]
+    seeds = {min(one.comparison.difference.n, max(TESTS)) for one in found}
+    told = [text for n, text in TESTS.items() if n in seeds]
+    return "; ".join(["method - K-FAC: points, paired on the same items and seeds", *told])
 
 
 def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict[str, dict[str, Tested]]]:
@@ -59,6 +78,13 @@ def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict
 
     Methods stand at their chosen setting, those without one are left out. Both are empty where K-FAC has none.
     """
+    if id(training) not in report.compared:
+        report.compared[id(training)] = training, _compared(report, training)
+    found: tuple[dict[str, Group], dict[str, dict[str, Tested]]] = report.compared[id(training)][1]
+    return found
+
+
+def _compared(report: Report, training: Training) -> tuple[dict[str, Group], dict[str, dict[str, Tested]]]:
     if training.base is None:
         return {}, {}
     choices = {report.names.method(g[0]): choose(g, training.base).group for g in report.methods(training)}
@@ -70,7 +96,7 @@ def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict
     tested = {}
     for outcome in OUTCOMES:
         found = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
-        corrected = holm([c.p for c in found.values()])
+        corrected = holm_of_known([c.p for c in found.values()])
         tested[outcome] = {name: Tested(c, p) for (name, c), p in zip(found.items(), corrected, strict=True)}
     return others, tested
 
@@ -85,16 +111,7 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
             yield (*head, *_cells(one.comparison, one.corrected))
 
 
-def ends(one: Comparison) -> str:
-    """Return the ends of the bootstrap interval, in points."""
-    return f"{fixed(100 * one.low, 1, sign=True)} to {fixed(100 * one.high, 1, sign=True)}"
-
-
-def _cells(one: Comparison, corrected: float) -> tuple[Cell, ...]:
+def _cells(one: Comparison, corrected: float | None) -> tuple[Cell, ...]:
     detectable = None if one.detectable is None else Estimate(one.detectable, None, one.difference.n)
-    tests = (_p(one.p), _p(corrected))
-    return one.difference, ends(one), one.only, one.only_other, *tests, detectable
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+    shown = None if one.ends is None else ends_text(*one.ends)
+    return one.difference, shown, one.only, one.only_other, p_text(one.p), p_text(corrected), detectable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from vitmem.reports.aggregate import (
     Group,
@@ -75,11 +76,15 @@ class Report:
         self.metrics = metrics
         counted, self.told, self.tuning = budget_notes(rows)
         self.costs = (SECONDS, *counted)
+        # each training with what comparison.py found of it, by the training's identity: two tables show it
+        self.compared: dict[int, tuple[Training, Any]] = {}
+        self._methods = {id(training): self._ordered(training.edits) for training in self.trainings}
         self.families = sorted(name.removeprefix("accuracy_") for name in metrics if name.startswith("accuracy_"))
 
     def methods(self, training: Training) -> list[list[Group]]:
         """Return the settings of each method of ``training``, both in order; probes are no methods."""
-        return self._ordered(training.edits)
+        found = self._methods.get(id(training))
+        return self._ordered(training.edits) if found is None else found
 
     def probes(self, training: Training) -> list[list[Group]]:
         """Return the settings of each probe of ``training``, both in order."""

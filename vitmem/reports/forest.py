@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.bars import bar, name_bars
 from vitmem.reports.budget import input_class
 from vitmem.reports.choose import choose
 from vitmem.reports.comparison import OUTCOMES
@@ -18,7 +19,7 @@ ORACLE = "oracle"
 
 
 def forest(report: Report, trainings: Sequence[Training], colours: Sequence[str]) -> Figure:
-    """Return the figure: mean and 95 % interval over the seeds in percent, methods by what they are told.
+    """Return the figure: mean over the seeds in percent, with its interval, methods by what they are told.
 
     The dotted line is the unedited model. A method without a setting that qualifies has a name and no dot.
     """
@@ -34,6 +35,7 @@ def forest(report: Report, trainings: Sequence[Training], colours: Sequence[str]
         row[0].set_yticks(range(len(some)), [f"{name} ({kind})" if kind != ORACLE else name for kind, name, _ in some])
         row[0].invert_yaxis()
         row[1].set_title(report.names.training(training))
+    name_bars(figure, (len(group.rows) for some in lines for _, _, group in some if group is not None))
     return figure
 
 
@@ -62,8 +64,7 @@ def _panel(
     for height, (kind, _, group) in enumerate(lines):
         found = None if group is None else group.estimate(read)
         if found is not None:
-            half = None if found.half is None else 100 * found.half
-            axes.errorbar(100 * found.mean, height, xerr=half, fmt="o", ms=4, lw=1, color=colour[kind])
+            axes.errorbar(100 * found.mean, height, xerr=bar(found), fmt="o", ms=4, lw=1, color=colour[kind])
     for height in range(1, len(lines)):
         if lines[height][0] != lines[height - 1][0]:
             axes.axhline(height - 0.5, color="#cccccc", lw=0.7)

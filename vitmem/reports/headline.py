@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.budget import INPUT_CLASS, TUNING_COLUMNS, input_class, tuning
 from vitmem.reports.choose import choose
-from vitmem.reports.comparison import OUTCOMES, compared, ends
+from vitmem.reports.comparison import OUTCOMES, Tested, compared, tests_note
 from vitmem.reports.content import Report, oracles
 from vitmem.reports.naming import setting
 from vitmem.reports.notes import INTERVAL, RULE
-from vitmem.reports.render import Cell, Column, Table, fixed
+from vitmem.reports.render import Cell, Column, Table, cell_text, ends_text, fixed
 
 # From what costs a user nothing to what only a benchmark knows.
 CLASSES = ("D0", "U", "N", "P", "T", "R+F")
-SIGNIFICANT = 0.05
 COLUMNS = (
     Column("model", "model"),
     Column("method", "method"),
@@ -27,17 +26,16 @@ COLUMNS = (
     *TUNING_COLUMNS,
 )
 SETTING = "setting: what differs among the settings of the method"
-NOTE = (
-    "method - K-FAC: points with the ends of the 95 % bootstrap interval, paired on the same items and seeds (seeds "
-    "are drawn, then items within each); * where McNemar's exact test has p < 0.05 after Holm's correction over the "
-    "methods of one outcome; more in comparison.md"
+MARKS = (
+    "method - K-FAC: the difference and the ends of its 95 % interval; * where the interval leaves out 0, ** where the "
+    "same test stands after Holm's correction over the methods of one outcome too; more in comparison.md"
 )
 
 
 def headline(report: Report) -> Table:
     """Return a row for the base, each oracle and each method at its chosen setting, in the order of input classes."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
-    notes = (*report.notes, INTERVAL, RULE, SETTING, NOTE, *report.told, *report.tuning)
+    notes = (*report.notes, INTERVAL, RULE, SETTING, tests_note(report), MARKS, *report.told, *report.tuning)
     return Table(report.about, COLUMNS, tuple(rows), notes, report.footer)
 
 
@@ -51,14 +49,7 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
         told = report.names.method(group)
         found = [group.estimate(at("metrics", outcome)) for outcome in OUTCOMES]
         against = [tested[o].get(told) if o in tested else None for o in OUTCOMES]
-        shown = [
-            None
-            if one is None
-            else f"{fixed(100 * one.comparison.difference.mean, 1, sign=True)} ({ends(one.comparison)})"
-            + ("*" if one.corrected < SIGNIFICANT else "")
-            for one in against
-        ]
-        return len(group.rows), *found, *shown
+        return len(group.rows), *found, *(None if one is None else _shown(one) for one in against)
 
     for group in (training.base, *oracles(training)):
         yield name, report.names.method(group), None, None, *measured(group), None, None
@@ -68,6 +59,13 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
             yield *head, choice.why, None, *([None] * 2 * len(OUTCOMES)), *tuning(groups)
         else:
             yield *head, setting(choice.group, groups), *measured(choice.group), *tuning(groups)
+
+
+def _shown(one: Tested) -> str:
+    difference, ends = one.comparison.difference, one.comparison.ends
+    if ends is None:
+        return cell_text(difference, "change")
+    return f"{fixed(100 * difference.mean, 1, sign=True)} ({ends_text(*ends)}){one.mark}"
 
 
 def by_told(report: Report, training: Training) -> list[list[Group]]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Estimate, Training
 from vitmem.reports.analyses import Line, lines_of, number, over_seeds
+from vitmem.reports.bars import bar, name_bars
 from vitmem.reports.content import Report
 from vitmem.reports.inside import BANDS, BASES
 
@@ -47,14 +48,16 @@ def band_figure(report: Report, trainings: Sequence[Training]) -> Figure:
             values = [over_seeds(seeds, partial(_share_ratio, layer, basis, low)) for low, _ in BANDS]
             shown = [(x, e) for x, e in zip(places, values, strict=True) if e is not None]
             axes.errorbar(
-                [x for x, _ in shown], [e.mean for _, e in shown], yerr=[e.half or 0.0 for _, e in shown],
+                [x for x, _ in shown], [e.mean for _, e in shown], yerr=[bar(e, 1.0) for _, e in shown],
                 lw=1.2, elinewidth=0.5, marker="o", ms=3, label=layer, **style,
             )  # fmt: skip
         axes.axhline(1, color="black", lw=0.7, ls=":")
         axes.set_xticks(places, SHORT)
         axes.set_xlabel(f"band of the directions of {BASES[basis]} (%)")
 
-    return _figure(report, trainings, "bands", list(BASES), "memorized / other", panel)
+    figure = _figure(report, trainings, "bands", list(BASES), "memorized / other", panel)
+    name_bars(figure, (len(lines_of(training, report.analyses["bands"])) for training in trainings))
+    return figure
 
 
 def spectrum_figure(report: Report, trainings: Sequence[Training]) -> Figure:

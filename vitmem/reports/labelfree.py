@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vitmem.reports.aggregate import Group, Training, at, estimate
+from vitmem.reports.aggregate import Group, Training, at, estimate, kept
 from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.choose import ROUNDING, choose
 from vitmem.reports.content import Report
-from vitmem.reports.evidence import evidence
+from vitmem.reports.evidence import Evidence, evidence
 from vitmem.reports.naming import setting
 from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.render import Cell, Column, Table
@@ -56,13 +56,18 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Network:
-    """All rows of one trained network and one method: unedited, by setting, and as truth would choose."""
+    """All rows of one trained network and one method: unedited, by setting, and as truth would choose.
+
+    ``before`` and ``after`` are what the unedited row and those of the settings tell without truth.
+    """
 
     seed: int
     unedited: Row
     rows: Sequence[Row]
     settings: Sequence[str]
     chosen: Row | None
+    before: Evidence
+    after: Sequence[Evidence]
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,13 @@ def _networks(groups: Sequence[Group], base: Group) -> Iterator[Network]:
         there = [group for group in groups if seed in group.rows]
         if there and at("selection", "recovered")(unedited) is not None:
             best = None if chosen is None else chosen.rows.get(seed)
-            yield Network(seed, unedited, [g.rows[seed] for g in there], [setting(g) for g in there], best)
+            rows, told = [g.rows[seed] for g in there], [_evidence(g)[seed] for g in there]
+            yield Network(seed, unedited, rows, [setting(g) for g in there], best, _evidence(base)[seed], told)
+
+
+@kept
+def _evidence(group: Group) -> Mapping[int, Evidence]:
+    return {seed: evidence(row) for seed, row in group.rows.items()}
 
 
 def _case(model: str, first: Group, networks: Sequence[Network], rule: Rule) -> Case | None:
@@ -120,9 +131,8 @@ def _case(model: str, first: Group, networks: Sequence[Network], rule: Rule) -> 
     picks: list[tuple[Network, Sequence[Row]]] = []
     taken: Counter[str] = Counter()
     for network in networks:
-        before, after = evidence(network.unedited), [evidence(row) for row in network.rows]
-        if rule.applies(before, after):
-            place = rule.pick(before, after)
+        if rule.applies(network.before, network.after):
+            place = rule.pick(network.before, network.after)
             picks.append((network, [network.unedited if place is None else network.rows[place]]))
             taken["unedited" if place is None else network.settings[place]] += 1
     settings = "; ".join(f"{text} ({count})" if len(taken) > 1 else text for text, count in taken.most_common())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text
+from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text, kept
 
 METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
@@ -37,11 +37,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+@kept
 def strength(group: Group) -> Config:
     """Return the numeric parameters of an edit: how strong it is (``{"fraction": 0.005}``)."""
     return {k: v for k, v in group.config["edit"].items() if k not in PLACE and _is_number(v)}
 
 
+@kept
 def variant(group: Group) -> Config:
     """Return what makes an edit another method than its plain form: other parameters and statistics."""
     edit = group.config["edit"]
@@ -50,12 +52,14 @@ def variant(group: Group) -> Config:
     return {k: v for k, v in (own | read).items() if PLAIN.get(k) != v}
 
 
+@kept
 def method_key(group: Group) -> str:
     """Return a text that is equal for groups that differ in blocks, layers and strength alone."""
     after = [group.config["edit"][AFTER]] if group.inner is not None else []
     return canonical_text([group.method, variant(group), *after])
 
 
+@kept
 def where(group: Group) -> str:
     """Return the edited blocks (and layers when given) as a text."""
     edit = group.config["edit"]
@@ -64,9 +68,16 @@ def where(group: Group) -> str:
 
 def strength_text(group: Group, among: Sequence[Group] = ()) -> str:
     """Return the strength of an edit as a text; of several settings ``among`` which it stands, what differs alone."""
+    if not among:
+        return _whole_strength(group)
     found = [strength(g) for g in among]
     same = {key for key in strength(group) if len(found) > 1 and len({canonical_text(f.get(key)) for f in found}) == 1}
     return " ".join(f"{key} {_text(value)}" for key, value in strength(group).items() if key not in same)
+
+
+@kept
+def _whole_strength(group: Group) -> str:
+    return " ".join(f"{key} {_text(value)}" for key, value in strength(group).items())
 
 
 def setting(group: Group, among: Sequence[Group] = ()) -> str:
@@ -82,6 +93,7 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+@kept
 def setting_order(group: Group) -> tuple[Any, ...]:
     """Return a key that sorts the settings of one method: block set, then strength."""
     blocks = group.config["edit"].get("blocks")

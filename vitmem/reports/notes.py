@@ -15,7 +15,10 @@ from vitmem.reports.naming import Names
 from vitmem.reports.render import counted, fixed
 from vitmem.rows import Row
 
-INTERVAL = "mean ± half-width of the 95 % t interval over the seeds, in percent; one seed has no interval"
+INTERVAL = (
+    "mean ± half-width of the 95 % t interval over the seeds, in percent; of two seeds (n=2) both values in place of "
+    "an interval; one seed has none"
+)
 RULE = (
     f"chosen on the selection halves: the largest fall of memorized among the settings that lose at most "
     f"{100 * DROP:g} points of accuracy on average over the seeds; reported on the other halves"
@@ -173,7 +176,9 @@ def provenance(rows: Sequence[Row]) -> list[str]:
 
 def _trained_elsewhere(row: Row) -> bool:
     training = row.get("environments", {}).get("training")
-    return training is not None and _machine(training) != _machine(row["environment"])
+    if training is None or training == row["environment"]:
+        return False
+    return _machine(training) != _machine(row["environment"])
 
 
 def _machine(environment: dict[str, object]) -> str:

@@ -1,41 +1,47 @@
-"""Two methods on the same items: McNemar's test, a bootstrap over seeds and items, Holm's correction. No torch."""
+"""Two methods on the same items: one test, clustered by seed, with the interval that agrees with it. No torch.
+
+Items of one seed share a network, so with three seeds or more a seed is one observation: the difference in the share of
+items is tested by a paired t test over the seeds. Of one seed there are the items alone: McNemar's exact test, which
+speaks of that network. Of two seeds nothing is tested. The interval is always that of the test, so that it leaves out 0
+exactly where p is at most 0.05.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
-from scipy.stats import binomtest
+from scipy.special import bdtr, betaincinv, nctdtrinc, stdtr
 
 from vitmem.errors import InputError
 from vitmem.outcomes import unpacked
-from vitmem.reports.aggregate import Estimate, Group, estimate
+from vitmem.reports.aggregate import LEVEL, Estimate, Group, estimate, t_quantile
 from vitmem.rows import Row
 
-RESAMPLES, LEVEL, POWER = 4000, 0.95, 0.8
+SIGNIFICANT, POWER = 0.05, 0.8
 Hits = NDArray[np.bool_]
+Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One method less another in the share of items that have an outcome, seed by seed on the same items.
 
-    ``difference`` is the mean over the seeds with its t interval; ``low`` and ``high`` are the ends of the bootstrap's
-    interval; ``only`` and ``only_other`` count the items, over all seeds, that have the outcome under one method
-    alone; ``p`` is McNemar's exact two-sided test on these two counts; ``detectable`` is the smallest difference that
-    a t test over as many seeds, as spread as these, finds with a power of 0.8 (``None`` for one seed).
+    ``difference`` is the mean over the seeds; ``p`` and ``ends`` are the two-sided test and its 95 % interval: over the
+    seeds, over the items of a single one, ``None`` for two; ``only`` and ``only_other`` count the items, over all
+    seeds, that have the outcome under one method alone; ``detectable`` is the smallest difference that a t test over as
+    many seeds, as spread as these, finds with a power of 0.8 (``None`` for one seed).
     """
 
     difference: Estimate
-    low: float
-    high: float
+    ends: Ends | None
+    p: float | None
     only: int
     only_other: int
-    p: float
     detectable: float | None
 
 
@@ -49,15 +55,15 @@ def compare(group: Group, other: Group, outcome: str) -> Comparison | None:
         for seed in group.rows
         if seed in other.rows and all(outcome in g.rows[seed].get("outcomes", {}) for g in (group, other))
     ]
-    if not pairs:
+    counts = [(int((one & ~two).sum()), int((two & ~one).sum()), len(one)) for one, two in pairs]
+    # counts are subtracted before anything is divided: what is equal gives 0, not a rounding error
+    mean = estimate([(first - second) / items for first, second, items in counts])
+    if mean is None:
         return None
-    changes = [float(one.mean() - two.mean()) for one, two in pairs]
-    only = sum(int((one & ~two).sum()) for one, two in pairs)
-    only_other = sum(int((two & ~one).sum()) for one, two in pairs)
-    mean = estimate(changes)
-    assert mean is not None
-    low, high = interval(pairs)
-    return Comparison(mean, low, high, only, only_other, mcnemar(only, only_other), detectable(mean))
+    only, only_other = (sum(count[n] for count in counts) for n in (0, 1))
+    ends = mcnemar_interval(*counts[0]) if mean.n == 1 else t_interval(mean)
+    p = mcnemar(only, only_other) if mean.n == 1 else t_test(mean)
+    return Comparison(mean, ends, p, only, only_other, detectable(mean))
 
 
 def _hits(row: Row, other: Row, outcome: str) -> tuple[Hits, Hits]:
@@ -71,34 +77,56 @@ def _hits(row: Row, other: Row, outcome: str) -> tuple[Hits, Hits]:
 
 def mcnemar(only: int, only_other: int) -> float:
     """Return the exact two-sided p of so many items that changed one way and the other (McNemar 1947)."""
-    return float(binomtest(only, only + only_other, 0.5).pvalue) if only + only_other else 1.0
+    changed = only + only_other
+    return min(1.0, 2 * float(bdtr(min(only, only_other), changed, 0.5))) if changed else 1.0
 
 
-def interval(pairs: Sequence[tuple[Hits, Hits]], resamples: int = RESAMPLES) -> tuple[float, float]:
-    """Return the ends of the bootstrap interval of the mean difference over seeds, from hits (n,) by seed.
+def mcnemar_interval(only: int, only_other: int, items: int) -> Ends:
+    """Return the ends of the interval of the difference in the share of ``items`` that agrees with ``mcnemar``.
 
-    Seeds are drawn with replacement, then items within each (Davison and Hinkley 1997, section 3.8): items of one
-    seed share a network. Of n items only the numbers that changed either way matter, so these are drawn.
+    Clopper and Pearson's of the share of changed items that changed the first way, their number taken as it is.
     """
-    rng = np.random.default_rng(0)
-    shares = np.array([[(a & ~b).mean(), (b & ~a).mean(), (a == b).mean()] for a, b in pairs])  # (seeds, 3)
-    counts = np.array([len(a) for a, _ in pairs])
-    total = np.zeros(resamples)
-    for _ in pairs:
-        seed = rng.integers(len(pairs), size=resamples)
-        drawn = rng.multinomial(counts[seed], shares[seed])  # (resamples, 3)
-        total += (drawn[:, 0] - drawn[:, 1]) / counts[seed]
-    low, high = np.quantile(total / len(pairs), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    changed, tail = only + only_other, (1 - LEVEL) / 2
+    if not changed:
+        return 0.0, 0.0
+    low = float(betaincinv(only, only_other + 1, tail)) if only else 0.0
+    high = float(betaincinv(only + 1, only_other, 1 - tail)) if only_other else 1.0
+    return (2 * low - 1) * changed / items, (2 * high - 1) * changed / items
+
+
+def t_test(difference: Estimate) -> float | None:
+    """Return the two-sided p of a mean over the seeds against 0, ``None`` where it has no interval."""
+    if difference.half is None:
+        return None
+    if difference.half == 0:  # the same in every seed
+        return float(difference.mean == 0)
+    freedom = difference.n - 1
+    return 2 * float(stdtr(freedom, -abs(difference.mean) / difference.half * t_quantile(freedom)))
+
+
+def t_interval(difference: Estimate) -> Ends | None:
+    """Return the ends of the 95 % interval of a mean over the seeds, ``None`` where there is none."""
+    half = difference.half
+    return None if half is None else (difference.mean - half, difference.mean + half)
 
 
 def detectable(difference: Estimate) -> float | None:
-    """Return the smallest true difference that is found with a power of 0.8 at 5 %, from the spread over the seeds."""
+    """Return the smallest true difference that is found with a power of 0.8 at 5 %, from the spread over the seeds.
+
+    By the noncentral t distribution; the chance to find it with the wrong sign is too small to count.
+    """
+    if difference.pair is not None:
+        low, high = difference.pair
+        return _shift(1) * (high - low) / 2
     if difference.half is None:
         return None
-    freedom = difference.n - 1
-    error = difference.half / float(stdtrit(freedom, (1 + LEVEL) / 2))
-    return error * float(stdtrit(freedom, (1 + LEVEL) / 2) + stdtrit(freedom, POWER))
+    return _shift(difference.n - 1) * difference.half / t_quantile(difference.n - 1)
+
+
+@cache
+def _shift(freedom: int) -> float:
+    """Return how many standard errors a difference must have to be found with a power of 0.8."""
+    return float(nctdtrinc(freedom, 1 - POWER, t_quantile(freedom)))
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -108,3 +136,9 @@ def holm(values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
         out[place] = largest
     return out
+
+
+def holm_of_known(values: Sequence[float | None]) -> list[float | None]:
+    """Return ``holm`` of the values that are there, in the order given."""
+    corrected = iter(holm([p for p in values if p is not None]))
+    return [None if p is None else next(corrected) for p in values]

@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
-from vitmem.reports.aggregate import Estimate, at
+from vitmem.reports.aggregate import LEVEL, Estimate, at
 from vitmem.reports.analyses import averages
+from vitmem.reports.choose import ROUNDING
 from vitmem.reports.content import Report
-from vitmem.reports.paired import LEVEL, holm
+from vitmem.reports.paired import holm_of_known
 from vitmem.reports.regime import Outcome, outcomes
-from vitmem.reports.render import Cell, Column, Table, fixed
+from vitmem.reports.render import Cell, Column, Table, not_zero, p_text
 
 # Measures of the base on the selection half, what needs no true label first; of constants nothing can be told.
 QUANTITIES = (
     "train_loss", "given_train", "loss_upper_share", "held_out_confidence", "knn_backed", "knn_unbacked",
     "clean_train", "memorized", "recovered", "validation", "gap", "ece", "nll", "auroc_loss",
 )  # fmt: skip
-RESAMPLES = 2000
-# Of fewer settings no rank correlation is computed.
-FEWEST = 4
+RESAMPLES = 1999
+# Of fewer resamples no interval of 95 % has an end.
+LEAST = 39
+# Of fewer settings no rank correlation is computed, and of fewer none is tested.
+FEWEST, FEWEST_TESTED = 4, 10
 Floats = NDArray[np.float64]
 # Quantities by the id of the training
 Analysed = Mapping[str, Mapping[str, float]]
@@ -47,8 +50,9 @@ NOTES = (
     "no setting of the method qualifies; settings whose base memorizes too little are left out (the gate of regime.md)",
     "works: trainings whose own fall and change of validation meet the rule of regime.md at an allowed loss of 0; "
     "AUROC: how often a training that works has more of the quantity than one that does not (below 0.5: less)",
-    "bootstrap: settings are drawn with replacement, each with all its seeds (2,000 resamples); p: of the Spearman "
-    "correlation of the means over the seeds, a setting being one observation",
+    "bootstrap: settings are drawn with replacement, each with all its seeds (1,999 resamples); p: of the same "
+    "resamples, twice the share on the other side of 0, so at most 0.05 exactly where the interval leaves out 0; "
+    f"of fewer than {FEWEST_TESTED} settings neither is given: their resamples are too much alike",
 )
 
 
@@ -62,6 +66,16 @@ class Sample:
     setting: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Tested:
+    """A measure with the ends of its interval and the p that agrees with it, ``None`` where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+    p: float | None
+
+
 def predictors(report: Report) -> Table:
     """Return, for each method and quantity of the base, how well it ranks and separates where the edit works."""
     found, analysed = list(outcomes(report, 0.0)), averages(report.analyses)
@@ -72,11 +86,10 @@ def predictors(report: Report) -> Table:
     for name in names:
         own = [o for o in found if o.judged and report.names.method(o.first) == name]
         samples = {q: s for q in quantities if (s := _sample(own, analysed, q)) is not None}
-        tests = [_p(sample) for sample in samples.values()]
-        known = iter(holm([p for p in tests if p is not None]))
-        for (quantity, sample), p in zip(samples.items(), tests, strict=True):
-            corrected = None if p is None else next(known)
-            rows.append((name, quantity.replace("_", " "), *_cells(sample), *_tests(sample, p, corrected)))
+        ranks = {q: _rank(sample) for q, sample in samples.items()}
+        corrected = holm_of_known([rank.p for rank in ranks.values()])
+        for (quantity, sample), p in zip(samples.items(), corrected, strict=True):
+            rows.append((name, quantity.replace("_", " "), *_cells(sample), *_tests(sample, ranks[quantity], p)))
         tried |= set(samples)
     count = (
         f"{len(tried)} quantities were tried for each method; Holm's correction is over the quantities of one method, "
@@ -108,29 +121,54 @@ def _cells(sample: Sample) -> Iterator[Cell]:
     yield int(sample.works.sum())
 
 
-def _tests(sample: Sample, p: float | None, corrected: float | None) -> Iterator[Cell]:
-    once, drawn = np.ones((1, len(sample.setting))), resampled(sample.setting, RESAMPLES)
-    rank = [rank_correlation(sample.quantity, sample.fall, weights) for weights in (once, drawn)]
-    part = [separation(sample.quantity, sample.works, weights) for weights in (once, drawn)]
-    yield from _interval(*rank)
-    yield from ("–" if value is None else f"{value:.2g}" for value in (p, corrected))
-    yield from _interval(*part)
+def _rank(sample: Sample) -> Tested:
+    once, drawn = _weights(sample)
+    x, y = sample.quantity, sample.fall
+    return from_resamples(rank_correlation(x, y, once), rank_correlation(x, y, drawn))
 
 
-def _interval(value: Floats, drawn: Floats) -> tuple[Cell, Cell]:
-    """Return a value (1,) and the ends of the interval of its resamples (r,), those where it is defined."""
-    if math.isnan(value[0]):
+def _weights(sample: Sample) -> tuple[Floats, Floats]:
+    """Return each training once, (1, n), and as often as each resample has it, (r, n)."""
+    settings, trainings = int(sample.setting.max()) + 1, len(sample.setting)
+    drawn = _drawn(tuple(sample.setting.tolist())) if settings >= FEWEST_TESTED else np.empty((0, trainings))
+    return np.ones((1, trainings)), drawn
+
+
+@lru_cache(maxsize=4)
+def _drawn(setting: tuple[int, ...]) -> Floats:
+    """Return the resamples of the settings; most quantities are known of the same ones."""
+    return resampled(np.array(setting), RESAMPLES)
+
+
+def _tests(sample: Sample, rank: Tested, corrected: float | None) -> Iterator[Cell]:
+    once, drawn = _weights(sample)
+    x, hits = sample.quantity, sample.works
+    part = from_resamples(separation(x, hits, once), separation(x, hits, drawn), centre=0.5)
+    yield from _interval(rank)
+    yield from (p_text(value) or "–" for value in (rank.p, corrected))
+    yield from _interval(part)
+
+
+def _interval(found: Tested) -> tuple[Cell, Cell]:
+    if math.isnan(found.value):
         return None, None
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(value[0]), None, 1), f"{fixed(low, 2)} to {fixed(high, 2)}"
+    if found.p is None:
+        return Estimate(found.value, None, 1), None
+    return Estimate(found.value, None, 1), f"{not_zero(found.low, 2)} to {not_zero(found.high, 2)}"
 
 
-def _p(sample: Sample) -> float | None:
-    """Return the p of the rank correlation of the means over the seeds, ``None`` when either is constant."""
-    means = [
-        np.bincount(sample.setting, values) / np.bincount(sample.setting) for values in (sample.quantity, sample.fall)
-    ]
-    return None if any(np.ptp(m) == 0 for m in means) else float(spearmanr(*means).pvalue)
+def from_resamples(value: Floats, drawn: Floats, centre: float = 0.0) -> Tested:
+    """Return a value (1,) with the 95 % percentile interval of its resamples (r,) and their p against ``centre``.
+
+    The ends are resamples, the p counts resamples: it is at most 0.05 exactly where the interval leaves out ``centre``.
+    Resamples in which the value is not defined do not count; of too few others there is none of it.
+    """
+    known = np.sort(drawn[~np.isnan(drawn)])
+    if len(known) < LEAST:
+        return Tested(float(value[0]), math.nan, math.nan, None)
+    place = max(int((1 - LEVEL) / 2 * (len(known) + 1) + ROUNDING) - 1, 0)
+    beyond = 1 + min(int((known <= centre).sum()), int((known >= centre).sum()))
+    return Tested(float(value[0]), known[place], known[-1 - place], min(1.0, 2 * beyond / (len(known) + 1)))
 
 
 def resampled(setting: NDArray[np.int64], resamples: int) -> Floats:
@@ -145,7 +183,7 @@ def rank_correlation(x: Floats, y: Floats, weights: Floats) -> Floats:
 
     Ties share their mean rank; NaN where either is constant.
     """
-    ranks = [weights @ _below(values).T for values in (x, y)]  # (r, n) each, up to a constant of the resample
+    ranks = [_below(values, weights) for values in (x, y)]  # (r, n) each, up to a constant of the resample
     total = weights.sum(1, keepdims=True)
     centred = [r - (weights * r).sum(1, keepdims=True) / total for r in ranks]
     variances = [(weights * c**2).sum(1) for c in centred]
@@ -163,10 +201,17 @@ def separation(x: Floats, hits: NDArray[np.bool_], weights: Floats) -> Floats:
     """
     positive, negative = weights * hits, weights * ~hits
     pairs = positive.sum(1) * negative.sum(1)
-    wins = ((positive @ _below(x)) * negative).sum(1)
+    wins = (positive * _below(x, negative)).sum(1)
     return np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
 
 
-def _below(x: Floats) -> Floats:
-    """Return 1 where x_j < x_i and a half where they are equal, (n, n)."""
-    return (x[None] < x[:, None]) + 0.5 * (x[None] == x[:, None])
+def _below(x: Floats, weights: Floats) -> Floats:
+    """Return the weight (r, n) of the points with a smaller ``x`` (n,) than each, and half that of equal ones.
+
+    Each point counts as often as ``weights`` (r, n) say.
+    """
+    _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    equal = np.add.reduceat(weights[:, np.argsort(place, kind="stable")], starts, axis=1)  # (r, values)
+    below: Floats = (np.cumsum(equal, axis=1) - equal / 2)[:, place]
+    return below

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Training, at, canonical_text
+from vitmem.reports.bars import bar, name_bars
 from vitmem.reports.content import Report
 from vitmem.reports.probes import DIAL, RELEARN, Curve, curves
 
@@ -17,7 +18,7 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def probe_figure(report: Report, trainings: Sequence[Training], colours: Sequence[str], probe: str) -> Figure:
-    """Return the figure of a ``probe``: means over the seeds with 95 % intervals in percent, a row a training.
+    """Return the figure of a ``probe``: means over the seeds in percent, with their intervals, a row a training.
 
     Steps, or shares put back, stand at equal distances, the edit alone at 0. Curves after the same edit share a colour.
     The dotted line is the unedited model.
@@ -33,6 +34,7 @@ def probe_figure(report: Report, trainings: Sequence[Training], colours: Sequenc
             axes.set_xlabel(LABELS[probe])
         row[0].set_title(report.names.training(training), loc="left")
         row[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    name_bars(figure, (len(g.rows) for _, found in drawn for curve in found for _, g in curve.points))
     return figure
 
 
@@ -55,7 +57,7 @@ def _panel(
             # beside each other: intervals at one place would hide each other
             [steps.index(number) + 0.05 * (n - (len(found) - 1) / 2) for number, _ in points],
             [100 * value.mean for _, value in points],
-            yerr=[100 * (value.half or 0.0) for _, value in points],
+            yerr=[bar(value) for _, value in points],
             color=colours[names.index(after) % len(colours)],
             ls=dash, marker="o", ms=3, lw=1.2, elinewidth=0.6, label=curve.name,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from vitmem.reports.aggregate import Estimate, Group, Training, at, canonical_text, difference, estimate
 from vitmem.reports.budget import INPUT_CLASS, input_class
@@ -54,7 +55,7 @@ class Outcome:
     allowed: float
     choice: Choice
 
-    @property
+    @cached_property
     def falls(self) -> dict[int, float]:
         """The relative fall of memorized by seed; 0 where no setting was chosen: the network stays as it is."""
         before, chosen = self.base.values(MEMORIZED), self.choice.group
@@ -63,7 +64,7 @@ class Outcome:
         after = chosen.values(MEMORIZED)
         return {seed: 1 - after[seed] / value for seed, value in before.items() if seed in after and value > 0}
 
-    @property
+    @cached_property
     def changes(self) -> dict[int, float]:
         """The change of validation by seed; 0 where no setting was chosen."""
         before, chosen = self.base.values(VALIDATION), self.choice.group

@@ -9,9 +9,9 @@ from vitmem.reports.aggregate import estimate
 from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.content import Report
 from vitmem.reports.naming import METHODS
-from vitmem.reports.paired import holm, mcnemar
+from vitmem.reports.paired import holm_of_known, t_test
 from vitmem.reports.regime import ALLOWED, ENOUGH, WORKS, Outcome, edited_layers, outcomes
-from vitmem.reports.render import Cell, Column, Table
+from vitmem.reports.render import Cell, Column, Table, p_text
 
 COLUMNS = (
     Column("allowed_drop", "allowed loss"),
@@ -24,16 +24,19 @@ COLUMNS = (
     Column("validation_minus_base", "validation - base", "change"),
     Column("fall_minus_kfac", "fall - K-FAC", "change", optional=True),
     Column("more_than_kfac", "more than K-FAC", optional=True),
+    Column("p", "p", optional=True),
     Column("holm", "Holm p", optional=True),
 )
 NOTES = (
     "settings: ways to train whose base memorizes enough to be judged; relative fall and validation - base: mean and "
     "half-width of the 95 % t interval over these settings, each the mean over its seeds, at the blocks and strength "
-    "that the allowed loss chose there (regime.md); a setting at which nothing was chosen counts as no change",
+    "that the allowed loss chose there (regime.md), of two settings (n=2) both values; a setting at which nothing was "
+    "chosen counts as no change",
     f"works: settings with this verdict in regime.md: memorized falls by at least {100 * ENOUGH:g} % of itself, and "
     "validation by no more than the allowed loss",
-    "fall - K-FAC: the same settings, paired; more than K-FAC: settings in which it takes out more; Holm p: of the "
-    "exact sign test over these settings, equal ones left out, corrected for the methods of one allowed loss",
+    "fall - K-FAC: the same settings, paired; more than K-FAC: settings in which it takes out more; p: of the t test "
+    "over these settings whose interval is shown, so at most 0.05 exactly where the interval leaves out 0; Holm p: "
+    "corrected for the methods of one allowed loss",
 )
 LAYERS = "layers: those that what was chosen edits, where the suite names them; the model's own where nothing stands"
 
@@ -49,11 +52,11 @@ def regime_methods(report: Report) -> Table:
         plain = found.get(METHODS["kfac"], [])
         ordered = sorted(found, key=lambda name: report.names.method_order(found[name][0].first))
         more = {name: _more(found[name], plain) for name in ordered}
-        tested = [name for name in ordered if any(more[name])]
-        corrected = dict(zip(tested, holm([_sign_test(more[name]) for name in tested]), strict=True))
-        for name in ordered:
-            p = f"{corrected[name]:.2g}" if name in corrected else None
-            rows.append((f"{100 * allowed:g}", name, *_cells(found[name]), *_against(more[name]), p))
+        differences = {name: estimate(more[name]) for name in ordered}
+        tests = [None if (d := differences[name]) is None else t_test(d) for name in ordered]
+        for name, p, corrected in zip(ordered, tests, holm_of_known(tests), strict=True):
+            against = (differences[name], _count(more[name]), p_text(p), p_text(corrected))
+            rows.append((f"{100 * allowed:g}", name, *_cells(found[name]), *against))
     notes = (LAYERS, *NOTES) if any(layers is not None for _, _, layers, *_ in rows) else NOTES
     return Table(report.about, COLUMNS, tuple(rows), (*notes, *report.told), report.footer)
 
@@ -72,13 +75,8 @@ def _more(own: Sequence[Outcome], plain: Sequence[Outcome]) -> list[float]:
     return [_mean(o.falls) - theirs[id(o.training)] for o in own if id(o.training) in theirs]
 
 
-def _against(more: Sequence[float]) -> tuple[Cell, Cell]:
-    return estimate(more), f"{sum(d > 0 for d in more)} of {len(more)}" if more else None
-
-
-def _sign_test(more: Sequence[float]) -> float:
-    """Return the p of the exact two-sided sign test."""
-    return mcnemar(sum(d > 0 for d in more), sum(d < 0 for d in more))
+def _count(more: Sequence[float]) -> str | None:
+    return f"{sum(d > 0 for d in more)} of {len(more)}" if more else None
 
 
 def _mean(by_seed: Mapping[int, float]) -> float:

@@ -6,14 +6,18 @@ import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from vitmem.reports.aggregate import Estimate
+from vitmem.reports.escape import beyond_latin, latex_row, latex_text, markdown_row, markdown_text
 
 Cell = str | int | Estimate | None
-# text; count; percent: mean ± interval of a fraction; change: the same with its sign; share: a percentage
-# without interval, three digits; number: a mean without interval, three decimals; seconds and passes: one decimal
-Kind = Literal["text", "count", "percent", "change", "share", "number", "seconds", "passes"]
+# text; count; percent: mean ± interval of a fraction; change: the same with its sign; measure: mean ± interval in its
+# own unit; share: a percentage without interval, three digits; number: a mean without interval, three decimals; seconds
+# and passes: one decimal
+Kind = Literal["text", "count", "percent", "change", "measure", "share", "number", "seconds", "passes"]
+SPREAD = ("percent", "change", "measure")
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,19 @@ class Table:
     notes: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
 
+    @cached_property
+    def texts(self) -> list[list[str]]:
+        """The text of every cell by row, as no format needs it escaped yet."""
+        kinds = [column.kind for column in self.columns]
+        return [[cell_text(cell, kind) for cell, kind in zip(row, kinds, strict=True)] for row in self.rows]
+
     def without_empty(self) -> Table:
         """Return the table without the empty columns that need not be there (text has no clean images)."""
 
         def some(n: int) -> bool:
             return any(row[n] is not None for row in self.rows)
 
-        droppable = [c.optional or c.kind in ("percent", "change", "passes") for c in self.columns]
+        droppable = [c.optional or c.kind in (*SPREAD, "passes") for c in self.columns]
         kept = [n for n, drop in enumerate(droppable) if not drop or some(n)]
         rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
@@ -53,31 +63,33 @@ class Table:
 
 def markdown(table: Table) -> str:
     """Return ``table`` in markdown."""
-    lines = [f"**{table.about}**", ""]
-    lines.append("| " + " | ".join(c.title for c in table.columns) + " |")
+    lines = [f"**{markdown_text(table.about)}**", ""]
+    lines.append(f"| {markdown_row([c.title for c in table.columns])} |")
     lines.append("|" + "|".join("---" if c.kind == "text" else "---:" for c in table.columns) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in shown(table, escape=lambda t: t.replace("|", "\\|"))]
-    lines += ["", *(f"- {note}" for note in (*table.notes, *table.footer))]
+    lines += [f"| {markdown_row(row)} |" for row in table.texts]
+    lines += ["", *(f"- {markdown_text(note)}" for note in (*table.notes, *table.footer))]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def latex(table: Table) -> str:
     """Return ``table`` as a LaTeX tabular for the package booktabs, with its notes below."""
     alignment = "".join("l" if c.kind == "text" else "r" for c in table.columns)
-    lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{alignment}}}", "\\toprule"]
-    lines.append(" & ".join(_escape(c.title) for c in table.columns) + " \\\\")
+    lines = [f"\\begin{{tabular}}{{{alignment}}}", "\\toprule"]
+    lines.append(f"{latex_row([c.title for c in table.columns])} \\\\")
     lines.append("\\midrule")
-    lines += [" & ".join(row) + " \\\\" for row in shown(table, "$\\pm$", _escape)]
+    lines += [f"{latex_row(row)} \\\\" for row in table.texts]
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par{{\\footnotesize {_escape(note)}}}" for note in (table.about, *table.notes)]
-    return "\n".join(lines) + "\n"
+    lines += [f"\\par{{\\footnotesize {latex_text(note)}}}" for note in (table.about, *table.notes)]
+    text = "\n".join(lines) + "\n"
+    needs = ", and LuaLaTeX or XeLaTeX with a font for its letters" if beyond_latin(text) else ""
+    return f"% needs \\usepackage{{booktabs}}{needs}\n{text}"
 
 
 def comma_separated(table: Table) -> str:
     """Return ``table`` as CSV with raw numbers: fractions, and half-widths in ``<key>_interval`` columns."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    spread = [c.kind in ("percent", "change") for c in table.columns]
+    spread = [c.kind in SPREAD for c in table.columns]
     titles: list[str] = []
     for column, wide in zip(table.columns, spread, strict=True):
         titles += [column.key, f"{column.key}_interval"] if wide else [column.key]
@@ -97,25 +109,31 @@ def comma_separated(table: Table) -> str:
 RENDERERS: dict[str, Callable[[Table], str]] = {"md": markdown, "tex": latex, "csv": comma_separated}
 
 
-def shown(table: Table, plus_minus: str = "±", escape: Callable[[str], str] = str) -> list[list[str]]:
-    """Return the text of every cell of ``table`` by row."""
-    kinds = [c.kind for c in table.columns]
-    return [
-        [_cell(cell, kind, plus_minus, escape) for cell, kind in zip(row, kinds, strict=True)] for row in table.rows
-    ]
-
-
-def _cell(cell: Cell, kind: Kind, plus_minus: str, escape: Callable[[str], str]) -> str:
+def cell_text(cell: Cell, kind: Kind) -> str:
+    """Return the text of one cell of a column of ``kind``."""
     if cell is None:
-        return "" if kind == "text" else escape("–")
+        return "" if kind == "text" else "–"
     if not isinstance(cell, Estimate):
-        return escape(str(cell))
-    if kind in ("percent", "change"):
-        text = fixed(100 * cell.mean, 1, sign=kind == "change")
-        return text if cell.half is None else f"{text} {plus_minus} {fixed(100 * cell.half, 1)}"
+        return cell if isinstance(cell, str) else str(cell)
+    if kind in SPREAD:
+        return _spread(cell, kind)
     if kind == "share":
         return f"{100 * cell.mean:.3g}"
     return fixed(cell.mean, 1 if kind in ("seconds", "passes") else 3)
+
+
+def _spread(cell: Estimate, kind: Kind) -> str:
+    """Return a mean with its interval, or with the two values of two seeds."""
+
+    def text(value: float) -> str:
+        return f"{value:.4g}" if kind == "measure" else fixed(100 * value, 1, sign=kind == "change")
+
+    if cell.pair is not None:
+        return f"{text(cell.mean)} (n=2: {text(cell.pair[0])}, {text(cell.pair[1])})"
+    if cell.half is None:
+        return text(cell.mean)
+    half = f"{cell.half:.2g}" if kind == "measure" else fixed(100 * cell.half, 1)
+    return f"{text(cell.mean)} ± {half}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -129,12 +147,27 @@ def fixed(value: float, digits: int, sign: bool = False) -> str:
     return text.lstrip("+-") if float(text) == 0 else text
 
 
+def ends_text(low: float, high: float) -> str:
+    """Return the ends of an interval of a difference, a share, in points with their signs."""
+    return " to ".join(not_zero(100 * end, 1, sign=True) for end in (low, high))
+
+
+def not_zero(value: float, digits: int, sign: bool = False) -> str:
+    """Return ``value`` with ``digits`` decimals, and more where a value that is not 0 would look like it."""
+    least = next((n for n in range(digits, 10) if float(f"{value:.{n}f}") != 0), digits)
+    return fixed(value, least, sign)
+
+
+def p_text(value: float | None) -> str | None:
+    """Return a p value with two digits, none that is rounded across 0.05; ``None`` where nothing was tested."""
+    if value is None:
+        return None
+    if value < 1e-4:
+        return "< 0.0001"
+    text = f"{value:.2g}"
+    return text if (float(text) <= 0.05) == (value <= 0.05) else f"{value:.4g}"
+
+
 def _raw(value: float | None) -> str:
     """Return six digits: more would tell one mathematics library from another."""
     return "" if value is None else f"{value + 0.0:.6g}"
-
-
-def _escape(text: str) -> str:
-    for char in ("\\", "&", "%", "$", "#", "_", "{", "}"):
-        text = text.replace(char, "\\textbackslash " if char == "\\" else f"\\{char}")
-    return text.replace("Δ", "$\\Delta$").replace("‖", "$\\|$").replace("±", "$\\pm$").replace("–", "--")

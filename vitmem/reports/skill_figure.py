@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.bars import bar, name_bars
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting_order, strength, strength_text, where
@@ -42,6 +43,7 @@ def skill_figure(report: Report, trainings: list[Training], colours: tuple[str, 
             axes.legend(**BESIDE)
         along = _along(report.methods(training)[0], shown[0][1]) if shown else []
         _curves(below, names, training.base, along, shown[0][0] if shown else "")
+    name_bars(figure, (len(group.rows) for training in trainings for group in training.edits))
     return figure
 
 
@@ -73,11 +75,11 @@ def _kept(group: Group, base: Group, name: str) -> tuple[float, float] | None:
     """Return mean and half-width of the interval in percent; the recited strings are compared with the base's."""
     if name != "memorized":
         found = group.estimate(at("metrics", f"retention_{name}"))
-        return None if found is None else (100 * found.mean, 100 * (found.half or 0.0))
+        return None if found is None else (100 * found.mean, bar(found))
     found, before = (g.estimate(at("metrics", "memorized")) for g in (group, base))
     if found is None or before is None or before.mean == 0:
         return None
-    return 100 * found.mean / before.mean, 100 * (found.half or 0.0) / before.mean
+    return 100 * found.mean / before.mean, bar(found) / before.mean
 
 
 def _ordered(families: list[str], base: Group, first: Group) -> list[str]:

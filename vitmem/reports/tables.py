@@ -68,7 +68,7 @@ def _files(results: Path, suite: str | None) -> Iterator[tuple[Path, bytes]]:
     for folder in suite_folders(results, suite):
         rows = read_rows(folder / "rows.jsonl")
         for name, text in render_tables(folder.name, rows, read_analyses(folder)).items():
-            yield folder / "tables" / name, text.encode()
+            yield folder / "tables" / name, text.encode(errors="backslashreplace")
 
 
 def write_tables(results: Path, suite: str | None = None) -> list[Path]:

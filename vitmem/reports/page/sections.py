@@ -56,7 +56,7 @@ INSIDE_TITLES = {
 }
 DRAWN = {
     "bands": "Memorized over other inputs. The part of the squared norm of what enters each layer that lies in a band "
-    "of directions, by basis; 1 where the band tells nothing, means over the seeds with 95 % intervals.",
+    "of directions, by basis; 1 where the band tells nothing.",
     "spectra": "Spectra. The part of the trace of A, of G and of ‖W‖² that the first directions of each layer hold.",
 }
 
@@ -76,9 +76,7 @@ def _at_a_glance(material: Material) -> list[Drawing]:
     report, judged = material.report, material.judged
     if not judged or max(len(report.methods(training)) for training in judged) <= len(COLOURS):
         return []
-    caption = (
-        "Each method at its chosen setting. Means over the seeds with 95 % intervals; the dotted line is the base."
-    )
+    caption = "Each method at its chosen setting; the dotted line is the base."
     words = " ".join(f"{report.names.training(t)}: {in_words(report, t, ['memorized', 'recovered'])}" for t in judged)
     return [Drawing(slug("methods"), forest(report, judged, COLOURS), caption, words)]
 

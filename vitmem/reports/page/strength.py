@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.bars import bar, bars_note
 from vitmem.reports.limits import CHANGE_OF_WEIGHTS
 from vitmem.reports.page.look import FEW, Look, in_words, legend_below, place, slug
 from vitmem.reports.page.material import Drawing, Material
@@ -16,7 +16,7 @@ from vitmem.reports.page.material import Drawing, Material
 MEASURES = ("memorized", "recovered", "validation")
 CAPTION = (
     "Along the share of the norm by which the edited matrices change, from the unedited model on the left: each method "
-    "in the blocks of its chosen setting, means over the seeds with 95 % intervals."
+    "in the blocks of its chosen setting"
 )
 
 
@@ -47,8 +47,9 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
     panels[0].set_ylabel("%")
     handles, labels = panels[0].get_legend_handles_labels()
     legend_below(figure, handles, labels)
+    note = bars_note(len(group.rows) for groups in lines.values() for group in groups)
     words = f"{name}: {', '.join(keys)} along the change of the weights. {in_words(report, training, keys)}"
-    return [Drawing(slug("strength", name), figure, f"{name}. {CAPTION}", words)]
+    return [Drawing(slug("strength", name), figure, f"{name}. {CAPTION}, {note}.", words)]
 
 
 def _change(group: Group) -> float:
@@ -61,5 +62,5 @@ def _line(axes: Axes, groups: Sequence[Group], key: str, look: Look, label: str)
     shown = [(_change(group), e) for group in groups if (e := group.estimate(at("metrics", key))) is not None]
     x = [change for change, _ in shown]
     y = [100 * e.mean for _, e in shown]
-    halves = [math.nan if e.half is None else 100 * e.half for _, e in shown]
+    halves = [bar(e) for _, e in shown]
     axes.errorbar(x, y, yerr=halves, label=label, lw=1.2, elinewidth=0.6, ms=3.5, **look.line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Estimate
-from vitmem.reports.render import Cell, Table, shown
+from vitmem.reports.render import Cell, Table
 
 # What a row is known by, so what stays in sight when a wide table is scrolled.
 HEADS = ("id", "method", "stage")
@@ -57,7 +57,7 @@ def tabled(table: Table) -> Tabled:
     order = [head, *sorted(others, key=lambda n: keys[n] in LAST)]
     groups = [n for n, key in enumerate(keys) if key in GROUPS]
     rows, before = [], None
-    for raw, texts in zip(table.rows, shown(table), strict=True):
+    for raw, texts in zip(table.rows, table.texts, strict=True):
         group = [raw[n] for n in groups]
         cells = tuple(TableCell(texts[n], _value(raw[n])) for n in order)
         rows.append(TableRow(cells, before is not None and group != before))
