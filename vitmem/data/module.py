@@ -56,11 +56,25 @@ class Batches:
         yield from self._module.batches(self._epoch(), self._rank, self._ranks)
 
 
+def batch_sizes(count: int, batch_size: int, alone: bool = True) -> list[int]:
+    """Return the sizes of the batches of ``count`` examples; no last one of a single example unless it may be alone.
+
+    Their number is the same either way, and so is that of the steps.
+    """
+    whole, rest = divmod(count, batch_size)
+    if rest == 1 and whole and batch_size > 1 and not alone:
+        half = (batch_size + 1) // 2
+        return [*[batch_size] * (whole - 1), batch_size + 1 - half, half]
+    return [*[batch_size] * whole, *([rest] if rest else [])]
+
+
 class NoisyImagesModule(LightningDataModule):
     """Training batches of ``noisy`` with crops padded by ``crop`` pixels and horizontal flips.
 
     ``device`` is where the images are kept (``None``: where the trainer runs). Every image is in every
-    epoch once; the last batch may be smaller. On several devices each takes its share of an epoch.
+    epoch once; the last batch may be smaller. Where it would be a single image and ``alone`` is false, as batch
+    normalisation needs two, the last two batches are as large as each other. On several devices each takes its share
+    of an epoch.
     """
 
     def __init__(
@@ -71,6 +85,7 @@ class NoisyImagesModule(LightningDataModule):
         seed: int,
         crop: int = 0,
         flip: bool = False,
+        alone: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
@@ -79,6 +94,7 @@ class NoisyImagesModule(LightningDataModule):
         self.seed = seed
         self.crop = crop
         self.flip = flip
+        self.alone = alone
         self.device = None if device is None else torch.device(device)
         self._resident: tuple[Tensor, Tensor] | None = None
 
@@ -117,7 +133,8 @@ class NoisyImagesModule(LightningDataModule):
         mirrored = draw_mirrored(self.count, generator).to(images.device)
         # several devices: every ranks-th image, the same number for each
         mine = slice(rank, self.count - self.count % ranks, ranks)
-        shares = (t[mine].split(self.batch_size) for t in (order, corners, mirrored))
+        sizes = batch_sizes(self.count // ranks, self.batch_size, self.alone)
+        shares = (t[mine].split(sizes) for t in (order, corners, mirrored))
         for rows, corner, mirror in zip(*shares, strict=True):
             batch = augmented(images[rows], self.crop, corner, mirror if self.flip else None)
             yield normalise(batch, mean, std), given[rows], rows

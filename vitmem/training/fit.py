@@ -16,7 +16,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from safetensors.torch import save_file
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
@@ -106,7 +109,10 @@ def train(
     on one machine, resumed or not. Raises VitmemError when the loss or a weight is not a number, InputError when the
     device is not there or the network has no hidden units to tie.
     """
-    data = NoisyImagesModule(noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip)
+    alone = not any(isinstance(module, BatchNorm) for module in model.net.modules())
+    data = NoisyImagesModule(
+        noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip, alone=alone
+    )
     parts = model.net, recipe, *steps(recipe, data.count), seed
     wanted = recipe.example_tied
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
@@ -135,6 +141,7 @@ def learn(
 ) -> float:
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
     place = pick_device(device)
+    _check_environment()
     last = folder / "checkpoints" / "last.ckpt"
     keep = KeepCheckpoint(last)
     with warnings.catch_warnings(), torch.random.fork_rng():
@@ -142,6 +149,7 @@ def learn(
         trainer = Trainer(
             accelerator="gpu" if place.type == "cuda" else "cpu",
             devices=[place.index or 0] if place.type == "cuda" else 1,
+            **_one_process(place),
             precision="bf16-mixed" if module.recipe.precision == "bf16" else "32-true",
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
             max_epochs=-(-module.total_steps // module.steps_per_epoch),
@@ -177,6 +185,26 @@ def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, **resume:
             raise
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
+
+
+def _check_environment() -> None:
+    """Raise InputError for an environment variable that Lightning would take as an option of the training."""
+    for name in sorted(os.environ):
+        if name.startswith("PL_TRAINER_"):
+            raise InputError(f"the environment variable {name} would change the training unseen; unset it")
+
+
+def _one_process(place: torch.device) -> dict[str, Any]:
+    """Return trainer options for one process on one device, whatever cluster the environment tells of.
+
+    Lightning would take the tasks of a Slurm job, of torchrun or of MPI for the processes of one training, and write
+    no log in those that are not the first.
+    """
+    environment = LightningEnvironment()
+    environment.set_world_size(1)
+    environment.set_global_rank(0)  # also that of the loggers, which Lightning reads when it is imported
+    device = torch.device("cuda", place.index or 0) if place.type == "cuda" else place
+    return {"strategy": SingleDeviceStrategy(device=device), "plugins": [environment]}
 
 
 def _loggers(folder: Path) -> list[Logger]:

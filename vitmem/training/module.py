@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitmem.errors import VitmemError
+from vitmem.errors import InputError, VitmemError
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.optim import optimizer, schedule
 from vitmem.training.tied import TiedUnits
@@ -37,8 +37,16 @@ class Learner(LightningModule):
         raise NotImplementedError
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the mean loss of one batch, a scalar."""
-        loss = self.loss(batch)
+        """Return the mean loss of one batch, a scalar; raises InputError for one that is too small to normalise."""
+        try:
+            loss = self.loss(batch)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                f"recipe: batch normalisation needs batches of at least two images, got batch_size "
+                f"{self.recipe.batch_size} and a training set that leaves one alone; take a larger batch or more images"
+            ) from error
         self.losses.append(loss.detach())
         return loss
 
