@@ -184,7 +184,7 @@ def explain(error: ValidationError, where: str, spec: type[BaseModel]) -> str:
     # an unknown key first: a field that is missing beside it is the one that was meant
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem, place = problems[0], _place(problems)
-    named = ".".join(str(part)[:60] for part in place) or "value"
+    named = ".".join(str(part)[:60] for part in place if "[" not in str(part)) or "value"
     if problem["type"] == "extra_forbidden":
         known = list(_inner(spec, place[:-1]).model_fields)
         return f"{where}: unknown key {shown(named)}; {nearest(str(place[-1]), known)}"
@@ -205,9 +205,9 @@ def _expected(problems: Sequence[ErrorDetails], place: tuple[int | str, ...]) ->
     first, *others = dict.fromkeys(
         p["msg"].removeprefix("Value error, ") for p in problems if p["loc"][: len(place)] == place
     )
-    text = first[:1].lower() + first[1:]
     same = "Input should be "
-    return " or ".join([text, *(other.removeprefix(same) for other in others if other.startswith(same))])
+    text = " or ".join([first, *(other.removeprefix(same) for other in others if other.startswith(same))])
+    return (text[:1].lower() + text[1:]).replace("valid tuple", "list").replace("valid dictionary", "mapping")
 
 
 def _hint(problem: ErrorDetails) -> str:

@@ -97,7 +97,7 @@ def test_a_suite_names_its_plug_ins_relative_to_its_own_folder(
     [
         (["nowhere.py"], "nowhere.py: no such file; give a .py file or the name of an installed module"),
         (["nothing_of_this_name"], "plug-in 'nothing_of_this_name' cannot be loaded"),
-        ("mine.py", "'plugins': input should be a valid tuple"),
+        ("mine.py", "'plugins': input should be a list"),
         ([3], "'plugins.0': input should be a valid string, got 3"),
     ],
 )

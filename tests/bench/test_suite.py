@@ -105,7 +105,7 @@ def test_several_names_share_their_parameters(write: Write) -> None:
         ({"seeds": [0, 1, 0]}, "'seeds': 0 comes twice"),
         ({"seeds": 0}, "'seeds': expected how many seeds, 1 to 100, or a list such as [0], got 0"),
         ({"seeds": 2024}, "or a list such as [2024]"),
-        ({"seeds": True}, "'seeds': input should be a valid tuple, got True"),
+        ({"seeds": True}, "'seeds': input should be a list, got True"),
         ({"seeds": [True]}, "'seeds.0': input should be a valid integer, got True"),
         ({"oracles": ["true_labels", "true_labels"]}, "'oracles': 'true_labels' comes twice"),
         ({"noise": {"name": "symmetric", "rate": True}}, "'rate': input should be a valid number, got True"),

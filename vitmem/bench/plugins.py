@@ -6,8 +6,8 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
-from importlib.metadata import entry_points
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from vitmem.errors import InputError, raised_at, reason
@@ -35,10 +35,16 @@ def load_plugins(names: Sequence[str]) -> None:
         if key not in _loaded:
             _guarded(name, partial(_from_file, Path(key)) if key.endswith(".py") else partial(_from_module, key))
             _loaded.add(key)
-    for point in entry_points(group="vitmem.plugins"):
+    for point in _points():
         if point.value not in _loaded:
             _guarded(point.name, point.load)
             _loaded.add(point.value)
+
+
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    """Return the entry points; looking for them reads the metadata of every installed package."""
+    return tuple(entry_points(group="vitmem.plugins"))
 
 
 def _guarded(name: str, load: Callable[[], object]) -> None:

@@ -42,7 +42,10 @@ def named(value: Config, get: Any, common: type[Spec] | None, key: str, where: s
     for name in many(value[key]):
         if not isinstance(name, str):
             raise InputError(f"{where}: '{key}': expected a name or a list of names, got {shown(value[key])}")
-        entry: Entry = get(name)
+        try:
+            entry: Entry = get(name)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
         inner = str(entry.info.get("inner") or "")  # a parameter that is an entry itself, with sweeps of its own
         made = [c for v in many(value.get(inner, [])) for c in named(v, get, None, key, f"{where}: '{inner}'")]
         for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry.params, common):
