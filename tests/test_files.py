@@ -94,7 +94,7 @@ def test_a_write_is_whole_or_absent_and_has_the_rights_of_the_umask(tmp_path: Pa
         ('{"a": NaN}', "NaN is not a finite number"),
         ("[" * 100_000, "deeper than can be read"),
         ("9" * 5000, "Exceeds the limit"),
-        ('{"a": ', "no whole JSON"),
+        ('{"a": ', "got no JSON"),
     ],
 )
 def test_json_that_would_lose_something_is_refused(text: str, words: str) -> None:

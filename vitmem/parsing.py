@@ -18,7 +18,7 @@ _DEEP = f"lists within lists, more than {MOST_LEVELS} levels deep"
 _TAG = "tag:yaml.org,2002:"
 
 
-def parse_json(text: str, where: str, hint: str = "") -> Any:
+def parse_json(text: str, where: str, hint: str = "", expected: str = "JSON") -> Any:
     """Return the value of the JSON ``text``; ``where`` begins, and ``hint`` (what to try) ends, each error.
 
     Raises InputError for a text that is no JSON, a key that comes twice in one object, NaN, infinity and numbers
@@ -44,9 +44,10 @@ def parse_json(text: str, where: str, hint: str = "") -> Any:
     try:
         return json.loads(text, parse_constant=refuse, parse_float=number, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where}: no whole JSON ({error.msg}, column {error.colno}){end}") from None
+        place = f"{error.msg}, line {error.lineno}, column {error.colno}"
+        raise InputError(f"{where}: expected {expected}, got no JSON ({place}){end}") from None
     except RecursionError:
-        raise InputError(f"{where}: lists within lists, deeper than can be read{end}") from None
+        raise InputError(f"{where}: expected {expected}, got lists within lists deeper than can be read{end}") from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise InputError(f"{where}: {str(error)[:80]}{end}") from None
 

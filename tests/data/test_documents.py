@@ -87,5 +87,5 @@ def test_files_that_are_not_as_they_should_be(
 def test_a_folder_without_texts(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected .txt, .jsonl, .parquet files"):
         documents(tmp_path)
-    with pytest.raises(InputError, match="no such file or folder"):
+    with pytest.raises(InputError, match="no such file; see --text"):
         documents(tmp_path / "nowhere")

@@ -47,12 +47,13 @@ def write_parquet(path: Path, pixels: np.ndarray, labels: np.ndarray, **columns:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, np.ndarray, np.ndarray]:
     """A CIFAR-10 of 30 training images in two shards and 20 test images."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (50, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(50) % 10
     folder = tmp_path / "data" / "cifar10"
+    monkeypatch.setattr("vitmem.data.cifar.COUNTS", (30, 20))
     write_parquet(folder / "train-00000-of-00002.parquet", pixels[:20], labels[:20])
     write_parquet(folder / "train-00001-of-00002.parquet", pixels[20:30], labels[20:30])
     write_parquet(folder / "test-00000-of-00001.parquet", pixels[30:], labels[30:])
@@ -106,7 +107,7 @@ def test_parquet_shards(tiny: tuple[Path, np.ndarray, np.ndarray], tmp_path: Pat
 
 
 def test_cache_is_reused_and_rebuilt(tiny: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
-    folder, pixels, _ = tiny
+    folder, pixels, labels = tiny
     cache = tmp_path / "cache"
     first = load("cifar10", cache, folder)
     (file,) = cache.iterdir()  # one file, nothing temporary left
@@ -114,13 +115,15 @@ def test_cache_is_reused_and_rebuilt(tiny: tuple[Path, np.ndarray, np.ndarray], 
     again = load("cifar10", cache, folder)
     assert file.stat().st_mtime_ns == written and again.fingerprint == first.fingerprint
     assert torch.equal(again.mean, first.mean) and again.classes == first.classes
-    for torn in (file.read_bytes()[:1000], b"", b"x" * 5000):
+    flipped = bytearray(file.read_bytes())
+    flipped[-100] ^= 1
+    for torn in (file.read_bytes()[:1000], b"", b"x" * 5000, bytes(flipped)):
         file.write_bytes(torn)
         assert load("cifar10", cache, folder).fingerprint == first.fingerprint
         assert list(cache.iterdir()) == [file] and file.stat().st_size > 5000
     # another source is another file
-    write_parquet(folder / "cifar10" / "test-00000-of-00001.parquet", pixels[:5], np.arange(5))
-    assert len(load("cifar10", cache, folder).validation) == 5
+    write_parquet(folder / "cifar10" / "test-00000-of-00001.parquet", pixels[:20], labels[:20])
+    assert load("cifar10", cache, folder).fingerprint != first.fingerprint
     assert len(list(cache.iterdir())) == 2
 
 
@@ -237,11 +240,13 @@ class FakeCifar:
             raise RuntimeError("Dataset not found or corrupted.")
         folder.mkdir(exist_ok=True)
         self.data = np.full((20, 32, 32, 3), [1, 2, 3] if train else [4, 5, 6], dtype=np.uint8)
+        self.data[1:, 0, 0] = np.arange(1, 20)[:, None]
         self.targets = [i % 10 for i in range(20)]
 
 
 def test_download_and_unpacked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchvision.datasets.CIFAR10", FakeCifar)
+    monkeypatch.setattr("vitmem.data.cifar.COUNTS", (20, 20))
     data = load("cifar10", tmp_path / "cache")
     assert data.train.images[0, :, 5, 7].tolist() == [1, 2, 3] and data.classes == tuple(CIFAR10_CLASSES)
     assert data.validation.images.shape == (20, 3, 32, 32) and data.train.labels.tolist() == [*range(10)] * 2

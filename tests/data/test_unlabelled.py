@@ -63,7 +63,7 @@ def test_what_is_missing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder: .*nowhere"):
         unlabelled(tmp_path / "nowhere", 16, None, 0)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"expected images \(.bmp, .* found none"):
+    with pytest.raises(InputError, match=r"expected images \(.*.bmp, .* found none"):
         unlabelled(tmp_path / "empty", 16, None, 0)
     with pytest.raises(InputError, match="photos has 6 images: expected a number from 1 to 6, got 7"):
         unlabelled(folder, 16, 7, 0)

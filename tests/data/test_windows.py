@@ -165,7 +165,7 @@ def test_the_data_need_their_folder_and_two_windows(tmp_path: Path) -> None:
         memorized(None, tmp_path, file="w.jsonl")
     (tmp_path / "text").mkdir()
     pq.write_table(pa.table({"name": ["a"], "text": ["b"]}), tmp_path / "text" / "corpus.parquet")
-    with pytest.raises(InputError, match=r"nowhere\.jsonl: expected a JSON object a line"):
+    with pytest.raises(InputError, match=r"nowhere\.jsonl: no such file"):
         memorized(tmp_path, tmp_path, file="nowhere.jsonl")
     written(tmp_path / "w.jsonl", IDS, IDS, {**IDS, "suffix_ids": [5, 5]})
     data = memorized(tmp_path, tmp_path, file="w.jsonl")

@@ -81,6 +81,8 @@ class VisionSubject:
 
         An early stopped one leaves ``stopped.json``: the epoch whose weights are kept, and the accuracy by epoch.
         """
+        for remark in self.noisy.data.remarks:
+            say(remark)
         seed = seed_from("train", *(self.config[k] for k in ("data", "noise", "model", "recipe", "seed")))
         best = KeepBest(lambda: self.selection({})[0]) if self.config.get("oracle") == "early_stopped" else None
         seconds = train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def noise(
     images = resolve(_data(data), "data", "--data")
     check_noise(images, config, "--data")
     noisy = noisy_images(images, config, seed, data_dir, cache_dir.expanduser())
+    for remark in noisy.data.remarks:
+        print(remark, file=sys.stderr)
     facts = _facts(noisy, config, images, seed)
     print(json.dumps(facts) if as_json else _text(noisy, facts))
     if sheet is not None:

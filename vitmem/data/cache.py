@@ -1,15 +1,15 @@
 """Decoded data sets on disk: one safetensors file a data set, written whole or not at all.
 
-The name of a file holds the digest of what it was decoded from (file names, sizes, times and the
-settings), so a changed source is decoded anew. A file that cannot be read is decoded anew too.
+The name of a file holds the digest of what it was decoded from (the content of its files, and the settings), so a
+changed source is decoded anew. A file holds the digest of its own tensors: one that is damaged is decoded anew too.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,26 @@ from torch import Tensor
 
 from vitmem.data.sets import ImageData, ImageSet
 from vitmem.errors import InputError
+from vitmem.files import check_readable, file_digest, write_whole
+from vitmem.kfac import state_digest
 from vitmem.specs import digest
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 EXTRA = "extra."
 
 
-def file_key(files: Iterable[Path], *settings: Any) -> str:
-    """Return a digest of the names, sizes and modification times of ``files`` and of ``settings``."""
-    stats = [(f.parent.name, f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    return digest([CACHE_VERSION, stats, list(settings)])
+def file_key(files: Sequence[Path], *settings: Any) -> str:
+    """Return a digest of the content of ``files`` in their order, and of ``settings``.
+
+    Times say nothing about content: copies keep them, and some file systems round them to seconds.
+    """
+
+    def content(file: Path) -> str:
+        check_readable(file, "a file of the data set")
+        return file_digest(file)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashlib lets go of the interpreter lock
+        return digest([CACHE_VERSION, list(pool.map(content, files)), list(settings)])
 
 
 def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]) -> ImageData:
@@ -55,7 +65,6 @@ def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]
 
 
 def _write(path: Path, data: ImageData) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {"mean": data.mean, "std": data.std}
     if data.coarse is not None:
         tensors["coarse"] = torch.from_numpy(np.asarray(data.coarse, dtype=np.int64))
@@ -65,25 +74,30 @@ def _write(path: Path, data: ImageData) -> None:
         tensors[f"{split}.index"] = part.index
         for name, values in part.extra_labels.items():
             tensors[f"{split}.{EXTRA}{name}"] = torch.from_numpy(values.astype(np.int64))
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     metadata = {"name": data.name, "classes": json.dumps(data.classes)}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    os.close(handle)
-    try:
+    metadata["digest"] = _digest(tensors, metadata)
+
+    def save(temporary: Path) -> None:
         try:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
+            save_file(tensors, temporary, metadata)
         except SafetensorError as error:  # a full disk comes as this, not as OSError
             raise OSError(str(error)) from None
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+
+    write_whole(path, save)
+
+
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """Return the digest of everything that a file of the cache says."""
+    return digest([state_digest(tensors), metadata["name"], metadata["classes"]])
 
 
 def _read(path: Path) -> ImageData:
     with safe_open(path, framework="pt") as stored:
         metadata = stored.metadata()
         tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+    if metadata["digest"] != _digest(tensors, metadata):
+        raise ValueError("damaged")
     coarse = tensors.get("coarse")
     return ImageData(
         name=metadata["name"],

@@ -1,8 +1,9 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009): from parquet files, or from torchvision's download.
 
-``--data-dir`` may hold ``cifar10/train*.parquet`` and ``test*.parquet`` (or these files themselves), or
+``--data-dir`` may hold ``cifar10/train.parquet`` and ``test.parquet``, or their shards (or these files themselves), or
 the folder that torchvision unpacks. Without it torchvision downloads into the cache folder. Images keep
-the order of their files in ``index``; only the training order is the same everywhere.
+the order of their files in ``index``; only the training order is the same everywhere. The data set has to be whole:
+50,000 and 10,000 images with equal numbers of each class.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import torch
 
 from vitmem.data.cache import cached, file_key
 from vitmem.data.human_labels import find_human, read_human
-from vitmem.data.parquet import find_split, read_split
+from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
+from vitmem.data.shards import find_split
 from vitmem.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ CIFAR100_COARSE = (
 )
 # fmt: on
 SIZE = 32
+# Images of the two splits.
+COUNTS = (50_000, 10_000)
 
 
 def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
@@ -53,17 +57,30 @@ def _cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) 
     if train and test:
 
         def decode() -> ImageData:
-            return _with_human(_from_parquet(name, num_classes, train, test), human)
+            return _with_human(_whole(_from_parquet(name, num_classes, train, test), train[0].parent), human)
 
         return cached(cache_dir, name, file_key([*train, *test, *human]), decode)
     source = _source(name)
     root = _torchvision_root(name, source, data_dir, cache_dir)
 
     def unpack() -> ImageData:
-        return _with_human(_from_torchvision(name, source, root, data_dir is None), human)
+        return _with_human(_whole(_from_torchvision(name, source, root, data_dir is None), root), human)
 
     # torchvision checks the MD5 of the archive, so that its name says what is in it
     return cached(cache_dir, name, file_key(human, "torchvision", source.tgz_md5), unpack)
+
+
+def _whole(data: ImageData, where: Path) -> ImageData:
+    """Return ``data``; raises InputError when it has not the numbers of images that CIFAR has."""
+    for split, part, expected in zip(("training", "test"), (data.train, data.validation), COUNTS, strict=True):
+        counts = torch.bincount(part.labels, minlength=data.num_classes)
+        each = expected // data.num_classes
+        if len(part) != expected or int((counts != each).sum()):
+            raise InputError(
+                f"{where}: expected the {expected} {split} images of {data.name}, {each} a class, got {len(part)} and "
+                f"{int(counts.min())} to {int(counts.max())} a class; fetch it again, or read a part as 'image_folder'"
+            )
+    return data
 
 
 def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Path]) -> ImageData:

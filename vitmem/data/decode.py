@@ -1,4 +1,9 @@
-"""Encoded images (JPEG, PNG, WebP) to uint8 tensors of one size, on a few threads."""
+"""Encoded images (JPEG, PNG, WebP and others) to uint8 tensors of one size, on a few threads.
+
+An image stands upright as its EXIF orientation says. Of an animation the first frame is read. Transparency is left out:
+a pixel has the colour that the file gives it, as in torchvision. Grey values of 16 bits are divided by 257, so that
+white stays white; values without a known range (32-bit integers, floats) are refused.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable
+
+# The types of file that are images here; a Pillow without a codec passes its files over, and they are counted.
+CODECS = {".webp": "webp", ".avif": "avif", ".jp2": "jpg_2000"}
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | {suffix for suffix, codec in CODECS.items() if features.check(codec)}
+)
+# Formats in which Pillow's 32-bit integers are the file's 16 bits.
+SIXTEEN_BITS = ("PNG", "PPM")
 
 
 def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None) -> Tensor:
@@ -67,9 +82,13 @@ def decode_readable(
 
 def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.uint8]:
     """Return one image as (H, W, 3) uint8."""
+    if isinstance(source, Path):
+        check_readable(source, "an image", "fetch the file again")
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            picture = image.convert("RGB")
+            picture = _rgb(ImageOps.exif_transpose(image), image.format, where)
+    except InputError:
+        raise
     except UnidentifiedImageError:  # its text has the address of a buffer
         raise InputError(f"{where}: not a readable image (no known format); fetch the file again") from None
     except Exception as error:  # decoders raise what they like: torn files have come as seven kinds of error
@@ -77,6 +96,17 @@ def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.ui
     if size is not None and picture.size != (size, size):
         picture = _fit(picture, size)
     return np.asarray(picture)
+
+
+def _rgb(image: Image.Image, format: str | None, where: str) -> Image.Image:
+    """Return ``image`` in RGB, 8 bits a channel; ``convert`` alone cuts larger values off at 255."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and format in SIXTEEN_BITS):
+        grey = np.asarray(image).astype(np.float64) / 257
+        return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        kind = "32-bit integers" if image.mode == "I" else "floats"
+        raise InputError(f"{where}: its pixels are {kind}, of which white is not known; save it with 8 or 16 bits")
+    return image.convert("RGB")
 
 
 def _fit(picture: Image.Image, size: int) -> Image.Image:

@@ -15,6 +15,10 @@ from torch import Tensor
 
 from vitmem.data.json_lines import json_lines
 from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable, read_text, short_name, walk
+
+# The largest .txt that is read, 4 GiB: it is held as one text.
+LARGEST = 4 * 2**30
 
 
 def documents(path: Path) -> Iterator[str]:
@@ -23,12 +27,14 @@ def documents(path: Path) -> Iterator[str]:
     A ``.txt`` is one text; a ``.jsonl`` has one a line and a ``.parquet`` one a row, under ``text``. Raises
     InputError when there is no such file, or one that cannot be read or has no texts.
     """
-    if not path.exists():
-        raise InputError(f"--text: no such file or folder: {path}")
-    files = sorted(p for p in path.rglob("*") if p.suffix in READERS and p.is_file()) if path.is_dir() else [path]
-    if not files or files[0].suffix not in READERS:
-        raise InputError(f"--text: expected {', '.join(READERS)} files with texts, got {path}")
-    return chain.from_iterable(READERS[file.suffix](file) for file in files)
+    if path.is_dir():
+        files = list(walk(path, READERS).files)
+    else:
+        check_readable(path, "a file or a folder of texts", "see --text")
+        files = [path]
+    if not files or files[0].suffix.lower() not in READERS:
+        raise InputError(f"--text: expected {', '.join(READERS)} files with texts, got {short_name(path)}")
+    return chain.from_iterable(READERS[file.suffix.lower()](file) for file in files)
 
 
 def pack(texts: Iterable[str], tokenizer: Any, length: int, tokens: int | None = None) -> Tensor:
@@ -52,10 +58,7 @@ def pack(texts: Iterable[str], tokenizer: Any, length: int, tokens: int | None =
 
 
 def _plain(path: Path) -> Iterator[str]:
-    try:
-        yield path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a text in UTF-8: {error}") from None
+    yield read_text(path, "a text", limit=LARGEST)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -66,6 +69,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _parquet(path: Path) -> Iterator[str]:
+    check_readable(path, "a parquet file")
     try:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=["text"]):
             texts = batch["text"].to_pylist() if "text" in batch.schema.names else []

@@ -2,26 +2,30 @@
 
 Images are scaled (shorter side, then the centre) and decoded once; the whole set is held in memory as
 uint8, which is 150 kB an image at 224 pixels: for ImageNet, choose a subset by ``classes``. A folder
-that holds ``train*.parquet`` and ``val*.parquet`` (or ``validation*``, ``test*``) is read as well.
+that holds parquet files of ``train`` and ``val`` (or ``validation``, ``test``) is read as well. Hidden files and
+folders are passed over, links to folders followed; files of other types are counted in the data set's remarks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from vitmem.data.cache import cached, file_key
-from vitmem.data.decode import decode_all
-from vitmem.data.parquet import find_split, read_split
+from vitmem.data.decode import SUFFIXES, decode_all
+from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
+from vitmem.data.shards import find_split
 from vitmem.errors import InputError, unknown
+from vitmem.files import Walked, same_name, subfolders, walk
 
 NAME = "image_folder"
 HELD_OUT = ("val", "validation", "test")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def image_folder(
@@ -44,10 +48,41 @@ def image_folder(
         return cached(cache_dir, NAME, key, lambda: _from_parquet(root, *parquet, classes, size))
     train = _subfolder(root, ("train",))
     held_out = _subfolder(root, HELD_OUT)
-    names = _choose(sorted(p.name for p in train.iterdir() if p.is_dir()), classes, train)
-    splits = [[_images_of(split, name) for name in names] for split in (train, held_out)]
+    inside = {split: _by_class(split) for split in (train, held_out)}
+    names = _choose(sorted(inside[train]), classes, train)
+    if classes is None:
+        _check_equal(inside, train, held_out)
+    walked = [[_images_of(by_class, name, split) for name in names] for split, by_class in inside.items()]
+    splits = [[list(found.files) for found in members] for members in walked]
     files = [file for split in splits for members in split for file in members]
-    return cached(cache_dir, NAME, file_key(files, size, names), lambda: _decode(splits, names, size))
+    counts = [[len(members) for members in split] for split in splits]
+    data = cached(cache_dir, NAME, file_key(files, counts, size, names), lambda: _decode(splits, names, size))
+    return replace(data, remarks=_left_out([found for members in walked for found in members], root))
+
+
+def _by_class(split: Path) -> dict[str, Path]:
+    """Return the folders of ``split`` by class name; raises InputError for two with one name."""
+    found: dict[str, Path] = {}
+    for folder in subfolders(split):
+        name = same_name(folder.name)
+        if name in found:
+            raise InputError(f"data '{NAME}': two folders in {split} have the name '{name}'; join them")
+        found[name] = folder
+    return found
+
+
+def _check_equal(inside: Mapping[Path, Mapping[str, Path]], train: Path, held_out: Path) -> None:
+    """Raise InputError for a class that only one of the splits has."""
+    for name in sorted(inside[train].keys() ^ inside[held_out].keys()):
+        here, there = (train, held_out) if name in inside[train] else (held_out, train)
+        raise InputError(
+            f"data '{NAME}': class '{name}' is in {here} and not in {there}; add it, or choose others with 'classes'"
+        )
+
+
+def _left_out(walked: Sequence[Walked], root: Path) -> tuple[str, ...]:
+    total = Walked((), sum((found.left_out for found in walked), Counter()))
+    return (f"data '{NAME}': left out in {root}: {total.account()}",) if total.left_out else ()
 
 
 def _root(folder: str, data_dir: Path | None) -> Path:
@@ -72,6 +107,7 @@ def _choose(found: Sequence[str], wanted: Sequence[str] | None, where: Path) -> 
         raise InputError(f"data '{NAME}': expected a folder for each class in {where}, found none")
     if wanted is None:
         return tuple(found)
+    wanted = [same_name(name) for name in wanted]
     if not wanted or len(set(wanted)) < len(wanted):
         raise InputError(f"data '{NAME}': expected different class names in 'classes', got {list(wanted)}")
     if not set(wanted) & set(found):
@@ -85,12 +121,13 @@ def _choose(found: Sequence[str], wanted: Sequence[str] | None, where: Path) -> 
     return tuple(wanted)
 
 
-def _images_of(folder: Path, name: str) -> list[Path]:
-    inside = folder / name
-    files = sorted(f for f in inside.rglob("*") if f.suffix.lower() in SUFFIXES) if inside.is_dir() else []
-    if not files:
-        raise InputError(f"data '{NAME}': expected images of class '{name}' in {inside}, found none")
-    return files
+def _images_of(by_class: Mapping[str, Path], name: str, split: Path) -> Walked:
+    """Return the images of a class; raises InputError when there is none."""
+    found = walk(by_class[name], SUFFIXES) if name in by_class else Walked((), Counter())
+    if not found.files:
+        rest = f", only {found.account()}" if found.left_out else ""
+        raise InputError(f"data '{NAME}': expected images of class '{name}' in {split / name}, found none{rest}")
+    return found
 
 
 def _decode(splits: list[list[list[Path]]], names: tuple[str, ...], size: int) -> ImageData:

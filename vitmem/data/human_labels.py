@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable
 
 FILES = {
     "cifar10": ("cifar10n.npz", "CIFAR-10_human.pt"),
@@ -39,6 +40,7 @@ def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.in
     Raises InputError when the file is torn, has a column of another length than ``labels`` (n,) or of anything but
     whole numbers, or has other clean labels, which means that it belongs to another order of the images.
     """
+    check_readable(file, "a file of human labels")
     try:
         columns = _read_pickle(file) if file.suffix == ".pt" else _read_npz(file)
     except Exception as error:  # zip, zlib, numpy and pickle each have errors of their own

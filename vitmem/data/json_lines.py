@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable, short_name
+from vitmem.parsing import parse_json
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -15,20 +16,18 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Raises InputError when the file cannot be read, or for a line that is no JSON object.
     """
+    check_readable(path, "a JSON object a line", "correct the path")
     try:
-        with path.open(encoding="utf-8") as handle:
+        with path.open(encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, 1):
                 if line.strip():
                     yield f"{path}:{number}", _parse(line, f"{path}:{number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a JSON object a line: {error}") from None
+        raise InputError(f"{short_name(path)}: expected a JSON object a line: {one_line(error)}") from None
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: expected a JSON object, got no JSON ({error.msg}, column {error.colno})") from None
+    row = parse_json(line, where, expected="a JSON object")
     if not isinstance(row, dict):
         raise InputError(f"{where}: expected a JSON object, got {type(row).__name__}")
     return row

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from vitmem.data.sets import ImageData, ImageSet
+from vitmem.data.sets import ImageData, ImageSet, all_the_same, flat_channels
 from vitmem.data.split import some_of
+from vitmem.errors import InputError
 from vitmem.registry import DATA
 from vitmem.specs import Spec
 
@@ -23,18 +25,27 @@ def load_data(
 
     A part is drawn uniformly without replacement and keeps the order of the whole; the training part
     does not depend on how many validation images are asked for. Raises InputError when there are fewer
-    images than asked for, and when the data cannot be read.
+    images than asked for, when the data cannot be read, and when all images of a split are one and the same.
     """
     whole: ImageData = DATA.get(name).load()(data_dir=data_dir, cache_dir=cache_dir, **params.model_dump())
-    return ImageData(
-        name=whole.name,
+    for split, images in (("training", whole.train), ("validation", whole.validation)):
+        if all_the_same(images.images):
+            raise InputError(f"data '{name}': all {len(images)} {split} images are the same; look at what was read")
+    return replace(
+        whole,
         train=_part(whole.train, train, (seed, 0), f"data '{name}': 'train'"),
         validation=_part(whole.validation, validation, (seed, 1), f"data '{name}': 'validation'"),
-        classes=whole.classes,
-        coarse=whole.coarse,
-        mean=whole.mean,
-        std=whole.std,
+        remarks=(*whole.remarks, *_flat(whole)),
     )
+
+
+def _flat(data: ImageData) -> tuple[str, ...]:
+    """Return a sentence for channels without variation beside others that have some."""
+    flat = flat_channels(data.std)
+    if not 0 < len(flat) < data.channels:
+        return ()
+    which = ", ".join(str(number) for number in flat)
+    return (f"data '{data.name}': no variation in channel {which} of {data.channels}; was the colour lost?",)
 
 
 def _part(images: ImageSet, count: int | None, seed: tuple[int, int], where: str) -> ImageSet:

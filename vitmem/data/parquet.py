@@ -7,7 +7,6 @@ several shards of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ from numpy.typing import NDArray
 from vitmem.data.decode import decode_all
 from vitmem.data.sets import ImageSet
 from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable, same_name
+from vitmem.parsing import parse_json
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -36,16 +37,6 @@ class ParquetSplit:
     coarse: NDArray[np.int64] | None
 
 
-def find_split(folders: Sequence[Path], *splits: str) -> list[Path]:
-    """Return the sorted ``<split>*.parquet`` of the first of ``folders`` and ``splits`` that has any."""
-    for folder in folders:
-        for split in splits:
-            files = sorted(folder.glob(f"{split}*.parquet"))
-            if files:
-                return files
-    return []
-
-
 def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
     """Decode the images and labels of ``files``, scaled to ``size`` pixels when given.
 
@@ -55,10 +46,8 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
     tables = [_read_table(file) for file in files]
     schema = tables[0].schema
     for file, table in zip(files, tables, strict=True):
-        if table.schema.names != schema.names:
-            raise InputError(
-                f"{file}: expected the columns {schema.names} of {files[0].name}, got {table.schema.names}"
-            )
+        if (found := _columns(table.schema)) != (expected := _columns(schema)):
+            raise InputError(f"{file}: expected the columns {expected} of {files[0].name}, got {found}")
     table = pa.concat_tables(tables)
     image_column = _first(schema, IMAGE_COLUMNS, files[0])
     label_column = _first(schema, LABEL_COLUMNS, files[0])
@@ -68,7 +57,7 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
             f"{files[0]}: expected whole numbers in column '{label_column}', got {schema.field(label_column).type}"
         )
     labels = integers.pop(label_column)
-    classes = _class_names(schema, label_column, labels)
+    classes = _class_names(schema, label_column, labels, files[0])
     if labels.min() < 0 or labels.max() >= len(classes):
         raise InputError(
             f"{files[0]}: expected labels 0 to {len(classes) - 1} in column '{label_column}', "
@@ -86,14 +75,20 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
 
 
 def _read_table(file: Path) -> pa.Table:
+    check_readable(file, "a parquet file")
     try:
         # without threads: the decoder that follows has its own
-        table = pq.ParquetFile(file).read(use_threads=False)
+        table = pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{file}: not a readable parquet file ({one_line(error)}); fetch the file again") from None
     if table.num_rows == 0:
         raise InputError(f"{file}: expected images, got a parquet file without rows")
     return table
+
+
+def _columns(schema: pa.Schema) -> str:
+    """Return names and types of the columns as one text, cut where there are many."""
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)[:120]
 
 
 def _first(schema: pa.Schema, wanted: Sequence[str], file: Path) -> str:
@@ -121,15 +116,25 @@ def _encoded(table: pa.Table, column: str, file: Path) -> list[bytes]:
     return encoded
 
 
-def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64]) -> tuple[str, ...]:
-    """Return the class names of the metadata, or the numbers as names where there are none."""
-    text = (schema.metadata or {}).get(b"huggingface", b"{}")
-    try:
-        feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
-    except (ValueError, AttributeError):
-        feature = {}
-    names = feature.get("names") if isinstance(feature, dict) else None
-    return tuple(names) if names else tuple(str(c) for c in range(int(labels.max()) + 1))
+def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64], file: Path) -> tuple[str, ...]:
+    """Return the class names of the metadata, or the numbers as names where there are none.
+
+    Raises InputError for metadata that is damaged, and for a name that two classes have.
+    """
+    text = (schema.metadata or {}).get(b"huggingface")
+    found = {} if text is None else parse_json(text.decode(errors="replace"), f"{file}: metadata 'huggingface'")
+    for key in ("info", "features", column):
+        found = found.get(key, {}) if isinstance(found, dict) else {}
+    names = found.get("names") if isinstance(found, dict) else None
+    if not names:
+        return tuple(str(c) for c in range(int(labels.max()) + 1))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{file}: expected a list of class names in the metadata of '{column}', got {names!r:.80}")
+    composed = [same_name(name) for name in names]
+    double = next((name for name in composed if composed.count(name) > 1), None)
+    if double is not None:
+        raise InputError(f"{file}: two classes have the name '{double[:80]}'; give each its own and write it again")
+    return tuple(composed)
 
 
 def _superclass(labels: NDArray[np.int64], coarse: NDArray[np.int64], num_classes: int) -> NDArray[np.int64] | None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vitmem.errors import InputError
+from vitmem.data.json_lines import json_lines
+from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable
 
 NAME = "passages"
 KINDS = ("famous", "control")
@@ -64,28 +65,35 @@ def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") ->
 
 
 def _read_passages(path: Path) -> tuple[Passage, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"data '{NAME}': expected a passage a line in {path}: {error}") from None
-    out = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            out.append(Passage(str(row["id"]), str(row["kind"]), str(row["text"])))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path}:{number}: expected JSON with id, kind and text ({error!r})") from None
+    out: list[Passage] = []
+    seen: dict[str, str] = {}
+    for where, row in json_lines(path):
+        values = [row.get(key) for key in ("id", "kind", "text")]
+        if not all(isinstance(value, str | int) for value in values):
+            raise InputError(f"{where}: expected JSON with id, kind and text, got the keys {', '.join(row) or 'none'}")
+        out.append(Passage(*(str(value) for value in values)))
+        if out[-1].id in seen:
+            raise InputError(f"{where}: the id '{out[-1].id}' is that of {seen[out[-1].id]} too; delete one of them")
+        seen[out[-1].id] = where
         if out[-1].kind not in KINDS:
-            raise InputError(f"{path}:{number}: expected kind {' or '.join(KINDS)}, got '{out[-1].kind}'")
+            raise InputError(f"{where}: expected kind {' or '.join(KINDS)}, got '{out[-1].kind}'")
         if not out[-1].text.strip():
-            raise InputError(f"{path}:{number}: passage '{out[-1].id}' is empty")
+            raise InputError(f"{where}: passage '{out[-1].id}' is empty")
     return tuple(out)
 
 
 def read_corpus(path: Path, data: str) -> dict[str, str]:
     """Return the books of a parquet file by name, for the ``data`` of that name; raises InputError if it cannot."""
+    check_readable(path, f"the books of data '{data}' as parquet")
     try:
         table = pq.read_table(path, columns=["name", "text"])
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"data '{data}': expected books as parquet with name and text in {path}: {error}") from None
-    return dict(zip(table["name"].to_pylist(), table["text"].to_pylist(), strict=True))
+        names, texts = table["name"].to_pylist(), table["text"].to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        why = one_line(error)
+        raise InputError(f"data '{data}': expected books as parquet with name and text in {path}: {why}") from None
+    if not all(isinstance(value, str) for value in (*names, *texts)):
+        raise InputError(f"{path}: expected a text in every row of 'name' and 'text', got another type or none")
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise InputError(f"{path}: the book '{double[:80]}' comes twice; delete one of them")
+    return dict(zip(names, texts, strict=True))

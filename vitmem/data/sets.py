@@ -14,6 +14,9 @@ from torch import Tensor
 
 from vitmem.errors import InputError
 
+# In place of the standard deviation of a channel without one; that of pixels in [0, 1] is at most 0.5.
+FLAT = 1.0
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -59,7 +62,8 @@ class ImageData:
     """A data set: two splits, class names and how to normalise.
 
     ``mean`` and ``std`` are those of the whole training set's pixels, (C,) float32, in units where
-    white is 1; ``coarse`` is the superclass of each class, (K,), or ``None``.
+    white is 1; ``coarse`` is the superclass of each class, (K,), or ``None``. ``remarks`` are sentences that the
+    user should read: what was left out, what looks wrong.
     """
 
     name: str
@@ -69,6 +73,7 @@ class ImageData:
     coarse: NDArray[np.integer] | None
     mean: Tensor
     std: Tensor
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse labels of classes that have no name."""
@@ -121,7 +126,17 @@ def channel_statistics(images: Tensor, chunk: int = 1000) -> tuple[Tensor, Tenso
     mean = total / count
     std = (squares / count - mean**2).clamp_min(0).sqrt()
     # a channel without variation is left as it is rather than divided by zero
-    return mean.float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
+    return mean.float(), torch.where(std > 1e-6, std, torch.full_like(std, FLAT)).float()
+
+
+def flat_channels(std: Tensor) -> list[int]:
+    """Return the numbers of the channels without variation, of the ``std`` (C,) of ``channel_statistics``."""
+    return torch.nonzero(std == FLAT).flatten().tolist()
+
+
+def all_the_same(images: Tensor, chunk: int = 1000) -> bool:
+    """Say whether two or more ``images`` (N, C, H, W) all equal the first."""
+    return len(images) > 1 and all(bool((part == images[:1]).all()) for part in images.split(chunk))
 
 
 def assemble(

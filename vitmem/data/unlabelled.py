@@ -9,19 +9,23 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vitmem.data.decode import decode_readable
-from vitmem.data.folder import SUFFIXES
+from vitmem.data.decode import SUFFIXES, decode_readable
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
+from vitmem.files import file_digest, walk
 
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """``images`` (n, 3, S, S) uint8, the SHA-256 of their files in this order, and the files that were left out."""
+    """``images`` (n, 3, S, S) uint8, the SHA-256 of their files in this order, and the ``broken`` files.
+
+    ``left_out`` counts, in words, what else lies in the folder.
+    """
 
     images: Tensor
     sha256: str
     broken: tuple[Path, ...]
+    left_out: str = ""
 
 
 def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broken: bool = False) -> Unlabelled:
@@ -31,7 +35,7 @@ def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broke
     images or fewer than ``count``, and for images that cannot be decoded, naming the first: with ``skip_broken`` those
     are left out, unless nothing else is there.
     """
-    files = _files(folder)
+    files, left_out = _files(folder)
     if count is not None:
         files = [
             files[i] for i in some_of(len(files), count, seed, f"--count: {folder} has {len(files)} images").tolist()
@@ -42,7 +46,7 @@ def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broke
         hint = "" if len(images) == 0 else "; or leave such images out with --skip-broken"
         raise InputError(f"{next(iter(reasons.values()))}{more}{hint}")
     good = [file for i, file in enumerate(files) if i not in reasons]
-    return Unlabelled(images, _digest(good), tuple(files[i] for i in reasons))
+    return Unlabelled(images, _digest(good), tuple(files[i] for i in reasons), left_out)
 
 
 def grey(images: Tensor) -> Tensor:
@@ -51,20 +55,20 @@ def grey(images: Tensor) -> Tensor:
     return (0.299 * red + 0.587 * green + 0.114 * blue).round().to(images.dtype)[:, None]
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> tuple[list[Path], str]:
+    """Return the images, and what else was left out."""
     if not folder.is_dir():
         raise InputError(f"--images: no such folder: {folder}; expected one with images in it")
-    found = (f.relative_to(folder) for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
-    # copies from a Mac have a file ._x.jpg, which is no image, beside each x.jpg
-    files = sorted((f for f in found if not any(part.startswith(".") for part in f.parts)), key=Path.as_posix)
-    if not files:
-        raise InputError(f"--images: expected images ({', '.join(sorted(SUFFIXES))}) in {folder}, found none")
-    return [folder / f for f in files]
+    found = walk(folder, SUFFIXES)
+    if not found.files:
+        rest = f" ({found.account()})" if found.left_out else ""
+        raise InputError(f"--images: expected images ({', '.join(sorted(SUFFIXES))}) in {folder}, found none{rest}")
+    return list(found.files), found.account()
 
 
 def _digest(files: Sequence[Path]) -> str:
     """Return the SHA-256 of the SHA-256 of each file: the names do not count, their order does."""
     state = hashlib.sha256()
     for file in files:
-        state.update(hashlib.sha256(file.read_bytes()).digest())
+        state.update(bytes.fromhex(file_digest(file)))
     return state.hexdigest()

@@ -7,8 +7,6 @@ about 51 people on each image (CIFAR-10H, Peterson et al. 2019).
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable, file_digest, read_text
+from vitmem.parsing import parse_json
 
 WORKERS = 5  # who checked each label
 
@@ -63,7 +63,7 @@ def need_view(view: str, name: str, folders: Sequence[Path]) -> Path:
 
 def file_sha256(file: Path) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return file_digest(file)[:16]
 
 
 def read_duplicates(file: Path) -> NDArray[np.int64]:
@@ -88,7 +88,7 @@ def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64],
 
     def read() -> Any:
         if file.suffix == ".json":
-            found = json.loads(file.read_text())
+            found = parse_json(read_text(file, "label errors"), str(file))
             return _whole([(e["id"], e["given_original_label"], e["mturk"]["given"]) for e in found])
         with np.load(file, allow_pickle=False) as stored:
             return _whole(np.stack([stored["id"], stored["given"], stored["votes"][:, 0]], 1))
@@ -125,7 +125,10 @@ def _whole(values: Any) -> NDArray[np.int64]:
 
 
 def _read(file: Path, read: Callable[[], Any]) -> Any:
+    check_readable(file, "a file about the test images")
     try:
         return read()
+    except InputError:
+        raise
     except Exception as error:  # csv, json, zip, zlib and numpy each have errors of their own
         raise InputError(f"{file}: not the file that was expected ({one_line(error)}); fetch it again") from None

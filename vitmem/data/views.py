@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitmem.data.parquet import find_split
+from vitmem.data.shards import find_split
 from vitmem.data.view_files import find_view, need_view, read_duplicates, read_label_errors, read_votes
 from vitmem.errors import InputError
 

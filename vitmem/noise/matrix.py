@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError, one_line
+from vitmem.files import read_text
+from vitmem.parsing import parse_json
 
 # Rows of a row-stochastic matrix that was written with few digits.
 TOLERANCE = 1e-4
@@ -20,16 +21,14 @@ def read_matrix(path: Path) -> Any:
 
     Raises InputError for a file that is missing or is neither.
     """
+    text = read_text(path, "a matrix", "give one inside --data-dir, or its whole path")
+    if path.suffix.lower() == ".json":
+        return parse_json(text, str(path), expected="a matrix as JSON")
     try:
-        text = path.read_text()
-        if path.suffix.lower() == ".json":
-            return json.loads(text)
         if not text.strip():
             raise ValueError("an empty file")
         return np.loadtxt(text.splitlines(), delimiter="," if "," in text else None, ndmin=2)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give one inside --data-dir, or its whole path") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: expected a matrix as JSON, CSV or text with spaces, got {one_line(error)}") from None
 
 

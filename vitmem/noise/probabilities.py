@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from scipy.special import softmax
 
 from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable
 from vitmem.noise.base import NoiseContext
 
 # Sums of probabilities that were kept as float16.
@@ -42,6 +43,7 @@ def read_probabilities(file: str, context: NoiseContext, count: int, noise: str)
 
 def _read(path: Path, where: str) -> tuple[NDArray[np.float64], NDArray[np.integer] | None]:
     """Return the probabilities and the index of a file."""
+    check_readable(path, "class probabilities as safetensors", "give one inside --data-dir, or its whole path")
     try:
         with safe_open(path, framework="numpy") as stored:
             names = set(stored.keys())
@@ -52,8 +54,6 @@ def _read(path: Path, where: str) -> tuple[NDArray[np.float64], NDArray[np.integ
                 logits = stored.get_tensor("logits").astype(np.float64)
                 with np.errstate(invalid="ignore"):  # infinite logits become NaN, which is refused below
                     return _checked(softmax(logits, axis=-1), where), index
-    except FileNotFoundError:
-        raise InputError(f"{where}: no such file; give one inside --data-dir, or its whole path") from None
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # numpy lacks some types
         raise InputError(f"{where}: not a readable safetensors file ({one_line(error)})") from None
     raise InputError(f"{where}: expected 'probabilities' or 'logits', got {', '.join(sorted(names)) or 'nothing'}")

@@ -74,6 +74,8 @@ def edit_checkpoint(
     if images is not None:
         say(f"reading images at {request.size} pixels from {images}")
         found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
+        if found.left_out:
+            say(f"left out in {images}: {found.left_out}")
         _check_same(found, images, again)
         if known.shape.channels == 1:
             found = replace(found, images=grey(found.images))
