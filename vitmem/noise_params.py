@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from vitmem.contents import File
 from vitmem.specs import Spec
 
 
@@ -42,7 +43,7 @@ class TransitionParams(Spec):
     """A row-stochastic matrix K x K: rows in place, or a file inside the data folder or anywhere."""
 
     matrix: tuple[tuple[float, ...], ...] | None = None
-    file: str | None = None
+    file: File | None = None
 
     def model_post_init(self, _context: Any) -> None:
         """Refuse both, or none."""
@@ -67,7 +68,7 @@ class InstanceParams(Spec):
 class ProbabilitiesParams(RateParams):
     """``probabilities`` is a safetensors file of class probabilities, inside the data folder or anywhere."""
 
-    probabilities: str
+    probabilities: File
 
 
 class PmdParams(ProbabilitiesParams):
@@ -80,7 +81,7 @@ class PmdLegacyParams(Spec):
     """``factor`` is what the code divides the probability of the likeliest class by."""
 
     factor: float = Field(ge=1)
-    probabilities: str
+    probabilities: File
     type: Literal[1, 2, 3] = 1
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from vitmem.contents import File, Source
 from vitmem.specs import Spec
 
 
@@ -75,7 +76,7 @@ class PretrainedParams(Spec):
     ``dtype`` is that of the weights, of everything that is computed with them and of what an edit leaves.
     """
 
-    source: str
+    source: Source
     gguf: str | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
     roles: tuple[Literal["gate", "up", "gate_up", "down"], ...] = ("gate", "up")
@@ -93,7 +94,7 @@ class MemorizedParams(Spec):
     ``min_distinct`` drops windows of fewer different tokens in the suffix.
     """
 
-    file: str
+    file: File
     folder: str = "text"
     min_distinct: int | None = Field(default=None, gt=0)
 

@@ -21,6 +21,8 @@ from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, nearest, shown
 
 SCHEMA_VERSION = 1
+# How a config has a file, see ``vitmem.contents``.
+FILE = {"path", "sha256"}
 # Files of a store that are read without the network that made them: in the folder of a training, of an evaluation.
 CURVES, LEARNED, PREDICTIONS = "curves.csv", "learned.safetensors", "predictions.safetensors"
 
@@ -157,10 +159,12 @@ class Statistics(Spec):
 
 
 def canonical(value: Any) -> Any:
-    """Return ``value`` as plain JSON types with ``None`` entries of mappings left out."""
+    """Return ``value`` as plain JSON types with ``None`` entries of mappings left out; a file is its content alone."""
     if isinstance(value, BaseModel):
         return canonical(value.model_dump(mode="json"))
     if isinstance(value, dict):
+        if value.keys() == FILE:
+            return {"sha256": value["sha256"]}
         return {str(k): canonical(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
         return [canonical(v) for v in value]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.bench.suite import Config, Suite, cell_configs
+from vitmem.contents import shown_file
 from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, nested
 from vitmem.specs import digest
@@ -62,7 +63,7 @@ class Job:
         """A short name for progress lines."""
         c = self.config
         oracle = f" ({c['oracle']})" if "oracle" in c else ""
-        extra = "".join(f" {key}={c[section][key]}" for section, key in self.differs if key in c[section])
+        extra = "".join(f" {key}={shown_file(c[section][key])}" for section, key in self.differs if key in c[section])
         tied = " example_tied" if "example_tied" in c["recipe"] else ""
         noise = "" if c["noise"]["name"] == "none" else f" {c['noise']['name']}"
         return f"{c['data']['name']}{noise} {c['model']['name']}{extra}{tied} seed {c['seed']}{oracle}"
@@ -178,11 +179,14 @@ def make_cell(config: Config, training: str, views: Iterable[str] = ()) -> Cell:
     return Cell(id, training, statistics, evaluation, config, asked)
 
 
-def make_plan(suite: Suite, path: Path) -> Plan:
-    """Resolve every cell of ``suite`` (read from ``path``); equal cells are kept once."""
+def make_plan(suite: Suite, path: Path, data_dir: Path | None = None) -> Plan:
+    """Resolve every cell of ``suite`` (read from ``path``); equal cells are kept once.
+
+    Files that the suite names lie in ``data_dir`` or anywhere; ids have their content.
+    """
     cells: dict[str, Cell] = {}
     known: dict[tuple[Any, ...], str] = {}
-    for config in cell_configs(suite, path):
+    for config in cell_configs(suite, path, data_dir):
         # Parts of the product are shared objects: one digest a training, not one a cell.
         key = (*(id(config[k]) for k in ("data", "noise", "model", "recipe")), config["seed"], config.get("oracle"))
         if key not in known:

@@ -28,8 +28,10 @@ from vitmem.bench.suite_checks import (
     check_statistics,
     check_tied,
     check_views,
+    check_weights,
 )
 from vitmem.bench.sweep import check_size, holds, many, named, plain
+from vitmem.contents import File
 from vitmem.errors import InputError, shown
 from vitmem.files import expand, short_name
 from vitmem.parsing import read_yaml
@@ -61,6 +63,13 @@ class DataCommon(Spec):
     name: str
     train: int | None = Field(default=None, gt=0)
     validation: int | None = Field(default=None, gt=0)
+
+
+class ModelCommon(Spec):
+    """The file of weights that a network starts from (``None``: weights drawn from the seed)."""
+
+    name: str
+    weights: File | None = None
 
 
 class EditCommon(Spec):
@@ -123,13 +132,19 @@ def load_suite(path: Path) -> Suite:
     return suite
 
 
-def cell_configs(suite: Suite, path: Path) -> Iterator[Config]:
-    """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit, oracle."""
+def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator[Config]:
+    """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit, oracle.
+
+    Files that they name lie in ``data_dir`` or anywhere, and are in the configs by their content.
+    """
     where = short_name(path)
-    data = [c for v in many(suite.data) for c in named(v, DATA.get, DataCommon, "name", f"{where}: data")]
+    data = [c for v in many(suite.data) for c in named(v, DATA.get, DataCommon, "name", f"{where}: data", data_dir)]
     noises = many(suite.noise or {"name": "none"})
-    noise = [c for v in noises for c in named(v, NOISES.get, None, "name", f"{where}: noise")]
-    model = [c for v in many(suite.model) for c in named(v, MODELS.get, None, "name", f"{where}: model")]
+    noise = [c for v in noises for c in named(v, NOISES.get, None, "name", f"{where}: noise", data_dir)]
+    models, place = many(suite.model), f"{where}: model"
+    model = [c for v in models for c in named(v, MODELS.get, ModelCommon, "name", place, data_dir)]
+    for one in model:
+        check_weights(one, place)
     recipes = [] if suite.recipe is None else many(suite.recipe)
     recipe = [c for v in recipes for c in plain(*_recipe(v, path))] or [{}]
     statistics = [c for v in many(suite.statistics) for c in plain(v, Statistics, f"{where}: statistics")]
@@ -183,16 +198,22 @@ def _of_training(
         yield {**training, "edit": {"method": "none"}, "oracle": oracle}
 
 
-def resolve(value: Config, kind: Literal["data", "noise"], where: str) -> Config:
+def resolve(value: Config, kind: Literal["data", "noise"], where: str, data_dir: Path | None = None) -> Config:
     """Return the config of one data set or noise model as the cells of a suite have it, defaults filled in.
 
     Raises InputError, beginning with ``where``, for what is wrong with it and for a sweep.
     """
     get, common = (DATA.get, DataCommon) if kind == "data" else (NOISES.get, None)
-    found = list(named(value, get, common, "name", where))
+    found = list(named(value, get, common, "name", where, data_dir))
     if len(found) != 1:
         raise InputError(f"{where}: expected one value for each parameter, got lists of them")
     return found[0]
+
+
+def own_parameters(model: Config) -> Config:
+    """Return the parameters of a model's own in its config, without those that all models share."""
+    own = MODELS.get(model["name"]).params.model_fields
+    return {key: value for key, value in model.items() if key in own or key not in ModelCommon.model_fields}
 
 
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:

@@ -140,6 +140,17 @@ def check_needs_tied(edit: Config, recipe: Config, where: str) -> None:
             )
 
 
+def check_weights(model: Config, where: str) -> None:
+    """Raise InputError for a file of weights where a model takes none, or has others already."""
+    entry = MODELS.get(model["name"])
+    if "weights" not in model or "weights" in entry.params.model_fields:
+        return
+    if entry.info.get("modality", "image") != "image":
+        raise InputError(f"{where}: 'weights' is for image models; model '{model['name']}' is a language model")
+    if model.get("pretrained"):
+        raise InputError(f"{where}: model '{model['name']}': expected 'weights' or 'pretrained', got both")
+
+
 def check_recipe(data: Config, model: Config, recipe: Config, where: str) -> None:
     """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it.
 

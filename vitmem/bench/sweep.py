@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from vitmem.bench.suite_checks import Config, check_once
+from vitmem.contents import by_content
 from vitmem.errors import InputError, shown
 from vitmem.registry import Entry
-from vitmem.specs import Spec, explain
+from vitmem.specs import FILE, Spec, explain
 
 # A product of more is a slip: none of its cells would be there in a lifetime.
 MOST_CELLS = 200_000
@@ -32,8 +34,14 @@ def plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
             raise InputError(explain(error, where, spec)) from None
 
 
-def named(value: Config, get: Any, common: type[Spec] | None, key: str, where: str) -> Iterator[Config]:
-    """Resolve an entry's name, or several, and its parameters, those that all entries share apart."""
+def named(
+    value: Config, get: Any, common: type[Spec] | None, key: str, where: str, data_dir: Path | None = None
+) -> Iterator[Config]:
+    """Resolve an entry's name, or several, and its parameters, those that all entries share apart.
+
+    Files among them, in ``data_dir`` or anywhere, get the digest of their content. A parameter of a plug-in that has
+    the name of a shared one is its own.
+    """
     if not isinstance(value, dict) or key not in value:
         raise InputError(f"{where}: missing key '{key}', got {shown(value)}")
     if value[key] == []:
@@ -49,10 +57,12 @@ def named(value: Config, get: Any, common: type[Spec] | None, key: str, where: s
         inner = str(entry.info.get("inner") or "")  # a parameter that is an entry itself, with sweeps of its own
         made = [c for v in many(value.get(inner, [])) for c in named(v, get, None, key, f"{where}: '{inner}'")]
         for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry.params, common):
-            own = entry.parse({k: v for k, v in one.items() if k not in shared}, where)
-            rest = {k: v for k, v in one.items() if k in shared}
-            resolved = next(plain(rest, common, where)) if common else rest
-            yield {**resolved, **own.model_dump(mode="json", exclude_none=True)}
+            apart = shared - (set(entry.params.model_fields) - {key})
+            own = entry.parse({k: v for k, v in one.items() if k not in apart}, where)
+            rest = {k: v for k, v in one.items() if k in apart}
+            resolved = by_content(next(plain(rest, common, where)), common, data_dir) if common else rest
+            given = own.model_dump(mode="json", exclude_none=True)
+            yield {**resolved, **by_content(given, entry.params, data_dir)}
 
 
 def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Config]:
@@ -90,6 +100,8 @@ def holds(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Say whether ``cell`` has everything that ``wanted`` names (a list in ``wanted`` means any of)."""
     for key, value in wanted.items():
         got = cell.get(key)
+        if isinstance(got, Mapping) and got.keys() == FILE and not isinstance(value, dict):
+            got = got["path"]
         if isinstance(value, dict):
             if not isinstance(got, Mapping) or not holds(got, value):
                 return False

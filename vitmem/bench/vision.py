@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,20 @@ from torch.nn import functional
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.store import write_json
-from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, own, touched_block
-from vitmem.bench.suite import Config
+from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, touched_block
+from vitmem.bench.suite import Config, own_parameters
 from vitmem.blocks import Blocks
+from vitmem.contents import File
 from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
-from vitmem.kfac import edited
+from vitmem.kfac import edited, model_fingerprint
 from vitmem.methods.base import Examples
 from vitmem.metrics.predictions import Predictions
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, VisionModel, build, check_forward
 from vitmem.models.hidden import tied_layers
+from vitmem.models.start import start_from
 from vitmem.registry import MODELS
 from vitmem.specs import ExampleTied, Recipe, seed_from
 from vitmem.training.early import KeepBest
@@ -69,8 +72,14 @@ class VisionSubject:
         return self.model.net
 
     def seen(self) -> dict[str, str]:
-        """Return digests of the images with their true labels, and of the given labels."""
-        return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256}
+        """Return digests of the images with their true labels, of the given labels, and of weights from outside."""
+        published = {"published weights": self._before} if self.config["model"].get("pretrained") else {}
+        return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256, **published}
+
+    @cached_property
+    def _before(self) -> str:
+        """Digest of the weights before the training, as which they are looked at first."""
+        return model_fingerprint(self.net)
 
     def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
         """Return the patterns of the editable layers in ``blocks``."""
@@ -202,7 +211,7 @@ class VisionSubject:
 
     def initial(self) -> nn.Module:
         """Return the network as it was before training."""
-        return _network(self.config, self.noisy).net
+        return _network(self.config, self.noisy, self.places.data_dir).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (n, C, H, W) with labels (n,) as the task reads them."""
@@ -247,14 +256,28 @@ def vision_subject(config: Config, places: Places) -> VisionSubject:
     The training images, the noise and the halves do not depend on how many validation images are asked for.
     """
     noisy = noisy_images(config["data"], config["noise"], config["seed"], places.data_dir, places.cache_dir)
-    return VisionSubject(config, places, noisy, image_halves(noisy, config), _network(config, noisy))
+    model = _network(config, noisy, places.data_dir)
+    check_forward(model.net, config["model"]["name"], _shape(noisy))
+    return VisionSubject(config, places, noisy, image_halves(noisy, config), model)
 
 
-def _network(config: Config, noisy: NoisyImages) -> VisionModel:
-    """Return the untrained network of a training's config."""
-    images, model = noisy.data, config["model"]
-    shape = ImageShape(images.channels, images.size, images.num_classes)
+def _shape(noisy: NoisyImages) -> ImageShape:
+    return ImageShape(noisy.data.channels, noisy.data.size, noisy.data.num_classes)
+
+
+def _network(config: Config, noisy: NoisyImages, data_dir: Path | None) -> VisionModel:
+    """Return the network of a training's config before it is trained, with the weights that it starts from."""
+    model, shape = config["model"], _shape(noisy)
     dropout = config["recipe"].get("dropout")
-    options = own(model, "name") if dropout is None else {**own(model, "name"), "dropout": dropout}
+    options = own_parameters(model) if dropout is None else {**own_parameters(model), "dropout": dropout}
     params = MODELS.get(model["name"]).parse(options, "model")
-    return build(model["name"], params, shape, seed_from("init", model, config["data"]["name"], config["seed"]))
+    name, seed = model["name"], seed_from("init", model, config["data"]["name"], config["seed"])
+
+    def make(classes: int) -> VisionModel:
+        return build(name, params, replace(shape, num_classes=classes), seed)
+
+    network = make(shape.num_classes)
+    if "weights" in model and "weights" not in options:
+        file = Path(File.model_validate(model["weights"]).checked(data_dir))
+        start_from(network, name, shape, file, lambda classes: make(classes).net)
+    return network

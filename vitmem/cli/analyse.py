@@ -26,7 +26,7 @@ def analyse(
 ) -> None:
     """Write the files of the analyses ``only`` (none: all) of every training of ``suite``."""
     load_plugins(plugins)
-    plan = make_plan(load_suite(suite), suite)
+    plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
     places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress=False)
     for path in write_analyses(plan, places, results, only or ()):

@@ -25,7 +25,15 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
 @app.command()
-def plan(suite: SuiteFile, results: Results = Path("results"), plugin: Plugin = None, as_json: Json = False) -> None:
+def plan(
+    suite: SuiteFile,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="the folder of files that it names: ids have their content")
+    ] = None,
+    results: Results = Path("results"),
+    plugin: Plugin = None,
+    as_json: Json = False,
+) -> None:
     """Show what a suite would run and what has rows already.
 
     Example: vitmem plan configs/suites/demo.yaml

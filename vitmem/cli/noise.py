@@ -42,8 +42,9 @@ def noise(
     given = key_values(settings, "--set")
     for key in ({"name"} if rate is None else {"name", "rate"}) & set(given):
         raise InputError(f"--set: '{key}' is given already, by the {'argument' if key == 'name' else 'option --rate'}")
-    config = resolve({"name": name, **given, **({} if rate is None else {"rate": rate})}, "noise", "parameters")
-    images = resolve(_data(data), "data", "--data")
+    given |= {"name": name} if rate is None else {"name": name, "rate": rate}
+    config = resolve(given, "noise", "parameters", data_dir)
+    images = resolve(_data(data), "data", "--data", data_dir)
     check_noise(images, config, "--data")
     noisy = noisy_images(images, config, seed, data_dir, cache_dir.expanduser())
     for remark in noisy.data.remarks:

@@ -15,10 +15,12 @@ from vitmem.reports.render import counted
 from vitmem.rows import read_rows
 
 
-def plan(suite: Path, results: Path, plugins: Sequence[str], as_json: bool) -> None:
+def plan(
+    suite: Path, results: Path, plugins: Sequence[str], as_json: bool, data_dir: Path | None = None
+) -> None:
     """Print the counts of cells, trainings and statistics, and a line for each training."""
     load_plugins(plugins)
-    made = make_plan(load_suite(suite), suite)
+    made = make_plan(load_suite(suite), suite, data_dir)
     path = results / made.suite.name / "rows.jsonl"
     rows = read_rows(path) if path.exists() else []
     done = {row["id"] for row in rows if row["status"] == "ok"}

@@ -40,7 +40,7 @@ def run(
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning").setLevel(logging.ERROR)
     load_plugins(plugins)
-    plan = make_plan(load_suite(suite), suite)
+    plan = make_plan(load_suite(suite), suite, data_dir)
     if only:
         if prune:
             raise InputError("--prune: the cells of the whole suite say what is dropped; leave out --only")

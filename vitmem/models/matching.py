@@ -39,16 +39,16 @@ class Match:
         return f"{short_name(weights.path)}: {'; '.join(parts)}" if parts else ""
 
 
-def match(weights: Weights, net: nn.Module, name: str) -> Match:
+def match(weights: Weights, net: nn.Module, name: str, optional: Collection[str] = ()) -> Match:
     """Return which tensors of a file are those of ``net``, the model ``name``, whatever stands before their names.
 
-    Raises InputError when one is missing, and for one that the network does not have.
+    Raises InputError when one is missing that is not ``optional``, and for one that the network does not have.
     """
     expected = net.state_dict()
     plain = {key.replace(COMPILED, ""): key for key in weights.tensors}
     prefix = _prefix(plain, [key for key in expected if not key.endswith(COUNTED)])
     inside = {key.removeprefix(prefix): real for key, real in plain.items() if key.startswith(prefix)}
-    missing = [key for key in expected if key not in inside and not key.endswith(COUNTED)]
+    missing = [k for k in expected if k not in inside and not k.endswith(COUNTED) and k not in optional]
     extra = [key for key in inside if key not in expected and not key.endswith(MADE)]
     if missing or extra:
         found = [

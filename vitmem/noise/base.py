@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vitmem.contents import arguments
 from vitmem.errors import InputError, VitmemError
 from vitmem.noise.pixels import Pixels
 from vitmem.registry import Entry
@@ -82,7 +83,7 @@ def make(entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseC
     """
     clean = _checked("true labels", clean, len(clean), context.num_classes, InputError)
     draw = entry.load()
-    drawn = draw(clean.copy(), context, np.random.default_rng(seed), **params.model_dump())
+    drawn = draw(clean.copy(), context, np.random.default_rng(seed), **arguments(params, context.data_dir))
     given, chosen = drawn if isinstance(drawn, tuple) else (drawn, None)
     given = _checked(f"labels of noise '{entry.name}'", given, len(clean), context.num_classes, VitmemError)
     changed = given != clean

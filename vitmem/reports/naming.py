@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vitmem.contents import shown_file
 from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text, kept
+from vitmem.specs import FILE
 
 METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
@@ -87,7 +89,7 @@ def setting(group: Group, among: Sequence[Group] = ()) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{key} {_text(v)}" for key, v in value.items())
+        return shown_file(value) if value.keys() == FILE else " ".join(f"{key} {_text(v)}" for key, v in value.items())
     if isinstance(value, list | tuple):
         return "+".join(_text(v) for v in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
