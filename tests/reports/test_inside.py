@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vitmem.errors import InputError
@@ -132,16 +133,60 @@ def test_figures_and_section(analysed: tuple[list[Row], Mapping[str, Lines]], tm
     assert section is not None and [part.kind for part in section.parts] == ["figures", *["table"] * 6]
 
 
-@pytest.mark.parametrize("text", ["layer,ratio\nfc1,1\n", "training,layer\nt0\n"])
-def test_a_file_of_something_else(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"layer,ratio\nfc1,1\n", "expected a column 'training', got layer, ratio"),
+        (b"training,layer,basis\nt0,l,b\n", "expected a column 'from'"),
+        (b"", "expected a column 'training', got none"),
+        (b"training,layer,basis,from\nt0\n", "bands.csv:2: expected 4 columns"),
+        (b"training,layer,basis,from\nt0,a,b,0,9\n", "bands.csv:2: expected 4 columns"),
+        (b"training,layer,basis,from\nt0,\"a,b,0\n", "no whole CSV"),
+        (b"training,layer,basis,from\nt0,\xff\x00,b,0\n", "in UTF-8, got other bytes"),
+        (b"training,layer,basis,from\nt0," + b"x" * 200_000 + b",b,0\n", "no whole CSV"),
+    ],
+)
+def test_a_file_of_something_else(text: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / "analyses").mkdir()
-    (tmp_path / "analyses" / "bands.csv").write_text(text)
-    with pytest.raises(InputError, match=r"bands.csv: expected lines of as many columns as its first, one of them"):
+    (tmp_path / "analyses" / "bands.csv").write_bytes(text)
+    with pytest.raises(InputError) as caught:
         read_analyses(tmp_path)
+    assert says in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_every_damage_of_an_analysis_is_a_table_or_one_sentence(
+    analysed: tuple[list[Row], Mapping[str, Lines]], tmp_path: Path
+) -> None:
+    rows, lines = analysed
+    random, folder, told = np.random.default_rng(0), tmp_path / "analyses", 0
+    folder.mkdir()
+    for name in ("bands", "fisher", "learned", "detection", "stability"):
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, list(lines[name][0]))
+        writer.writeheader()
+        writer.writerows(lines[name])
+        whole = out.getvalue().encode()
+        for _ in range(20):
+            damaged = bytearray(whole)
+            damaged[random.integers(len(damaged))] = random.integers(256)
+            (folder / f"{name}.csv").write_bytes(damaged[: random.integers(len(damaged) + 1)])
+            try:
+                render_tables("toy", rows, read_analyses(tmp_path))
+            except InputError as error:
+                assert "\n" not in str(error)
+                told += 1
+        (folder / f"{name}.csv").unlink()
+    assert told > 10
+
+
+def test_hidden_files_are_no_analyses(tmp_path: Path) -> None:
+    (tmp_path / "analyses").mkdir()
+    (tmp_path / "analyses" / "._bands.csv").write_bytes(b"\x00\x05\x16\x07")
+    assert read_analyses(tmp_path) == {}
 
 
 def test_a_word_where_a_number_stands(analysed: tuple[list[Row], Mapping[str, Lines]]) -> None:
     rows, lines = analysed
     broken = {"spectrum": [{**lines["spectrum"][0], "a_10": "much"}]}
-    with pytest.raises(InputError, match=r"column 'a_10': expected a number, got 'much'; write the file anew"):
+    with pytest.raises(InputError, match=r"column 'a_10': expected a number, got 'much'; delete the file and"):
         render_tables("toy", rows, broken)

@@ -26,7 +26,7 @@ from vitmem.reports.page.heat import heat_maps
 from vitmem.reports.page.material import Material
 from vitmem.reports.page.sections import heat as heat_section
 from vitmem.reports.page.sections import regime as regime_section
-from vitmem.reports.predictors import from_resamples, rank_correlation, resampled, separation
+from vitmem.reports.predictors import Resamples, from_resamples, rank_correlation, resampled, separation
 from vitmem.reports.regime import has_regime, outcomes
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.tables import check_tables, render_tables, write_tables
@@ -159,14 +159,14 @@ def test_a_p_of_resamples_and_their_interval_agree(drawn: list[int], centre: flo
 def test_correlation_and_area_against_scipy_and_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     x, y, hits = rng.integers(0, 6, 20).astype(float), rng.normal(size=20), rng.random(20) < 0.4
-    weights = np.vstack([np.ones(20), resampled(np.arange(20) // 2, 5)])
+    resamples = Resamples(weights := np.vstack([np.ones(20), resampled(np.arange(20) // 2, 5).weights]))
     assert (weights[:, ::2] == weights[:, 1::2]).all() and (weights.sum(1) == 20).all()
     for number, times in enumerate(weights.astype(int)):
         some = np.repeat(np.arange(20), times)
-        assert rank_correlation(x, y, weights)[number] == pytest.approx(spearmanr(x[some], y[some]).statistic)
-        assert separation(x, hits, weights)[number] == pytest.approx(roc_auc_score(hits[some], x[some]))
-    assert np.isnan(rank_correlation(np.ones(20), y, weights)).all()
-    assert np.isnan(separation(x, np.ones(20, bool), weights)).all()
+        assert rank_correlation(x, y, resamples)[number] == pytest.approx(spearmanr(x[some], y[some]).statistic)
+        assert separation(x, hits, resamples)[number] == pytest.approx(roc_auc_score(hits[some], x[some]))
+    assert np.isnan(rank_correlation(np.ones(20), y, resamples)).all()
+    assert np.isnan(separation(x, np.ones(20, bool), resamples)).all()
 
 
 def write_analyses(folder: Path, header: str, *lines: str) -> None:
@@ -195,7 +195,7 @@ def test_analyses_are_averaged_over_layers_and_joined(rows: list[Row], tmp_path:
 def test_a_malformed_analysis_is_one_sentence(line: str, rows: list[Row], tmp_path: Path) -> None:
     write_analyses(tmp_path / "analyses", "training,model,seed,layer,noisy_share,noisy_share_given", line)
     with pytest.raises(
-        InputError, match=r"fisher.csv: expected lines of|'noisy_share': expected a number, got"
+        InputError, match=r"fisher.csv:2: expected 6 columns|'noisy_share': expected a number, got"
     ) as caught:
         table(rows, "predictors", analyses=read_analyses(tmp_path))
     assert "\n" not in str(caught.value)

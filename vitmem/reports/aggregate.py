@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, wraps
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from scipy.special import stdtrit
 
@@ -18,6 +18,7 @@ T = TypeVar("T")
 Config = dict[str, Any]
 Reader = Callable[[Row], float | None]
 TRAINING = ("data", "noise", "model", "recipe")
+ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 # Of fewer values there is no interval: that of two is 12.7 standard errors to either side and tells nothing.
@@ -25,8 +26,7 @@ FEWEST = 3
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A mean over ``n`` seeds with the half-width of its 95 % t interval, ``None`` for fewer than three seeds.
 
     Of two seeds ``pair`` has the two values, the lower first; otherwise it is ``None``.
@@ -46,7 +46,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     mean = math.fsum(values) / n
     if n < FEWEST:
         return Estimate(mean, None, n, (min(values), max(values)) if n > 1 else None)
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    deviation = math.sqrt(math.fsum([(v - mean) ** 2 for v in values]) / (n - 1))
     return Estimate(mean, t_quantile(n - 1) * deviation / math.sqrt(n), n)
 
 
@@ -175,7 +175,7 @@ class Training:
 
 def canonical_text(value: Any) -> str:
     """Return ``value`` as JSON with sorted keys, to compare and group by."""
-    return json.dumps(value, sort_keys=True)
+    return ENCODER.encode(value)
 
 
 def group_rows(rows: Iterable[Row]) -> list[Group]:

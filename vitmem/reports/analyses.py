@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from vitmem.errors import InputError
+from vitmem.files import hidden, read_text, short_name
 from vitmem.reports.aggregate import Estimate, Training, estimate
 
 # One line of a file: its columns by name, as they are written
@@ -18,32 +21,67 @@ TELLING = {
     "spectrum": ("effective_rank_a", "effective_rank_g", "effective_rank_weight"),
     "fisher": ("noisy_share", "noisy_share_given"),
 }
+# Columns that say what a line is about, by the name of the file.
+NEEDED = {
+    "bands": ("layer", "basis", "from"),
+    "spectrum": ("layer",),
+    "fisher": ("layer",),
+    "stability": ("layer", "side", "with"),
+    "detection": ("score",),
+    "learned": ("cell", "epoch", "of", "images"),
+}
+MEND = "delete the file and run 'vitmem analyse' again"
+
+
+class Lines(list[Line]):
+    """The lines of one file, and those of each training."""
+
+    @cached_property
+    def by_training(self) -> Mapping[str, Sequence[Line]]:
+        """The lines by the id of their training, in their order."""
+        found: dict[str, list[Line]] = {}
+        for line in self:
+            found.setdefault(line["training"], []).append(line)
+        return found
 
 
 def read_analyses(folder: Path) -> Analyses:
     """Return the lines of ``<folder>/analyses/*.csv`` by the name of the file; none where there is no such folder.
 
-    Raises InputError for a file whose lines do not say which training they are of.
+    Raises InputError for a file that is no table in UTF-8, and for one whose lines do not say which training they are
+    of or lack what the tables read of them.
     """
-    found: dict[str, list[Line]] = {}
-    for path in sorted((folder / "analyses").glob("*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            found[path.stem] = list(csv.DictReader(file))
-        if any(not line.get("training") or None in line.values() for line in found[path.stem]):
-            raise InputError(
-                f"{path}: expected lines of as many columns as its first, one of them 'training'; write it anew"
-            )
-    return found
+    paths = sorted((folder / "analyses").glob("*.csv"))
+    return {path.stem: _read(path) for path in paths if not hidden(path.name)}
+
+
+def _read(path: Path) -> Lines:
+    name = short_name(path)
+    text = read_text(path, "a table that 'vitmem analyse' wrote")
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        lines = Lines(reader)
+    except csv.Error as error:
+        raise InputError(f"{name}: no whole CSV ({error}); {MEND}") from None
+    columns = reader.fieldnames or []
+    for column in ("training", *NEEDED.get(path.stem, ())):
+        if column not in columns:
+            raise InputError(f"{name}: expected a column '{column}', got {', '.join(columns)[:200] or 'none'}; {MEND}")
+    for number, line in enumerate(lines, start=2):
+        if not line["training"] or None in line or None in line.values():
+            raise InputError(f"{name}:{number}: expected {len(columns)} columns, 'training' filled in; {MEND}")
+    return lines
 
 
 def lines_of(training: Training, lines: Sequence[Line]) -> dict[int, list[Line]]:
     """Return the ``lines`` of the seeds of ``training``, in their order; its oracles have none."""
     groups = [g for g in (training.base, *training.edits) if g is not None]
     seeds = {row.get("ids", {}).get("training"): seed for g in groups for seed, row in sorted(g.rows.items())}
+    by_training = (lines if isinstance(lines, Lines) else Lines(lines)).by_training
     out: dict[int, list[Line]] = {}
-    for line in lines:
-        if line["training"] in seeds:
-            out.setdefault(seeds[line["training"]], []).append(line)
+    for id, seed in seeds.items():
+        if id in by_training:
+            out.setdefault(seed, []).extend(by_training[id])
     return out
 
 
@@ -78,6 +116,14 @@ def number(line: Line, column: str) -> float | None:
         value = float(text) if text else None
     except ValueError:
         value = math.nan
-    if value is not None and math.isnan(value):
-        raise InputError(f"analyses: column '{column}': expected a number, got '{text}'; write the file anew")
+    if value is not None and not math.isfinite(value):
+        raise InputError(f"analyses: column '{column}': expected a number, got '{text[:60]}'; {MEND}")
+    return value
+
+
+def needed_number(line: Line, column: str) -> float:
+    """Return the number in ``column`` of a line; raises InputError where there is none."""
+    value = number(line, column)
+    if value is None:
+        raise InputError(f"analyses: column '{column}': expected a number, got nothing; {MEND}")
     return value

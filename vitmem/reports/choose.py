@@ -45,9 +45,9 @@ def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
     """
     scored = []
     for group in groups:
-        falls, losses = differences(base, group, MEMORIZED), differences(base, group, VALIDATION)
-        if falls and losses:
-            scored.append((group, len(falls), math.fsum(falls) / len(falls), math.fsum(losses) / len(losses)))
+        found = _score(group, base)
+        if found is not None:
+            scored.append((group, *found))
     if not scored:
         return Choice(None, "no finished cell with anything to memorize")
     most = max(seeds for _, seeds, _, _ in scored)
@@ -57,3 +57,18 @@ def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
         return Choice(None, f"no setting loses at most {points}" if drop else "no setting loses nothing")
     best = min(fit, key=lambda s: (-s[2], s[3], setting_order(s[0])))
     return Choice(best[0])
+
+
+def _score(group: Group, base: Group) -> tuple[int, float, float] | None:
+    """Return the number of seeds and the mean fall of memorized and loss of accuracy, ``None`` where either is missing.
+
+    It is kept, with the base that it is against: tables choose among the same settings again and again.
+    """
+    against, found = group.kept.get(_score, (None, None))
+    if against is not base:
+        falls, losses = differences(base, group, MEMORIZED), differences(base, group, VALIDATION)
+        if falls and losses:
+            found = len(falls), math.fsum(falls) / len(falls), math.fsum(losses) / len(losses)
+        group.kept[_score] = base, found
+    score: tuple[int, float, float] | None = found
+    return score

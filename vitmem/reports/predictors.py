@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -64,6 +64,26 @@ class Sample:
     fall: Floats
     works: NDArray[np.bool_]
     setting: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """How often each point is in each resample, ``weights`` (r, n)."""
+
+    weights: Floats
+    _below: dict[bytes, Floats] = field(default_factory=dict, init=False)
+
+    def below(self, x: Floats) -> Floats:
+        """Return the weight (r, n) of the points with a smaller ``x`` (n,) than each, and half that of equal ones.
+
+        It is kept: one quantity ranks several methods, one method is ranked by many quantities.
+        """
+        key = x.tobytes()
+        if key not in self._below:
+            _, place = np.unique(x, return_inverse=True)
+            equal = self.weights @ (place[:, None] == np.arange(place.max() + 1))  # (r, values)
+            self._below[key] = (np.cumsum(equal, axis=1) - equal / 2)[:, place]
+        return self._below[key]
 
 
 @dataclass(frozen=True)
@@ -127,15 +147,16 @@ def _rank(sample: Sample) -> Tested:
     return from_resamples(rank_correlation(x, y, once), rank_correlation(x, y, drawn))
 
 
-def _weights(sample: Sample) -> tuple[Floats, Floats]:
+def _weights(sample: Sample) -> tuple[Resamples, Resamples]:
     """Return each training once, (1, n), and as often as each resample has it, (r, n)."""
     settings, trainings = int(sample.setting.max()) + 1, len(sample.setting)
-    drawn = _drawn(tuple(sample.setting.tolist())) if settings >= FEWEST_TESTED else np.empty((0, trainings))
-    return np.ones((1, trainings)), drawn
+    if settings < FEWEST_TESTED:
+        return Resamples(np.ones((1, trainings))), Resamples(np.empty((0, trainings)))
+    return Resamples(np.ones((1, trainings))), _drawn(tuple(sample.setting.tolist()))
 
 
-@lru_cache(maxsize=4)
-def _drawn(setting: tuple[int, ...]) -> Floats:
+@lru_cache(maxsize=2)
+def _drawn(setting: tuple[int, ...]) -> Resamples:
     """Return the resamples of the settings; most quantities are known of the same ones."""
     return resampled(np.array(setting), RESAMPLES)
 
@@ -171,19 +192,20 @@ def from_resamples(value: Floats, drawn: Floats, centre: float = 0.0) -> Tested:
     return Tested(float(value[0]), known[place], known[-1 - place], min(1.0, 2 * beyond / (len(known) + 1)))
 
 
-def resampled(setting: NDArray[np.int64], resamples: int) -> Floats:
+def resampled(setting: NDArray[np.int64], resamples: int) -> Resamples:
     """Return how often each training (n,) is in each resample of the settings, numbers from 0, (resamples, n)."""
     settings = int(setting.max()) + 1
     drawn = np.random.default_rng(0).multinomial(settings, np.full(settings, 1 / settings), size=resamples)
-    return drawn[:, setting].astype(np.float64)
+    return Resamples(drawn[:, setting].astype(np.float64))
 
 
-def rank_correlation(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Return Spearman's correlation of ``x`` (n,) and ``y`` (n,), each point as often as ``weights`` (r, n) say, (r,).
+def rank_correlation(x: Floats, y: Floats, resamples: Resamples) -> Floats:
+    """Return Spearman's correlation of ``x`` (n,) and ``y`` (n,) in each of ``resamples``, (r,).
 
     Ties share their mean rank; NaN where either is constant.
     """
-    ranks = [_below(values, weights) for values in (x, y)]  # (r, n) each, up to a constant of the resample
+    weights = resamples.weights
+    ranks = [resamples.below(values) for values in (x, y)]  # (r, n) each, up to a constant of the resample
     total = weights.sum(1, keepdims=True)
     centred = [r - (weights * r).sum(1, keepdims=True) / total for r in ranks]
     variances = [(weights * c**2).sum(1) for c in centred]
@@ -194,24 +216,13 @@ def rank_correlation(x: Floats, y: Floats, weights: Floats) -> Floats:
     )  # fmt: skip
 
 
-def separation(x: Floats, hits: NDArray[np.bool_], weights: Floats) -> Floats:
+def separation(x: Floats, hits: NDArray[np.bool_], resamples: Resamples) -> Floats:
     """Return how often a hit (n,) has a larger ``x`` (n,) than another point, ties by half: the area under the ROC.
 
-    Each point counts as often as ``weights`` (r, n) say, (r,); NaN where one of the two kinds is missing.
+    It is found in each of ``resamples``, (r,); NaN where one of the two kinds is missing.
     """
-    positive, negative = weights * hits, weights * ~hits
-    pairs = positive.sum(1) * negative.sum(1)
-    wins = (positive * _below(x, negative)).sum(1)
-    return np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
-
-
-def _below(x: Floats, weights: Floats) -> Floats:
-    """Return the weight (r, n) of the points with a smaller ``x`` (n,) than each, and half that of equal ones.
-
-    Each point counts as often as ``weights`` (r, n) say.
-    """
-    _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    equal = np.add.reduceat(weights[:, np.argsort(place, kind="stable")], starts, axis=1)  # (r, values)
-    below: Floats = (np.cumsum(equal, axis=1) - equal / 2)[:, place]
-    return below
+    positive = resamples.weights * hits
+    count = positive.sum(1)
+    pairs = count * (resamples.weights.sum(1) - count)
+    wins = (positive * resamples.below(x)).sum(1) - count**2 / 2  # less those of hits over hits
+    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)

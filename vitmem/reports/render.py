@@ -125,6 +125,9 @@ def cell_text(cell: Cell, kind: Kind) -> str:
 def _spread(cell: Estimate, kind: Kind) -> str:
     """Return a mean with its interval, or with the two values of two seeds."""
 
+    if kind == "percent" and cell.half is not None:  # what most cells are
+        return f"{fixed(100 * cell.mean, 1)} ± {100 * cell.half:.1f}"
+
     def text(value: float) -> str:
         return f"{value:.4g}" if kind == "measure" else fixed(100 * value, 1, sign=kind == "change")
 
@@ -144,7 +147,7 @@ def counted(count: int, noun: str) -> str:
 def fixed(value: float, digits: int, sign: bool = False) -> str:
     """Return ``value`` with ``digits`` decimals, with its sign when asked for, and never as -0.0."""
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-    return text.lstrip("+-") if float(text) == 0 else text
+    return text.lstrip("+-") if -1 < value < 1 and float(text) == 0 else text
 
 
 def ends_text(low: float, high: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from vitmem.reports.aggregate import Estimate, Training, at, estimate
-from vitmem.reports.analyses import Line, lines_of, number, over_seeds
+from vitmem.reports.analyses import Line, lines_of, needed_number, number, over_seeds
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting
@@ -103,7 +103,7 @@ def _learned_in(seeds: Found, half: str, part: str) -> Estimate | None:
     values = []
     for some in seeds.values():
         lines = [x for x in some if x["epoch"] != "0" and (_late(x) == (half == "late"))]
-        counts = [float(x["images"]) for x in lines]
+        counts = [needed_number(x, "images") for x in lines]
         if part == "images":
             values.append(sum(counts))
         elif sum(counts):
@@ -112,4 +112,4 @@ def _learned_in(seeds: Found, half: str, part: str) -> Estimate | None:
 
 
 def _late(line: Line) -> bool:
-    return 2 * float(line["epoch"]) > float(line["of"])
+    return 2 * needed_number(line, "epoch") > needed_number(line, "of")
