@@ -42,6 +42,12 @@ CONTENT = {
 VIEWS = ["without_duplicates", "agreement_humans"]
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a CIFAR of 40 and 60 images be a whole one."""
+    monkeypatch.setattr("vitmem.data.cifar.COUNTS", (40, 60))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("views")
