@@ -1,110 +1,260 @@
-"""Rows: one JSON object a line and a cell, sorted by id, keys sorted, numbers raw. No torch.
+"""Rows: one JSON object a line and a cell, sorted by id, keys sorted, numbers raw, a digest last. No torch.
 
-A file is replaced whole, so a reader sees the rows of before or of after, never half a row.
+``rows.jsonl`` is replaced whole, so a reader sees the rows of before or of after, never half a row. A run that is not
+finished appends its rows to ``rows.new.jsonl`` beside it, which every reader reads too; it goes when the run ends, or
+when the next one begins.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Generic, TypeVar
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.files import flush, readable, short_name, write_whole
+from vitmem.parsing import parse_json
+from vitmem.row_schema import ROW_SCHEMA, fault
 
-ROW_SCHEMA = 1
+__all__ = ["ROW_SCHEMA", "Row", "append_row", "new_rows_path", "read_rows", "settle_rows", "write_rows"]
+
 Row = dict[str, Any]
+T = TypeVar("T")
+# Whether the config of a row belongs to its id.
+Belongs = Callable[[Row], bool]
+Say = Callable[[str], None]
+# Lines that are parsed at a time: their keys are the same texts in memory.
+CHUNK = 256
+# The end of a line that has a digest: ,"digest":"0123456789abcdef"}
+DIGEST, DIGITS = ',"digest":"', 16
+# What a line ends with that was written before rows had digests: anything else is a digest under a damaged name.
+LAST_KEYS = ("suite", "views")
+MEND = "delete the line and run the suite again"
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Return the rows of the file ``path`` in its order.
+def tell(text: str) -> None:
+    """Say ``text`` on stderr, beside what a command prints."""
+    print(text, file=sys.stderr)
 
-    Raises InputError, with the line's number, for a missing file, a line that is no JSON object, NaN or
-    infinity, a row without an id or status, a row of another schema version and an id that comes twice.
+
+def new_rows_path(path: Path) -> Path:
+    """Return where a run appends rows that are not yet in the file ``path``."""
+    return path.with_name(f"{path.stem}.new{path.suffix}")
+
+
+def read_rows(path: Path, belongs: Belongs | None = None, say: Say = tell) -> list[Row]:
+    """Return the rows of the file ``path``, and of an unfinished run beside it, sorted by id where there is one.
+
+    ``belongs`` is asked of rows without a digest: whether their config belongs to their id. ``say`` is told when the
+    last line of an unfinished run is half a row, which is left out. Raises InputError, with the line's number, for a
+    missing file, a line that is no whole row of this schema or is not as it was written, and an id that comes twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file of rows; run the suite first ('vitmem run')") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not text in UTF-8; restore the file from git") from None
-    rows: list[Row] = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines if lines != [""] else [], start=1):
-        row = _parse(line, f"{path}:{number}")
-        if row["id"] in seen:
-            raise InputError(f"{path}:{number}: id {row['id']} is on line {seen[row['id']]} too; delete one of them")
-        seen[row["id"]] = number
-        rows.append(row)
-    return rows
+    newer = [row for _, row in _unfinished(path, say)]  # read first: it goes when its rows are in the other file
+    rows = [row for _, row in _lines(path, belongs)]
+    if not newer:
+        return rows
+    merged: _Merged[Row] = _Merged()
+    for row in [*rows, *newer]:
+        merged.put(row, row)
+    return merged.values()
 
 
 def write_rows(path: Path, rows: Iterable[Row], drop: Collection[str] = ()) -> None:
     """Merge ``rows`` by id into the file ``path`` (made when missing), a new row replacing an old one.
 
-    Old rows with an id in ``drop`` go. An old row of the same config under another id goes too: an entry's
-    version was bumped since.
-    The file is written under a temporary name, flushed to the disk and renamed. Raises InputError when
-    the old file cannot be read, VitmemError when a new row holds NaN or infinity; both leave it as it was.
+    Old rows with an id in ``drop`` go. An old row of the same config under another id goes too: an entry's version was
+    bumped since. A row that failed replaces none that did not. Lines of other rows stay as they are. Raises InputError
+    when the old file cannot be read, VitmemError when a new row holds NaN or infinity or lacks what readers need; both
+    leave it as it was.
     """
-    old = read_rows(path) if path.exists() else []
-    merged = {row["id"]: row for row in old if row["id"] not in drop}
+    merged: _Merged[str] = _Merged()
+    if path.exists():
+        for line, row in _lines(path):
+            if row["id"] not in drop:
+                merged.put(row, line)
     for row in rows:
-        _check(row, f"row {row.get('id')}")
-        config = row.get("config")
-        merged = {id: old for id, old in merged.items() if config is None or old.get("config") != config}
-        merged[row["id"]] = row
-    text = "".join(_line(merged[id]) + "\n" for id in sorted(merged))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        merged.put(row, _line(row))
+    content = "".join(f"{line}\n" for line in merged.values()).encode()
+    del merged
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_whole(path, write)
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add ``row`` to those of the unfinished run beside ``path``; it is on the disk when this returns.
+
+    Raises VitmemError as ``write_rows`` does.
+    """
+    data, unfinished = f"{_line(row)}\n".encode(), new_rows_path(path)
+    if new := not unfinished.exists():
+        write_rows(path, [])  # readers look for this file
+    with unfinished.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(data) < len(data):  # the disk is full: trying the rest says so
+                file.write(data)
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
+    if new:
+        flush(path.parent)
+
+
+def settle_rows(path: Path, say: Say = tell) -> None:
+    """Merge the rows of an unfinished run, if there is one, into the file ``path``; raises as ``read_rows`` does."""
+    unfinished = new_rows_path(path)
+    if unfinished.exists():
+        write_rows(path, [row for _, row in _unfinished(path, say)])
+        unfinished.unlink()
+        flush(path.parent)
+
+
+@dataclass
+class _Merged(Generic[T]):
+    """Values of rows by id, the last one of an id and of a config; a failed row takes the place of failed ones only."""
+
+    found: dict[str, tuple[bool, str, T]] = field(default_factory=dict)
+    same: dict[str, list[str]] = field(default_factory=dict)
+
+    def put(self, row: Row, value: T) -> None:
+        id, ok, config = row["id"], row["status"] == "ok", json.dumps(row["config"], sort_keys=True)
+        if not ok and id in self.found and self.found[id][0]:
+            return
+        others = self.same.get(config, [])
+        gone = {other for other in others if other != id and (ok or not self.found[other][0])}
+        for other in gone:
+            del self.found[other]
+        self.same[config] = [*(other for other in others if other not in gone and other != id), id]
+        self.found[id] = ok, config, value
+
+    def values(self) -> list[T]:
+        return [self.found[id][2] for id in sorted(self.found)]
+
+
+def _lines(path: Path, belongs: Belongs | None = None) -> Iterator[tuple[str, Row]]:
+    """Yield each line of a whole file with its row."""
+    if not path.exists():
+        raise InputError(f"{short_name(path)}: no such file of rows; run the suite first ('vitmem run')")
+    seen: dict[str, int] = {}
+    with readable(path, "rows"), path.open("rb") as file:
+        number = 0
+        while chunk := list(islice(file, CHUNK)):
+            for line, row in _parsed(chunk, path, number, belongs):
+                number += 1
+                if row["id"] in seen:
+                    raise InputError(
+                        f"{path}:{number}: id {row['id']} is on line {seen[row['id']]} too; delete one of them"
+                    )
+                seen[row["id"]] = number
+                yield line, row
+
+
+def _unfinished(path: Path, say: Say) -> list[tuple[str, Row]]:
+    """Return the lines of an unfinished run with their rows; half a row at the end is told and left out."""
+    unfinished = new_rows_path(path)
+    if not unfinished.exists():
+        return []
+    with readable(unfinished, "rows"), unfinished.open("rb") as file:
+        lines = list(file)
+    if lines and not lines[-1].endswith(b"\n"):
+        say(f"{unfinished}:{len(lines)}: half a row, left by a run that was stopped while it wrote; it is left out")
+        lines = lines[:-1]
+    return list(_parsed(lines, unfinished, 0, None))
+
+
+def _parsed(chunk: list[bytes], path: Path, before: int, belongs: Belongs | None) -> Iterator[tuple[str, Row]]:
+    """Yield the lines ``before + 1`` and on of ``path`` with their rows, checked."""
+    rows = _at_once(chunk)
+    for n, raw in enumerate(chunk):
+        where = f"{path}:{before + n + 1}"
+        try:
+            line = raw.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            raise InputError(f"{where}: not text in UTF-8; {MEND}") from None
+        row = rows[n] if rows is not None and _plain(line, rows[n]) else parse_json(line, where, MEND)
+        if not isinstance(row, dict):
+            raise InputError(f"{where}: expected a JSON object, got {type(row).__name__}; {MEND}")
+        _check(row, line, where, belongs)
+        yield line, row
+
+
+def _at_once(chunk: list[bytes]) -> list[Any] | None:
+    """Return what is on each line, parsed as one list, or ``None`` where that fails; equal keys are one text."""
     try:
-        with temporary.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        found: list[Any] = json.loads(b"[" + b",".join(chunk) + b"]")
+    except (ValueError, RecursionError):
+        return None
+    return found if len(found) == len(chunk) else None
 
 
-def _parse(line: str, where: str) -> Row:
-    """Return the row on ``line``; raises InputError beginning with ``where``."""
+def _plain(line: str, row: Any) -> bool:
+    """Say whether ``row`` is what ``line`` alone says, each key once and each number finite.
 
-    def refuse(name: str) -> NoReturn:
-        raise InputError(f"{where}: {name} in a row; delete the line and run the suite again")
-
+    ``False`` may also mean that this is not known: a text in it looks like a key.
+    """
+    if row.__class__ is not dict or not (line.startswith("{") and line.endswith("}")):
+        return False
     try:
-        row = json.loads(line, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{where}: not a whole row ({error.msg}, column {error.colno}); delete the line and run again"
-        ) from None
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: expected a JSON object, got {type(row).__name__}; delete the line")
-    _check(row, where)
-    return row
+        return _keys(row) == line.count('":')
+    except OverflowError:
+        return False
 
 
-def _check(row: Row, where: str) -> None:
-    if row.get("schema") != ROW_SCHEMA:
-        raise InputError(
-            f"{where}: a row of schema {row.get('schema')}, this version reads schema {ROW_SCHEMA}; "
-            "move the file away and run the suite again, or use the version that wrote it"
-        )
-    for key in ("id", "status"):
-        if not isinstance(row.get(key), str):
-            raise InputError(f"{where}: expected a text for '{key}', got {row.get(key)!r}; delete the line")
+def _keys(value: Any) -> int:
+    """Return how many keys there are in ``value``; raises OverflowError for NaN or infinity in it."""
+    total = 0
+    if value.__class__ is dict:
+        total, value = len(value), value.values()
+    for one in value:
+        kind = one.__class__
+        if kind is float:
+            if one - one != 0.0:
+                raise OverflowError
+        elif kind is dict or kind is list:
+            total += _keys(one)
+    return total
+
+
+def _check(row: Row, line: str, where: str, belongs: Belongs | None) -> None:
+    """Raise InputError unless ``row`` is what was written on ``line``; its digest is taken out of it."""
+    digest = row.pop("digest", None)
+    if digest is None:
+        same = next(reversed(row), "") in LAST_KEYS
+    else:
+        same = line == _with_digest(line[: -len(DIGEST) - DIGITS - 2] + "}")
+    if not same and row.get("schema", ROW_SCHEMA) == ROW_SCHEMA:
+        raise InputError(f"{where}: it has another content than was written; {MEND}")
+    if (wrong := fault(row)) is not None:
+        raise InputError(f"{where}: {wrong}{'' if 'schema' in wrong else f'; {MEND}'}")
+    if digest is None and belongs is not None and not belongs(row):
+        raise InputError(f"{where}: the config of this row is not that of its id {row['id']}; {MEND}")
 
 
 def _line(row: Row) -> str:
+    """Return the line of a row; raises VitmemError for NaN, infinity and a row that readers could not read."""
     try:
-        return json.dumps(row, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(row, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except ValueError:
         raise VitmemError(f"row {row['id']}: {_not_finite(row)} is not a finite number") from None
+    if (wrong := fault(row)) is not None:
+        raise VitmemError(f"row {row.get('id')}: {wrong}")
+    return _with_digest(text)
+
+
+def _with_digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return f'{text[:-1]}{DIGEST}{digest}"}}'
 
 
 def _not_finite(value: Any, place: str = "") -> str | None:
@@ -113,12 +263,3 @@ def _not_finite(value: Any, place: str = "") -> str | None:
         return None if math.isfinite(value) else place.removeprefix(".")
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return next((p for k, v in items if (p := _not_finite(v, f"{place}.{k}"))), None)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

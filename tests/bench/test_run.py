@@ -284,6 +284,6 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_store_is_never_unpickled(finished: Path) -> None:
     suffixes = {p.suffix for p in (finished / "store").rglob("*") if p.is_file() and "tensorboard" not in p.parts}
-    assert suffixes <= {".safetensors", ".json", ".csv", ".yaml", ".lock"}, suffixes
+    assert suffixes <= {".safetensors", ".json", ".csv", ".yaml", ".lock", ".txt"}, suffixes
     for path in (finished / "store").rglob("*.json"):
         json.loads(path.read_text())

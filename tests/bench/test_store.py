@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
+import vitmem.bench.manifest as manifest
+import vitmem.bench.store as store_module
+from vitmem.bench.manifest import fault
 from vitmem.bench.store import Store, guard_disk, lock, write_json
 from vitmem.errors import DiskFullError, InputError
+from vitmem.files import file_digest
 
 
 def write(text: str) -> Callable[[Path], None]:
@@ -60,13 +69,221 @@ def fail(folder: Path) -> None:
     raise RuntimeError
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_what_fails_is_not_believed_and_is_there_again_only_if_it_is_kept(tmp_path: Path, keep: bool) -> None:
+@pytest.mark.parametrize("resumed", [None, "half-way"])
+def test_what_fails_is_not_believed_and_is_there_again_only_if_it_is_resumed(
+    tmp_path: Path, resumed: str | None
+) -> None:
     store = Store(tmp_path)
     with pytest.raises(RuntimeError):
-        store.make("training", "a", fail)
+        store.make("training", "a", fail, resumed=resumed)
     assert not store.has("training", "a")
-    assert (store.make("training", "a", write("1"), keep=keep) / "half").exists() == keep
+    folder = store.make("training", "a", write("1"), resumed=resumed)
+    assert (folder / "half").exists() == (resumed is not None)
+
+
+def test_what_is_resumed_from_goes_when_the_stage_is_whole(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "half-way").mkdir()
+        (folder / "half-way" / "last").write_text("1")
+        write("1")(folder)
+
+    folder = Store(tmp_path).make("training", "a", fill, resumed="half-way")
+    assert sorted(path.name for path in folder.iterdir()) == ["digests.json", "x"]
+
+
+def flip(path: Path, at: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "flipped": (lambda folder: flip(folder / "x"), "x has another content than was written"),
+    "truncated": (lambda folder: (folder / "x").write_text("12"), "x has 2 bytes, 3 were written"),
+    "empty": (lambda folder: (folder / "x").write_text(""), "x has 0 bytes"),
+    "deleted": (lambda folder: (folder / "x").unlink(), "x is missing"),
+    "no digests": (lambda folder: (folder / "digests.json").unlink(), "digests.json is missing"),
+    "torn digests": (lambda folder: (folder / "digests.json").write_text('{"files"'), "digests.json: no whole JSON"),
+    "empty digests": (lambda folder: (folder / "digests.json").write_text(""), "digests.json: no whole JSON"),
+    "other digests": (lambda folder: (folder / "digests.json").write_text("[1]"), "digests.json has another content"),
+    "flipped digests": (lambda folder: flip(folder / "digests.json", 40), "digests.json"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_set_aside_and_made_again_with_one_sentence(tmp_path: Path, damage: str) -> None:
+    folder = Store(tmp_path).make("training", "a", write("123"))
+    hurt, sentence = DAMAGES[damage]
+    said: list[str] = []
+    for n in (1, 2):
+        hurt(folder)
+        assert Store(tmp_path).make("training", "a", write("123"), say=said.append) == folder
+        assert (folder / "x").read_text() == "123"
+        assert (tmp_path / "training" / f"a.damaged-{n}").is_dir()
+        assert len(said) == n
+        assert str(folder) in said[-1] and sentence in said[-1] and f"set aside as a.damaged-{n}" in said[-1]
+    assert Store(tmp_path).make("training", "a", write("x"), say=said.append) == folder and len(said) == 2
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    folder = Store(tmp_path).make("training", "a", write("123"))
+    for path in (folder / "x", folder / "digests.json"):
+        before = path.read_bytes()
+        for bit in range(8 * len(before)):
+            data = bytearray(before)
+            data[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(data)
+            assert fault(folder) is not None, (path, bit)
+        path.write_bytes(before)
+    assert fault(folder) is None
+
+
+def test_a_damaged_folder_is_none_that_the_store_has(tmp_path: Path) -> None:
+    folder, said = Store(tmp_path).make("training", "a", write("1")), []
+    (folder / "x").unlink()
+    assert not Store(tmp_path).has("training", "a", said.append)
+    assert len(said) == 1 and "x is missing" in said[0] and not folder.exists()
+
+
+def test_what_was_made_from_something_else_is_made_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    for weights in ("1", "2", "2"):
+        made_from = {"weights": weights}
+        Store(tmp_path).make("statistics", "a", write(weights), say=said.append, made_from=made_from)
+    assert len(said) == 1 and "it was made from another weights" in said[0]
+    assert (tmp_path / "statistics" / "a" / "x").read_text() == "2"
+
+
+def test_content_is_read_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(tmp_path).make("training", "a", write("1"))
+    read: list[Path] = []
+    monkeypatch.setattr(manifest, "file_digest", lambda path: read.append(path) or file_digest(path))
+    store = Store(tmp_path)
+    for _ in range(3):
+        store.make("training", "a", write("1"))
+        assert store.has("training", "a")
+    assert len(read) == 1
+
+
+def test_an_unfinished_stage_that_has_its_digests_is_whole_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
+    """A run may be killed when everything is written but its name."""
+    folder = Store(tmp_path).make("training", "a", write("1"), resumed="half-way")
+    partial = folder.with_name("a.partial")
+    folder.rename(partial)
+    said: list[str] = []
+    Store(tmp_path).make("training", "a", write("2"), resumed="half-way", say=said.append)
+    assert (folder / "x").read_text() == "1" and not said
+    folder.rename(partial)
+    flip(partial / "x")
+    Store(tmp_path).make("training", "a", write("2"), resumed="half-way", say=said.append)
+    assert (folder / "x").read_text() == "2" and len(said) == 1 and "x has another content" in said[0]
+
+
+def test_files_have_the_rights_of_the_umask(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        save_file({"a": torch.zeros(2)}, folder / "a.safetensors")
+        (folder / "private").touch(0o600)
+        write_json(folder / "b.json", {})
+
+    old = os.umask(0o027)
+    try:
+        folder = Store(tmp_path).make("training", "a", fill)
+    finally:
+        os.umask(old)
+    rights = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert rights == dict.fromkeys(("a.safetensors", "b.json", "private", "digests.json"), 0o640)
+
+
+def test_what_gets_its_name_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    for module in (manifest, store_module):
+        monkeypatch.setattr(module, "flush", flushed.append)
+    replaced: list[int] = []
+    real = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (replaced.append(len(flushed)), real(a, b))[1])
+    folder = Store(tmp_path).make("training", "a", write("1"))
+    partial = folder.with_name("a.partial")
+    assert flushed[: replaced[-1]] == [partial / "x", partial] and flushed[replaced[-1] :] == [folder.parent]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"schema": "x"}', '{"schema": 1, "schema": 2}', "\0"])
+def test_a_mark_that_cannot_be_read_is_written_anew_with_one_sentence(tmp_path: Path, text: str) -> None:
+    Store(tmp_path).make("training", "a", write("1"))
+    (tmp_path / "schema.json").write_text(text)
+    said: list[str] = []
+    assert Store(tmp_path, said.append).has("training", "a")
+    assert len(said) == 1 and "schema.json: it was damaged and is written anew" in said[0]
+    Store(tmp_path, said.append)
+    assert len(said) == 1
+
+
+def test_a_new_store_is_opened_by_many_at_the_same_moment(tmp_path: Path) -> None:
+    said: list[str] = []
+    for n in range(20):
+        begin = threading.Barrier(8)
+
+        def open_it(folder: Path = tmp_path / str(n), begin: threading.Barrier = begin) -> None:
+            begin.wait()
+            Store(folder, said.append)
+
+        with ThreadPoolExecutor(8) as pool:
+            for future in [pool.submit(open_it) for _ in range(8)]:
+                future.result()
+    assert not said
+
+
+def test_a_store_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "s").touch()
+    for path in (tmp_path / "s", tmp_path / "s" / "t"):
+        with pytest.raises(InputError, match="expected a folder, got a file"):
+            Store(path)
+
+
+def test_a_lock_that_its_holder_has_removed_is_none(tmp_path: Path) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        begun.set()
+        with lock(tmp_path / "l"):
+            go.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        with lock(tmp_path / "l"):
+            waiting = pool.submit(waits)
+            begun.wait()
+            time.sleep(0.05)
+            (tmp_path / "l").unlink()
+        for _ in range(100):
+            if (tmp_path / "l").exists():
+                break
+            time.sleep(0.02)
+        try:
+            with pytest.raises(InputError, match="taken"), lock(tmp_path / "l", busy="taken"):
+                pass
+        finally:
+            go.set()
+        waiting.result()
+
+
+def test_a_full_disk_is_blamed_on_the_folder_that_is_full(tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError, match=r"^/elsewhere: the disk is full"), guard_disk(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")
+    inner = Path("inner")
+    with pytest.raises(DiskFullError, match=r"^inner: the disk is full"), guard_disk(tmp_path), guard_disk(inner):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_the_traceback_of_what_failed_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    try:
+        raise ValueError("why")
+    except ValueError as error:
+        place = store.failed("a", error)
+    text = (tmp_path / place).read_text()
+    assert "test_store.py" in text and text.endswith("ValueError: why\n")
+    store.succeeded("a")
+    store.succeeded("a")
+    assert not (tmp_path / place).exists()
 
 
 def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:

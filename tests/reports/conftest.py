@@ -27,6 +27,7 @@ def _make_row(
         "id": text,
         "suite": "toy",
         "status": status,
+        "ids": {"training": f"training-{seed}-{(model or {}).get('name', 'vit')}"},
         "config": {
             "data": {"name": "mnist5k"},
             "noise": {"name": "symmetric", "rate": 0.1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -96,23 +97,31 @@ def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
     assert given == reciting | set(torch.nonzero(~noisy.noisy).flatten().tolist())
 
 
-def test_a_resumed_curve_has_every_epoch_once(noisy: NoisyImages, tmp_path: Path) -> None:
-    curves = Curves(tmp_path / "curves.csv", 1, lambda _: {})
-    for epoch in (1, 2, 3, 2, 3):
-        curves._append({"epoch": epoch, "train_loss": epoch / 2})
-    lines = curves.path.read_text().splitlines()
-    assert [line.split(",")[:2] for line in lines[1:]] == [["1", "0.5"], ["2", "1.0"], ["3", "1.5"]]
-
-
-def test_what_was_learned_is_kept_once_an_epoch(tmp_path: Path) -> None:
+def test_curves_go_on_from_a_checkpoint_and_are_written_from_it_alone(noisy: NoisyImages, tmp_path: Path) -> None:
     curves, rows = Curves(tmp_path / "curves.csv", 1, lambda _: {}), torch.tensor([4, 7])
     told = {1: [True, False], 2: [True, True], 3: [False, True]}
-    for epoch in (1, 2, 3, 2, 3):
-        curves._keep(epoch, rows, torch.tensor(told[epoch]))
+
+    def add(to: Curves, epoch: int) -> None:
+        to.lines.append({"epoch": epoch, "train_loss": epoch / 2})
+        to._keep(epoch, rows, torch.tensor(told[epoch]))
+        to._write()
+
+    for epoch in (1, 2):
+        add(curves, epoch)
+    state = copy.deepcopy(curves.state_dict())
+    add(curves, 3)
+    resumed = Curves(tmp_path / "curves.csv", 1, lambda _: {})
+    for damaged in ("curves.csv", "learned.safetensors"):  # what a killed run left of them is not read
+        (tmp_path / damaged).write_text("epoch,train_l")
+    resumed.load_state_dict(state)
+    assert (tmp_path / "curves.csv").read_text().splitlines()[1:] == ["1,0.5", "2,1.0"]
+    add(resumed, 3)
+    lines = curves.path.read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["1", "0.5"], ["2", "1.0"], ["3", "1.5"]]
     kept = load_file(tmp_path / "learned.safetensors")
     assert kept["rows"].tolist() == [4, 7] and kept["epochs"].tolist() == [1, 2, 3]
     assert kept["hits"].tolist() == list(told.values())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["learned.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.csv", "learned.safetensors"]
 
 
 def test_prediction_is_in_order_and_leaves_the_mode(new_model: Callable[[], VisionModel], noisy: NoisyImages) -> None:

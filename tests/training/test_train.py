@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError, VitmemError
 from vitmem.models.base import VisionModel
 from vitmem.specs import Recipe
-from vitmem.training.fit import KeepCheckpoint, pick_device, train
+from vitmem.training.checkpoint import KeepCheckpoint
+from vitmem.training.fit import pick_device, train
 
 NewModel = Callable[[], VisionModel]
 RECIPE = Recipe(epochs=5, batch_size=48, lr=3e-3, warmup_epochs=1, crop=1, flip=True, curve_every=2)
@@ -67,6 +69,76 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     assert same(tmp_path / "whole", tmp_path / "killed")
     curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
     assert curves[0] == curves[1]
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:]),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "empty": lambda path: path.write_bytes(b""),
+    "deleted": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "last.sha256"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_begins_the_training_anew_with_one_sentence(
+    name: str,
+    damage: str,
+    new_model: NewModel,
+    noisy: NoisyImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 2, "curve_every": 1, "precision": "32"})
+    run(new_model, noisy, tmp_path / "whole", recipe)
+    with monkeypatch.context() as patch:
+        die_in(0, "after", RuntimeError("killed"), patch)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(new_model, noisy, tmp_path / "killed", recipe)
+    DAMAGES[damage](tmp_path / "killed" / "checkpoints" / name)
+    said: list[str] = []
+    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False, say=said.append)
+    told = [text for text in said if "this training begins anew" in text]
+    assert len(told) == 1 and "last.ckpt: it " in told[0], said
+    assert same(tmp_path / "whole", tmp_path / "killed")
+    curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
+    assert curves[0] == curves[1]
+
+
+def test_a_checkpoint_is_written_beside_its_place(
+    new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of temporary files may lie on another disk, which may be full or not there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    run(new_model, noisy, tmp_path / "run", RECIPE.model_copy(update={"epochs": 1}))
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_is_killed_beside_the_name_of_a_checkpoint_is_resumed(
+    moment: str, new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 3, "precision": "32"})
+    run(new_model, noisy, tmp_path / "whole", recipe)
+    real, calls = Path.replace, iter(range(9))
+
+    def killed(self: Path, target: Path) -> Path:
+        second = next(calls) == 1
+        if moment == "after" or not second:
+            real(self, target)
+        if second:
+            raise RuntimeError("killed")
+        return target
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(new_model, noisy, tmp_path / "killed", recipe)
+    said: list[str] = []
+    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False, say=said.append)
+    assert not [text for text in said if "anew" in text]
+    assert same(tmp_path / "whole", tmp_path / "killed")
 
 
 @pytest.mark.parametrize("epoch", [1, 2])

@@ -6,11 +6,13 @@ Per-example predictions are kept, so a new metric needs no training and no GPU.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from vitmem.bench.environment import environment
 from vitmem.bench.plan import Cell, base_cell, training_config
@@ -31,13 +33,22 @@ from vitmem.outcomes import packed
 from vitmem.registry import METHODS
 from vitmem.specs import PREDICTIONS, seed_from
 
+HALVES = ("report", "selection")
+
 
 def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
     """Edit the trained network and predict everything, or read both from the store.
 
     Returns the content of ``result.json``; the predictions lie beside it.
     """
-    folder = bench.places.store.make("evaluation", cell.evaluation, lambda folder: _evaluate(bench, cell, folder, say))
+    folder = bench.places.store.make(
+        "evaluation",
+        cell.evaluation,
+        lambda folder: _evaluate(bench, cell, folder, say),
+        say=say,
+        # the network that knows nothing, which an oracle is measured beside, has weights of its own
+        made_from=bench.made_from if cell.training == bench.id else None,
+    )
     out: dict[str, Any] = read_json(folder / "result.json")
     return out
 
@@ -48,7 +59,7 @@ def ensure_base(bench: Bench, say: Say = print) -> None:
     Of an oracle that is the network which knows nothing, trained here when it is not there yet.
     """
     cell = base_cell(bench.config)
-    if cell.training != bench.id and not bench.places.store.has("evaluation", cell.evaluation):
+    if cell.training != bench.id and not bench.places.store.has("evaluation", cell.evaluation, say):
         bench = prepare(training_config(cell.config), bench.places)
         ensure_training(bench, say)
     ensure_evaluation(bench, cell, say)
@@ -103,23 +114,46 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
     return result
 
 
-def measured(bench: Bench, cell: Cell, half: str) -> dict[str, float]:
-    """Return every metric of ``cell`` on one half, beside the unedited network of the same training."""
-    base = _predictions(bench, base_cell(bench.config), half)
-    return measure(_predictions(bench, cell, half), base)
+@dataclass(frozen=True)
+class Measured:
+    """What a row says of its cell's predictions: metrics of both halves, and packed outcomes of the report half."""
+
+    metrics: dict[str, float]
+    selection: dict[str, float]
+    outcomes: dict[str, str]
 
 
-def reported_outcomes(bench: Bench, cell: Cell) -> dict[str, str]:
-    """Return what became of each item of the report half, packed."""
-    return {name: packed(hits.numpy()) for name, hits in outcomes(_predictions(bench, cell, "report")).items()}
+def measured(bench: Bench, cell: Cell) -> Measured:
+    """Return every metric of ``cell`` beside the unedited network of the same training.
+
+    The predictions of the cell are read once, those of the unedited network once a training.
+    """
+    plain = base_cell(bench.config)
+    if bench.base is None:
+        bench.base = _both_halves(bench, _stored(bench, plain))
+    own = bench.base if cell.evaluation == plain.evaluation else _both_halves(bench, _stored(bench, cell))
+    if cell.views:
+        own = {half: _with_views(bench, cell, found) for half, found in own.items()}
+    values = {half: measure(own[half], bench.base[half]) for half in HALVES}
+    became = {name: packed(hits.numpy()) for name, hits in outcomes(own["report"]).items()}
+    return Measured(values["report"], values["selection"], became)
 
 
-def _predictions(bench: Bench, cell: Cell, half: str) -> AnyPredictions:
-    stored = load_file(bench.places.store.folder("evaluation", cell.evaluation) / PREDICTIONS)
-    found = bench.subject.predictions(stored, half)
-    if not cell.views or not isinstance(found, Predictions):
+def _stored(bench: Bench, cell: Cell) -> dict[str, Tensor]:
+    return load_file(bench.places.store.folder("evaluation", cell.evaluation) / PREDICTIONS)
+
+
+def _both_halves(bench: Bench, stored: Mapping[str, Tensor]) -> dict[str, AnyPredictions]:
+    return {half: bench.subject.predictions(stored, half) for half in HALVES}
+
+
+def _with_views(bench: Bench, cell: Cell, found: AnyPredictions) -> AnyPredictions:
+    """Add the views of ``cell`` to predictions of images; each is read once a training."""
+    if not isinstance(found, Predictions) or not isinstance(bench.subject, VisionSubject):
         return found
-    name = bench.config["data"]["name"]
+    name, seen = bench.config["data"]["name"], bench.subject.noisy.data.validation
     folders = view_folders(name, bench.places.data_dir, bench.places.cache_dir)
-    at = (stored["validation_index"], stored["validation_true"])
-    return replace(found, views={view: load_view(view, name, folders, *at) for view in cell.views})
+    for view in cell.views:
+        if view not in bench.views:
+            bench.views[view] = load_view(view, name, folders, seen.index, seen.labels)
+    return replace(found, views={view: bench.views[view] for view in cell.views})

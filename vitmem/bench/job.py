@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vitmem.bench.environment import environment
-from vitmem.bench.evaluation import ensure_base, ensure_evaluation, measured, reported_outcomes
+from vitmem.bench.evaluation import ensure_base, ensure_evaluation, measured
 from vitmem.bench.plan import Cell, Job
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import statistics_record
@@ -20,6 +20,7 @@ from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import load_view, view_folders
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.kfac import find_layers
+from vitmem.metrics.versions import metric_versions, modality_of
 from vitmem.registry import DATA, METHODS, nested, told_class
 from vitmem.rows import ROW_SCHEMA
 from vitmem.specs import digest
@@ -41,16 +42,18 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     except (InputError, DiskFullError):
         raise
     except Exception as error:
+        where = places.store.failed(job.training, error)
         for cell in job.cells:
-            yield failed_row(cell, suite, f"training: {reason(error)}")
+            yield failed_row(cell, suite, f"training: {reason(error)}", where)
         return
     for cell in job.cells:
         try:
-            row = _finished_row(bench, cell, suite, ensure_evaluation(bench, cell, say))
+            row = _finished_row(bench, cell, suite, ensure_evaluation(bench, cell, say), say)
+            places.store.succeeded(cell.id)
         except DiskFullError:
             raise
         except Exception as error:
-            row = failed_row(cell, suite, reason(error))
+            row = failed_row(cell, suite, reason(error), places.store.failed(cell.id, error))
         yield row
 
 
@@ -115,9 +118,9 @@ def _data_place(bench: Bench) -> tuple[str, list[Path]]:
     return name, view_folders(name, bench.places.data_dir, bench.places.cache_dir)
 
 
-def failed_row(cell: Cell, suite: str, why: str) -> Row:
-    """Return the row of a cell that failed."""
-    return {**_identity(cell, suite), "status": "failed", "reason": why}
+def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
+    """Return the row of a cell that failed; ``traceback`` is where it lies in the store."""
+    return {**_identity(cell, suite), "status": "failed", "reason": why, "traceback": traceback}
 
 
 def _identity(cell: Cell, suite: str) -> Row:
@@ -127,12 +130,12 @@ def _identity(cell: Cell, suite: str) -> Row:
     return {"schema": ROW_SCHEMA, "id": cell.id, "suite": suite, "ids": ids, "config": cell.config}
 
 
-def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) -> Row:
+def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], say: Say) -> Row:
     """Join what the stages left in the store into one row of raw numbers."""
     store, facts = bench.places.store, bench.subject.facts()
     stages = {"training": read_json(store.folder("training", cell.training) / "training.json")}
     if cell.statistics is not None:
-        stages["statistics"] = statistics_record(bench, cell)
+        stages["statistics"] = statistics_record(bench, cell, say)
     costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
     costs["training_resumed"] = stages["training"]["training_resumed"]
     if "statistics" in stages:
@@ -145,9 +148,8 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any]) 
     return {
         **_identity(cell, suite),
         "status": "ok",
-        "metrics": measured(bench, cell, "report"),
-        "selection": measured(bench, cell, "selection"),
-        "outcomes": reported_outcomes(bench, cell),
+        **vars(measured(bench, cell)),
+        "metric_versions": metric_versions(modality_of(bench.config)),
         **facts,
         **({"views": _view_files(bench, cell)} if cell.views else {}),
         **({"stopped": stages["training"]["stopped"]} if "stopped" in stages["training"] else {}),

@@ -127,19 +127,26 @@ def _plain_training(config: Config) -> Config:
     return {key: config[key] for key in ("data", "noise", "model", "recipe", "seed")}
 
 
-def training_id(config: Config) -> str:
-    """Return the id of the training of a cell or training config."""
+def training_id(config: Config, versions: Sequence[int] | None = None) -> str:
+    """Return the id of the training of a cell or training config, ``versions`` of its entries being those of now."""
     return digest(
         {
             "stage": ["training", STAGE_VERSIONS["training"]],
             "config": training_config(config),
-            "versions": [
-                DATA.get(config["data"]["name"]).version,
-                NOISES.get(config["noise"]["name"]).version,
-                MODELS.get(config["model"]["name"]).version,
-            ],
+            "versions": list(versions or training_versions(config)),
         }
     )
+
+
+def training_versions(config: Config) -> list[int]:
+    """Return the versions of the data, noise and model of a config."""
+    parts = (("data", DATA), ("noise", NOISES), ("model", MODELS))
+    return [registry.get(config[part]["name"]).version for part, registry in parts]
+
+
+def edit_versions(config: Config) -> list[int]:
+    """Return the versions of the method of a cell's config and of those that it is made after."""
+    return [METHODS.get(edit["method"]).version for edit in nested(config["edit"])]
 
 
 def statistics_request(config: Config) -> Config | None:
@@ -158,15 +165,20 @@ def statistics_request(config: Config) -> Config | None:
     return request
 
 
-def make_cell(config: Config, training: str, views: Iterable[str] = ()) -> Cell:
-    """Return the cell of ``config``, whose training has the id ``training``, with ``views`` among its measures."""
+def make_cell(
+    config: Config, training: str, views: Iterable[str] = (), versions: Sequence[int] | None = None
+) -> Cell:
+    """Return the cell of ``config``, whose training has the id ``training``, with ``views`` among its measures.
+
+    ``versions`` of its methods are those of now.
+    """
     request = statistics_request(config)
     statistics = None
     if request is not None:
         statistics = digest(
             {"stage": ["statistics", STAGE_VERSIONS["statistics"]], "training": training, "request": request}
         )
-    version, *inner = (METHODS.get(edit["method"]).version for edit in nested(config["edit"]))
+    version, *inner = versions or edit_versions(config)
     cell: dict[str, Any] = {
         "stage": ["evaluation", STAGE_VERSIONS["evaluation"]],
         "training": training,

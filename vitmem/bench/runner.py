@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from vitmem.bench.current import finished_ids, rows_of
 from vitmem.bench.executors.local import Event, run_local
 from vitmem.bench.job import check_jobs
 from vitmem.bench.plan import Plan
 from vitmem.bench.store import guard_disk, lock
 from vitmem.bench.subject import Places
-from vitmem.rows import read_rows, write_rows
-
-Row = dict[str, Any]
+from vitmem.errors import VitmemError
+from vitmem.rows import Row, append_row, settle_rows, write_rows
 
 
 @dataclass
@@ -62,17 +62,6 @@ def rows_path(results: Path, suite: str) -> Path:
     return results / suite / "rows.jsonl"
 
 
-def finished_ids(path: Path) -> set[str]:
-    """Return the ids of the cells that have a row and did not fail."""
-    return {row["id"] for row in read_rows(path) if row["status"] == "ok"} if path.exists() else set()
-
-
-def stale_ids(plan: Plan, path: Path) -> set[str]:
-    """Return the ids of the rows whose cell is not in ``plan`` (any more)."""
-    rows = read_rows(path) if path.exists() else []
-    return {row["id"] for row in rows} - {cell.id for cell in plan.cells}
-
-
 def run_suite(
     plan: Plan,
     places: Places,
@@ -85,29 +74,59 @@ def run_suite(
 ) -> Outcome:
     """Make a row of every cell of ``plan`` that has none and return the counts.
 
-    A row is on the disk before the next cell begins, so a run that is killed loses at most the cell it was
-    in. With ``prune`` the rows of cells that the suite no longer has go first. Raises InputError when another
-    run holds the suite or the user can mend what is wrong.
+    A row is on the disk before the next cell begins, so a run that is killed loses at most the cell it was in. A row
+    that was made by other metrics than those of now is measured again, from what the store has. With ``prune`` the rows
+    of cells that the suite no longer has go first. Raises InputError when another run holds the suite or the user can
+    mend what is wrong.
     """
     name = plan.suite.name
     path = rows_path(results, name)
     busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
-    with guard_disk(results), lock(path.parent / ".lock", busy=busy):
-        for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a run that was killed while it wrote
-            left.unlink()
-        done = finished_ids(path)
-        if prune and (stale := stale_ids(plan, path)):
+    with guard_disk(results), results_folder(path.parent, busy):
+        settle_rows(path)
+        rows = rows_of(path)
+        done = finished_ids(rows)
+        if prune and (stale := stale_ids(plan, rows)):
             write_rows(path, [], drop=stale)
+        del rows
         jobs = plan.jobs(done)
         progress = Progress(sum(len(j.cells) for j in jobs), len(jobs), workers)
         found = sum(cell.id in done for cell in plan.cells)
 
         def handle(event: Event) -> None:
             if event[0] == "row":
-                write_rows(path, [event[2]])
+                append_row(path, event[2])
                 progress.add(event[2])
             on_event(event, progress)
 
-        check_jobs(jobs, places)
-        run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)
+        try:
+            check_jobs(jobs, places)
+            run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)
+        except BaseException:
+            with suppress(VitmemError, OSError):  # whatever ended the run is what is told; the next one settles them
+                settle_rows(path)
+            raise
+        settle_rows(path)
         return Outcome(len(plan.cells), found, progress.cells, progress.failed)
+
+
+def stale_ids(plan: Plan, rows: Iterable[Row]) -> set[str]:
+    """Return the ids of the ``rows`` whose cell is not in ``plan`` (any more)."""
+    return {row["id"] for row in rows} - {cell.id for cell in plan.cells}
+
+
+@contextmanager
+def results_folder(folder: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a suite's results; a folder that has nothing else in the end goes, with those made for it."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with lock(folder / ".lock", busy=busy):
+            try:
+                yield
+            finally:
+                if [path.name for path in folder.iterdir()] == [".lock"]:
+                    (folder / ".lock").unlink()
+    finally:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()

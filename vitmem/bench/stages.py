@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from vitmem.bench.environment import environment
 from vitmem.bench.language import language_subject
+from vitmem.bench.manifest import listed
 from vitmem.bench.plan import Cell, training_id
 from vitmem.bench.planted import planted_subject
 from vitmem.bench.pretrained import pretrained_subject
@@ -24,8 +25,10 @@ from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors
+from vitmem.metrics.measure import AnyPredictions
 from vitmem.registry import DATA
-from vitmem.training.fit import emulates_bfloat16, pick_device
+from vitmem.training.checkpoint import CHECKPOINTS, resumable
+from vitmem.training.fit import WEIGHTS, emulates_bfloat16, pick_device
 
 SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
     "image": vision_subject,
@@ -49,11 +52,21 @@ class Bench:
     subject: Subject
     cells: Sequence[Cell] = ()
     factors: tuple[str, Factors] | None = None
+    # the digest of the trained weights, of a network that was trained here
+    weights: str | None = None
+    # what evaluations share: the predictions of the unedited network by half, and views of the validation images
+    base: dict[str, AnyPredictions] | None = None
+    views: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
         """The device that the stages run on."""
         return pick_device(self.places.device)
+
+    @property
+    def made_from(self) -> dict[str, str]:
+        """Digests of what statistics and evaluations are made from, as the store keeps them."""
+        return {} if self.weights is None else {"weights": self.weights}
 
 
 def prepare(config: Config, places: Places, cells: Sequence[Cell] = ()) -> Bench:
@@ -68,13 +81,9 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
     Raises InputError when the data or labels are not those that the stored weights were trained on.
     """
     subject, seen = bench.subject, bench.subject.seen()
-
-    def fill(folder: Path) -> None:
-        if not (folder / "training.json").exists():
-            _train(bench, folder, seen, say)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # a finished training is never resumed
-
-    folder = bench.places.store.make("training", bench.id, fill, keep=True)
+    folder = bench.places.store.make(
+        "training", bench.id, lambda folder: _train(bench, folder, seen, say), say=say, resumed=CHECKPOINTS
+    )
     recorded = read_json(folder / "training.json")
     for what, digest in seen.items():
         if recorded.get(what, digest) != digest:
@@ -82,9 +91,9 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
                 f"{folder}: it was trained on other {what} than '{bench.config['data']['name']}' has now; put the "
                 "old files back, or give another folder with --store"
             )
-    weights = folder / "model.safetensors"
-    if weights.exists():  # a model that came trained keeps its weights where it came from
-        subject.net.load_state_dict(load_file(weights))
+    bench.weights = listed(folder).get(WEIGHTS)
+    if bench.weights is not None:  # a model that came trained keeps its weights where it came from
+        subject.net.load_state_dict(load_file(folder / WEIGHTS))
     subject.net.to(bench.device).eval()
 
 
@@ -93,7 +102,7 @@ def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> Non
     if bench.config["recipe"].get("precision") == "bf16" and emulates_bfloat16(bench.device):
         say('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(bench.device)
-    resumed = (folder / "checkpoints" / "last.ckpt").exists()
+    resumed = resumable(folder / CHECKPOINTS, say) is not None
     seconds = bench.subject.train(folder, say)
     stopped = folder / STOPPED
     write_json(

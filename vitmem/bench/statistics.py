@@ -42,14 +42,16 @@ def ensure_statistics(bench: Bench, cell: Cell, say: Say = print, *, every: bool
     return kept
 
 
-def statistics_record(bench: Bench, cell: Cell) -> dict[str, Any]:
-    """Return how the statistics that ``cell`` reads were collected.
+def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
+    """Return how the statistics that ``cell`` reads were collected; those that the store has no more are made again.
 
     They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
     ``peak_memory_bytes`` of the largest and the environment of the first.
     """
     assert cell.statistics is not None
     store = bench.places.store
+    if not all([store.has(*_place(cell, path), say) for path in _read(bench, cell)]):
+        ensure_statistics(bench, cell, say)
     records = [read_json(store.folder(*_place(cell, path)) / RECORD) for path in _read(bench, cell)]
     passes = {digest(record["layers"]): record for record in records}
     first, *_ = records
@@ -104,7 +106,7 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
 
     def fill(path: str, folder: Path) -> None:
         if path not in made:
-            todo = [other for other in layers if other == path or not store.has(*_place(cell, other))]
+            todo = [other for other in layers if other == path or not store.has(*_place(cell, other), say)]
             made.update(dict.fromkeys(todo, _timed(bench, cell, {other: layers[other] for other in todo}, say)))
         factors, record = made[path]
         Factors({path: factors.layers[path]}, factors.metadata).save(folder / FACTORS, halved=True)
@@ -112,7 +114,10 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
 
     # one process at a time: a second one would collect the same
     with lock(store.folder(STAGE, f"{cell.statistics}.lock")):
-        folders = {path: store.make(*_place(cell, path), partial(fill, path)) for path in layers}
+        folders = {
+            path: store.make(*_place(cell, path), partial(fill, path), say=say, made_from=bench.made_from)
+            for path in layers
+        }
     # what was collected now has its spectra already
     parts = [made[path][0] if path in made else Factors.load(folder / FACTORS) for path, folder in folders.items()]
     for part in {part.metadata.get("model"): part for part in parts}.values():

@@ -1,107 +1,213 @@
-"""The store: a content-addressed folder a stage, written under a temporary name and renamed when whole."""
+"""The store: a content-addressed folder a stage, written under a temporary name and renamed when whole.
+
+What is read is checked against the digests that were written with it, once a process; a folder that was damaged is set
+aside and made again.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vitmem.bench.manifest import MANIFEST, fault, write_manifest
 from vitmem.errors import DiskFullError, InputError
+from vitmem.files import flush, read_text, write_text
+from vitmem.parsing import parse_json
 from vitmem.specs import SCHEMA_VERSION
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28")
+Say = Callable[[str], None]
+# Where tracebacks lie.
+FAILURES = "failures"
 
 
 class Store:
-    """Folders ``<root>/<stage>/<id>``; a folder that exists is whole."""
+    """Folders ``<root>/<stage>/<id>``, each with the digests of its files."""
 
-    def __init__(self, root: Path) -> None:
-        """Open or make the store; raises InputError when another schema version wrote it."""
+    def __init__(self, root: Path, say: Say = print) -> None:
+        """Open or make the store; raises InputError when another schema version wrote it.
+
+        A mark of the schema that cannot be read is written anew, and ``say`` is told: each folder has digests of its
+        own.
+        """
         self.root = root
+        self._whole: set[Path] = set()
         mark = root / "schema.json"
-        if mark.exists():
-            found = json.loads(mark.read_text()).get("schema")
-            if found != SCHEMA_VERSION:
+        with guard_disk(root):
+            _make_folder(root)
+            new = not mark.exists()
+            found = None if new else _schema(mark)
+            if found is None:
+                write_json(mark, {"schema": SCHEMA_VERSION})
+                if not new:
+                    say(f"{mark}: it was damaged and is written anew")
+            elif found != SCHEMA_VERSION:
                 raise InputError(
                     f"{root}: the store has schema {found}, this version writes {SCHEMA_VERSION}; "
                     "give another folder with --store or move the old one away"
                 )
-        else:
-            with guard_disk(root):
-                root.mkdir(parents=True, exist_ok=True)
-                write_json(mark, {"schema": SCHEMA_VERSION})
 
     def folder(self, stage: str, id: str) -> Path:
         """Return where the finished stage ``id`` lies or will lie."""
         return self.root / stage / id
 
-    def has(self, stage: str, id: str) -> bool:
-        """Say whether the stage ``id`` is finished."""
-        return self.folder(stage, id).is_dir()
+    def has(self, stage: str, id: str, say: Say = print) -> bool:
+        """Say whether the stage ``id`` is finished and whole; a damaged folder is set aside and ``say`` is told."""
+        final = self.folder(stage, id)
+        if not final.is_dir():
+            return False
+        with guard_disk(self.root), lock(final.with_name(f"{id}.lock")):
+            return self._sound(final, None, say)
 
-    def make(self, stage: str, id: str, fill: Callable[[Path], None], *, keep: bool = False) -> Path:
+    def make(
+        self,
+        stage: str,
+        id: str,
+        fill: Callable[[Path], None],
+        *,
+        say: Say = print,
+        resumed: str | None = None,
+        made_from: Mapping[str, str] | None = None,
+    ) -> Path:
         """Return the folder of a finished stage; ``fill`` is called with an unfinished one if there is none.
 
-        The folder gets its name when ``fill`` returns. With ``keep`` what a killed run left in the unfinished
-        folder is there again (a training resumes from its checkpoint); without it the folder starts empty.
-        Another process that makes the same stage is waited for, and its work is taken.
+        The folder gets its digests and then its name when ``fill`` returns. One that is damaged, or was made from
+        something else than ``made_from`` (digests by name; ``None``: not asked), is set aside and ``say`` is told.
+        With ``resumed``, the name of a folder in the unfinished one that goes when it is whole, what a killed run left
+        is there again (a training resumes from its checkpoint); without it the folder starts empty. Another process
+        that makes the same stage is waited for, and its work is taken.
         """
         final = self.folder(stage, id)
         partial = final.with_name(f"{id}.partial")
         with guard_disk(self.root), lock(final.with_name(f"{id}.lock")):
-            if final.is_dir():
+            if self._sound(final, made_from, say):
                 return final
-            if not keep:
-                shutil.rmtree(partial, ignore_errors=True)
+            if resumed is None or not _usable(partial, say):
+                _drop(partial)
             partial.mkdir(parents=True, exist_ok=True)
-            fill(partial)
+            if not (partial / MANIFEST).exists():
+                fill(partial)
+                write_manifest(partial, made_from or {})
+            if resumed is not None:
+                _drop(partial / resumed)
+            flush(partial)
             os.replace(partial, final)
+            flush(final.parent)
+            self._whole.add(final)
         return final
+
+    def failed(self, id: str, error: BaseException) -> str:
+        """Keep the traceback of what failed under ``id``, and return where it lies in the store."""
+        place = f"{FAILURES}/{id}.txt"
+        with guard_disk(self.root):
+            write_text(self.root / place, "".join(traceback.format_exception(error)))
+        return place
+
+    def succeeded(self, id: str) -> None:
+        """Forget a traceback of an earlier try."""
+        (self.root / FAILURES / f"{id}.txt").unlink(missing_ok=True)
+
+    def _sound(self, final: Path, made_from: Mapping[str, str] | None, say: Say) -> bool:
+        """Say whether there is a finished folder that is whole; another one is set aside. The lock is held."""
+        if not final.is_dir():
+            self._whole.discard(final)
+            return False
+        if final in self._whole:
+            return True
+        if (wrong := fault(final, made_from)) is None:
+            self._whole.add(final)
+            return True
+        aside = (final.with_name(f"{final.name}.damaged-{n}") for n in itertools.count(1))
+        aside_name = next(path for path in aside if not path.exists())
+        os.replace(final, aside_name)
+        say(f"{final}: {wrong}; it is set aside as {aside_name.name} and made again")
+        return False
+
+
+def _usable(partial: Path, say: Say) -> bool:
+    """Say whether what a killed run left may be gone on from: it has no digests yet, or all that it has agree."""
+    if not (partial / MANIFEST).exists():
+        return True
+    if (wrong := fault(partial)) is not None:
+        say(f"{partial}: {wrong}; it was left by a run that was stopped and is made anew")
+    return wrong is None
+
+
+def _schema(mark: Path) -> int | None:
+    """Return the version in the mark of a store, ``None`` when there is none or it cannot be read."""
+    try:
+        found = parse_json(read_text(mark, "the mark of a store"), str(mark))
+        return int(found["schema"]) if {*found} == {"schema"} else None
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{root}: expected a folder, got a file; give another folder with --store") from None
+
+
+def _drop(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def lock(path: Path, *, busy: str | None = None) -> Iterator[None]:
     """Hold the file lock ``path``; wait for it, or raise InputError(``busy``) when that is given."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise InputError(str(busy)) from None
-        yield
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            except BlockingIOError:
+                raise InputError(str(busy)) from None
+            if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                continue  # its last holder has removed it
+            yield
+            return
 
 
 @contextmanager
 def guard_disk(root: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one sentence: DiskFullError or InputError."""
+    """Turn a full or read-only disk into one sentence: DiskFullError or InputError.
+
+    It names the folder of the file that the system names, or ``root`` where it names none.
+    """
     try:
         yield
     except Exception as error:
         # safetensors and torch.save have errors of their own, which keep only the system's words
         number = error.errno if isinstance(error, OSError) else None
+        named = error.filename if isinstance(error, OSError) else None
+        where = Path(named).parent if isinstance(named, str) else root
         if number in FULL or any(words in str(error) for words in FULL_WORDS):
+            if isinstance(error, DiskFullError):
+                raise
             raise DiskFullError(
-                f"{root}: the disk is full; free some space and run the same command again, finished work is kept"
+                f"{where}: the disk is full; free some space and run the same command again, finished work is kept"
             ) from error
         if number in (errno.EROFS, errno.EACCES):
-            raise InputError(f"{root}: cannot write here ({os.strerror(number)}); give another folder") from error
+            raise InputError(f"{where}: cannot write here ({os.strerror(number)}); give another folder") from error
         raise
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON under a temporary name and rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False))
-    os.replace(temporary, path)
+    """Write ``value`` as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False))
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of the store."""
-    return json.loads(path.read_text())
+    """Return the content of a JSON file of the store; raises InputError for one that cannot be read."""
+    return parse_json(read_text(path, "a file of the store"), str(path))

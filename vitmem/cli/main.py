@@ -56,6 +56,7 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
     ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of a cell that fails")] = False,
 ) -> None:
     """Run a suite: every cell without a row gets one, then the tables are written.
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vitmem.bench.current import finished_ids, rows_of
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.reports.render import counted
-from vitmem.rows import read_rows
 
 
 def plan(
@@ -22,8 +22,8 @@ def plan(
     load_plugins(plugins)
     made = make_plan(load_suite(suite), suite, data_dir)
     path = results / made.suite.name / "rows.jsonl"
-    rows = read_rows(path) if path.exists() else []
-    done = {row["id"] for row in rows if row["status"] == "ok"}
+    rows = rows_of(path)
+    done = finished_ids(rows)
     summary: dict[str, Any] = {
         "suite": made.suite.name,
         "cells": len(made.cells),

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vitmem.bench.current import finished_ids, outdated_ids, rows_of
 from vitmem.bench.executors.local import Event
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
-from vitmem.bench.runner import Progress, finished_ids, rows_path, run_suite, stale_ids
+from vitmem.bench.runner import Progress, rows_path, run_suite, stale_ids
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
@@ -20,6 +21,7 @@ from vitmem.errors import InputError, VitmemError
 from vitmem.reports.naming import PLAIN
 from vitmem.reports.render import counted
 from vitmem.reports.tables import check_tables, write_tables
+from vitmem.rows import new_rows_path
 from vitmem.training.fit import pick_device
 
 
@@ -35,8 +37,12 @@ def run(
     progress: bool,
     prune: bool,
     only: Sequence[str],
+    debug: bool = False,
 ) -> None:
-    """Make the missing rows of ``suite`` (or of its cells ``only``), a line for each, then its tables."""
+    """Make the missing rows of ``suite`` (or of its cells ``only``), a line for each, then its tables.
+
+    With ``debug`` the traceback of a cell that fails is printed too.
+    """
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning").setLevel(logging.ERROR)
     load_plugins(plugins)
@@ -49,16 +55,25 @@ def run(
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     pick_device(device)
-    found = len({c.id for c in plan.cells} & finished_ids(rows_path(results, name)))
+    path = rows_path(results, name)
+    rows, cells = rows_of(path), {cell.id for cell in plan.cells}
+    found, outdated = (len(cells & ids) for ids in (finished_ids(rows), outdated_ids(rows)))
     have = f"{found} {'has' if found == 1 else 'have'} a row"
-    print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do", flush=True)
+    again = f", {outdated} of them to be measured again by other metrics" if outdated else ""
+    print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do{again}", flush=True)
     failed = 0
-    stale = prune and bool(stale_ids(plan, rows_path(results, name)))
-    if found < len(plan.cells) or stale:
+    stale = prune and bool(stale_ids(plan, rows))
+    if found < len(plan.cells) or stale or new_rows_path(path).exists():
         places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress and sys.stderr.isatty())
         try:
             outcome = run_suite(
-                plan, places, results, workers=workers, plugins=plugins, prune=prune, on_event=lambda e, p: _line(e, p)
+                plan,
+                places,
+                results,
+                workers=workers,
+                plugins=plugins,
+                prune=prune,
+                on_event=lambda event, progress: _line(event, progress, store if debug else None),
             )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
@@ -72,12 +87,13 @@ def run(
     if failed:
         who = "its row says" if failed == 1 else "their rows say"
         raise VitmemError(
-            f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} why, the same command tries again"
+            f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} why and where in {store} the traceback lies "
+            "(--debug prints it); the same command tries again"
         )
 
 
-def _line(event: Event, progress: Progress) -> None:
-    """Print what happened: a stage begins, or a cell has its row."""
+def _line(event: Event, progress: Progress, store: Path | None) -> None:
+    """Print what happened: a stage begins, or a cell has its row; a traceback that lies in ``store`` is printed too."""
     kind, job, what = event
     if kind == "say":
         print(f"{job}: {what}", flush=True)
@@ -85,6 +101,8 @@ def _line(event: Event, progress: Progress) -> None:
     left = progress.left()
     time_left = "" if left is None or progress.cells == progress.total else f", {_duration(left)} left"
     print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(what)}{time_left}", flush=True)
+    if store is not None and "traceback" in what:
+        print((store / what["traceback"]).read_text(), file=sys.stderr)
 
 
 def _outcome(row: dict[str, Any]) -> str:

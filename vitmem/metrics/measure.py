@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
 from vitmem.errors import VitmemError
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.metrics.versions import metrics_of
 from vitmem.metrics.window_predictions import WindowPredictions
-from vitmem.registry import METRICS, Entry
 
 AnyPredictions = Predictions | TextPredictions | PassagePredictions | WindowPredictions
 
@@ -22,7 +21,7 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
     families give the same name or a value is not finite.
     """
     values: dict[str, float] = {}
-    for entry in (e for e in METRICS.entries() if predictions.modality in _modalities(e)):
+    for entry in metrics_of(predictions.modality):
         for name, value in entry.load()(predictions, base).items():
             if name in values:
                 raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")
@@ -30,9 +29,3 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
                 raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out what is undefined")
             values[name] = float(value)
     return values
-
-
-def _modalities(entry: Entry) -> tuple[str, ...]:
-    """Return what ``entry`` measures, one kind of predictions or several."""
-    found = entry.info.get("modality", "image")
-    return (found,) if isinstance(found, str) else tuple(found)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.data.split import some_of
+from vitmem.files import write_text, write_whole
 from vitmem.specs import LEARNED
 from vitmem.training.module import Learner
 from vitmem.training.predict import predict
@@ -28,7 +30,8 @@ class Curves(Callback):
     """Writes a line of ``path`` every ``every`` epochs and after the last one; a resumed run repeats none.
 
     ``hits`` gives the positions (n,) of the training images that ``measure`` has looked at and whether each was
-    predicted as given, (n,) bool: kept for these epochs in ``learned.safetensors`` beside ``path``.
+    predicted as given, (n,) bool: kept for these epochs in ``learned.safetensors`` beside ``path``. Both files are
+    written from what goes with the checkpoint, and never read.
     """
 
     def __init__(
@@ -44,48 +47,52 @@ class Curves(Callback):
         self.measure = measure
         self.say = say
         self.hits = hits
+        self.lines: list[dict[str, float]] = []
+        self.learned: dict[str, Tensor] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"lines": self.lines, "learned": self.learned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from an earlier sitting, whose files are written again."""
+        self.lines, self.learned = list(state_dict["lines"]), dict(state_dict["learned"])
+        self._write()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Measure and write, when it is time."""
         epoch = trainer.current_epoch + 1
         if epoch % self.every == 0 or epoch == trainer.max_epochs:
             found = self.measure(pl_module)
-            self._append({"epoch": epoch, "train_loss": pl_module.epoch_loss(), **found})
+            self.lines.append({"epoch": epoch, "train_loss": float(pl_module.epoch_loss()), **found})
             if self.hits is not None:
                 self._keep(epoch, *self.hits())
+            self._write()
             shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
             self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
 
-    def _append(self, line: dict[str, float]) -> None:
-        kept = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                kept = [old for old in csv.DictReader(file) if int(old["epoch"]) < line["epoch"]]
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(line))
-            writer.writeheader()
-            writer.writerows([*kept, line])
-        os.replace(temporary, self.path)
-
     def _keep(self, epoch: int, rows: Tensor, hits: Tensor) -> None:
-        """Add which of the images ``rows`` (n,) are predicted as given, (n,) bool; what came later goes."""
-        path = self.path.with_name(LEARNED)
-        epochs, table = torch.empty(0, dtype=torch.int64), torch.empty(0, len(rows), dtype=torch.bool)
-        if path.exists():
-            kept = load_file(path)
-            earlier = kept["epochs"] < epoch
-            epochs, table = kept["epochs"][earlier], kept["hits"][earlier]
-        temporary = path.with_name(path.name + ".tmp")
-        save_file(
-            {
-                "rows": rows.clone(),
-                "epochs": torch.cat([epochs, torch.tensor([epoch])]),
-                "hits": torch.cat([table, hits[None]]),
-            },
-            temporary,
-        )
-        os.replace(temporary, path)
+        """Add which of the images ``rows`` (n,) are predicted as given, (n,) bool."""
+        kept = self.learned or {
+            "epochs": torch.empty(0, dtype=torch.int64),
+            "hits": torch.empty(0, len(rows), dtype=torch.bool),
+        }
+        self.learned = {
+            "rows": rows.clone(),
+            "epochs": torch.cat([kept["epochs"], torch.tensor([epoch])]),
+            "hits": torch.cat([kept["hits"], hits[None]]),
+        }
+
+    def _write(self) -> None:
+        if not self.lines:
+            return
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(self.lines[0]))
+        writer.writeheader()
+        writer.writerows(self.lines)
+        write_text(self.path, text.getvalue())
+        if self.learned:
+            write_whole(self.path.with_name(LEARNED), lambda temporary: save_file(self.learned, temporary))
 
 
 class ImageMeasure:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import signal
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -24,9 +22,11 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError, VitmemError
+from vitmem.files import write_whole
 from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
 from vitmem.specs import CURVES, Recipe
+from vitmem.training.checkpoint import CHECKPOINTS, KeepCheckpoint, WholeFiles, resumable
 from vitmem.training.curves import Curves, ImageMeasure
 from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner, TiedClassifier
@@ -56,36 +56,6 @@ def pick_device(name: str) -> torch.device:
 def emulates_bfloat16(device: torch.device) -> bool:
     """Say whether products of bfloat16 on ``device`` are slower than those of float32 (x86 before AVX-512)."""
     return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-class KeepCheckpoint(Callback):
-    """Saves every epoch under a temporary name and renames it, so that ``last.ckpt`` is always whole."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.before = 0.0
-        self.started = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training so far, those of earlier sittings up to their last checkpoint included."""
-        return self.before + time.perf_counter() - self.started
-
-    def state_dict(self) -> dict[str, float]:
-        """Return what a resumed run goes on from."""
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on from an earlier sitting."""
-        self.before = state_dict["seconds"]
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
-        """Save the state after the epoch, unless its loss is not a number."""
-        pl_module.epoch_loss()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        trainer.save_checkpoint(temporary)
-        os.replace(temporary, self.path)
 
 
 def train(
@@ -142,8 +112,8 @@ def learn(
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
     place = pick_device(device)
     _check_environment()
-    last = folder / "checkpoints" / "last.ckpt"
-    keep = KeepCheckpoint(last)
+    last = resumable(folder / CHECKPOINTS, curves.say)
+    keep = KeepCheckpoint(folder / CHECKPOINTS)
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         trainer = Trainer(
@@ -158,8 +128,7 @@ def learn(
             callbacks=[curves, *([best] if best else []), keep],
             **_quiet(progress),
         )
-        resume: dict[str, Any] = {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
-        _fit(trainer, module, data, **resume)
+        _fit(trainer, module, data, last)
     if best:
         module.net.load_state_dict(best.weights)
     module.finish()
@@ -169,17 +138,18 @@ def learn(
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise VitmemError(f"NaN or infinity in the weight '{name}' after the last step; lower lr or clip")
-    temporary = folder / f"{WEIGHTS}.tmp"
-    save_file(weights, temporary)
-    os.replace(temporary, folder / WEIGHTS)
+    write_whole(folder / WEIGHTS, lambda temporary: save_file(weights, temporary))
     return keep.seconds
 
 
-def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, **resume: Any) -> None:
-    """Fit; Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C."""
+def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, last: Path | None) -> None:
+    """Fit, from the checkpoint ``last`` on if there is one.
+
+    Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, datamodule=data, **resume)
+        trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last))
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -195,7 +165,7 @@ def _check_environment() -> None:
 
 
 def _one_process(place: torch.device) -> dict[str, Any]:
-    """Return trainer options for one process on one device, whatever cluster the environment tells of.
+    """Return trainer options for one process on one device, whatever cluster the environment tells of, and its files.
 
     Lightning would take the tasks of a Slurm job, of torchrun or of MPI for the processes of one training, and write
     no log in those that are not the first.
@@ -204,7 +174,7 @@ def _one_process(place: torch.device) -> dict[str, Any]:
     environment.set_world_size(1)
     environment.set_global_rank(0)  # also that of the loggers, which Lightning reads when it is imported
     device = torch.device("cuda", place.index or 0) if place.type == "cuda" else place
-    return {"strategy": SingleDeviceStrategy(device=device), "plugins": [environment]}
+    return {"strategy": SingleDeviceStrategy(device=device), "plugins": [environment, WholeFiles()]}
 
 
 def _loggers(folder: Path) -> list[Logger]:

@@ -1,0 +1,65 @@
+"""Which rows of a suite are current, and whether the config of a row belongs to its id. No torch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vitmem.bench.plan import edit_versions, make_cell, training_config, training_id, training_versions
+from vitmem.errors import InputError
+from vitmem.metrics.versions import Currency
+from vitmem.rows import Row, new_rows_path, read_rows
+
+
+def rows_of(path: Path) -> list[Row]:
+    """Return the rows in the file ``path`` and beside it, none where there is no file; raises as ``read_rows`` does."""
+    there = path.exists() or new_rows_path(path).exists()
+    return read_rows(path, RowIds().belongs) if there else []
+
+
+def finished_ids(rows: Iterable[Row]) -> set[str]:
+    """Return the ids of the rows that did not fail and were made by the metrics of now."""
+    current = Currency().current
+    return {row["id"] for row in rows if row["status"] == "ok" and current(row)}
+
+
+def outdated_ids(rows: Iterable[Row]) -> set[str]:
+    """Return the ids of the rows that did not fail and were made by other metrics than those of now."""
+    current = Currency().current
+    return {row["id"] for row in rows if row["status"] == "ok" and not current(row)}
+
+
+class RowIds:
+    """Makes ids of the configs of rows, those of the trainings that they share once."""
+
+    def __init__(self) -> None:
+        self._trainings: dict[str, frozenset[str]] = {}
+
+    def belongs(self, row: Row) -> bool:
+        """Say whether the config of ``row`` gives its ids, by the versions of now or earlier ones of what it names.
+
+        Of a plug-in's entry that is not registered here this cannot be told, and is believed.
+        """
+        config, ids = row["config"], row["ids"]
+        try:
+            key = json.dumps(training_config(config), sort_keys=True)
+            if key not in self._trainings:
+                some = _up_to(training_versions(config))
+                self._trainings[key] = frozenset(training_id(config, versions) for versions in some)
+            if ids["training"] not in self._trainings[key]:
+                return False
+            views = row.get("views", ())
+            cells = (make_cell(config, ids["training"], views, some) for some in _up_to(edit_versions(config)))
+            return any(cell.id == row["id"] and cell.statistics == ids.get("statistics") for cell in cells)
+        except InputError:
+            return True
+        except (KeyError, TypeError, ValueError, AttributeError):  # a config that no suite gives
+            return False
+
+
+def _up_to(versions: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """Yield all versions that entries may have had, the latest first."""
+    return itertools.product(*(range(version, 0, -1) for version in versions))

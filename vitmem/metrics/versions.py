@@ -1,0 +1,79 @@
+"""Which metrics make a row, and their versions: a row is current when all of them are. No torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
+from vitmem.errors import InputError
+from vitmem.files import file_digest
+from vitmem.registry import DATA, METRICS, Entry
+
+# What predictions of a kind of data are measured as, where that has another name.
+MEASURED_AS = {"planted": "windows"}
+Versions = dict[str, str]
+
+
+def metrics_of(modality: str) -> list[Entry]:
+    """Return the registered metrics of one kind of predictions, sorted by name."""
+    return [entry for entry in METRICS.entries() if modality in _modalities(entry)]
+
+
+def metric_versions(modality: str) -> Versions:
+    """Return the version of each metric of one kind of predictions, by name.
+
+    That of a plug-in's metric ends with a digest of the file that it stands in: a change of the code counts as one of
+    the metric, with or without a new version.
+    """
+    return {entry.name: _version(entry) for entry in metrics_of(modality)}
+
+
+def measured_with(row: Mapping[str, Any]) -> Versions:
+    """Return the versions of the metrics that made ``row``; a row that names none has the first built-in ones."""
+    found: Versions | None = row.get("metric_versions")
+    if found is not None:
+        return found
+    entries = metrics_of(modality_of(row["config"]))
+    return {entry.name: "1" for entry in entries if isinstance(entry.target, str)}
+
+
+def modality_of(config: Mapping[str, Any]) -> str:
+    """Return the kind of predictions of a config; raises InputError for data that no entry or plug-in names."""
+    modality: str = DATA.get(config["data"]["name"]).info.get("modality", "image")
+    return MEASURED_AS.get(modality, modality)
+
+
+class Currency:
+    """Says of rows whether the metrics that made them are those of now, which are looked up once."""
+
+    def __init__(self) -> None:
+        self._now: dict[str, Versions] = {}
+
+    def current(self, row: Mapping[str, Any]) -> bool:
+        """Say whether the metrics of ``row`` are those of now; of data that is not known here it cannot be told."""
+        try:
+            modality = modality_of(row["config"])
+        except InputError:
+            return True
+        if modality not in self._now:
+            self._now[modality] = metric_versions(modality)
+        return measured_with(row) == self._now[modality]
+
+
+def _modalities(entry: Entry) -> tuple[str, ...]:
+    """Return what ``entry`` measures, one kind of predictions or several."""
+    found = entry.info.get("modality", "image")
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def _version(entry: Entry) -> str:
+    if isinstance(entry.target, str):
+        return str(entry.version)
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(entry.target))
+    except TypeError:  # an object that is called, defined by no file
+        file = None
+    return f"{entry.version}-{file_digest(Path(file))[:12]}" if file and Path(file).is_file() else str(entry.version)
