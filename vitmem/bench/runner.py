@@ -83,6 +83,8 @@ def run_suite(
     path = rows_path(results, name)
     busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
     with guard_disk(results), results_folder(path.parent, busy):
+        for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
+            left.unlink()
         settle_rows(path)
         rows = rows_of(path)
         done = finished_ids(rows)
