@@ -7,6 +7,7 @@ A plug-in decorates the function itself and its parameters are read from the sig
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import typing
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError, create_model
 
-from vitmem.errors import InputError, unknown
+from vitmem.errors import InputError, VitmemError, raised_at, reason, unknown
 from vitmem.specs import Spec, explain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,7 +74,8 @@ class Registry:
 
         def decorate(function: F) -> F:
             text = summary or (inspect.getdoc(function) or "").split("\n")[0]
-            self.add(Entry(self.kind, name, version, text, _params_of(function, name), function, info))
+            target = _stays(function, f"{self.kind} '{name}'")
+            self.add(Entry(self.kind, name, version, text, _params_of(function, name), target, info))
             return function
 
         return decorate
@@ -96,6 +98,20 @@ class Registry:
     def discard(self, name: str) -> None:
         """Forget ``name`` if it is registered (a plug-in that fails half-way takes its entries with it)."""
         self._entries.pop(name, None)
+
+
+def _stays(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """Return ``function`` with an exit of Python turned into an error: a plug-in ends no run."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except SystemExit as error:
+            at = raised_at(error)
+            raise VitmemError(f"{what}: {reason(error)}{at and f' ({at})'}") from error
+
+    return call
 
 
 def _params_of(function: Callable[..., Any], name: str) -> type[Spec]:

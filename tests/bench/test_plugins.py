@@ -10,9 +10,14 @@ import pytest
 
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
+from vitmem.bench.runner import rows_path, run_suite
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
+from vitmem.metrics.trial import try_metrics
 from vitmem.registry import REGISTRIES
+from vitmem.rows import read_rows
 
 Write = Callable[..., Path]
 NET = "from vitmem.registry import MODELS\n@MODELS.register('{name}')\ndef net(shape, *, width: int = 3):\n    ...\n"
@@ -105,3 +110,88 @@ def test_plug_ins_of_a_suite_that_are_not_there(write: Write, plugins: object, s
     with pytest.raises(InputError) as caught:
         load_suite(write(plugins=plugins))
     assert says in str(caught.value)
+
+
+METRIC = (
+    "from vitmem.registry import METRICS\n"
+    "@METRICS.register('{name}', modality='{modality}')\n"
+    "def mine(predictions, base):\n    return {body}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("{'x': 1 / 0}", r"metric 'mine' failed: ZeroDivisionError: division by zero \(mine.py:4\)"),
+        ("{'x': float('nan')}", "metric 'mine': 'x' is nan; leave out what is undefined"),
+        ("3", "metric 'mine' failed: AttributeError"),
+        ("{'x': 'much'}", "metric 'mine' failed: ValueError: could not convert string to float"),
+        ("__import__('sys').exit(0)", r"metric 'mine': it calls sys.exit\(0\) where it should .* \(mine.py:4\)"),
+        ("{'memorized': 1.0}", "gives 'memorized', which another metric gives too"),
+    ],
+)
+def test_a_metric_that_fails_is_found_before_anything_is_trained(
+    write: Write, tmp_path: Path, body: str, says: str
+) -> None:
+    (tmp_path / "mine.py").write_text(METRIC.format(name="mine", modality="image", body=body))
+    path = write(plugins=["mine.py"])
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    with pytest.raises(InputError, match=says):
+        run_suite(make_plan(load_suite(path), path), places, tmp_path / "results")
+    assert not (tmp_path / "store" / "training").exists()
+
+
+@pytest.mark.parametrize("modality", ["image", "text", "passages", "windows"])
+def test_metrics_that_hold_on_made_up_predictions_of_each_kind(tmp_path: Path, modality: str) -> None:
+    try_metrics(modality)
+    (tmp_path / "mine.py").write_text(METRIC.format(name="mine", modality=modality, body="{'own': 0.5}"))
+    load_plugins([str(tmp_path / "mine.py")])
+    try_metrics(modality)
+    (tmp_path / "other.py").write_text(METRIC.format(name="o", modality=modality, body="{}['x']"))
+    load_plugins([str(tmp_path / "other.py")])
+    with pytest.raises(InputError, match=r"metric 'o' failed: KeyError: 'x' \(other.py:4\)"):
+        try_metrics(modality)
+
+
+LEAVES = """
+import sys, torch
+from torch import nn
+from vitmem.models.base import VisionModel
+from vitmem.registry import METHODS, MODELS
+
+class Exit(nn.Module):
+    def forward(self, x):
+        sys.exit(0)
+
+@MODELS.register("leaving")
+def leaving(shape):
+    block = nn.Sequential(nn.Linear(shape.channels * shape.size**2, 8), nn.ReLU())
+    net = nn.Sequential(nn.Flatten(), block, Exit())
+    return VisionModel(net, blocks=("1",), layers=("0",), positions="all", prefix_tokens=0)
+
+@METHODS.register("leave")
+def leave(context):
+    sys.exit(0)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_calls_exit_is_a_failed_row_and_the_others_go_on(write: Write, tmp_path: Path, workers: int) -> None:
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    vit = {"name": "vit", "patch_size": 4, "width": 16, "depth": 1, "heads": 1}
+    path = write(
+        plugins=["leaves.py"],
+        seeds=[0],
+        data={"name": "digits", "train": 60, "validation": 20},
+        noise={"name": "symmetric", "rate": 0.2},
+        recipe={"epochs": 1, "batch_size": 30, "precision": "32", "warmup_epochs": 0},
+        model=[vit, {"name": "leaving"}],
+        edits=[{"method": "none"}, {"method": "leave", "blocks": "last"}],
+    )
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    run_suite(make_plan(load_suite(path), path), places, tmp_path / "results", workers=workers)
+    rows = read_rows(rows_path(tmp_path / "results", "small"))
+    found = {(r["config"]["model"]["name"], r["config"]["edit"]["method"]): r.get("reason") for r in rows}
+    assert found.pop(("vit", "none")) is None
+    assert "method 'leave': it calls sys.exit(0) where it should" in str(found.pop(("vit", "leave")))
+    assert len(found) == 2 and all("it calls sys.exit(0)" in str(why) for why in found.values())

@@ -41,7 +41,7 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
         ensure_base(bench, say)
     except (InputError, DiskFullError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in's network may call sys.exit
         where = places.store.failed(job.training, error)
         for cell in job.cells:
             yield failed_row(cell, suite, f"training: {reason(error)}", where)
@@ -52,7 +52,7 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
             places.store.succeeded(cell.id)
         except DiskFullError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             row = failed_row(cell, suite, reason(error), places.store.failed(cell.id, error))
         yield row
 
@@ -73,7 +73,7 @@ def check_jobs(jobs: Sequence[Job], places: Places) -> None:
                 check_cells(prepare(config, places), job.cells)
             except InputError:
                 raise
-            except Exception:
+            except (Exception, SystemExit):
                 continue
         seen |= parts
 

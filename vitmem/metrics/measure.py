@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from vitmem.errors import VitmemError
+from vitmem.errors import VitmemError, raised_at, reason
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.versions import metrics_of
 from vitmem.metrics.window_predictions import WindowPredictions
+from vitmem.registry import Entry
 
 AnyPredictions = Predictions | TextPredictions | PassagePredictions | WindowPredictions
 
@@ -22,10 +23,22 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
     """
     values: dict[str, float] = {}
     for entry in metrics_of(predictions.modality):
-        for name, value in entry.load()(predictions, base).items():
+        for name, value in _values(entry, predictions, base).items():
             if name in values:
                 raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")
-            if not math.isfinite(value):
-                raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out what is undefined")
-            values[name] = float(value)
+            values[name] = value
+    return values
+
+
+def _values(entry: Entry, predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
+    """Return what one metric gives; raises VitmemError with its name, and the line of a plug-in that fails."""
+    try:
+        found = entry.load()(predictions, base)
+        values = {str(name): float(value) for name, value in found.items()}
+    except Exception as error:
+        at = raised_at(error)
+        raise VitmemError(f"metric '{entry.name}' failed: {reason(error)}{at and f' ({at})'}") from error
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out what is undefined")
     return values

@@ -151,8 +151,8 @@ def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, last: Pat
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last))
-    except SystemExit:
-        if not trainer.interrupted:
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):  # a network of a plug-in that calls sys.exit
             raise
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None

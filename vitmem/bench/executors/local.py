@@ -92,7 +92,7 @@ def _work(
         return
     except (InputError, DiskFullError) as error:
         events.put(("error", "", error))
-    except Exception:
+    except (Exception, SystemExit):
         events.put(("error", "", VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}")))
 
 
