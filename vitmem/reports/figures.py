@@ -5,6 +5,7 @@ The files are a pure function of the rows: no date, fixed salt for the names ins
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from vitmem.files import write_whole, writing
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.choose import choose
@@ -32,7 +34,10 @@ from vitmem.rows import read_rows
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 MARKERS = "osD^vP<>X*hp"
 ORACLE_MARKERS = {"without_noisy": "1", "true_labels": "+", "early_stopped": "x"}
-STYLE: Any = {"svg.hashsalt": "vitmem", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9}
+# A dollar in a name is a dollar, not the begin of a formula.
+STYLE: Any = {
+    "svg.hashsalt": "vitmem", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9, "text.parse_math": False
+}  # fmt: skip
 UNSEEN = at("metrics", "reference_memorized")
 VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
@@ -52,7 +57,6 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
         if not trainings:
             continue
         out = folder / "figures"
-        out.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(STYLE):
             if max(len(report.methods(t)) for t in trainings) > len(COLOURS):
                 figures = {"methods": forest(report, trainings, COLOURS)}
@@ -67,9 +71,23 @@ def write_figures(results: Path, suite: str | None = None) -> list[Path]:
                 if has_probe(trainings, probe):
                     figures[name] = probe_figure(report, trainings, COLOURS, probe)
             for name, figure in figures.items():
-                figure.savefig(out / f"{name}.svg", metadata={"Date": None, "Creator": None})
-                figure.savefig(out / f"{name}.png", dpi=120, metadata={"Software": None})
-                written += [out / f"{name}.svg", out / f"{name}.png"]
+                written += write_figure(figure, out / name, dpi=120)
+    return written
+
+
+def write_figure(figure: Figure, path: Path, dpi: int) -> list[Path]:
+    """Write ``figure`` to ``path`` with the suffixes .svg and .png, each whole or not at all; return both paths.
+
+    Raises InputError or DiskFullError where it cannot be written.
+    """
+    kinds: dict[str, Any] = {"svg": {"metadata": {"Date": None, "Creator": None}}}
+    kinds["png"] = {"dpi": dpi, "metadata": {"Software": None}}
+    written = []
+    for kind, options in kinds.items():
+        file = path.with_name(f"{path.name}.{kind}")
+        with writing(file):
+            write_whole(file, partial(figure.savefig, format=kind, **options))
+        written.append(file)
     return written
 
 

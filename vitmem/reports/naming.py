@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from vitmem.contents import shown_file
 from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text, kept
+from vitmem.reports.escape import one_line_of
 from vitmem.specs import FILE
 
 METHODS = {
@@ -31,6 +33,8 @@ BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "fir
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
 PLAIN = {"importance": "kfac", "side": "both", "statistics.labels": "sampled", "statistics.label_samples": 1}
 PLACE = ("method", "blocks", "layers")
+# Letters of a name in tables, figures and pages.
+LONGEST = 160
 # The edit that a probe is made after has a name of its own.
 AFTER = "after"
 
@@ -92,7 +96,13 @@ def _text(value: Any) -> str:
         return shown_file(value) if value.keys() == FILE else " ".join(f"{key} {_text(v)}" for key, v in value.items())
     if isinstance(value, list | tuple):
         return "+".join(_text(v) for v in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else _readable(str(value))
+
+
+def _readable(name: str) -> str:
+    """Return ``name`` as one line that is not too long; one that is changed for it keeps apart from all others."""
+    line = one_line_of(name, LONGEST)
+    return line if line == name else f"{line} #{sha256(name.encode(errors='backslashreplace')).hexdigest()[:6]}"
 
 
 @kept
@@ -143,7 +153,7 @@ class Names:
 
     def training(self, training: Training) -> str:
         """Return the model's name with what differs between the trainings of the suite."""
-        return " ".join([str(training.config["model"]["name"]), *self.differing(training)])
+        return _readable(" ".join([str(training.config["model"]["name"]), *self.differing(training)]))
 
     def differing(self, training: Training, sections: Sequence[str] = TRAINING) -> list[str]:
         """Return ``key=value`` of what differs between the trainings in ``sections``, but for the model's name."""
@@ -177,7 +187,7 @@ class Names:
         ]
         if (inner := group.inner) is not None:
             parts.insert(0, f"after {self.edit(inner)}")
-        return " ".join([name, *parts])
+        return _readable(" ".join([name, *parts]))
 
     def edit(self, group: Group) -> str:
         """Return the method's name with its strength; where it was edited goes without saying."""

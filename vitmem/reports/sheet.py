@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError, one_line
+from vitmem.files import write_whole, writing
+from vitmem.reports.escape import one_line_of
 
 COLUMNS = 8
 CELL = 1.7  # inches of height: the picture and two lines of text
+LONGEST = 50  # letters of the name of a class
 RIGHT, WRONG = "#009E73", "#D55E00"
 
 
@@ -33,11 +37,15 @@ def write_sheet(path: Path, images: NDArray[np.uint8], given: Sequence[str], tru
         # one channel is grey; a cell has about fifty screen pixels for each of CIFAR's 32
         picture = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(label, fontsize=8, color=RIGHT if label == truth else WRONG, pad=11)
-        axes.text(0.5, 1.02, f"true: {truth}", transform=axes.transAxes, ha="center", va="bottom", fontsize=6.5)
-    figure.suptitle(title, fontsize=10, y=1 - 0.1 / height, va="top")
+        colour = RIGHT if label == truth else WRONG
+        # a dollar in the name of a class is a dollar, not the begin of a formula
+        text: Any = {"parse_math": False, "fontsize": 8, "color": colour, "pad": 11}
+        axes.set_title(one_line_of(label, LONGEST), **text)
+        below: Any = {"transform": axes.transAxes, "ha": "center", "va": "bottom", "fontsize": 6.5, "parse_math": False}
+        axes.text(0.5, 1.02, f"true: {one_line_of(truth, LONGEST)}", **below)
+    figure.suptitle(one_line_of(title), fontsize=10, y=1 - 0.1 / height, va="top", parse_math=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
+        with writing(path):
+            write_whole(path, lambda temporary: figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=120))
+    except ValueError as error:
         raise InputError(f"{path}: cannot write the sheet ({one_line(error)}); give a path such as sheet.png") from None

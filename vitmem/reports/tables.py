@@ -18,6 +18,7 @@ from vitmem.reports.headline import headline
 from vitmem.reports.inside import inside
 from vitmem.reports.labelfree import has_labelfree, labelfree
 from vitmem.reports.limits import change, cost
+from vitmem.reports.own_metrics import metrics, own_metrics
 from vitmem.reports.predictors import predictors
 from vitmem.reports.probes import BANDS, DIAL, RELEARN, bands_removed, dialled, has_probe, relearning
 from vitmem.reports.put_back import has_put_back, put_back
@@ -45,6 +46,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **CONTENT,
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
+        **({"metrics": metrics} if own_metrics(report) else {}),
         **({"front": front} if has_front(report.trainings) else {}),
         **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"across": across} if has_across(report) else {}),

@@ -43,7 +43,7 @@ def cells(material: Material) -> tuple[Table, list[Rerun]]:
 
 def rerun(file: str, row: Row) -> Rerun:
     """Return how the cell of ``row`` is run anew beside what is there: nothing that is stored is read or replaced."""
-    command = f"vitmem run {shlex.quote(file)} --only {row['id']} --results again --store again"
+    command = f"vitmem run {shlex.quote(file)} --only {shlex.quote(row['id'])} --results again --store again"
     return Rerun(command, json.dumps(row["config"], indent=1, sort_keys=True, ensure_ascii=False))
 
 

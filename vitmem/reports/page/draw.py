@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from vitmem.reports.figures import STYLE
+from vitmem.reports.figures import STYLE, write_figure
 from vitmem.reports.page.material import Drawing
 
 DPI = 150
@@ -45,11 +45,8 @@ def inline_svg(drawing: Drawing) -> str:
 
 def write_drawing(drawing: Drawing, folder: Path) -> list[Path]:
     """Write ``<name>.svg`` and ``<name>.png`` to ``folder`` and return their paths."""
-    vector, raster = (folder / f"{drawing.name}.{end}" for end in ("svg", "png"))
     with matplotlib.rc_context(STYLE):
-        vector.write_text(_svg(drawing.figure), encoding="utf-8")
-        drawing.figure.savefig(raster, dpi=DPI, metadata={"Software": None})
-    return [vector, raster]
+        return write_figure(drawing.figure, folder / drawing.name, DPI)
 
 
 def settle(figure: Figure) -> None:

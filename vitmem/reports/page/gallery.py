@@ -13,6 +13,7 @@ from PIL import Image
 
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
+from vitmem.reports.escape import one_line_of
 from vitmem.reports.page.material import Pictures
 from vitmem.rows import Row
 
@@ -21,6 +22,8 @@ WRONG, HARMED = 24, 8
 # Trainings that images are shown of, and the longer side of a picture: what bounds the size of a page.
 TRAININGS, SIDE = 12, 96
 DRAWN = "drawn at random"
+# Letters of the name of a class that stand below an image.
+LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,13 @@ def draw(
 def shown_pictures(pictures: Pictures) -> list[Shown]:
     """Return the images of ``pictures`` ready for the page."""
     out = []
+    named = [one_line_of(name, LONGEST) for name in pictures.classes]
     for n, image in enumerate(pictures.images):
         given, true = int(pictures.given[n]), int(pictures.true[n])
         labels = tuple(
-            Label(pictures.classes[c], _kind(c, given, true)) for c in (int(p[n]) for p in pictures.predicted.values())
+            Label(named[c], _kind(c, given, true)) for c in (int(p[n]) for p in pictures.predicted.values())
         )
-        names = pictures.classes[given], pictures.classes[true]
+        names = named[given], named[true]
         out.append(Shown(_data_uri(image), f"labelled {names[0]}, shows {names[1]}", *names, labels))
     return out
 

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -18,6 +19,8 @@ from vitmem.reports.naming import setting, where
 from vitmem.reports.render import fixed
 
 DASHES = ("-", "--", ":", "-.")
+# Letters of the name of a file, beside its suffix and what sets it apart.
+LONGEST = 120
 # A method with fewer settings has no curve of its own.
 FEW = 2
 # Inches for an entry of a legend: its line and the space around it, a letter, and the least of it.
@@ -59,8 +62,9 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
 
 
 def slug(*names: str) -> str:
-    """Return ``names`` as one name of a file: small letters, digits and hyphens."""
-    return "-".join(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in names)
+    """Return ``names`` as one name of a file: small letters, digits and hyphens, a long one cut."""
+    text = "-".join(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in names)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def place(groups: Sequence[Group], base: Group) -> list[Group]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vitmem.reports.figures import COLOURS
 from vitmem.reports.forest import forest
@@ -34,6 +37,7 @@ REGIME = (
 )
 TITLES = {
     "headline": "By what a method is told, paired with K-FAC",
+    "metrics": "Metrics of plug-ins",
     "across": "Trainings against methods",
     "matched": "At the same loss of accuracy",
     "cost": "At the same passes over the examples",
@@ -208,7 +212,7 @@ def again(material: Material) -> Section | None:
     about = (
         "The command of a cell trains, collects and edits it anew, into folders of their own, and leaves the rows as "
         "they are; add the --data-dir, --device and --plugin of the first run. The whole suite: vitmem run "
-        f"{material.file}"
+        f"{shlex.quote(material.file)}"
     )
     parts = [sentence(about)]
     if material.source is not None:
@@ -226,7 +230,19 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 
 def sections(material: Material) -> list[Section]:
     """Return the sections that ``material`` has something for."""
-    return [section for make in SECTIONS if (section := make(material)) is not None]
+    found = [section for make in SECTIONS if (section := make(material)) is not None]
+    _name_apart([part for section in found for part in section.parts if part.kind == "figures"])
+    return found
+
+
+def _name_apart(parts: Sequence[Part]) -> None:
+    """Give drawings whose names are written alike (``a b``, ``A-b``) files of their own."""
+    seen: Counter[str] = Counter()
+    for part in parts:
+        for n, drawing in enumerate(part.content):
+            seen[drawing.name] += 1
+            if seen[drawing.name] > 1:
+                part.content[n] = replace(drawing, name=f"{drawing.name}--{seen[drawing.name]}")
 
 
 def _table(table: Table, title: str = "", folded: bool = False, notes_open: bool = False) -> Part:

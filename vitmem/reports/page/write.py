@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from vitmem.files import write_text, writing
 from vitmem.reports.page.draw import inline_svg, settle, write_drawing
 from vitmem.reports.page.material import Drawing, Material
 from vitmem.reports.page.sections import sections
@@ -18,10 +19,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 def write_page(material: Material, out: Path) -> list[Path]:
     """Write ``<suite>.html`` to ``out``, and every figure of it as SVG and PNG to ``<suite>/``; return the paths.
 
-    The same material gives the same bytes. Raises InputError when two rows are the same cell and seed.
+    The same material gives the same bytes; each file is written whole or not at all. Raises InputError when two rows
+    are the same cell and seed, and InputError or DiskFullError where a file cannot be written.
     """
     folder = out / material.suite
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
 
     def figure(drawing: Drawing) -> Markup:
@@ -30,11 +31,12 @@ def write_page(material: Material, out: Path) -> list[Path]:
         return Markup(inline_svg(drawing))
 
     page = _templates().get_template("page.html")
-    text = page.render(suite=material.suite, about=material.report.about, sections=sections(material), figure=figure)
+    with matplotlib.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+        parts = sections(material)
+    text = page.render(suite=material.suite, about=material.report.about, sections=parts, figure=figure)
     path = out / f"{material.suite}.html"
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with writing(path):
+        write_text(path, text)
     return [path, *written]
 
 
