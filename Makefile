@@ -8,7 +8,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-.PHONY: install run test lint bench
+.PHONY: install run test lint bench bench-quick lowest
 install: $(VENV)/.installed
 
 run: $(VENV)/.installed
@@ -20,6 +20,12 @@ test: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+bench-quick: $(VENV)/.installed
+	for script in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$script --quick || exit 1; done
+
+lowest:
+	.ci/lowest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """The cost of the statistics, as ratios within one run: asserts what the engine promises.
 
 fc1 and fc2 of all blocks of a ViT (width 192, 6 blocks, 65 tokens), float32. The floor is the forward and
-backward pass of the same batches with frozen weights, started at the input of the first block. Each ratio is
-the median over interleaved repeats of the ratio within a repeat, so that a busy machine slows both sides.
+backward pass of the same batches with frozen weights, started at the input of the first block. Times are the least
+CPU seconds of one thread over interleaved repeats. ``--quick``: half the width and depth, wide limits.
 
 - class token only: at most 1.1 floors
 - all positions: at most 1.1 times the floor plus the products aᵀa and gᵀg timed alone
@@ -12,13 +12,12 @@ the median over interleaved repeats of the ratio within a repeat, so that a busy
 
 from __future__ import annotations
 
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 
 import torch
 from curvlinops import KFACLinearOperator
+from timing import Claims, assert_claims, least_seconds, options
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,16 +26,16 @@ from vitmem.kfac import Factors, find_layers, fit, weight_matrix
 from vitmem.models.base import ImageShape
 from vitmem.models.vit import vit
 
-BATCHES, BATCH, TOKENS, REPEATS = 4, 32, 65, 5
+BATCHES, BATCH, TOKENS = 4, 32, 65
 SHAPE = ImageShape(channels=3, size=32, num_classes=10)
 Batch = tuple[Tensor, Tensor]
 
 
-def setting() -> tuple[nn.Module, dict[str, nn.Module], list[Batch]]:
+def setting(quick: bool = False) -> tuple[nn.Module, dict[str, nn.Module], list[Batch]]:
     """Return the network, its MLP layers by path, and batches of images (32, 3, 32, 32) with labels (32,)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = vit(SHAPE, patch_size=4, width=192, depth=6)
+        model = vit(SHAPE, patch_size=4, width=96 if quick else 192, depth=3 if quick else 6)
     generator = torch.Generator().manual_seed(1)
     batches = [
         (torch.randn(BATCH, 3, 32, 32, generator=generator), torch.randint(10, (BATCH,), generator=generator))
@@ -107,10 +106,8 @@ def check_factors(net: nn.Module, layers: dict[str, nn.Module], batches: list[Ba
     return max(apart)
 
 
-def main() -> None:
-    """Time all contenders in turn, then print and assert the ratios."""
-    warnings.filterwarnings("ignore")
-    net, layers, batches = setting()
+def ratios(net: nn.Module, layers: dict[str, nn.Module], batches: list[Batch], quick: bool) -> Claims:
+    """Time all contenders in turn and return the ratios beside their limits."""
     contenders: dict[str, Callable[[], object]] = {
         "floor": lambda: floor(net, batches),
         "cls": lambda: fit(net, layers, VisionTask("cls"), batches, seed=0),
@@ -118,26 +115,22 @@ def main() -> None:
         "products": products(layers),
         "curvlinops": lambda: curvlinops_factors(net, layers, batches, "mc"),
     }
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for repeat in range(REPEATS + 1):
-        for name, run in contenders.items():
-            started = time.perf_counter()
-            run()
-            if repeat:  # the first one warms up
-                times[name].append(time.perf_counter() - started)
-    for name, values in times.items():
-        print(f"{name}: {statistics.median(values):.2f} s for {BATCHES * BATCH} images")
-    n = range(REPEATS)
-    claims = {
-        "class token / floor": ([times["cls"][r] / times["floor"][r] for r in n], 1.1),
-        "all / (floor + products)": ([times["all"][r] / (times["floor"][r] + times["products"][r]) for r in n], 1.1),
-        "all / curvlinops": ([times["all"][r] / times["curvlinops"][r] for r in n], 0.9),
+    times = least_seconds(contenders, 2 if quick else 7)
+    print(", ".join(f"{name} {seconds:.2f} s" for name, seconds in times.items()), f"for {BATCHES * BATCH} images")
+    return {
+        "class token / floor": (times["cls"] / times["floor"], 1.6 if quick else 1.1),
+        "all / (floor + products)": (times["all"] / (times["floor"] + times["products"]), 1.6 if quick else 1.1),
+        "all / curvlinops": (times["all"] / times["curvlinops"], 1.2 if quick else 0.9),
     }
+
+
+def main() -> None:
+    """Compare the factors, then time all contenders and assert the ratios."""
+    quick = options(__doc__).parse_args().quick
+    warnings.filterwarnings("ignore")
+    net, layers, batches = setting(quick)
     print(f"largest difference from curvlinops' factors: {check_factors(net, layers, batches):.1e} (limit 1e-4)")
-    for what, (ratios, limit) in claims.items():
-        print(f"{what}: {statistics.median(ratios):.2f} (limit {limit})")
-    for what, (ratios, limit) in claims.items():
-        assert statistics.median(ratios) <= limit, what
+    assert_claims(lambda: ratios(net, layers, batches, quick))
 
 
 if __name__ == "__main__":

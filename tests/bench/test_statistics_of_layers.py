@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import vitmem.bench.statistics as stage
+import vitmem.kfac.corrected
 from vitmem.bench.evaluation import ensure_base, ensure_evaluation
 from vitmem.bench.job import run_job
 from vitmem.bench.plan import Cell, make_plan, training_config
@@ -165,7 +166,8 @@ def test_long_statistics_say_how_far_they_are(
     bench, said = opened(cells, places), list[str]()
     ensure_statistics(bench, cells["last"], said.append)
     assert said == ["statistics of 2 layers"]  # short ones are silent
-    monkeypatch.setattr(stage, "now_and_then", lambda say: say)
+    for module in (stage, vitmem.kfac.corrected):
+        monkeypatch.setattr(module, "now_and_then", lambda say: say)
     batches = bench.subject._batches  # type: ignore[attr-defined]
     monkeypatch.setattr(bench.subject, "_batches", lambda *a: batches(*a, batch_size=50))
     said.clear()

@@ -123,7 +123,7 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     for part in {part.metadata.get("model"): part for part in parts}.values():
         part.check(bench.subject.net, {path: layer for path, layer in layers.items() if path in part.layers})
     found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
-    make_spectra(found, (statistics_request(cell.config) or {})["moments"], now_and_then(say))
+    make_spectra(found, (statistics_request(cell.config) or {})["moments"], say)
     return found
 
 
@@ -134,7 +134,7 @@ def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     started = time.perf_counter()
     request = statistics_request(cell.config) or {}
     factors = _collect(bench, cell, layers, now_and_then(say))
-    make_spectra(factors, request["moments"], now_and_then(say))
+    make_spectra(factors, request["moments"], say)
     record = {
         "request": request,
         "positions": factors.metadata["positions"],

@@ -19,6 +19,10 @@ from vitmem.kfac.fit import backward_passes, fit
 from vitmem.kfac.labels import LabelMode, passes
 from vitmem.kfac.moments import LayerMoments, Moments, Sum
 from vitmem.kfac.task import Task
+from vitmem.progress import now_and_then
+
+# Rows of a matrix whose eigenvectors take more than some seconds.
+LARGE = 2048
 
 
 def corrected(
@@ -58,11 +62,15 @@ def fit_for(
 
 
 def make_spectra(factors: Factors, moments: Moments | Literal["eigen"], say: Callable[[str], None]) -> None:
-    """Make the spectra that edits read of statistics of these ``moments``; ``say`` is told before each layer's."""
-    if moments in ("plain", "coupled"):
-        for number, layer in enumerate(factors.layers.values(), 1):
-            say(f"spectra: layer {number} of {len(factors.layers)}")
-            _ = layer.eigen_a, layer.eigen_g
+    """Make the spectra that edits read of statistics of these ``moments``, saying now and then, and before a large one,
+    which layer's it is."""
+    if moments not in ("plain", "coupled"):
+        return
+    tell = now_and_then(say)
+    for number, layer in enumerate(factors.layers.values(), 1):
+        large = max(len(layer.a), len(layer.g)) >= LARGE
+        (say if large else tell)(f"spectra: layer {number} of {len(factors.layers)}")
+        _ = layer.eigen_a, layer.eigen_g
 
 
 class PairMoments(LayerMoments):

@@ -16,7 +16,7 @@ from vitmem.kfac.factors import Factors, model_fingerprint, weight_fingerprint
 from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
 from vitmem.kfac.layers import weight_matrix
 from vitmem.kfac.modes import evaluating
-from vitmem.kfac.moments import LayerMoments, Moments, check_finite
+from vitmem.kfac.moments import LayerMoments, Moments, check_finite, finite
 from vitmem.kfac.task import Task
 
 # Logits (rows times classes) that are held at a time: 64 MiB of probabilities in float64.
@@ -126,7 +126,7 @@ def _marked(items: Iterable[Cotangent]) -> Iterator[tuple[Cotangent, bool]]:
 
 def _check_weights(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
+        if not finite(parameter):
             raise VitmemError(f"weights: NaN or infinity in '{name}'; was the model trained to the end?")
 
 

@@ -81,7 +81,7 @@ def edit_checkpoint(
             found = replace(found, images=grey(found.images))
         check_forward(model.net.float(), request.model, known.shape)
         say(f"statistics of {len(layers)} layers over {len(found.images)} images")
-        factors = _statistics(model, layers, request, found, device, now_and_then(say))
+        factors = _statistics(model, layers, request, found, device, say)
         known.load()
         recollect = _anew(model, layers, request, found, device, say)
     say(f"editing by {request.method}")
@@ -153,7 +153,7 @@ def _statistics(
     net = model.net.float().to(device)
     moments: Any = MOMENTS.get(str(request.settings.get("importance")), "plain")
     task = VisionTask(positions, model.prefix_tokens)
-    counts = partial(counted, say=say, what="statistics", total=len(found.images), unit="images")
+    counts = partial(counted, say=now_and_then(say), what="statistics", total=len(found.images), unit="images")
     factors = fit_for(
         net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed)
     )
@@ -175,7 +175,7 @@ def _anew(
     def recollect() -> Factors:
         twin = replace(model, net=copy.deepcopy(model.net))
         again = {path: layer_at(twin.net, path) for path in layers}
-        return _statistics(twin, again, request, found, device, now_and_then(say))
+        return _statistics(twin, again, request, found, device, say)
 
     return recollect
 
