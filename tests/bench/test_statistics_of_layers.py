@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import pytest
 import torch
 
 import vitmem.bench.statistics as stage
-import vitmem.kfac.corrected
 from vitmem.bench.evaluation import ensure_base, ensure_evaluation
 from vitmem.bench.job import run_job
 from vitmem.bench.plan import Cell, make_plan, training_config
@@ -19,7 +19,7 @@ from vitmem.bench.statistics import collected, ensure_statistics, statistics_rec
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.kfac import Factors
+from vitmem.kfac import Factors, LayerFactors, make_spectra
 
 CHANGES: dict[str, Any] = {
     "seeds": [0],
@@ -166,7 +166,7 @@ def test_long_statistics_say_how_far_they_are(
     bench, said = opened(cells, places), list[str]()
     ensure_statistics(bench, cells["last"], said.append)
     assert said == ["statistics of 2 layers"]  # short ones are silent
-    for module in (stage, vitmem.kfac.corrected):
+    for module in (stage, sys.modules[make_spectra.__module__]):
         monkeypatch.setattr(module, "now_and_then", lambda say: say)
     batches = bench.subject._batches  # type: ignore[attr-defined]
     monkeypatch.setattr(bench.subject, "_batches", lambda *a: batches(*a, batch_size=50))
@@ -178,3 +178,11 @@ def test_long_statistics_say_how_far_they_are(
         "spectra: layer 1 of 2",
         "spectra: layer 2 of 2",
     ]
+
+
+def test_a_large_matrix_is_announced_however_short_the_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[make_spectra.__module__], "LARGE", 6)
+    layers = {name: LayerFactors(1, torch.eye(size), torch.eye(2)) for name, size in (("small", 5), ("large", 6))}
+    said: list[str] = []
+    make_spectra(Factors(layers), "plain", said.append)
+    assert said == ["spectra: layer 2 of 2"]

@@ -51,6 +51,7 @@ def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
     assert cell.statistics is not None
     store = bench.places.store
     if not all(store.has(*_place(cell, path), say) for path in _read(bench, cell)):
+        bench.factors = None
         ensure_statistics(bench, cell, say)
     records = [read_json(store.folder(*_place(cell, path)) / RECORD) for path in _read(bench, cell)]
     passes = {digest(record["layers"]): record for record in records}
