@@ -25,7 +25,7 @@ from vitmem.files import flush, readable, short_name, write_whole
 from vitmem.parsing import parse_json
 from vitmem.row_schema import ROW_SCHEMA, fault
 
-__all__ = ["ROW_SCHEMA", "Row", "append_row", "new_rows_path", "read_rows", "settle_rows", "write_rows"]
+__all__ = ["ROW_SCHEMA", "Belongs", "Row", "append_row", "new_rows_path", "read_rows", "settle_rows", "write_rows"]
 
 Row = dict[str, Any]
 T = TypeVar("T")

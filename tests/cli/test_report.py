@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from vitmem.bench.given_labels import noisy_images
+from vitmem.bench.manifest import write_manifest
 from vitmem.bench.plan import make_plan
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
@@ -65,7 +66,15 @@ def test_a_run_has_a_page_with_its_curves_and_images(tmp_path: Path, monkeypatch
     arrays = load_file(kept)
     save_file({**arrays, "given": arrays["given"][::-1].copy()}, kept)
     out = call("report", "--cache-dir", "cache")
+    assert out.exit_code == 0 and out.output.count("cannot be read") == 1, out.output
+    assert f"Images: left out, {kept.parent}: predictions.safetensors has another content" in out.output
+    write_manifest(kept.parent, {})
+    out = call("report", "--cache-dir", "cache")
     assert "Images: left out, the images of digits are not those that store has predictions of." in out.output
+    (curves,) = Path("store/training").glob("*/curves.csv")
+    curves.write_text(curves.read_text().replace(".", ","))
+    out = call("report", "--cache-dir", "cache")
+    assert f"Training curves: left out, {curves.parent}: curves.csv has " in out.output
     out = call("report", "pages", "--store", "nowhere", "--cache-dir", "cache")
     assert "Training curves: left out, there is no store at nowhere (--store)." in out.output
     assert "Images: left out, there is no store at nowhere (--store)." in Path("report/pages.html").read_text()
@@ -119,13 +128,15 @@ def synthetic(file: Path, results: Path, store: Path) -> int:
             "environment": {"device": "cpu", "python": "3.12.1", "torch": "2.9.0", "vitmem": "0.1.0"},
         })  # fmt: skip
         folder = store / "evaluation" / cell.id
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         logits = rng.normal(size=(1000, 10)).astype(np.float16)
         labels = {"given": noisy.given.numpy(), "true": noisy.true.numpy(), "index": noisy.data.train.index.numpy()}
         save_file({**labels, "logits": logits}, folder / "predictions.safetensors")
+        write_manifest(folder, {})
         curves = store / "training" / cell.training / "curves.csv"
         curves.parent.mkdir(parents=True, exist_ok=True)
         curves.write_text("epoch,train_loss,memorized\n" + "".join(f"{n},{1 / n},{n / 50}\n" for n in range(1, 51)))
+        write_manifest(curves.parent, {})
     write_rows(results / "pages" / "rows.jsonl", rows)
     return len(rows)
 

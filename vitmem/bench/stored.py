@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from vitmem.bench.given_labels import image_halves, noisy_images
+from vitmem.bench.manifest import checked, listed
 from vitmem.bench.plan import make_cell
 from vitmem.bench.suite import Config
 from vitmem.data.noisy import NoisyImages
@@ -41,10 +42,12 @@ class LabelledImages:
 def stored_curve(store: Path, training: str) -> Arrays | None:
     """Return the columns (n,) float64 of the curves of the training with that id, ``None`` when there are none.
 
-    Raises InputError for a file that is no table of numbers.
+    Raises InputError for a folder that is damaged, and for a file that is no table of numbers.
     """
     path = store / "training" / training / CURVES
-    if not path.is_file():
+    if not path.parent.is_dir():
+        return None
+    if CURVES not in listed(checked(path.parent, "its curves")):
         return None
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -58,14 +61,15 @@ def stored_curve(store: Path, training: str) -> Arrays | None:
 def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
     """Return what is kept of the predictions of a row's cell, (n, ...) each, ``None`` when there is nothing.
 
-    Raises InputError for a file that cannot be read, and for a method that is not known.
+    Raises InputError for a folder that is damaged, and for a method that is not known.
     """
     # views are measured on predictions that lie under the id of the cell without them
     views = "views" in row
     id = make_cell(row["config"], row["ids"]["training"]).evaluation if views else row["id"]
     path = store / "evaluation" / id / PREDICTIONS
-    if not path.is_file():
+    if not path.parent.is_dir():
         return None
+    checked(path.parent, "its predictions")
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vitmem.bench.current import rows_of
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError
 from vitmem.reports.analyses import read_analyses
@@ -15,7 +16,7 @@ from vitmem.reports.folders import suite_folders
 from vitmem.reports.page.gallery import Wanted, draw, wanted
 from vitmem.reports.page.material import Curve, Material, Pictures
 from vitmem.reports.page.write import write_page
-from vitmem.rows import Row, read_rows
+from vitmem.rows import Row
 
 SUITES = Path("configs/suites")
 
@@ -51,7 +52,7 @@ def report(
 
 def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) -> Material:
     """Return the rows in ``folder`` with what the store has of them and, for images, the data."""
-    rows = read_rows(folder / "rows.jsonl")
+    rows = rows_of(folder / "rows.jsonl")
     file = SUITES / f"{folder.name}.yaml"
     there = file.is_file()
     name, source = (str(file), file.read_text()) if there else (file.name, None)
@@ -59,18 +60,23 @@ def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) ->
     if not store.is_dir():
         why = f"left out, there is no store at {store} (--store)."
         return replace(material, missing={"curves": f"Training curves: {why}", "pictures": f"Images: {why}"})
-    curves = _curves(store, rows)
+    curves, why = _curves(store, rows)
     pictures, reason = _pictures(material, store, data_dir, cache_dir)
-    missing = {} if curves else {"curves": f"Training curves: left out, {store} has none of these trainings (--store)."}
+    missing = {} if curves else {"curves": f"Training curves: left out, {why}."}
     if not pictures:
         missing["pictures"] = f"Images: left out, {reason}."
     return replace(material, curves=curves, pictures=pictures, missing=missing)
 
 
-def _curves(store: Path, rows: Sequence[Row]) -> dict[str, Curve]:
+def _curves(store: Path, rows: Sequence[Row]) -> tuple[dict[str, Curve], str]:
+    """Return the curves by training, and why there is none."""
     stored = importlib.import_module("vitmem.bench.stored")
-    ids = dict.fromkeys(row["ids"]["training"] for row in rows if "training" in row.get("ids", {}))
-    return {id: curve for id in ids if (curve := stored.stored_curve(store, id)) is not None}
+    ids = dict.fromkeys(row["ids"]["training"] for row in rows)
+    try:
+        found = {id: curve for id in ids if (curve := stored.stored_curve(store, id)) is not None}
+    except InputError as error:
+        return {}, str(error)
+    return found, f"{store} has none of these trainings (--store)"
 
 
 def _pictures(material: Material, store: Path, data_dir: Path | None, cache_dir: Path) -> tuple[list[Pictures], str]:
@@ -81,7 +87,11 @@ def _pictures(material: Material, store: Path, data_dir: Path | None, cache_dir:
     reason = "no image of this suite has a wrong label" if not cells else f"{store} has no predictions of these cells"
     images: dict[str, Any] = {}
     for one in cells:
-        kept = {name: p for name, row in one.rows.items() if (p := stored.stored_predictions(store, row)) is not None}
+        try:
+            some = {name: stored.stored_predictions(store, row) for name, row in one.rows.items()}
+        except InputError as error:
+            return [], str(error)
+        kept = {name: predictions for name, predictions in some.items() if predictions is not None}
         if "base" not in kept:
             continue
         config = one.rows["base"]["config"]

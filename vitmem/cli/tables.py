@@ -6,6 +6,7 @@ import gc
 import importlib
 from pathlib import Path
 
+from vitmem.bench.current import RowIds
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.readme import check_documents, write_documents
 from vitmem.reports.tables import check_tables, write_tables
@@ -17,14 +18,15 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
         raise InputError(f"--results: no such folder: {results}")
     # rows are millions of objects without cycles: looking for garbage among them takes a fifth of the time
     gc.disable()
+    belongs = RowIds().belongs
     if check:
-        wrong = [*check_tables(results, suite), *check_documents(results)]
+        wrong = [*check_tables(results, suite, belongs), *check_documents(results)]
         if wrong:
             names = ", ".join(str(path) for path in wrong)
             raise VitmemError(f"tables that differ from their rows: {names}; run 'vitmem tables' and commit them")
         print("all tables agree with their rows")
         return
-    written = [*write_tables(results, suite), *write_documents(results)]
+    written = [*write_tables(results, suite, belongs), *write_documents(results)]
     if not written:
         print(f"no rows in {results}: run a suite first ('vitmem run')")
     for path in written:

@@ -26,7 +26,7 @@ from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.regime_methods import regime_methods
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
-from vitmem.rows import Row, read_rows
+from vitmem.rows import Belongs, Row, read_rows
 
 CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
 RECITATION, SKILLS = {"recitation": recitation}, {"skills": skills}
@@ -65,22 +65,22 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
     return {name: make(report).without_empty() for name, make in content.items()}
 
 
-def _files(results: Path, suite: str | None) -> Iterator[tuple[Path, bytes]]:
+def _files(results: Path, suite: str | None, belongs: Belongs | None) -> Iterator[tuple[Path, bytes]]:
     """Yield path and content of every table file."""
     for folder in suite_folders(results, suite):
-        rows = read_rows(folder / "rows.jsonl")
+        rows = read_rows(folder / "rows.jsonl", belongs)
         for name, text in render_tables(folder.name, rows, read_analyses(folder)).items():
             yield folder / "tables" / name, text.encode(errors="backslashreplace")
 
 
-def write_tables(results: Path, suite: str | None = None) -> list[Path]:
+def write_tables(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
     """Write the tables of all suites in ``results``, or of one, each whole or not at all, and return their paths.
 
     A file that holds its table already is left as it is. Raises InputError or DiskFullError where one cannot be
     written.
     """
     written = []
-    for path, content in _files(results, suite):
+    for path, content in _files(results, suite, belongs):
         if not _holds(path, content):
             with writing(path):
                 write_whole(path, partial(_put, content))
@@ -92,9 +92,9 @@ def _put(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 
-def check_tables(results: Path, suite: str | None = None) -> list[Path]:
+def check_tables(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
     """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give."""
-    return [path for path, content in _files(results, suite) if not _holds(path, content)]
+    return [path for path, content in _files(results, suite, belongs) if not _holds(path, content)]
 
 
 def _holds(path: Path, content: bytes) -> bool:
