@@ -1,0 +1,38 @@
+"""Whatever is damaged in a store or in rows is told, and the next run ends with the rows of an undamaged one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# Nothing reads these: they are written anew from the checkpoint, or the same rows twice are the same rows.
+UNREAD = ("curves.csv", "learned.safetensors", "schema.json", "rows.new.jsonl", "last.sha256")
+
+
+@pytest.mark.parametrize(
+    ("choice", "seeds"),
+    [("some", [0]), pytest.param("all", [1, 2, 3], marks=pytest.mark.slow)],
+    ids=["one damage a kind of file", "every damage"],
+)
+def test_no_damage_is_silent(tmp_path: Path, choice: str, seeds: list[int]) -> None:
+    for seed in seeds:
+        out = subprocess.run(
+            [sys.executable, str(HERE / "damage.py"), str(tmp_path / str(seed)), str(seed), choice],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+        )
+        print(out.stdout[-3000:])
+        found = re.search(r"damages (\d+): noticed (\d+), harmless (\d+), silent (\d+), traceback (\d+)", out.stdout)
+        assert found, out.stdout + out.stderr
+        tried, noticed, harmless, silent, tracebacks = map(int, found.groups())
+        assert silent == tracebacks == 0 and noticed + harmless == tried, out.stdout
+        assert tried >= (15 if choice == "some" else 80) and noticed > 0.8 * tried
+        named = re.findall(r"harmless: \w+ (\S+)", out.stdout)
+        assert all(name.endswith(UNREAD) for name in named), named
