@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import vitmem.cli.main as main_module
+import vitmem.cli.options as options_module
+from vitmem import __version__
 from vitmem.cli.main import app
-from vitmem.errors import InputError
+from vitmem.errors import InputError, VitmemError
 
 ROOT = Path(__file__).parents[2]
 runner = CliRunner()
@@ -92,3 +99,84 @@ def test_a_plug_in_that_fails_leaves_nothing_behind(tmp_path: Path, text: str, s
     assert isinstance(error, InputError)
     assert says in str(error)
     assert "half" not in runner.invoke(app, ["list", "models"]).output
+
+
+def vitmem(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "vitmem.cli.main", *arguments]
+    return subprocess.run(command, **{"capture_output": True, "text": True, "cwd": ROOT, **options})
+
+
+def test_the_version_and_the_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runner.invoke(app, ["--version"]).output == f"vitmem {__version__}\n"
+    for verb in ["", *(command.name or command.callback.__name__ for command in app.registered_commands)]:
+        found = runner.invoke(app, [*([verb] if verb else []), "-h"])
+        assert found.exit_code == 0 and "Usage: " in found.output
+        of = next((c for c in app.registered_commands if verb in (c.name, c.callback.__name__)), None)
+        bracketed = re.findall(r"\w+\\?\[[\w.-]+\]", inspect.getdoc(of.callback) or "") if of else []
+        assert all(text.replace("\\", "") in found.output for text in bracketed)
+    assert "'vitmem[lm-eval]'" in " ".join(runner.invoke(app, ["lm-eval", "-h"]).output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plan", "--foo"], "No such option: --foo; see"),
+        (["plan"], "Missing argument 'suite'; see"),
+        (["nothing"], "No such command 'nothing'"),
+        (["run", "x.yaml", "--workers", "many"], "Invalid value for '--workers'"),
+        (["run", "x.yaml", "--workers", "0"], "Invalid value for '--workers'"),
+        (["show", "a", "b"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_too(
+    arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["vitmem", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main_module.main()
+    out, err = capsys.readouterr()
+    assert caught.value.code == 2 and out == ""
+    assert err.startswith("vitmem: ") and says in err and err.count("\n") == 1 and len(err) < 400
+
+
+def test_an_output_that_is_closed_or_full_is_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    closed = vitmem("list", "methods", capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (closed.returncode, closed.stderr) == (1, "")
+    with open("/dev/full", "w") as full:
+        found = vitmem("list", "methods", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert found.returncode == 1
+    assert found.stderr == "vitmem: the output cannot be written: [Errno 28] No space left on device\n"
+
+
+def test_the_home_folder_in_any_option_and_a_user_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given: dict[str, Any] = {}
+
+    def nobody(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")  # as in a container without a user of this number
+
+    monkeypatch.setattr(options_module.importlib, "import_module", lambda _: SimpleNamespace(verb=given.update))
+    asked = {"store": Path("~/store"), "plugin": ["~/p.py", "module"], "model": "~/net", "name": "a~b", "limit": 3}
+    options_module.call("x:verb", **asked)
+    assert given == {
+        "store": tmp_path / "store", "plugins": [f"{tmp_path}/p.py", "module"], "model": f"{tmp_path}/net",
+        "name": "a~b", "limit": 3,
+    }  # fmt: skip
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    with pytest.raises(InputError, match=r"cache-dir: ~/\.cache/vitmem: no home folder is known; set HOME or write"):
+        options_module.call("x:verb", cache_dir=Path("~/.cache/vitmem"))
+
+
+def test_a_verb_that_a_plug_in_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code in (0, 3, None):
+        verb = SimpleNamespace(verb=lambda code=code: sys.exit(code))
+        monkeypatch.setattr(options_module.importlib, "import_module", lambda _, verb=verb: verb)
+        with pytest.raises(VitmemError, match=r"a plug-in ended the run: it calls sys.exit"):
+            options_module.call("x:verb")

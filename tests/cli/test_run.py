@@ -11,8 +11,9 @@ import yaml
 from typer.testing import CliRunner
 
 from vitmem.cli.main import app
-from vitmem.cli.run import _duration, _outcome
+from vitmem.cli.run import _outcome
 from vitmem.errors import VitmemError
+from vitmem.reports.render import duration
 
 SUITE = {
     "name": "failing",
@@ -32,7 +33,11 @@ def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkey
     assert isinstance(out.exception, VitmemError) and out.exception.exit_code == 1
     assert str(out.exception).startswith("1 of 2 cells failed")
     assert re.search("finetune: .*(not finite|NaN or infinity)", out.output)
-    assert "wrote results/failing/tables/chosen.md" in out.output
+    table, where = out.output.rstrip().rsplit("\n\n", 1)
+    assert re.fullmatch(r"\d+ tables in results/failing/tables \(.md, .tex, .csv\); .*: vitmem report failing", where)
+    shown = table[table.index("failing: digits, 100 training images") :].splitlines()
+    assert shown[2].split()[:4] == ["method", "seeds", "memorized", "recovered"] and "validation" in shown[2]
+    assert max(map(len, shown)) <= 100 and "wrote" not in out.output
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkey
     [(3, "less than a minute"), (61, "about 1 min"), (5300, "about 88 min"), (9000, "about 2.5 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert _duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_a_line_leaves_out_what_goes_without_saying() -> None:

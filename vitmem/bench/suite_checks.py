@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
@@ -162,3 +163,26 @@ def check_recipe(data: Config, model: Config, recipe: Config, where: str) -> Non
         raise InputError(f"{where}: 'recipe': model '{model['name']}' came trained; leave it out")
     if not trained and not recipe:
         raise InputError(f"{where}: 'recipe': field required, such as {{epochs: 30}} or a file's name")
+
+
+def remarks(cells: Iterable[Any]) -> list[str]:
+    """Return a sentence for each recipe of ``cells`` that is allowed, and hardly what was meant."""
+    found: dict[str, None] = {}
+    for cell in cells:
+        config = cell.config
+        length = _epochs(config["recipe"], config["data"].get("train"))
+        if length is not None and (warmup := config["recipe"]["warmup_epochs"]) > length:
+            found[
+                f"note: the warm-up of {warmup:g} epochs outlasts the training of {length:g}, whose learning rate only "
+                "rises; set 'warmup_epochs'"
+            ] = None
+    return list(found)
+
+
+def _epochs(recipe: Config, train: int | None) -> float | None:
+    """Return how many epochs a training takes, ``None`` where there is none or the number of images is not known."""
+    if recipe.get("epochs") is not None:
+        return float(recipe["epochs"])
+    if recipe.get("steps") is None or train is None:
+        return None
+    return float(recipe["steps"]) / math.ceil(train / recipe["batch_size"])

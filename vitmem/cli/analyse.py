@@ -28,6 +28,6 @@ def analyse(
     load_plugins(plugins)
     plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
-    places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress=False)
+    places = Places(Store(store), data_dir, cache_dir, device, progress=False)
     for path in write_analyses(plan, places, results, only or ()):
         print(f"wrote {path}")

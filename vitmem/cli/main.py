@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import vitmem
 from vitmem.cli.edit_options import edit
+from vitmem.cli.exits import exit_code
 from vitmem.cli.options import Plugin, call
-from vitmem.errors import VitmemError
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="What has a vision transformer memorized, and what is left when it is edited out?",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 SuiteFile = Annotated[Path, typer.Argument(help="the suite, a YAML file such as configs/suites/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"vitmem {vitmem.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """What has a vision transformer memorized, and what is left when it is edited out?"""
 
 
 @app.command()
@@ -31,10 +48,14 @@ def plan(
         Path | None, typer.Option(help="the folder of files that it names: ids have their content")
     ] = None,
     results: Results = Path("results"),
+    store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
     plugin: Plugin = None,
+    cells: Annotated[bool, typer.Option("--cells", help="a line for each cell, however many there are")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a suite would run and what has rows already.
+    """Show what a suite would run and what has rows already, with the ids that 'show' and 'run --only' take.
+
+    Time, memory and disk are those of rows, and of folders in the store, of the same data and network.
 
     Example: vitmem plan configs/suites/demo.yaml
     """
@@ -231,7 +252,7 @@ def lm_eval(
     out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
     base: Annotated[Path | None, typer.Option(help="the --out of the unedited model, to compare with")] = None,
 ) -> None:
-    """Ask a language model tasks of lm-evaluation-harness (pip install 'vitmem[lm-eval]').
+    r"""Ask a language model tasks of lm-evaluation-harness (pip install 'vitmem\[lm-eval]').
 
     Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
     """
@@ -260,11 +281,7 @@ def analyse(
 
 def main() -> None:
     """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
-    try:
-        app()
-    except VitmemError as error:
-        print(f"vitmem: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    sys.exit(exit_code(partial(app, standalone_mode=False)))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def noise(
     config = resolve(given, "noise", "parameters", data_dir)
     images = resolve(_data(data), "data", "--data", data_dir)
     check_noise(images, config, "--data")
-    noisy = noisy_images(images, config, seed, data_dir, cache_dir.expanduser())
+    noisy = noisy_images(images, config, seed, data_dir, cache_dir)
     for remark in noisy.data.remarks:
         print(remark, file=sys.stderr)
     facts = _facts(noisy, config, images, seed)

@@ -1,29 +1,45 @@
-"""``vitmem plan``: what a suite would run. Loads no torch."""
+"""``vitmem plan``: what a suite would run, and what that takes. Loads no torch."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vitmem.bench.current import finished_ids, rows_of
-from vitmem.bench.plan import Plan, make_plan
+from vitmem.bench.costs import Costs, costs
+from vitmem.bench.plan import Cell, Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
-from vitmem.reports.render import counted
+from vitmem.bench.suite_checks import remarks
+from vitmem.reports.naming import edit_label
+from vitmem.reports.render import counted, duration, size_text
+from vitmem.rows import read_rows
+
+# With more cells than this a line for each is printed only when asked for.
+FEW = 60
 
 
 def plan(
-    suite: Path, results: Path, plugins: Sequence[str], as_json: bool, data_dir: Path | None = None
+    suite: Path,
+    results: Path,
+    plugins: Sequence[str],
+    as_json: bool,
+    data_dir: Path | None = None,
+    store: Path = Path("store"),
+    cells: bool = False,
 ) -> None:
-    """Print the counts of cells, trainings and statistics, and a line for each training."""
+    """Print the counts of cells, trainings and statistics, what is left to do will take, and a line for each of them.
+
+    A line begins with the id of a training, or of a cell as far as it is unique in the suite.
+    """
     load_plugins(plugins)
     made = make_plan(load_suite(suite), suite, data_dir)
     path = results / made.suite.name / "rows.jsonl"
-    rows = rows_of(path)
-    done = finished_ids(rows)
+    rows = read_rows(path) if path.exists() else []
+    done = {row["id"] for row in rows if row["status"] == "ok"}
     summary: dict[str, Any] = {
         "suite": made.suite.name,
         "cells": len(made.cells),
@@ -32,23 +48,66 @@ def plan(
         "done": sum(c.id in done for c in made.cells),
         "stale": len({row["id"] for row in rows} - {c.id for c in made.cells}),
     }
+    left = costs(made, done, results, store)
     if as_json:
-        print(json.dumps({**summary, "ids": [c.id for c in made.cells]}))
+        print(json.dumps({**summary, "left": asdict(left), "ids": [c.id for c in made.cells]}))
         return
-    cells, trainings = counted(summary["cells"], "cell"), counted(summary["trainings"], "training")
-    print(f"{made.suite.name}: {cells}, {trainings}, {summary['statistics']} statistics; {summary['done']} done")
-    if stale := summary["stale"]:
-        belong = f"{counted(stale, 'row')} in {path} {'belongs' if stale == 1 else 'belong'} to no cell of this suite"
-        print(f"{belong}; 'vitmem run --prune' drops what is left over")
-    for line in _trainings(made, done):
+    for line in (*_summary(made, summary, path), *_costs(left), *_lines(made, done, cells)):
         print(line)
 
 
-def _trainings(made: Plan, done: set[str]) -> list[str]:
-    lines = []
+def _summary(made: Plan, summary: dict[str, Any], rows: Path) -> Iterator[str]:
+    cells, trainings = counted(summary["cells"], "cell"), counted(summary["trainings"], "training")
+    yield f"{made.suite.name}: {cells}, {trainings}, {summary['statistics']} statistics; {summary['done']} done"
+    if stale := summary["stale"]:
+        belong = f"{counted(stale, 'row')} in {rows} {'belongs' if stale == 1 else 'belong'} to no cell of this suite"
+        yield f"{belong}; 'vitmem run --prune' drops what is left over"
+    yield from remarks(made.cells)
+
+
+def _costs(left: Costs) -> Iterator[str]:
+    """Yield what is left to do will take, and of how much of it nothing is known."""
+    if not left.edits:
+        return
+    unknown = [
+        counted(count, noun)
+        for count, noun in ((left.unknown, "training"), (left.unknown_edits, "edit"))
+        if count
+    ]
+    if not left.machine:
+        time = "unknown, no row is of this data and network"
+    else:
+        time = f"{duration(left.seconds)} with one worker, by rows of {left.machine}"
+        time += f"; {' and '.join(unknown)} not counted, of no row's kind" if unknown else ""
+    yield f"time: {time}"
+    yield f"memory: {'unknown' if left.peak is None else f'{size_text(left.peak)} at most, by the same rows'}"
+    stored = "unknown, the store has none of the kind"
+    yield f"disk: {stored if left.stored is None else f'{size_text(left.stored)} in the store'}"
+
+
+def _lines(made: Plan, done: set[str], cells: bool) -> Iterator[str]:
+    """Yield a line for each training and, where they are few or asked for, for each cell."""
+    short = _unique([cell.id for cell in made.cells])
+    listed = cells or len(made.cells) <= FEW
     for job in made.jobs():
-        methods = Counter(cell.config["edit"]["method"] for cell in job.cells)
-        finished = sum(cell.id in done for cell in job.cells)
-        counts = ", ".join(f"{n} {method}" for method, n in methods.items())
-        lines.append(f"  {job.training}  {job.label}: {counted(len(job.cells), 'cell')} ({counts}), {finished} done")
-    return lines
+        yield _training(job, done)
+        for cell in job.cells if listed else ():
+            yield f"    {cell.id[:short]}  {_label(cell)}{', done' if cell.id in done else ''}"
+    if not listed:
+        yield "'vitmem plan --cells' adds the id of each cell, which 'vitmem show' and 'vitmem run --only' take"
+
+
+def _training(job: Job, done: set[str]) -> str:
+    methods = Counter(cell.config["edit"]["method"] for cell in job.cells)
+    finished = sum(cell.id in done for cell in job.cells)
+    counts = ", ".join(f"{n} {method}" for method, n in methods.items())
+    return f"  {job.training}  {job.label}: {counted(len(job.cells), 'cell')} ({counts}), {finished} done"
+
+
+def _label(cell: Cell) -> str:
+    return str(cell.config["oracle"]) if "oracle" in cell.config else edit_label(cell.config["edit"])
+
+
+def _unique(ids: Sequence[str]) -> int:
+    """Return how many digits tell ``ids`` apart, eight at least."""
+    return next((n for n in range(8, 16) if len({id[:n] for id in ids}) == len(ids)), 16)

@@ -41,7 +41,7 @@ def report(
     if not folders:
         raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
     for folder in folders:
-        material = gather(folder, store, data_dir, cache_dir.expanduser())
+        material = gather(folder, store, data_dir, cache_dir)
         page, *figures = write_page(material, out)
         print(
             f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB), {len(figures)} files of figures in {out / folder.name}"

@@ -17,10 +17,14 @@ from vitmem.bench.runner import Progress, rows_path, run_suite, stale_ids
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
+from vitmem.bench.suite_checks import remarks
+from vitmem.cli.options import INTERRUPTED
 from vitmem.errors import InputError, VitmemError
-from vitmem.reports.naming import PLAIN
-from vitmem.reports.render import counted
+from vitmem.reports.content import Report, chosen
+from vitmem.reports.naming import edit_label
+from vitmem.reports.render import counted, duration
 from vitmem.reports.tables import check_tables, write_tables
+from vitmem.reports.terminal import terminal
 from vitmem.rows import new_rows_path
 from vitmem.training.fit import pick_device
 
@@ -61,10 +65,12 @@ def run(
     have = f"{found} {'has' if found == 1 else 'have'} a row"
     again = f", {outdated} of them to be measured again by other metrics" if outdated else ""
     print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do{again}", flush=True)
+    for remark in remarks(plan.cells):
+        print(remark, flush=True)
     failed = 0
     stale = prune and bool(stale_ids(plan, rows))
     if found < len(plan.cells) or stale or new_rows_path(path).exists():
-        places = Places(Store(store), data_dir, cache_dir.expanduser(), device, progress and sys.stderr.isatty())
+        places = Places(Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
         try:
             outcome = run_suite(
                 plan,
@@ -77,19 +83,27 @@ def run(
             )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
         failed = outcome.failed
-        print(f"{name}: {counted(outcome.made, 'row')} made, {failed} failed")
-    elif not check_tables(results, name):
-        return  # nothing to do: every cell has a row and the tables agree with them
-    for path in write_tables(results, name):
-        print(f"wrote {path}")
+        print(f"{name}: {counted(outcome.made, 'row')} made, {failed} failed", flush=True)
+    if rows_of(path):
+        if check_tables(results, name):
+            write_tables(results, name)
+        print(_result(path))
     if failed:
         who = "its row says" if failed == 1 else "their rows say"
         raise VitmemError(
             f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} why and where in {store} the traceback lies "
             "(--debug prints it); the same command tries again"
         )
+
+
+def _result(rows: Path) -> str:
+    """Return the chosen settings as a table for a terminal, and where the rest lies."""
+    name, tables = rows.parent.name, rows.parent / "tables"
+    shown = terminal(chosen(Report(name, rows_of(rows))).without_empty())
+    count = counted(len(list(tables.glob("*.md"))), "table")
+    return f"\n{shown}\n\n{count} in {tables} (.md, .tex, .csv); a page with figures: vitmem report {name}"
 
 
 def _line(event: Event, progress: Progress, store: Path | None) -> None:
@@ -99,24 +113,16 @@ def _line(event: Event, progress: Progress, store: Path | None) -> None:
         print(f"{job}: {what}", flush=True)
         return
     left = progress.left()
-    time_left = "" if left is None or progress.cells == progress.total else f", {_duration(left)} left"
+    time_left = "" if left is None or progress.cells == progress.total else f", {duration(left)} left"
     print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(what)}{time_left}", flush=True)
     if store is not None and "traceback" in what:
         print((store / what["traceback"]).read_text(), file=sys.stderr)
 
 
 def _outcome(row: dict[str, Any]) -> str:
-    edit = row["config"]["edit"]
-    label = " ".join(str(v) for key, v in edit.items() if PLAIN.get(key) != v)
+    label = edit_label(row["config"]["edit"])
     if row["status"] != "ok":
         return f"{label}: {row['status']}: {row['reason']}"
     metrics = row["metrics"]
     shown = (f"{key} {100 * metrics[key]:.1f}" for key in ("memorized", "recovered", "validation") if key in metrics)
     return f"{label}: {', '.join(shown)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return "less than a minute"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vitmem.data.sets import ImageData, ImageSet
 from vitmem.errors import InputError
-from vitmem.files import check_readable, file_digest, write_whole
+from vitmem.files import check_readable, expand, file_digest, write_whole
 from vitmem.kfac import state_digest
 from vitmem.specs import digest
 
@@ -48,7 +48,7 @@ def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]
 
     Raises InputError when the folder cannot be written; several processes may do this at once.
     """
-    path = cache_dir.expanduser() / f"{name}-{key}.safetensors"
+    path = expand(cache_dir) / f"{name}-{key}.safetensors"
     if path.exists():
         try:
             return _read(path)

@@ -22,6 +22,7 @@ from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.data.shards import find_split
 from vitmem.errors import InputError, one_line
+from vitmem.files import expand
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -42,12 +43,12 @@ COUNTS = (50_000, 10_000)
 
 def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return CIFAR-10: 50,000 training and 10,000 test images of 10 classes, (3, 32, 32)."""
-    return _cifar("cifar10", 10, data_dir, cache_dir.expanduser())
+    return _cifar("cifar10", 10, data_dir, expand(cache_dir))
 
 
 def cifar100(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32)."""
-    return _cifar("cifar100", 100, data_dir, cache_dir.expanduser())
+    return _cifar("cifar100", 100, data_dir, expand(cache_dir))
 
 
 def _cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) -> ImageData:

@@ -22,7 +22,7 @@ from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.data.shards import find_split
 from vitmem.errors import InputError, unknown
-from vitmem.files import Walked, same_name, subfolders, walk
+from vitmem.files import Walked, expand, same_name, subfolders, walk
 
 NAME = "image_folder"
 HELD_OUT = ("val", "validation", "test")
@@ -88,7 +88,7 @@ def _left_out(walked: Sequence[Walked], root: Path) -> tuple[str, ...]:
 def _root(folder: str, data_dir: Path | None) -> Path:
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
-    root = data_dir / folder
+    root = data_dir / expand(folder)
     if not root.is_dir():
         raise InputError(f"data '{NAME}': expected a folder at {root}, found none; see 'folder' and --data-dir")
     return root

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from vitmem.data.json_lines import json_lines
 from vitmem.errors import InputError, one_line
-from vitmem.files import check_readable
+from vitmem.files import check_readable, expand
 
 NAME = "passages"
 KINDS = ("famous", "control")
@@ -54,7 +54,7 @@ def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") ->
     """Read passages and books; raises InputError for a file that is missing, torn or without what it should have."""
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
-    root = data_dir / folder
+    root = data_dir / expand(folder)
     found = Passages(_read_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
     for kind in KINDS:
         if len(found.of(kind)) < 2:

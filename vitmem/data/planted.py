@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitmem.data.passages import read_corpus
 from vitmem.errors import InputError
+from vitmem.files import expand
 
 NAME = "planted"
 
@@ -36,4 +37,4 @@ def planted(
     """Read the books in ``<data_dir>/<folder>/corpus.parquet``; raises InputError when they cannot be."""
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
-    return Planted(read_corpus(data_dir / folder / "corpus.parquet", NAME), windows, prefix, suffix, repeats)
+    return Planted(read_corpus(data_dir / expand(folder) / "corpus.parquet", NAME), windows, prefix, suffix, repeats)

@@ -17,6 +17,7 @@ from torch import Tensor
 from vitmem.data.shards import find_split
 from vitmem.data.view_files import find_view, need_view, read_duplicates, read_label_errors, read_votes
 from vitmem.errors import InputError
+from vitmem.files import expand
 
 Positions = NDArray[np.int64]
 # Labels that have to be known of the images at hand, and the share of them that has to agree: people err too.
@@ -26,7 +27,7 @@ FEWEST, AGREEING = 5, 0.9
 def view_folders(name: str, data_dir: Path | None, cache_dir: Path) -> list[Path]:
     """Return where the files of data set ``name`` may lie: where its images and human labels may."""
     given = [] if data_dir is None else [data_dir / name, data_dir]
-    return [*given, cache_dir.expanduser() / name, cache_dir.expanduser()]
+    return [*given, expand(cache_dir) / name, expand(cache_dir)]
 
 
 def load_view(view: str, name: str, folders: Sequence[Path], index: Tensor, labels: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 
 from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
+from vitmem.files import expand
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
 
@@ -73,9 +74,10 @@ def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, s
     """Return what transformers loads from, and the GGUF file in it."""
     if source.startswith("package:"):
         return _inside(source.removeprefix("package:"), gguf)
-    if data_dir is not None and (data_dir / source).is_dir():
-        return str(data_dir / source), gguf
-    return source, gguf
+    place = expand(source)
+    if data_dir is not None and (data_dir / place).is_dir():
+        return str(data_dir / place), gguf
+    return str(place), gguf
 
 
 def _inside(name: str, gguf: str | None) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vitmem.contents import arguments
 from vitmem.errors import InputError, VitmemError
+from vitmem.files import expand
 from vitmem.noise.pixels import Pixels
 from vitmem.registry import Entry
 from vitmem.specs import Spec
@@ -47,7 +48,7 @@ class NoiseContext:
     def find(self, file: str) -> Path:
         """Return where ``file`` is, inside the data folder or anywhere; it need not exist."""
         inside = None if self.data_dir is None else self.data_dir / file
-        return inside if inside is not None and inside.exists() else Path(file).expanduser()
+        return inside if inside is not None and inside.exists() else expand(file)
 
 
 @dataclass(frozen=True)

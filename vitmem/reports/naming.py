@@ -39,6 +39,16 @@ LONGEST = 160
 AFTER = "after"
 
 
+def edit_label(edit: Config) -> str:
+    """Return a resolved edit as a line says it: its values in order, those that need no mention left out."""
+    shown = (
+        f"after ({edit_label(value)})" if key == AFTER else str(value)
+        for key, value in edit.items()
+        if PLAIN.get(key) != value
+    )
+    return " ".join(shown)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -68,7 +68,8 @@ class Curves(Callback):
             if self.hits is not None:
                 self._keep(epoch, *self.hits())
             self._write()
-            shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
+            # a row's numbers of these names are of the report half alone
+            shown = ", ".join(f"{name}_all {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
             self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
 
     def _keep(self, epoch: int, rows: Tensor, hits: Tensor) -> None:

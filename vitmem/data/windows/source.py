@@ -12,6 +12,7 @@ from vitmem.data.windows.distinct import distinct, various
 from vitmem.data.windows.read import Line, read_windows
 from vitmem.data.windows.tokens import Windows, tokenised
 from vitmem.errors import InputError
+from vitmem.files import expand
 
 NAME = "memorized"
 
@@ -51,6 +52,6 @@ def memorized(
     """
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
-    inside = data_dir / file
-    lines = read_windows(inside if inside.exists() else Path(file))
-    return Memorized(lines, read_corpus(data_dir / folder / "corpus.parquet", NAME), min_distinct)
+    inside = data_dir / expand(file)
+    lines = read_windows(inside if inside.exists() else expand(file))
+    return Memorized(lines, read_corpus(data_dir / expand(folder) / "corpus.parquet", NAME), min_distinct)

@@ -1,0 +1,67 @@
+"""How a command ends: an exit code and at most one sentence, whatever stopped it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from vitmem.cli.options import INTERRUPTED
+from vitmem.errors import VitmemError, one_line
+
+
+def exit_code(command: Callable[[], int | None]) -> int:
+    """Call ``command`` and return the exit code of this process; an error is printed as one sentence."""
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except VitmemError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _failed_output(error)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        return _usage(error)  # of typer: an option or argument that is not there, or not of its kind
+    return code
+
+
+def _usage(error: Any) -> int:
+    """Print what is wrong with the command line; where nothing was asked for, the help was printed."""
+    text, context = error.format_message(), getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(text, end="")
+        return 0
+    of = context.command_path if context is not None else "vitmem"
+    return _fail(f"{' '.join(text.split()).rstrip('.')[:300]}; see '{of} -h'", 2)
+
+
+def _failed_output(error: OSError) -> int:
+    """End without a traceback where nobody reads the output any more, or where something cannot be written."""
+    if error.errno == errno.EPIPE:
+        _drop_output()
+        return 1
+    try:
+        sys.stdout.flush()
+        return _fail(one_line(error), 1)
+    except OSError:
+        _drop_output()
+        return _fail(f"the output cannot be written: {one_line(error)}", 1)
+
+
+def _drop_output() -> None:
+    """Send what is left in the buffer nowhere: it would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"vitmem: {text}", file=sys.stderr)
+    return code
