@@ -98,8 +98,9 @@ def append_row(path: Path, row: Row) -> None:
     Raises VitmemError as ``write_rows`` does.
     """
     data, unfinished = f"{_line(row)}\n".encode(), new_rows_path(path)
-    if new := not unfinished.exists():
-        write_rows(path, [])  # readers look for this file
+    new = not unfinished.exists()
+    if not path.exists():  # readers look for this file
+        write_rows(path, [])
     with unfinished.open("ab", buffering=0) as file:
         before = file.tell()
         try:
