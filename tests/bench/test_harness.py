@@ -264,7 +264,7 @@ def test_a_base_that_does_not_fit(tmp_path: Path) -> None:
     assert Scores.load(tmp_path / "base.json") == scores([1], 1.0, limit=3)
     assert [path.name for path in tmp_path.iterdir()] == ["base.json"]
     for text, says in (
-        ("{", "not what 'vitmem lm-eval --out' writes"),
+        ("{", "no whole JSON"),
         ('{"model": "m"}', "'weights': field required"),
     ):
         (tmp_path / "torn.json").write_text(text)
@@ -278,7 +278,7 @@ def test_a_base_that_does_not_fit(tmp_path: Path) -> None:
         ([], "expected either --tasks or --preset"),
         (["--tasks", "a", "--preset", "b"], "expected either --tasks or --preset"),
         (["--tasks", " , "], "expected names with commas between them"),
-        (["--tasks", "a", "--base", "nowhere.json"], "not what 'vitmem lm-eval --out' writes"),
+        (["--tasks", "a", "--base", "nowhere.json"], "nowhere.json: no such file"),
         (["--tasks", "a", "--base", "base.json"], "was made with --limit 3, this is --limit none"),
     ],
 )

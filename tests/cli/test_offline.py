@@ -69,9 +69,9 @@ def test_from_texts_to_an_edited_model(model: Path) -> None:
         (["fit", "model", "--blocks", "last", "--dtype", "bf16"], "unknown dtype 'bf16'"),
         (["fit", "model", "--blocks", "last", "--labels", "exact"], "unknown labels 'exact'"),
         (["fit", "model", "--blocks", "9", "--text", "text.jsonl"], "expected numbers from 0 to 2, got 9"),
-        (["fit", "model", "--blocks", "0", "--text", "nowhere"], "--text: no such file or folder: nowhere"),
+        (["fit", "model", "--blocks", "0", "--text", "nowhere"], "nowhere: no such file; see --text"),
         (["fit", "nowhere/at-all", "--blocks", "0", "--dry-run"], "no config of a causal model"),
-        (["edit", "model", "--factors", "no.safetensors", "--mass", "1", "--out", "o"], "no.safetensors: not a whole"),
+        (["edit", "model", "--factors", "no.safetensors", "--mass", "1", "--out", "o"], "no.safetensors: no such file"),
         (["edit", "nowhere", "--factors", "f", "--mass", "1", "--out", "o"], "nowhere: no such folder"),
     ],
 )

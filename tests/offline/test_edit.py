@@ -200,7 +200,7 @@ def _unknown(folder: Path) -> None:
         (_torn, "not a whole safetensors file"),
         (_quantised, "expected a tensor of type F64, F32, F16, BF16, got I8"),
         (_cut, "'model.layers.1.mlp.gate_proj' is stored as (40, 8), its config says (40, 16)"),
-        (_shard_missing, "model-1.safetensors: not a whole safetensors file"),
+        (_shard_missing, "model-1.safetensors: no such file"),
         (_shard_elsewhere, "expected names of files beside it, got '../other.safetensors'"),
         (_renamed, "no tensor 'model.layers.1.mlp.gate_proj.weight' for layer"),
         (_wider, "layer 'model.layers.1.mlp.gate_proj' is 48 x 16, the statistics are of a 40 x 16 layer"),

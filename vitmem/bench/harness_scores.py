@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,13 @@ from typing import Any, SupportsFloat
 from pydantic import Field, ValidationError
 
 from vitmem.errors import InputError
-from vitmem.specs import Spec, explain
+from vitmem.files import read_text, short_name, write_text
+from vitmem.parsing import parse_json
+from vitmem.specs import Spec, digest, explain
+
+# Every answer to every question: more than a suite has.
+LARGEST = 2**31
+WRITTEN = "expected what 'vitmem lm-eval --out' writes"
 
 
 class Sample(Spec):
@@ -30,6 +35,7 @@ class Scores(Spec):
 
     ``results`` are task -> ``metric,filter`` -> value; ``weights`` is the fingerprint of the model's weights,
     ``limit`` the largest number of questions of a task. ``higher_is_better`` is ``None`` where lm-eval does not say.
+    ``digest`` is that of all else in a file.
     """
 
     model: str
@@ -41,23 +47,28 @@ class Scores(Spec):
     higher_is_better: dict[str, dict[str, bool | None]] = Field(default_factory=dict)
     results: dict[str, dict[str, float]]
     samples: dict[str, list[Sample]]
+    digest: str | None = None
 
     def save(self, path: Path) -> None:
-        """Write everything to one JSON file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(self.model_dump_json(indent=1) + "\n")
-        part.replace(path)
+        """Write everything, and its digest, to one JSON file, whole or not at all."""
+        sealed = self.model_copy(update={"digest": self._digest()})
+        write_text(path, sealed.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read what ``save`` wrote; raises InputError when the file is missing or something else."""
+        """Read what ``save`` wrote; raises InputError when the file is missing, something else or has changed."""
+        said = short_name(path)
+        content = parse_json(read_text(path, "what 'vitmem lm-eval --out' writes", limit=LARGEST), said, WRITTEN)
         try:
-            return cls.model_validate(json.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            if isinstance(error, ValidationError):
-                raise InputError(explain(error, str(path), cls)) from None
-            raise InputError(f"{path}: not what 'vitmem lm-eval --out' writes ({error})") from None
+            found = cls.model_validate(content)
+        except ValidationError as error:
+            raise InputError(explain(error, f"{said}: not what 'vitmem lm-eval --out' writes", cls)) from None
+        if found.digest not in (None, found._digest()):  # older files have none
+            raise InputError(f"{said}: it has changed since 'vitmem lm-eval' wrote it; evaluate the base again")
+        return found.model_copy(update={"digest": None})
+
+    def _digest(self) -> str:
+        return digest(self.model_dump(mode="json", exclude={"digest"}))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,10 @@ def _request(weights: Path, options: Mapping[str, Any]) -> Request:
 def _replay(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
     load_plugins(options["plugins"])
     record = Record.open(options["replay"])
-    request = Request.model_validate(record.facts["request"])
+    try:
+        request = Request.model_validate(record.facts["request"])
+    except ValidationError as error:
+        raise InputError(explain(error, str(options["replay"]), Request)) from None
     device = pick_device(options["device"])
     done = edit_checkpoint(weights, options["images"], out, request, device=device, again=record, say=_say)
     _print_edited(out, done)

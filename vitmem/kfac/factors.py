@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import InputError, VitmemError, one_line
+from vitmem.files import short_name
 from vitmem.kfac.layers import weight_matrix
 from vitmem.kfac.packed import packed, packed_length, unpacked
+from vitmem.kfac.sealed import Seal, mapping, sealed
 from vitmem.kfac.spectrum import Eigen, eigen
 from vitmem.kfac.stored import Stored, stored_tensors
 
+# Where the metadata of a file has the numbers of each layer.
+NUMBERS = "numbers"
 # Rows of a weight that are looked at a time.
 ROWS = 256
 # What is symmetric, of which a file may hold one half: its metadata have the size of each that it halved.
@@ -95,25 +100,21 @@ class Factors:
                 elif value is not None:
                     numbers[name][part.name] = value
         halves = {HALVED: json.dumps(sizes)} if sizes else {}
-        save_file(tensors, path, {**self.metadata, **halves, "numbers": json.dumps(numbers)})
+        save_file(tensors, path, sealed(tensors, {**self.metadata, **halves, NUMBERS: json.dumps(numbers)}))
 
     @classmethod
     def load(cls, path: Path) -> Factors:
-        """Read what ``save`` wrote; raises InputError when the file is missing or torn."""
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = dict(file.metadata() or {})
-                numbers = json.loads(metadata.pop("numbers"))
-                sizes = json.loads(metadata.pop(HALVED, "{}"))
-                stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a whole file of factors ({error}); collect the statistics again") from None
-        tensors: dict[str, Any] = {key: _whole(tensor, sizes.get(key)) for key, tensor in stored.items()}
-        layers = {}
-        for name, values in numbers.items():
-            parts = {key.rpartition("::")[2]: t for key, t in tensors.items() if key.rpartition("::")[0] == name}
-            layers[name] = LayerFactors(**values, **parts)
-        return cls(layers, metadata)
+        """Read what ``save`` wrote; raises InputError when the file is missing or torn, or has changed since."""
+        header = _Header.open(path)
+        with _reading(path), safe_open(path, framework="pt") as file:
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        with _reading(path):
+            tensors: dict[str, Any] = {key: header.whole(key, tensor) for key, tensor in stored.items()}
+            layers = {}
+            for name, values in header.numbers.items():
+                parts = {key.rpartition("::")[2]: t for key, t in tensors.items() if key.rpartition("::")[0] == name}
+                layers[name] = LayerFactors(**values, **parts)
+        return cls(layers, header.metadata)
 
     def check(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """Raise InputError, with the reason, unless these are statistics of ``model`` that cover ``layers``."""
@@ -135,6 +136,44 @@ class Factors:
                 f"factors: they are of another model (fingerprint {expected}, this one is {got}); "
                 "collect the statistics of this model"
             )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a damaged file of factors into InputError."""
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        text = one_line(error, 100)
+        raise InputError(
+            f"{short_name(path)}: not a whole file of factors ({text}); collect the statistics again"
+        ) from None
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a file of factors says beside its ``tensors``: ``numbers`` by layer, and the rows of halved matrices."""
+
+    metadata: Mapping[str, str]
+    tensors: Mapping[str, Stored]
+    numbers: Mapping[str, Any]
+    sizes: Mapping[str, Any]
+    seal: Seal
+
+    @classmethod
+    def open(cls, path: Path) -> _Header:
+        """Read nothing but the header of ``path``; raises InputError when it is none of factors."""
+        tensors, metadata = stored_tensors(path)
+        with _reading(path):
+            seal = Seal.of(path, set(tensors), metadata)
+            numbers, sizes = (mapping(metadata.pop(key, "{}"), path) for key in (NUMBERS, HALVED))
+            if not numbers:
+                raise KeyError(NUMBERS)
+        return cls(metadata, tensors, numbers, sizes, seal)
+
+    def whole(self, key: str, tensor: Tensor) -> Tensor:
+        """Return the matrix that is stored as ``tensor`` (n, ...) under ``key``; raises InputError if it changed."""
+        return _whole(self.seal.check(key, tensor), self.sizes.get(key))
 
 
 def _whole(tensor: Tensor, size: int | None) -> Tensor:
@@ -183,35 +222,33 @@ class StoredFactors:
     path: Path
     metadata: Mapping[str, str]
     shapes: Mapping[str, tuple[int, int]]
-    tensors: Mapping[str, Stored]
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    header: _Header
 
     @classmethod
     def open(cls, path: Path) -> StoredFactors:
         """Read the header of a file that ``save`` wrote; raises InputError when it is missing or torn."""
-        tensors, metadata = stored_tensors(path)
-        try:
-            layers = json.loads(metadata.pop("numbers"))
-            sizes = json.loads(metadata.pop(HALVED, "{}"))
-            rows = {key: sizes.get(key, tensor.shape[0]) for key, tensor in tensors.items()}
-            shapes = {x: (rows[f"{x}::g"], rows[f"{x}::a"]) for x in layers}
-        except (KeyError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a file of factors ({error}); 'vitmem fit' writes one") from None
-        return cls(path, metadata, shapes, tensors, sizes)
+        header = _Header.open(path)
+        with _reading(path):
+            rows = {key: header.sizes.get(key, tensor.shape[0]) for key, tensor in header.tensors.items()}
+            shapes = {x: (rows[f"{x}::g"], rows[f"{x}::a"]) for x in header.numbers}
+        return cls(path, header.metadata, shapes, header)
 
     def read(self, layer: str, part: Literal["a", "g"]) -> Tensor:
         """Return A (q, q) or G (p, p) of ``layer``; raises VitmemError for NaN or infinity in it."""
         key = f"{layer}::{part}"
-        matrix = _whole(self.tensors[key].read(), self.sizes.get(key))
+        with _reading(self.path):
+            matrix = self.header.whole(key, self.header.tensors[key].read())
         if not math.isfinite(float(matrix.sum(dtype=torch.float64))):  # a mask of all numbers would take memory
             raise VitmemError(f"factors: NaN or infinity in '{part}' of layer '{layer}'; collect the statistics again")
         return matrix
 
     def check_weight(self, layer: str, weight: Tensor) -> bool:
         """Raise InputError unless the statistics are of a model with W (p, q) in ``layer``; False if they don't say."""
-        known = json.loads(self.metadata.get("weights", "{}")).get(layer)
+        known = mapping(self.metadata.get("weights", "{}"), self.path).get(layer)
         if known is None:
             return False
+        if not hasattr(torch, str(known).split(" ")[0]):
+            raise InputError(f"{short_name(self.path)}: not a whole file of factors; collect the statistics again")
         if weight_fingerprint(weight, getattr(torch, known.split()[0])) != known:
             raise InputError(
                 f"factors: layer '{layer}' had other weights when they were collected, so they are of another model or "

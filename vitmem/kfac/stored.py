@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, one_line
+from vitmem.files import check_readable, short_name
+from vitmem.parsing import parse_json
 
 # The names that the format gives to types an edit can work on.
 DTYPES: Mapping[str, torch.dtype] = {
@@ -64,14 +65,17 @@ def stored_tensors(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
 
     Raises InputError when the file is missing, torn or of another format.
     """
+    check_readable(path, "a safetensors file")
+    name = short_name(path)
     try:
         with safe_open(path, framework="pt"):  # checks the header, the ranges in it and the length of the file
             pass
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(size))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+            text = file.read(size).decode()
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{name}: not a whole safetensors file ({one_line(error, 100)}); copy it again") from None
+    header: dict[str, Any] = parse_json(text, f"{name}: its header", "copy or make the file again")
     metadata = header.pop("__metadata__", {})
     begin = 8 + size
     tensors = {

@@ -14,7 +14,7 @@ import torch
 
 from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
-from vitmem.files import expand
+from vitmem.files import expand, short_name
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
 
@@ -65,8 +65,10 @@ def load(
             loaded = transformers.AutoModelForCausalLM.from_pretrained(
                 place, dtype=dtype, trust_remote_code=False, use_safetensors=True, **options
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"model 'pretrained': cannot load '{source}': {one_line(error)}") from None
+    except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
+        raise InputError(
+            f"model 'pretrained': cannot load '{short_name(source)}': {one_line(error)}"
+        ) from None
     return loaded.eval(), tokenizer
 
 

@@ -29,6 +29,6 @@ def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
             config = transformers.AutoConfig.from_pretrained(str(source), trust_remote_code=False)
         with torch.device("meta"):
             model: nn.Module = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
         raise InputError(f"{name}: no config of a causal model of transformers: {one_line(error)}") from None
     return model

@@ -75,6 +75,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 def _torch(path: Path) -> Weights:
     """Return the tensors of a checkpoint; raises InputError for one that would need code to be run, naming it."""
     name = short_name(path)
+    _check_sums(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and torch each have errors of their own, for a flipped byte almost any
@@ -84,6 +85,22 @@ def _torch(path: Path) -> Weights:
         raise InputError(f"{name}: expected a state dict, got {kind}; save net.state_dict()")
     state, left_out = _state_of(content, name, "")
     return Weights(path, {key: value.detach() for key, value in state.items()}, left_out)
+
+
+def _check_sums(path: Path) -> None:
+    """Raise InputError for a file of torch with a part whose checksum does not fit; torch itself looks at none."""
+    name, broken = short_name(path), ""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as parts:
+                broken = parts.testzip() or ""
+    except Exception as error:  # for a flipped byte almost any
+        raise InputError(f"{name}: a damaged file of torch ({one_line(error, 80)}); copy or save it again") from None
+    if broken:
+        raise InputError(
+            f"{name}: the checksum of '{broken[-60:]}' in it does not fit (damaged, or saved without checksums); "
+            "copy or save it again"
+        )
 
 
 def _why(path: Path, error: Exception) -> str:

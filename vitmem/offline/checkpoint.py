@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vitmem.errors import InputError
+from vitmem.files import read_text, short_name
 from vitmem.kfac.stored import Stored, stored_tensors
+from vitmem.parsing import parse_json
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Other copies of the weights, which an edit would leave as they were.
@@ -29,12 +30,20 @@ class Checkpoint:
         """Read the index and headers; raises InputError for a folder without whole weights in safetensors."""
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; expected one with config.json and {WHOLE}, or shards of it")
-        if not (folder / "config.json").is_file():
+        config = folder / "config.json"
+        if config.exists():
+            parse_json(read_text(config, "the config of a model"), short_name(config), "fetch it again")
+        else:
             raise InputError(f"{folder}: no config.json in it; expected a folder that 'save_pretrained' wrote")
         shards = tuple(folder / name for name in _shard_names(folder))
         tensors: dict[str, Stored] = {}
         for shard in shards:
-            tensors |= stored_tensors(shard)[0]
+            found = stored_tensors(shard)[0]
+            if double := next((name for name in found if name in tensors), None):
+                raise InputError(f"{short_name(shard)}: '{double[:80]}' lies in another shard too; fetch them again")
+            tensors |= found
+        if shards != (folder / WHOLE,):
+            _check_index(folder, tensors)
         return cls(folder, shards, tensors)
 
     def weight(self, path: str, prefix: str) -> Stored:
@@ -70,11 +79,31 @@ def _shard_names(folder: Path) -> list[str]:
             f"{folder}: expected {WHOLE} or {INDEX}, got neither; pickled weights are not read: load the model and "
             "save it with 'save_pretrained'"
         )
-    try:
-        names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{folder / INDEX}: not an index of shards ({error}); fetch it again") from None
+    names = sorted(set(_weight_map(folder).values()))
     outside = [name for name in names if Path(name).name != name]
     if outside:
-        raise InputError(f"{folder / INDEX}: expected names of files beside it, got '{outside[0]}'")
+        raise InputError(f"{short_name(folder / INDEX)}: expected names of files beside it, got '{outside[0][:80]}'")
     return names
+
+
+def _check_index(folder: Path, tensors: Mapping[str, Stored]) -> None:
+    """Raise InputError when a tensor lies in another shard than the index says, or in none."""
+    places = _weight_map(folder)
+    for name in sorted({*places, *tensors}):
+        lies = tensors[name].file.name if name in tensors else "no shard"
+        if places.get(name) != lies:
+            expected = places.get(name, "no shard")[:80]
+            raise InputError(
+                f"{short_name(folder / INDEX)}: '{name[:80]}' is to lie in {expected}, it is in {lies}; fetch both "
+                "again"
+            )
+
+
+def _weight_map(folder: Path) -> dict[str, str]:
+    """Return tensor -> shard of the index; raises InputError for a file that is none."""
+    said = short_name(folder / INDEX)
+    found = parse_json(read_text(folder / INDEX, "an index of shards"), said, "fetch the index again")
+    places = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise InputError(f"{said}: not an index of shards: expected 'weight_map', names by tensor; fetch it again")
+    return places

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vitmem.bench.store import guard_disk
 from vitmem.errors import InputError
+from vitmem.files import flush
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     folder, or when another run is writing it, DiskFullError when the disk is full.
     """
     check_new(out)
-    partial = out.with_name(f"{out.name}.partial")
+    partial = _partial(out)
     with guard_disk(out.parent):
         partial.mkdir(parents=True, exist_ok=True)
         handle = os.open(partial, os.O_RDONLY)
@@ -55,11 +56,38 @@ def _own(handle: int, partial: Path) -> None:
 @contextmanager
 def new_file(out: Path) -> Iterator[Path]:
     """Yield the name of a file to write, which becomes ``out`` at the end and is removed after an error."""
-    partial = out.with_name(f"{out.name}.partial")
+    with new_files(out) as (partial,):
+        yield partial
+
+
+@contextmanager
+def new_files(out: Path, *beside: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield the names of files to write, which become ``out`` and those ``beside`` it at the end, ``out`` last.
+
+    After an error none is there. While ``out`` is missing, what a killed run left is that of ``unfinished``.
+    """
+    targets = {path: _partial(path) for path in (out, *beside)}
+    done: list[Path] = []
     with guard_disk(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            yield partial
-            os.replace(partial, out)
-        finally:
-            partial.unlink(missing_ok=True)
+            yield tuple(targets.values())
+            for partial in targets.values():
+                flush(partial)
+            for path in (*beside, out):
+                os.replace(targets[path], path)
+                done.append(path)
+        except BaseException:
+            for path in (*done, *targets.values()):
+                path.unlink(missing_ok=True)
+            raise
+        flush(out.parent)
+
+
+def unfinished(out: Path) -> bool:
+    """Say whether a run was killed while it gave the files of ``out`` their names: the files beside it are its."""
+    return _partial(out).exists() and not out.exists()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")

@@ -7,25 +7,28 @@ tensor as it was, by its own name, and the factors of its complement (``vitmem.k
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vitmem.errors import InputError, VitmemError
-from vitmem.files import file_digest
+from vitmem.errors import InputError, VitmemError, one_line, shown
+from vitmem.files import file_digest, read_text, short_name
 from vitmem.kfac import Complement, Dial, state_digest
 from vitmem.kfac.dial import check_share
 from vitmem.kfac.layers import layer_at, put_matrix
 from vitmem.models.weights import SAFETENSORS, read_weights, write_weights
-from vitmem.offline.output import new_file
+from vitmem.offline.output import new_file, unfinished
+from vitmem.parsing import parse_json
+from vitmem.specs import digest
 
 FORMAT = 1
+# Where a record has the digest of everything else in it.
+DIGEST = "digest"
 
 
 def beside(out: Path) -> tuple[Path, Path]:
@@ -34,10 +37,13 @@ def beside(out: Path) -> tuple[Path, Path]:
 
 
 def check_out(out: Path, *others: Path) -> None:
-    """Raise InputError when ``out`` is no name of a safetensors file, or when it or one of ``others`` exists."""
+    """Raise InputError when ``out`` is no name of a safetensors file, or when it or one of ``others`` exists.
+
+    The ``others`` may be what a killed run left, which the next one replaces.
+    """
     if out.suffix != SAFETENSORS:
         raise InputError(f"--out: expected a name that ends in {SAFETENSORS}, got {out}")
-    for path in (out, *others):
+    for path in (out, *(() if unfinished(out) else others)):
         if path.exists():
             raise InputError(f"--out: {path} exists; give another name or remove it")
 
@@ -62,14 +68,24 @@ class Record:
     def open(cls, name: Path | str) -> Record:
         """Read the record in the file ``name``; raises InputError when it is missing or none."""
         path = Path(name)
+        said = short_name(path)
+        facts = parse_json(read_text(path, "the record of an edit"), said, "no whole record of an edit")
+        version = facts.get("record") if isinstance(facts, dict) else None
+        if version is None:
+            raise InputError(f"{said}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
+        if version != FORMAT:
+            raise InputError(f"{said}: a record of version {shown(version)}, this vitmem reads {FORMAT}")
+        written = facts.pop(DIGEST, None)  # older records have none
+        if written is not None and written != digest(facts):
+            raise InputError(f"{said}: it has changed since 'vitmem edit' wrote it; put that one back")
         try:
-            facts = json.loads(path.read_text())
-            if facts["record"] != FORMAT:
-                raise InputError(f"{path}: a record of version {facts['record']}, this vitmem reads {FORMAT}")
-            _ = facts["request"], facts["layers"], [facts[x]["sha256"] for x in ("input", "output", "removed")]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            what = error.strerror if isinstance(error, OSError) else "not what 'vitmem edit' writes beside a checkpoint"
-            raise InputError(f"{path}: no record of an edit ({what})") from None
+            files = [facts[x][y] for x in ("input", "output", "removed") for y in ("file", "sha256")]
+            layers = [(x["before"], x["after"], x["dial"]["rank"], x["dial"]["of"]) for x in facts["layers"].values()]
+            whole = isinstance(facts["request"], dict) and all(isinstance(x, str) for x in files) and bool(layers)
+        except (KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise InputError(f"{said}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
         return cls(path, facts)
 
     def undo(self, out: Path) -> None:
@@ -118,8 +134,11 @@ class Record:
 
     def _removed(self) -> dict[str, Tensor]:
         """Return the tensors of the file of what was removed, (n, ...) each."""
-        with safe_open(self._file("removed"), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        path = self._file("removed")
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise InputError(f"{short_name(path)}: not a whole safetensors file ({one_line(error, 100)})") from None
 
     def _file(self, what: str) -> Path:
         """Return the file of the ``output`` or of what was ``removed``, which has to be the one of this record."""

@@ -126,7 +126,7 @@ def _as_read(request: Request, known: Fitted, images: Path | None) -> Request:
 
 
 def _check_same(found: Unlabelled, images: Path, again: Record | None) -> None:
-    known = None if again is None else again.facts["images"]
+    known = None if again is None else again.facts.get("images")
     if known is not None and found.sha256 != known["sha256"]:
         raise InputError(f"{images}: its {len(found.images)} images are not the {known['count']} that the record is of")
 

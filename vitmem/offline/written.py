@@ -17,11 +17,11 @@ from vitmem.files import file_digest
 from vitmem.kfac import Complement, complement, state_digest
 from vitmem.methods.base import EditResult
 from vitmem.models.weights import Weights, write_weights
-from vitmem.offline.output import new_file
-from vitmem.offline.record import FORMAT, Record, beside, save_removed, tensor_digest
+from vitmem.offline.output import new_files
+from vitmem.offline.record import DIGEST, FORMAT, Record, beside, save_removed, tensor_digest
 from vitmem.offline.request import Request, method_of
 from vitmem.registry import MODELS
-from vitmem.specs import canonical
+from vitmem.specs import canonical, digest
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def write_edit(
     originals = {name: state[name] for name in changed}
     complements = {path: complement(originals[names[path]].flatten(1), new) for path, new in result.weights.items()}
     record, removed = beside(out)
-    with new_file(out) as partial, new_file(record) as partial_record, new_file(removed) as partial_removed:
+    with new_files(out, removed, record) as (partial, partial_removed, partial_record):
         written = write_weights(partial, source.weights, changed)
         save_removed(partial_removed, originals, complements)
         facts = {
@@ -72,7 +72,7 @@ def write_edit(
             },
             "environment": environment(device),
         }
-        write_json(partial_record, facts)
+        write_json(partial_record, {**facts, DIGEST: digest(facts)})
     return Record(record, facts)
 
 

@@ -1,0 +1,73 @@
+"""Digests that a file of tensors keeps of its own content: a byte that changed later is noticed when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitmem.errors import InputError
+from vitmem.files import short_name
+from vitmem.parsing import parse_json
+
+DIGESTS, DIGITS = "digests", 16
+# The name under which the digest of the metadata stands beside those of the tensors.
+METADATA = ""
+
+
+def sealed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return ``metadata`` with the digests of itself and of each of the ``tensors``, (n, ...) by name."""
+    digests = {METADATA: _of_texts(metadata), **{name: _of_tensor(tensor) for name, tensor in tensors.items()}}
+    return {**metadata, DIGESTS: json.dumps(digests)}
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The digests that the file ``path`` keeps; none when it was written without."""
+
+    path: Path
+    digests: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, path: Path, names: set[str], metadata: dict[str, str]) -> Seal:
+        """Take the digests out of ``metadata``; raises InputError when it, or the ``names`` of tensors, are others."""
+        text = metadata.pop(DIGESTS, None)
+        seal = cls(path, {} if text is None else mapping(text, path))
+        known = {METADATA, *names} if text is not None else set()
+        if seal.digests.keys() != known or (known and seal.digests[METADATA] != _of_texts(metadata)):
+            raise seal.broken("its header")
+        return seal
+
+    def check(self, name: str, tensor: Tensor) -> Tensor:
+        """Return ``tensor`` (n, ...), called ``name``; raises InputError when it is not the one that was written."""
+        if self.digests and self.digests.get(name) != _of_tensor(tensor):
+            raise self.broken(f"'{name}'")
+        return tensor
+
+    def broken(self, what: str) -> InputError:
+        """Return the error for a file that is not the one that was written."""
+        return InputError(f"{short_name(self.path)}: {what} has changed since it was written; make or copy it again")
+
+
+def mapping(text: str, path: Path) -> dict[str, Any]:
+    """Return the mapping in a ``text`` of the metadata of ``path``; raises InputError for anything else."""
+    found = parse_json(text, f"{short_name(path)}: its header")
+    if not isinstance(found, dict):
+        raise InputError(f"{short_name(path)}: its header: expected a mapping, got {type(found).__name__}")
+    return found
+
+
+def _of_texts(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(texts), sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+def _of_tensor(tensor: Tensor) -> str:
+    state = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+    state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return state.hexdigest()[:DIGITS]
