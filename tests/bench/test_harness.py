@@ -264,7 +264,7 @@ def test_a_base_that_does_not_fit(tmp_path: Path) -> None:
     assert Scores.load(tmp_path / "base.json") == scores([1], 1.0, limit=3)
     assert [path.name for path in tmp_path.iterdir()] == ["base.json"]
     for text, says in (
-        ("{", "no whole JSON"),
+        ("{", "expected what 'vitmem lm-eval --out' writes"),
         ('{"model": "m"}', "'weights': field required"),
     ):
         (tmp_path / "torn.json").write_text(text)
