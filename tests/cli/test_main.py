@@ -180,3 +180,15 @@ def test_a_verb_that_a_plug_in_ends_is_an_error(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(options_module.importlib, "import_module", lambda _, verb=verb: verb)
         with pytest.raises(VitmemError, match=r"a plug-in ended the run: it calls sys.exit"):
             options_module.call("x:verb")
+
+
+def test_show_is_readable_and_json_is_the_row() -> None:
+    found = next(p for p in sorted((ROOT / "results" / "demo").glob("rows.jsonl"))).read_text().splitlines()[0]
+    row = json.loads(found)
+    arguments = ["show", row["id"][:10], "--results", str(ROOT / "results")]
+    text = runner.invoke(app, arguments).output
+    lines = text.splitlines()
+    assert lines[0].startswith(f"id {row['id']} suite demo status ok") and max(map(len, lines)) <= 100
+    assert len(lines) < 120 and not any(packed[4:] in text for packed in row["outcomes"].values())
+    assert f"memorized {row['metrics']['memorized']:.4g}, " in text and "metrics" in lines and "costs" in lines
+    assert json.loads(runner.invoke(app, [*arguments, "--json"]).output) == row

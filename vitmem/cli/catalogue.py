@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
+from vitmem.reports.escape import one_line_of
 from vitmem.reports.folders import suite_folders
-from vitmem.rows import read_rows
+from vitmem.rows import Row, read_rows
+
+WIDTH = 100  # letters of a line
 
 
 def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
@@ -37,10 +40,64 @@ def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
 
 
 def show_row(id: str, results: Path, as_json: bool) -> None:
-    """Print the one row whose id begins with ``id``; raises InputError when none or several do."""
+    """Print the one row whose id begins with ``id``; raises InputError when none or several do.
+
+    Numbers are rounded and the outcomes of single items left out, but as JSON the row is printed as it is.
+    """
     rows = [row for folder in suite_folders(results) for row in read_rows(folder / "rows.jsonl")]
     found = [row for row in rows if row["id"].startswith(id)]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
         raise InputError(f"{what} in {results} with an id that begins with '{id}'; ids are in rows.jsonl")
-    print(json.dumps(found[0]) if as_json else yaml.safe_dump(found[0], sort_keys=False), end="\n" if as_json else "")
+    print(json.dumps(found[0]) if as_json else readable_row(found[0]))
+
+
+def readable_row(row: Row) -> str:
+    """Return ``row`` in sections, numbers rounded to four digits, what a person cannot read left out."""
+    head = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
+    lines = [" ".join(f"{key} {value}" for key, value in sorted(head.items(), key=lambda item: _place(item[0])))]
+    for name in sorted((key for key in row if key not in head), key=_place):
+        value = row[name]
+        if name == "environments":  # those of stages that ran elsewhere, or with another version
+            value = {stage: where for stage, where in value.items() if where != row.get("environment")}
+        if name == "outcomes":
+            counts = {key: f"{text.partition(':')[0]} items" for key, text in value.items()}
+            lines += ["", "outcomes (of single items; --json prints them)", *_lines(counts, 1)]
+        elif value:
+            lines += ["", name, *_lines(value, 1)]
+    return "\n".join(lines)
+
+
+# What a person looks for first.
+SECTIONS = ("id", "suite", "status", "reason", "config", "metrics", "selection", "edit", "counts", "noise", "costs")
+
+
+def _place(name: str) -> tuple[int, str]:
+    return SECTIONS.index(name) if name in SECTIONS else len(SECTIONS), name
+
+
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    """Yield the lines of a mapping or a list, a level in; values that are none of these stand beside each other."""
+    indent = "  " * depth
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    plain = {key: one for key, one in inner.items() if not isinstance(one, dict | list)}
+    if plain:
+        pairs = ", ".join(f"{key}\xa0{_text(one)}" for key, one in plain.items())  # a name stays with its value
+        lines = textwrap.wrap(pairs, WIDTH, initial_indent=indent, subsequent_indent=indent)
+        yield from (line.replace("\xa0", " ") for line in lines)
+    for key, one in inner.items():
+        if key not in plain:
+            text = one_line_of(_text(one), 10 * WIDTH)
+            if len(indent) + len(f"{key}: {text}") <= WIDTH:
+                yield f"{indent}{key}: {text}"
+            else:
+                yield f"{indent}{key}"
+                yield from _lines(one, depth + 1)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else one_line_of(str(value), 2 * WIDTH)

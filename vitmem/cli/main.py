@@ -91,7 +91,7 @@ def tables(
     results: Results = Path("results"),
     suite: Annotated[str | None, typer.Option(help="only this suite")] = None,
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail when a committed table differs")] = False,
-    show: Annotated[str | None, typer.Option("--print", help="print this table too: chosen, matched or sweep")] = None,
+    show: Annotated[str | None, typer.Option("--print", help="print this table, such as chosen; writes none")] = None,
 ) -> None:
     """Write the tables of all suites from their rows.
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 from pathlib import Path
 
 from vitmem.bench.current import RowIds
 from vitmem.errors import InputError, VitmemError
+from vitmem.reports.analyses import read_analyses
+from vitmem.reports.content import Report
+from vitmem.reports.folders import suite_folders
 from vitmem.reports.readme import check_documents, write_documents
-from vitmem.reports.tables import check_tables, write_tables
+from vitmem.reports.tables import check_tables, tables_of, write_tables
+from vitmem.reports.terminal import terminal
+from vitmem.rows import read_rows
 
 
 def tables(results: Path, suite: str | None, check: bool, show: str | None) -> None:
@@ -22,21 +28,33 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
     if check:
         wrong = [*check_tables(results, suite, belongs), *check_documents(results)]
         if wrong:
-            names = ", ".join(str(path) for path in wrong)
-            raise VitmemError(f"tables that differ from their rows: {names}; run 'vitmem tables' and commit them")
+            raise VitmemError(
+                f"tables that differ from their rows: {', '.join(map(str, wrong))}; run 'vitmem tables' and commit them"
+            )
         print("all tables agree with their rows")
+        return
+    if show is not None:
+        _show(results, suite, show)
         return
     written = [*write_tables(results, suite, belongs), *write_documents(results)]
     if not written:
         print(f"no rows in {results}: run a suite first ('vitmem run')")
-    for path in written:
-        if show is None:
-            print(f"wrote {path}")
-        elif path.name == f"{show}.md":
-            print(path.read_text())
-    if show is not None and not any(path.name == f"{show}.md" for path in written):
-        known = sorted({path.stem for path in written})
-        raise InputError(f"--print: no table '{show}'; known: {', '.join(known) or 'none, there are no rows'}")
+    for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
+        names = list(dict.fromkeys(path.stem for path in paths))
+        print(f"wrote {', '.join(names)} in {folder}")
+
+
+def _show(results: Path, suite: str | None, name: str) -> None:
+    """Print the table ``name`` of each suite that has it, as a terminal shows it, and where the rest lies."""
+    known: set[str] = set()
+    for folder in suite_folders(results, suite):
+        rows = read_rows(folder / "rows.jsonl")
+        found = tables_of(Report(folder.name, rows, read_analyses(folder)), rows)
+        known |= set(found)
+        if name in found:
+            print(f"{terminal(found[name])}\n\nall columns and what they mean: {folder / 'tables' / name}.md\n")
+    if name not in known:
+        raise InputError(f"--print: no table '{name}'; known: {', '.join(sorted(known)) or 'none, there are no rows'}")
 
 
 def figures(results: Path, suite: str | None) -> None:

@@ -29,7 +29,8 @@ def one_line_of(text: str, most: int = LONGEST) -> str:
     """Return ``text`` as one line that shows what it holds: at most ``most`` characters, nothing unseen."""
     if UNSEEN.search(text):
         text = " ".join(UNSEEN.sub(" ", text).split())
-    return text if len(text) <= most else f"{text[: most - 44]}...{text[-41:]}"
+    end = min(41, most // 3)
+    return text if len(text) <= most else f"{text[: most - end - 3]}...{text[-end:]}"
 
 
 def markdown_text(text: str) -> str:

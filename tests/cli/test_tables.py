@@ -1,0 +1,40 @@
+"""What ``vitmem tables`` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vitmem.cli.main import app
+from vitmem.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """The rows of the demo alone."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "rows.jsonl").write_bytes((ROOT / "results" / "demo" / "rows.jsonl").read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["chosen", "matched", "sweep", "headline", "comparison", "labelfree", "front"])
+def test_print_shows_few_columns_and_where_the_rest_lies(results: Path, name: str) -> None:
+    out = CliRunner().invoke(app, ["tables", "--results", str(results), "--print", name]).output
+    *table, _, last = out.rstrip("\n").split("\n")
+    assert max(map(len, table)) <= 100 and "method" in out and "K-FAC" in out and "| " not in out
+    assert last == f"all columns and what they mean: {results}/demo/tables/{name}.md"
+    assert not (results / "demo" / "tables").exists()
+
+
+def test_an_unknown_table_is_one_sentence(results: Path) -> None:
+    error = CliRunner().invoke(app, ["tables", "--results", str(results), "--print", "chose"]).exception
+    assert isinstance(error, InputError) and "no table 'chose'; known: change, chosen, comparison" in str(error)
+
+
+def test_what_was_written_is_a_line_a_folder(results: Path) -> None:
+    (line,) = CliRunner().invoke(app, ["tables", "--results", str(results)]).output.splitlines()
+    assert line.startswith("wrote chosen, matched, sweep") and line.endswith(f"in {results}/demo/tables")
