@@ -1,0 +1,235 @@
+"""A row is current when all that made it is; a cell that fails says why and where; nothing is read twice."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import vitmem.bench.evaluation as evaluation
+import vitmem.catalogue  # noqa: F401
+from vitmem.bench.current import RowIds, finished_ids, outdated_ids
+from vitmem.bench.plan import Plan, make_plan
+from vitmem.bench.runner import Outcome, rows_path, run_suite
+from vitmem.bench.store import Store
+from vitmem.bench.subject import Places
+from vitmem.bench.suite import load_suite
+from vitmem.cli.main import app
+from vitmem.errors import InputError, VitmemError
+from vitmem.registry import METHODS, METRICS
+from vitmem.rows import read_rows
+from vitmem.training import fit
+
+RESULTS = Path(__file__).parents[2] / "results"
+SUITE: dict[str, Any] = {
+    "name": "current",
+    "seeds": [0],
+    "data": {"name": "digits", "train": 120, "validation": 60},
+    "noise": {"name": "symmetric", "rate": 0.2},
+    "model": {"name": "vit", "patch_size": 4, "width": 16, "depth": 1, "heads": 1},
+    "recipe": {"epochs": 1, "batch_size": 60, "warmup_epochs": 0, "precision": "32"},
+    "edits": [{"method": "none"}, {"method": "svd", "blocks": "last", "rank_fraction": [0.2, 0.4, 0.6]}],
+}
+
+MINE = "@METRICS.register('mine')\ndef mine(predictions, base):\n"
+
+
+def planned(folder: Path, **changes: Any) -> tuple[Path, Plan]:
+    file = folder / "current.yaml"
+    file.write_text(yaml.safe_dump({**SUITE, **changes}))
+    return file, make_plan(load_suite(file), file)
+
+
+def run(folder: Path, **changes: Any) -> Outcome:
+    _, plan = planned(folder, **changes)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return run_suite(plan, places, folder / "results")
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return read_rows(rows_path(folder / "results", "current"))
+
+
+def size(predictions: Any, base: Any) -> dict[str, float]:
+    """Return how many images there are, and one."""
+    return {"images_seen": float(len(predictions.given)), "one": 1.0}
+
+
+@pytest.fixture
+def plugin() -> Iterator[None]:
+    METRICS.register("size", version=1)(size)
+    yield
+    METRICS.discard("size")
+
+
+def test_predictions_are_read_once_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = evaluation.load_file
+    monkeypatch.setattr(evaluation, "load_file", lambda path: read.append(path.parent.name) or real(path))
+    assert run(tmp_path) == Outcome(cells=4, found=0, made=4, failed=0)
+    assert sorted(read) == sorted(row["id"] for row in rows(tmp_path))
+
+
+class TestMetrics:
+    """Rows whose metrics are no longer those of now are measured again, from what is stored."""
+
+    def test_a_metric_of_a_plug_in_comes_changes_and_goes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run(tmp_path)
+        before = rows(tmp_path)
+        assert all(row["metric_versions"]["labels"] == "1" for row in before)
+        monkeypatch.setattr(fit.Trainer, "fit", None)  # nothing is trained from here on
+        for version in (1, 2):
+            METRICS.register("size", version=version)(size)
+            try:
+                assert run(tmp_path) == Outcome(cells=4, found=0, made=4, failed=0)
+                assert run(tmp_path).made == 0
+            finally:
+                METRICS.discard("size")
+            found = rows(tmp_path)
+            assert all(row["metrics"]["images_seen"] == 120 for row in found)
+            assert {row["metric_versions"]["size"].split("-")[0] for row in found} == {str(version)}
+        assert run(tmp_path).made == 4
+        assert [row["metrics"] for row in rows(tmp_path)] == [row["metrics"] for row in before]
+
+    def test_a_changed_file_of_a_plug_in_counts_without_a_new_version(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file, _ = planned(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        values = []
+        for number, value in enumerate((0.25, 0.75)):
+            mine = tmp_path / f"plugin{number}.py"
+            mine.write_text(f"from vitmem.registry import METRICS\n{MINE}    return {{'mine': {value}}}\n")
+            options = ["--store", "store", "--cache-dir", "cache", "--device", "cpu", "--plugin", str(mine)]
+            try:
+                out = CliRunner().invoke(app, ["run", str(file), *options])
+            finally:
+                METRICS.discard("mine")
+            assert out.exit_code == 0, out.output
+            assert out.output.count("4 of them to be measured again by other metrics") == number
+            values.append({row["metrics"]["mine"] for row in rows(tmp_path)})
+            monkeypatch.setattr(fit.Trainer, "fit", None)  # nothing is trained from here on
+        assert values == [{0.25}, {0.75}]
+
+    def test_a_bumped_version_of_a_built_in_metric(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run(tmp_path)
+        entry = METRICS.get("labels")
+        monkeypatch.setitem(METRICS._entries, "labels", type(entry)(**{**vars(entry), "version": 2}))
+        assert finished_ids(rows(tmp_path)) == set() and len(outdated_ids(rows(tmp_path))) == 4
+        assert run(tmp_path).made == 4
+        assert {row["metric_versions"]["labels"] for row in rows(tmp_path)} == {"2"}
+
+    def test_committed_rows_name_no_metrics_and_are_current(self, plugin: None) -> None:
+        for name in ("demo", "gemma_recitation", "smollm2_planted", "language_spectrum_small"):
+            found = read_rows(RESULTS / name / "rows.jsonl")
+            images = name == "demo"
+            assert len(finished_ids(found)) == (0 if images else len(found)), name  # the plug-in measures images
+        METRICS.discard("size")
+        found = read_rows(RESULTS / "demo" / "rows.jsonl")
+        assert len(finished_ids(found)) == len(found) and not outdated_ids(found)
+
+
+class TestRowIds:
+    """Whether the config of a row belongs to its id."""
+
+    def test_that_of_every_committed_row_does(self) -> None:
+        for path in sorted(RESULTS.glob("*/rows.jsonl")):
+            read_rows(path, RowIds().belongs)
+
+    @pytest.mark.parametrize(
+        "place",
+        [("seed",), ("edit", "fraction"), ("recipe", "lr"), ("noise", "rate"), ("model", "width"), ("data", "name")],
+    )
+    def test_that_of_a_row_that_was_changed_does_not(self, tmp_path: Path, place: tuple[str, ...]) -> None:
+        found = read_rows(RESULTS / "demo" / "rows.jsonl")
+        bad = copy.deepcopy(next(row for row in found if "fraction" in row["config"]["edit"]))
+        *outer, key = place
+        part = bad["config"]
+        for name in outer:
+            part = part[name]
+        part[key] = "digits" if key == "name" else part[key] * 2 + 1
+        path = tmp_path / "rows.jsonl"
+        path.write_text(json.dumps(bad, sort_keys=True) + "\n")
+        with pytest.raises(InputError, match=f"rows.jsonl:1: the config of this row is not that of its id {bad['id']}"):
+            read_rows(path, RowIds().belongs)
+
+    def test_of_an_earlier_version_of_an_entry_it_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = read_rows(RESULTS / "demo" / "rows.jsonl")
+        for name in ("none", "kfac", "svd"):
+            entry = METHODS.get(name)
+            monkeypatch.setitem(METHODS._entries, name, type(entry)(**{**vars(entry), "version": 3}))
+        assert all(RowIds().belongs(row) for row in found)
+        found[0]["config"]["seed"] += 1
+        assert not RowIds().belongs(found[0])
+
+
+class TestFailures:
+    """A cell that fails keeps its traceback; a run that fails leaves no results that are none."""
+
+    @pytest.fixture
+    def failing(self) -> Iterator[None]:
+        @METHODS.register("failing", version=1, statistics=False, input_class="D0")
+        def failing(context: Any) -> Any:
+            raise VitmemError("blocks.0: too bad")
+
+        yield
+        METHODS.discard("failing")
+
+    def test_a_traceback_lies_where_the_row_says(
+        self, tmp_path: Path, failing: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        file, _ = planned(tmp_path, edits=[{"method": "none"}, {"method": "failing", "blocks": "last"}])
+        options = ["run", str(file), "--cache-dir", "cache", "--device", "cpu"]
+        out = CliRunner().invoke(app, options)
+        assert "Traceback" not in out.output and isinstance(out.exception, VitmemError)
+        assert "1 of 2 cells failed" in str(out.exception) and "--debug" in str(out.exception)
+        (failed,) = (row for row in rows(tmp_path) if row["status"] == "failed")
+        text = (tmp_path / "store" / failed["traceback"]).read_text()
+        assert text.startswith("Traceback") and text.endswith("VitmemError: blocks.0: too bad\n")
+        assert failed["reason"] == "blocks.0: too bad"
+        out = CliRunner().invoke(app, [*options, "--debug"])
+        assert "Traceback" in out.output and "in failing" in out.output
+
+    def test_a_failure_that_is_mended_leaves_no_traceback(self, tmp_path: Path, failing: None) -> None:
+        edits = [{"method": "none"}, {"method": "failing", "blocks": "last"}]
+        assert run(tmp_path, edits=edits).failed == 1
+        (failed,) = (row for row in rows(tmp_path) if row["status"] == "failed")
+        METHODS.discard("failing")
+
+        @METHODS.register("failing", version=1, statistics=False, input_class="D0")
+        def works(context: Any) -> Any:
+            return evaluation.EditResult({}, {})
+
+        assert run(tmp_path, edits=edits).failed == 0
+        assert not (tmp_path / "store" / failed["traceback"]).exists()
+
+    def test_a_training_that_fails_keeps_one_too(self, tmp_path: Path) -> None:
+        assert run(tmp_path, recipe={**SUITE["recipe"], "lr": 1e30}).failed == 4
+        (place,) = {row["traceback"] for row in rows(tmp_path)}
+        assert "epoch_loss" in (tmp_path / "store" / place).read_text()
+
+    @pytest.mark.parametrize("deep", ["results", "a/b/results"])
+    def test_a_run_that_fails_leaves_no_folder_of_results(self, tmp_path: Path, deep: str) -> None:
+        edits = [{"method": "svd", "blocks": [7], "rank_fraction": 0.2}]
+        _, plan = planned(tmp_path, edits=edits)
+        places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+        with pytest.raises(InputError):
+            run_suite(plan, places, tmp_path / deep)
+        assert not (tmp_path / deep.split("/")[0]).exists()
+
+    def test_a_folder_that_has_something_stays(self, tmp_path: Path) -> None:
+        kept = tmp_path / "results" / "current" / "notes.md"
+        kept.parent.mkdir(parents=True)
+        kept.write_text("mine")
+        with pytest.raises(InputError):
+            run(tmp_path, edits=[{"method": "svd", "blocks": [7], "rank_fraction": 0.2}])
+        assert kept.read_text() == "mine"
