@@ -137,7 +137,7 @@ def test_label_arrays(labels: torch.Tensor, says: str) -> None:
         (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=-np.ones((3, 2))), "got 3 rows"),
         (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.zeros((3, 2))), "got 3 rows"),
         (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.full((3, 2), np.nan)), "got 3 rows"),
-        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.array([["a"]])), "could not convert"),
+        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.array([["a"]])), "expected numbers"),
         (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.ones(3)), "expected votes (N, K)"),
         (read_label_errors, lambda p: p.write_bytes(b"xx"), "not the file that was expected"),
     ],

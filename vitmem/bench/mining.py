@@ -7,7 +7,6 @@ would say up to rounding (Merullo et al. 2025, appendix B); decoding is left for
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ import torch
 from vitmem.data.windows.distinct import distinct
 from vitmem.data.windows.tokens import Windows
 from vitmem.errors import InputError
+from vitmem.files import write_text
 from vitmem.models.pretrained import PretrainedModel
 from vitmem.specs import seed_from
 from vitmem.training.windows import predict_suffixes, recite_suffixes
@@ -140,11 +140,5 @@ def _row(candidate: Candidate, tokenizer: Any, wanted: Mining) -> dict[str, Any]
 
 
 def write_windows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write a row a line under a temporary name and rename it: the file is whole or as it was."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write a row a line: the file is whole or as it was."""
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

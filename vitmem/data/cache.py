@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,16 @@ def file_key(files: Sequence[Path], *settings: Any) -> str:
 def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]) -> ImageData:
     """Return the data set kept as ``<name>-<key>.safetensors``, or decode it and keep it.
 
-    Raises InputError when the folder cannot be written; several processes may do this at once.
+    That a kept file is damaged stands among the remarks. Raises InputError when the folder cannot be written; several
+    processes may do this at once.
     """
     path = expand(cache_dir) / f"{name}-{key}.safetensors"
-    if path.exists():
+    damaged: tuple[str, ...] = ()
+    if os.path.exists(path):
         try:
             return _read(path)
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, InputError):
-            pass  # torn or not ours: decoded anew and replaced below
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, InputError):
+            damaged = (f"cache of '{name}': {path} is damaged; the images are decoded anew",)
     data = decode()
     try:
         _write(path, data)
@@ -61,7 +64,7 @@ def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]
         raise InputError(
             f"cache of '{name}': cannot write {path}: {error.strerror or error}; give another --cache-dir"
         ) from None
-    return data
+    return replace(data, remarks=(*data.remarks, *damaged))
 
 
 def _write(path: Path, data: ImageData) -> None:
@@ -93,6 +96,7 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> ImageData:
+    check_readable(path, "a file of the cache")
     with safe_open(path, framework="pt") as stored:
         metadata = stored.metadata()
         tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)

@@ -9,6 +9,7 @@ the order of their files in ``index``; only the training order is the same every
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +94,8 @@ def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Pat
                 f"{files[0]}: expected {name} with {num_classes} classes of {SIZE}x{SIZE} pixels, "
                 f"got {len(split.classes)} classes of {width}x{height}"
             )
+    if first.classes != second.classes:
+        raise InputError(f"{test[0]}: expected the class names of {train[0].name}, got others")
     coarse = first.coarse
     if coarse is None and num_classes == len(CIFAR100_COARSE):
         coarse = np.array(CIFAR100_COARSE)
@@ -111,7 +114,7 @@ def _torchvision_root(name: str, source: type[CIFAR10], data_dir: Path | None, c
     if data_dir is None:
         return cache_dir / "downloads"
     for folder in (data_dir / name, data_dir):
-        if (folder / source.base_folder).is_dir():
+        if os.path.isdir(folder / source.base_folder):
             return folder
     raise InputError(
         f"{name}: expected both train*.parquet and test*.parquet, or the folder {source.base_folder}, in "

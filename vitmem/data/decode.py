@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from vitmem.errors import InputError, one_line
@@ -28,8 +28,14 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {suffix for suffix, codec in CODECS.items() if features.check(codec)}
 )
+# What is decoded, whatever a file is called: no format of which Pillow runs another program (EPS: Ghostscript).
+Image.init()  # what is chosen by name has to be registered
+KNOWN = {"JPEG", "PNG", "BMP", "GIF", "TIFF", "PPM", "WEBP", "AVIF", "JPEG2000"}
+FORMATS = tuple(sorted(KNOWN & set(Image.OPEN)))
 # Formats in which Pillow's 32-bit integers are the file's 16 bits.
 SIXTEEN_BITS = ("PNG", "PPM")
+# Tags of TIFF; Pillow inverts values of 8 bits in which 0 is white, and none of 16.
+BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 
 
 def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None) -> Tensor:
@@ -85,8 +91,8 @@ def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.ui
     if isinstance(source, Path):
         check_readable(source, "an image", "fetch the file again")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            picture = _rgb(ImageOps.exif_transpose(image), image.format, where)
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            picture = _rgb(_upright(image), image, where)
     except InputError:
         raise
     except UnidentifiedImageError:  # its text has the address of a buffer
@@ -94,14 +100,28 @@ def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.ui
     except Exception as error:  # decoders raise what they like: torn files have come as seven kinds of error
         raise InputError(f"{where}: not a readable image ({one_line(error)}); fetch the file again") from None
     if size is not None and picture.size != (size, size):
-        picture = _fit(picture, size)
+        picture = _fit(picture, size, where)
     return np.asarray(picture)
 
 
-def _rgb(image: Image.Image, format: str | None, where: str) -> Image.Image:
-    """Return ``image`` in RGB, 8 bits a channel; ``convert`` alone cuts larger values off at 255."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and format in SIXTEEN_BITS):
-        grey = np.asarray(image).astype(np.float64) / 257
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # turns a TIFF already
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # torn notes of a camera say nothing of the pixels, which are whole
+        return image
+    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+
+
+def _rgb(image: Image.Image, opened: Image.Image, where: str) -> Image.Image:
+    """Return ``image`` in RGB, 8 bits a channel; ``convert`` alone cuts larger values off at 255.
+
+    ``opened`` is the image as it came from its file, with the tags of a TIFF.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in SIXTEEN_BITS):
+        tags = getattr(opened, "tag_v2", {})
+        grey = np.asarray(image).astype(np.float64) * (255 / (2 ** int(tags.get(BITS, (16,))[0]) - 1))
+        grey = 255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey
         return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floats"
@@ -109,11 +129,14 @@ def _rgb(image: Image.Image, format: str | None, where: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _fit(picture: Image.Image, size: int) -> Image.Image:
-    """Scale the shorter side to ``size`` and cut the centre square out."""
+def _fit(picture: Image.Image, size: int, where: str) -> Image.Image:
+    """Scale the shorter side to ``size`` and cut the centre square out; raises InputError for a strip too long."""
     width, height = picture.size
     scale = size / min(width, height)
     width, height = max(size, round(width * scale)), max(size, round(height * scale))
+    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+        strip = f"{picture.width}x{picture.height}"
+        raise InputError(f"{where}: a strip of {strip} pixels, too long to be scaled to {size}")
     picture = picture.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - size) // 2, (height - size) // 2
     return picture.crop((left, top, left + size, top + size))

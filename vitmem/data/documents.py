@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vitmem.data.json_lines import json_lines
-from vitmem.errors import InputError, one_line
+from vitmem.errors import InputError, one_line, shown
 from vitmem.files import check_readable, read_text, short_name, walk
 
 # The largest .txt that is read, 4 GiB: it is held as one text.
@@ -27,8 +28,8 @@ def documents(path: Path) -> Iterator[str]:
     A ``.txt`` is one text; a ``.jsonl`` has one a line and a ``.parquet`` one a row, under ``text``. Raises
     InputError when there is no such file, or one that cannot be read or has no texts.
     """
-    if path.is_dir():
-        files = list(walk(path, READERS).files)
+    if os.path.isdir(path):
+        files = sorted(walk(path, READERS).files)
     else:
         check_readable(path, "a file or a folder of texts", "see --text")
         files = [path]
@@ -58,7 +59,10 @@ def pack(texts: Iterable[str], tokenizer: Any, length: int, tokens: int | None =
 
 
 def _plain(path: Path) -> Iterator[str]:
-    yield read_text(path, "a text", limit=LARGEST)
+    text = read_text(path, "a text", limit=LARGEST)
+    if "\0" in text:
+        raise InputError(f"{path}: expected a text, got null bytes at {text.index(chr(0))}; fetch the file again")
+    yield text
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -71,13 +75,21 @@ def _lines(path: Path) -> Iterator[str]:
 def _parquet(path: Path) -> Iterator[str]:
     check_readable(path, "a parquet file")
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=64, columns=["text"]):
-            texts = batch["text"].to_pylist() if "text" in batch.schema.names else []
-            if not all(isinstance(text, str) for text in texts) or not batch.schema.names:
+        stored = pq.ParquetFile(path, page_checksum_verification=True)
+        if stored.schema_arrow.names.count("text") != 1:
+            raise InputError(f"{path}: expected a text in every row of one column 'text', got {_names(stored)}")
+        for batch in stored.iter_batches(batch_size=64, columns=["text"]):
+            batch.validate(full=True)
+            texts = batch["text"].to_pylist()
+            if not all(isinstance(text, str) for text in texts):
                 raise InputError(f"{path}: expected a text in every row of a column 'text'")
             yield from texts
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, MemoryError, OverflowError, pa.ArrowException) as error:
         raise InputError(f"{path}: expected a parquet file with a column 'text' ({one_line(error)})") from None
+
+
+def _names(stored: pq.ParquetFile) -> str:
+    return shown(", ".join(stored.schema_arrow.names))
 
 
 READERS: dict[str, Callable[[Path], Iterator[str]]] = {".txt": _plain, ".jsonl": _lines, ".parquet": _parquet}

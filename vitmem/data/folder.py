@@ -8,6 +8,7 @@ folders are passed over, links to folders followed; files of other types are cou
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -53,11 +54,11 @@ def image_folder(
     if classes is None:
         _check_equal(inside, train, held_out)
     walked = [[_images_of(by_class, name, split) for name in names] for split, by_class in inside.items()]
-    splits = [[list(found.files) for found in members] for members in walked]
+    splits = [[sorted(found.files) for found in members] for members in walked]
     files = [file for split in splits for members in split for file in members]
     counts = [[len(members) for members in split] for split in splits]
     data = cached(cache_dir, NAME, file_key(files, counts, size, names), lambda: _decode(splits, names, size))
-    return replace(data, remarks=_left_out([found for members in walked for found in members], root))
+    return replace(data, remarks=(*data.remarks, *_left_out([found for members in walked for found in members], root)))
 
 
 def _by_class(split: Path) -> dict[str, Path]:
@@ -89,14 +90,14 @@ def _root(folder: str, data_dir: Path | None) -> Path:
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
     root = data_dir / expand(folder)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"data '{NAME}': expected a folder at {root}, found none; see 'folder' and --data-dir")
     return root
 
 
 def _subfolder(root: Path, names: Sequence[str]) -> Path:
     for name in names:
-        if (root / name).is_dir():
+        if os.path.isdir(root / name):
             return root / name
     raise InputError(f"data '{NAME}': expected a folder {' or '.join(names)} of classes in {root}, found none")
 

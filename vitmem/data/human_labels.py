@@ -6,6 +6,7 @@ read with a loader that builds nothing but arrays. Both are in the order of torc
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +24,14 @@ FILES = {
     "cifar100": ("cifar100n.npz", "CIFAR-100_human.pt"),
 }
 CLEAN = "clean_label"
+LAST_CLASS = 99  # of CIFAR-100
 
 
 def find_human(name: str, folders: Sequence[Path]) -> list[Path]:
     """Return the first file of human labels of data set ``name`` in ``folders``, or an empty list."""
     for folder in folders:
         for file in FILES[name]:
-            if (folder / file).is_file():
+            if os.path.exists(folder / file):
                 return [folder / file]
     return []
 
@@ -70,6 +72,8 @@ def _whole_numbers(values: NDArray[Any], count: int, where: str) -> NDArray[np.i
         raise InputError(f"{where}: expected {count} labels, one a training image, got {shape}")
     if not np.issubdtype(values.dtype, np.integer):
         raise InputError(f"{where}: expected whole numbers, got {values.dtype}; convert the column to class numbers")
+    if values.min(initial=0) < 0 or values.max(initial=0) > LAST_CLASS:
+        raise InputError(f"{where}: expected class numbers from 0, got {values.min()} to {values.max()}")
     return values.astype(np.int64)
 
 
@@ -78,6 +82,8 @@ def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
     if not isinstance(stored, np.lib.npyio.NpzFile):
         raise ValueError("one array, not columns by name")
     with stored:
+        if len(set(stored.files)) < len(stored.files):
+            raise ValueError("a column that comes twice")
         return {name: stored[name] for name in stored.files}
 
 

@@ -58,6 +58,9 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
         )
     labels = integers.pop(label_column)
     classes = _class_names(schema, label_column, labels, files[0])
+    for file, one in zip(files, tables, strict=True):
+        if _class_names(one.schema, label_column, labels, file) != classes:
+            raise InputError(f"{file}: expected the class names of {files[0].name}, got others for '{label_column}'")
     if labels.min() < 0 or labels.max() >= len(classes):
         raise InputError(
             f"{files[0]}: expected labels 0 to {len(classes) - 1} in column '{label_column}', "
@@ -79,8 +82,12 @@ def _read_table(file: Path) -> pa.Table:
     try:
         # without threads: the decoder that follows has its own
         table = pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         raise InputError(f"{file}: not a readable parquet file ({one_line(error)}); fetch the file again") from None
+    double = next((name for name in table.schema.names if table.schema.names.count(name) > 1), None)
+    if double is not None:
+        raise InputError(f"{file}: two columns have the name '{double[:80]}'; give each its own and write it again")
     if table.num_rows == 0:
         raise InputError(f"{file}: expected images, got a parquet file without rows")
     return table
@@ -102,7 +109,10 @@ def _integers(table: pa.Table, column: str, file: Path) -> NDArray[np.int64]:
     values = table.column(column)
     if values.null_count:
         raise InputError(f"{file}: expected a label in every row, got {values.null_count} empty ones in '{column}'")
-    return np.array(values.to_numpy(), dtype=np.int64)
+    found = values.to_numpy()
+    if found.dtype == np.uint64 and (found > np.iinfo(np.int64).max).any():
+        raise InputError(f"{file}: expected labels in column '{column}', got {found.max()}")
+    return np.array(found, dtype=np.int64)
 
 
 def _encoded(table: pa.Table, column: str, file: Path) -> list[bytes]:
@@ -124,11 +134,13 @@ def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64], file
     text = (schema.metadata or {}).get(b"huggingface")
     found = {} if text is None else parse_json(text.decode(errors="replace"), f"{file}: metadata 'huggingface'")
     for key in ("info", "features", column):
-        found = found.get(key, {}) if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            raise InputError(f"{file}: expected '{key}' in the metadata 'huggingface', got {found!r:.80}")
+        found = found.get(key, {})
     names = found.get("names") if isinstance(found, dict) else None
-    if not names:
+    if names is None:
         return tuple(str(c) for c in range(int(labels.max()) + 1))
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{file}: expected a list of class names in the metadata of '{column}', got {names!r:.80}")
     composed = [same_name(name) for name in names]
     double = next((name for name in composed if composed.count(name) > 1), None)

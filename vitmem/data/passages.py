@@ -69,7 +69,8 @@ def _read_passages(path: Path) -> tuple[Passage, ...]:
     seen: dict[str, str] = {}
     for where, row in json_lines(path):
         values = [row.get(key) for key in ("id", "kind", "text")]
-        if not all(isinstance(value, str | int) for value in values):
+        numbered = isinstance(values[0], int) and not isinstance(values[0], bool)
+        if not all(isinstance(value, str) for value in values[numbered:]):
             raise InputError(f"{where}: expected JSON with id, kind and text, got the keys {', '.join(row) or 'none'}")
         out.append(Passage(*(str(value) for value in values)))
         if out[-1].id in seen:
@@ -86,9 +87,10 @@ def read_corpus(path: Path, data: str) -> dict[str, str]:
     """Return the books of a parquet file by name, for the ``data`` of that name; raises InputError if it cannot."""
     check_readable(path, f"the books of data '{data}' as parquet")
     try:
-        table = pq.read_table(path, columns=["name", "text"])
+        table = pq.ParquetFile(path, page_checksum_verification=True).read(columns=["name", "text"])
+        table.validate(full=True)
         names, texts = table["name"].to_pylist(), table["text"].to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, MemoryError, OverflowError, pa.ArrowException) as error:
         why = one_line(error)
         raise InputError(f"data '{data}': expected books as parquet with name and text in {path}: {why}") from None
     if not all(isinstance(value, str) for value in (*names, *texts)):

@@ -76,7 +76,10 @@ class ImageData:
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse labels of classes that have no name."""
+        """Refuse labels of classes that have no name, and names that come twice."""
+        if len(set(self.classes)) < len(self.classes):
+            double = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise InputError(f"data '{self.name}': two classes have the name '{double[:80]}'; give each its own")
         for split, part in (("training", self.train), ("validation", self.validation)):
             if len(part) and (part.labels.min() < 0 or part.labels.max() >= self.num_classes):
                 found = f"{int(part.labels.min())} to {int(part.labels.max())}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +32,14 @@ def find_split(folders: Sequence[Path], *splits: str) -> list[Path]:
 
 def _named_after(split: str, folder: Path) -> dict[str, Path]:
     """Return the files of ``folder`` by what stands between the name of the split and ``.parquet``."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return {}
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{short_name(folder)}: cannot read this folder ({error.strerror})") from None
     found = {}
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         rest = path.name.removeprefix(split).removesuffix(".parquet")
         ours = path.name.startswith(split) and path.suffix == ".parquet" and not hidden(path.name)
         # 'training.parquet' is another word, no file of 'train'

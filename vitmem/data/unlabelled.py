@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 from vitmem.data.decode import SUFFIXES, decode_readable
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
-from vitmem.files import file_digest, walk
+from vitmem.files import file_digest, short_name, walk
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def grey(images: Tensor) -> Tensor:
 
 def _files(folder: Path) -> tuple[list[Path], str]:
     """Return the images, and what else was left out."""
-    if not folder.is_dir():
-        raise InputError(f"--images: no such folder: {folder}; expected one with images in it")
+    if not os.path.isdir(folder):
+        raise InputError(f"--images: no such folder: {short_name(folder)}; expected one with images in it")
     found = walk(folder, SUFFIXES)
     if not found.files:
         rest = f" ({found.account()})" if found.left_out else ""

@@ -7,6 +7,7 @@ about 51 people on each image (CIFAR-10H, Peterson et al. 2019).
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError, one_line
-from vitmem.files import check_readable, file_digest, read_text
+from vitmem.files import check_readable, file_digest, read_text, readable
 from vitmem.parsing import parse_json
 
 WORKERS = 5  # who checked each label
+TESTS, LAST_CLASS = 10_000, 99  # test images of CIFAR, and the last class of CIFAR-100
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ FILES = {
 def find_view(view: str, name: str, folders: Sequence[Path]) -> Path | None:
     """Return the file of ``view`` for data set ``name`` in the first of ``folders`` that has one."""
     paths = (folder / file.format(name) for folder in folders for file in FILES[view].names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if os.path.exists(path)), None)
 
 
 def need_view(view: str, name: str, folders: Sequence[Path]) -> Path:
@@ -62,19 +64,23 @@ def need_view(view: str, name: str, folders: Sequence[Path]) -> Path:
 
 
 def file_sha256(file: Path) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of a file."""
-    return file_digest(file)[:16]
+    """Return 16 hexadecimal digits of the SHA-256 of a file; raises InputError when it cannot be read."""
+    with readable(file, "a file about test images"):
+        return file_digest(file)[:16]
 
 
 def read_duplicates(file: Path) -> NDArray[np.int64]:
     """Return the original positions (n,) of test images that have a twin in the training set."""
 
     def read() -> Any:
-        with file.open(newline="") as lines:
-            table = csv.DictReader(lines)
-            if "TestID" not in (table.fieldnames or ()):
-                raise ValueError("no column TestID")
-            return np.array([int(line["TestID"]) for line in table], dtype=np.int64)
+        table = csv.DictReader(read_text(file, "a table of duplicates").splitlines(), strict=True)
+        found = list(table.fieldnames or ()).count("TestID")
+        if found != 1:
+            raise ValueError("two columns TestID" if found else "no column TestID")
+        rows = list(table)
+        if not rows or any(None in row or None in row.values() for row in rows):
+            raise ValueError("no rows, or a row of another length than the first line")
+        return _positions([int(row["TestID"]) for row in rows], distinct=False)
 
     return np.unique(_read(file, read))
 
@@ -89,9 +95,10 @@ def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64],
     def read() -> Any:
         if file.suffix == ".json":
             found = parse_json(read_text(file, "label errors"), str(file))
-            return _whole([(e["id"], e["given_original_label"], e["mturk"]["given"]) for e in found])
-        with np.load(file, allow_pickle=False) as stored:
-            return _whole(np.stack([stored["id"], stored["given"], stored["votes"][:, 0]], 1))
+            return _checked_errors([(e["id"], e["given_original_label"], e["mturk"]["given"]) for e in found])
+        stored = _columns(np.load(file, allow_pickle=False))
+        columns = _whole(stored["id"]), _whole(stored["given"]), _votes(stored["votes"])
+        return _checked_errors(np.stack(columns, 1))
 
     index, given, votes = _read(file, read).reshape(-1, 3).T
     return index, given, 2 * votes < WORKERS
@@ -106,10 +113,11 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
     def read() -> Any:
         stored = np.load(file, allow_pickle=False)
         if file.suffix == ".npy":
-            return stored.astype(np.float64), None
-        with stored:
-            order = _whole(stored["row_to_original_index"]) if "row_to_original_index" in stored.files else None
-            return stored["counts_original_order"].astype(np.float64), order
+            return _real(stored), None
+        columns = _columns(stored)
+        rows = columns.get("row_to_original_index")
+        order = None if rows is None else _positions(rows, distinct=True)
+        return _real(columns["counts_original_order"]), order
 
     shares, order = _read(file, read)
     if shares.ndim != 2:
@@ -120,12 +128,63 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
     return shares / shares.sum(1, keepdims=True), order
 
 
+def _columns(stored: Any) -> dict[str, NDArray[Any]]:
+    """Return all columns of an npz: a name that is damaged shows only when its column is read."""
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError("one array, not columns by name")
+    with stored:
+        if len(set(stored.files)) < len(stored.files):
+            raise ValueError("a column that comes twice")
+        return {name: stored[name] for name in stored.files}
+
+
 def _whole(values: Any) -> NDArray[np.int64]:
-    return np.asarray(values, dtype=np.int64)
+    """Return ``values`` as int64; raises ValueError for what is no whole number."""
+    found = np.asarray(values)
+    if not np.issubdtype(found.dtype, np.integer):
+        raise ValueError(f"expected whole numbers, got {found.dtype}")
+    if found.size and int(found.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"expected numbers of 64 bits, got {found.max()}")
+    return found.astype(np.int64)
+
+
+def _real(values: NDArray[Any]) -> NDArray[np.float64]:
+    if not (np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)):
+        raise ValueError(f"expected numbers, got {values.dtype}")
+    return values.astype(np.float64)
+
+
+def _positions(values: Any, distinct: bool) -> NDArray[np.int64]:
+    """Return positions of test images (n,); raises ValueError for others, or one that comes twice if ``distinct``."""
+    found = _whole(values)
+    if found.ndim != 1 or (found.size and (found.min() < 0 or found.max() >= TESTS)):
+        raise ValueError(f"expected positions 0 to {TESTS - 1} of test images, got others")
+    if distinct and len(np.unique(found)) < len(found):
+        raise ValueError("a position of a test image that comes twice")
+    return found
+
+
+def _votes(votes: NDArray[Any]) -> NDArray[np.int64]:
+    if votes.ndim != 2 or not votes.shape[1]:
+        raise ValueError(f"expected votes, a row an image, got an array of {votes.shape}")
+    return _whole(votes[:, 0])
+
+
+def _checked_errors(rows: Any) -> NDArray[np.int64]:
+    """Return rows (n, 3) of position, label and votes for it, each as it can be."""
+    found = _whole(rows)
+    if found.ndim != 2 or found.shape[1] != 3:
+        raise ValueError(f"expected rows of position, label and votes, got an array of {found.shape}")
+    _positions(found[:, 0], distinct=True)
+    if (found[:, 1] < 0).any() or (found[:, 1] > LAST_CLASS).any():
+        raise ValueError(f"expected labels 0 to {LAST_CLASS}, got others")
+    if (found[:, 2] < 0).any() or (found[:, 2] > WORKERS).any():
+        raise ValueError(f"expected 0 to {WORKERS} votes, got others")
+    return found
 
 
 def _read(file: Path, read: Callable[[], Any]) -> Any:
-    check_readable(file, "a file about the test images")
+    check_readable(file, "a file about test images")
     try:
         return read()
     except InputError:

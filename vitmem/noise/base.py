@@ -9,6 +9,7 @@ a copy, so that no label is flipped twice. One whose chosen images may keep thei
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,7 @@ class NoiseContext:
     def find(self, file: str) -> Path:
         """Return where ``file`` is, inside the data folder or anywhere; it need not exist."""
         inside = None if self.data_dir is None else self.data_dir / file
-        return inside if inside is not None and inside.exists() else expand(file)
+        return inside if inside is not None and os.path.exists(inside) else expand(file)
 
 
 @dataclass(frozen=True)

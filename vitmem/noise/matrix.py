@@ -38,6 +38,8 @@ def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float
     Sums may be off by 0.0001, as those of rounded numbers are; rows are then scaled to 1.
     """
     try:
+        if not _numbers(table):
+            raise ValueError
         matrix = np.asarray(table, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
@@ -56,3 +58,12 @@ def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float
         hint = "; its columns do, so transpose it" if np.allclose(matrix.sum(axis=0), 1, atol=TOLERANCE) else ""
         raise InputError(f"{where}: expected rows that sum to 1, got {sums[row]:g} in row {row}{hint}")
     return matrix / sums[:, None]
+
+
+def _numbers(table: Any) -> bool:
+    """Say whether a list of lists holds numbers alone: numpy makes some of a text and of true as well."""
+    if isinstance(table, np.ndarray):
+        return True
+    rows = table if isinstance(table, (list, tuple)) else [table]
+    cells = [cell for row in rows for cell in (row if isinstance(row, (list, tuple)) else [row])]
+    return all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)

@@ -77,6 +77,10 @@ def _rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int,
         raise InputError(f"{where}: expected a row an image, got a file without rows")
     if index.shape != (rows,):
         raise InputError(f"{where}: expected {rows} positions in 'index', one a row, got {index.size}")
+    if not np.issubdtype(index.dtype, np.integer) or index.min() < 0:
+        raise InputError(f"{where}: expected positions from 0 in 'index', got {index.dtype} from {index.min()}")
+    if again := rows - len(np.unique(index)):
+        raise InputError(f"{where}: expected a row an image, got {again} positions that come again in 'index'")
     order = np.argsort(index, kind="stable")
     place = np.searchsorted(index[order], wanted)
     found = order[np.minimum(place, rows - 1)]

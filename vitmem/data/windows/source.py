@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,5 +54,5 @@ def memorized(
     if data_dir is None:
         raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
     inside = data_dir / expand(file)
-    lines = read_windows(inside if inside.exists() else expand(file))
+    lines = read_windows(inside if os.path.exists(inside) else expand(file))
     return Memorized(lines, read_corpus(data_dir / expand(folder) / "corpus.parquet", NAME), min_distinct)
