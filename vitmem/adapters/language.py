@@ -37,6 +37,8 @@ class LanguageTask:
 
         Raises InputError when a sequence is longer than the model's positions or no position has a loss.
         """
+        if not isinstance(batch, Mapping) or "input_ids" not in batch:
+            raise InputError(f"batch: expected a mapping with 'input_ids', got a {type(batch).__name__}")
         check_length(model, batch["input_ids"])
         kept = self.counted(batch)
         if not kept.any():

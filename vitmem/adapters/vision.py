@@ -9,6 +9,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vitmem.errors import InputError
+
 Batch = tuple[Tensor, Tensor]
 
 
@@ -25,8 +27,19 @@ class VisionTask:
     prefix_tokens: int = 1
 
     def features(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the logits (B, K), a row a loss: few classes need no head of their own."""
+        """Return the logits (B, K), a row a loss: few classes need no head of their own.
+
+        Raises InputError for a batch that is not images and labels, and for logits of another shape.
+        """
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[0], Tensor):
+            got = f"{len(batch)} values" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
+            raise InputError(
+                f"batch: expected (images, labels), got {got}; zeros will do as labels where they are sampled"
+            )
         logits: Tensor = model(batch[0])
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch[0]):
+            got = str(tuple(logits.shape)) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise InputError(f"model {type(model).__name__}: expected logits ({len(batch[0])}, K), got {got}")
         return logits
 
     def logits(self, model: nn.Module, features: Tensor) -> Tensor:

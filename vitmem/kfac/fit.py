@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import VitmemError
 from vitmem.kfac.capture import captured
+from vitmem.kfac.checks import check_given, check_gradients, check_layers
 from vitmem.kfac.factors import Factors, model_fingerprint, weight_fingerprint
 from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
 from vitmem.kfac.layers import weight_matrix
@@ -43,8 +44,7 @@ def fit(
     The model is in eval mode and frozen meanwhile; its modes and flags are put back. Raises VitmemError
     naming the layer for NaN in weights, activations or gradients, and for a layer that saw no data.
     """
-    if not layers:
-        raise InputError("statistics: expected at least one layer, got none")
+    check_layers(model, layers)
     _check_weights(model)
     sums = {path: LayerMoments(path, moments) for path in layers}
     backward_passes(model, layers, task, batches, sums, seed=seed, labels=labels, label_samples=label_samples)
@@ -78,6 +78,7 @@ def backward_passes(
 
     The model is in eval mode and frozen meanwhile. Raises VitmemError when the logits depend on no layer.
     """
+    check_gradients(model)
     generator = torch.Generator().manual_seed(seed)
     with _frozen(model), _reproducible(), captured(layers, sums, task.rows) as state, torch.enable_grad():
         for batch in batches:
@@ -87,14 +88,10 @@ def backward_passes(
                 raise VitmemError(
                     f"layer '{next(iter(layers))}' saw no data: the logits do not depend on any chosen layer"
                 )
-            given = task.given(batch).to(features.device)
-            if len(given) != len(features):
-                raise InputError(
-                    f"labels: expected {len(features)} given labels, one a row of the logits, got {len(given)}"
-                )
             with state.head():
                 classes = task.logits(model, features[:1].detach()).shape[1]
-            todo = cotangents(given, classes, labels, label_samples, generator)
+            given = check_given(task.given(batch), len(features), classes, labels)
+            todo = cotangents(given.to(features.device), classes, labels, label_samples, generator)
             for cotangent, last in _marked(todo):
                 with state.head():
                     gradient = _through_head(model, task, features.detach(), classes, cotangent)
