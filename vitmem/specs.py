@@ -158,6 +158,10 @@ class Statistics(Spec):
         return None if value == 1 else value
 
 
+# Made once: ids are made by the thousand.
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def canonical(value: Any) -> Any:
     """Return ``value`` as plain JSON types with ``None`` entries of mappings left out; a file is its content alone."""
     if isinstance(value, BaseModel):
@@ -173,7 +177,7 @@ def canonical(value: Any) -> Any:
 
 def digest(value: Any) -> str:
     """Return the 16 hexadecimal digits that name ``value`` (SHA-256 of its canonical JSON)."""
-    text = json.dumps([SCHEMA_VERSION, canonical(value)], sort_keys=True, separators=(",", ":"))
+    text = ENCODER.encode([SCHEMA_VERSION, canonical(value)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -60,6 +60,16 @@ def t_quantile(freedom: int) -> float:
 def at(*path: str) -> Reader:
     """Return a reader of the number that lies at ``path`` in a row, ``None`` where there is none."""
 
+    if len(path) == 2:  # what nearly all readers are
+        section, name = path
+
+        def read_in_section(row: Row) -> float | None:
+            inner = row.get(section)
+            value = inner.get(name) if inner.__class__ is dict else None
+            return None if value is None else float(value)
+
+        return read_in_section
+
     def read(row: Row) -> float | None:
         value: Any = row
         for key in path:
@@ -121,8 +131,11 @@ class Group:
     def values(self, read: Reader) -> Mapping[int, float]:
         """Return what ``read`` finds, by seed."""
         if read not in self.kept:
-            found = ((seed, read(row)) for seed, row in sorted(self.rows.items()))
-            self.kept[read] = {seed: value for seed, value in found if value is not None}
+            found: dict[int, float] = {}
+            for seed in sorted(self.rows):
+                if (value := read(self.rows[seed])) is not None:
+                    found[seed] = value
+            self.kept[read] = found
         values: Mapping[int, float] = self.kept[read]
         return values
 

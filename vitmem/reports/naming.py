@@ -187,6 +187,12 @@ class Names:
 
     def method(self, group: Group) -> str:
         """Return the method's name with what makes it a variant; of an oracle, that of what it knows."""
+        names, found = group.kept.get(Names, (None, ""))
+        if names is not self:
+            group.kept[Names] = self, (found := self._method(group))
+        return str(found)
+
+    def _method(self, group: Group) -> str:
         if group.oracle is not None:
             return ORACLES.get(group.oracle, group.oracle)
         name = METHODS.get(group.method, group.method)
