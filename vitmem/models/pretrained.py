@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-from vitmem.errors import InputError, one_line
+from vitmem.errors import InputError
 from vitmem.extras import extra
 from vitmem.files import expand, short_name
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
+from vitmem.models.skeleton import why_not
 
 # Types of weights by name.
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -66,9 +67,7 @@ def load(
                 place, dtype=dtype, trust_remote_code=False, use_safetensors=True, **options
             )
     except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
-        raise InputError(
-            f"model 'pretrained': cannot load '{short_name(source)}': {one_line(error)}"
-        ) from None
+        raise InputError(f"model 'pretrained': cannot load '{short_name(source)}': {why_not(error)}") from None
     return loaded.eval(), tokenizer
 
 

@@ -13,6 +13,13 @@ from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
 
 
+def why_not(error: Exception) -> str:
+    """Return why transformers did not load a model; of one with code of its own it would advise to run that."""
+    if "trust_remote_code" in str(error):
+        return "it needs code that lies beside it, and such code is not run; take a model of transformers' own classes"
+    return one_line(error)
+
+
 def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
     """Return the model of a config on the ``meta`` device, which holds no weights.
 
@@ -30,5 +37,5 @@ def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
         with torch.device("meta"):
             model: nn.Module = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
-        raise InputError(f"{name}: no config of a causal model of transformers: {one_line(error)}") from None
+        raise InputError(f"{name}: no config of a causal model of transformers: {why_not(error)}") from None
     return model
