@@ -149,7 +149,7 @@ def test_an_output_that_is_closed_or_full_is_no_traceback() -> None:
     with open("/dev/full", "w") as full:
         found = vitmem("list", "methods", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert found.returncode == 1
-    assert found.stderr == "vitmem: the output cannot be written: [Errno 28] No space left on device\n"
+    assert found.stderr == "vitmem: the output, or a file, cannot be written: [Errno 28] No space left on device\n"
 
 
 def test_the_home_folder_in_any_option_and_a_user_without_one(

@@ -1,4 +1,4 @@
-"""Suites with something wrong end as a plan or as one short sentence, at once."""
+"""Suites and command lines with something wrong end as they should or as one short sentence, at once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def load(name: str) -> ModuleType:
 
 
 suites = load("mutate_suites")
+commands = load("mutate_commands")
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,13 @@ def test_the_mutator_would_see_what_it_looks_for() -> None:
     assert suites.outcome(lambda: None) == ("plan", "")
     assert len({text for text, _ in suites.mutants(100, 0)}) > 90
     assert list(suites.mutants(20, 3)) == list(suites.mutants(20, 3))
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"), [(200, 0), pytest.param(3000, 1, marks=pytest.mark.slow)], ids=["200", "3,000"]
+)
+def test_every_command_line_ends_with_a_code_and_one_sentence(tmp_path: Path, count: int, seed: int) -> None:
+    counts, bad = commands.try_all(tmp_path, count, seed)
+    print(dict(counts))
+    assert not bad
+    assert counts["0"] > 5 and counts["2"] > count / 2

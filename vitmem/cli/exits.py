@@ -46,15 +46,12 @@ def _usage(error: Any) -> int:
 
 def _failed_output(error: OSError) -> int:
     """End without a traceback where nobody reads the output any more, or where something cannot be written."""
-    if error.errno == errno.EPIPE:
-        _drop_output()
-        return 1
-    try:
-        sys.stdout.flush()
+    if error.filename is not None:
         return _fail(one_line(error), 1)
-    except OSError:
-        _drop_output()
-        return _fail(f"the output cannot be written: {one_line(error)}", 1)
+    _drop_output()
+    if error.errno == errno.EPIPE:
+        return 1
+    return _fail(f"the output, or a file, cannot be written: {one_line(error)}", 1)
 
 
 def _drop_output() -> None:

@@ -28,9 +28,8 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
     if check:
         wrong = [*check_tables(results, suite, belongs), *check_documents(results)]
         if wrong:
-            raise VitmemError(
-                f"tables that differ from their rows: {', '.join(map(str, wrong))}; run 'vitmem tables' and commit them"
-            )
+            named = ", ".join(map(str, wrong[:3])) + (f" and {len(wrong) - 3} others" if len(wrong) > 3 else "")
+            raise VitmemError(f"tables that differ from their rows: {named}; run 'vitmem tables' and commit them")
         print("all tables agree with their rows")
         return
     if show is not None:
