@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +201,12 @@ class TestFailures:
         assert failed["reason"] == "blocks.0: too bad"
         out = CliRunner().invoke(app, [*options, "--debug"])
         assert "Traceback" in out.output and "in failing" in out.output
+        command = [sys.executable, "-m", "vitmem.cli.main", "--debug", "plan", "nowhere.yaml"]
+        told = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+        assert told.returncode == 2 and told.stderr.startswith("Traceback") and "nowhere.yaml" in told.stderr
+        command.remove("--debug")
+        told = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+        assert told.returncode == 2 and told.stderr.count("\n") == 1
 
     def test_a_failure_that_is_mended_leaves_no_traceback(self, tmp_path: Path, failing: None) -> None:
         edits = [{"method": "none"}, {"method": "failing", "blocks": "last"}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,19 @@ import typer
 
 from vitmem.cli.options import INTERRUPTED
 from vitmem.errors import VitmemError, one_line
+
+_debug = {"on": False}
+
+
+
+def debug(on: bool) -> None:
+    """Say whether errors have their traceback printed."""
+    _debug["on"] = on
+
+
+def debugging() -> bool:
+    """Return whether errors have their traceback printed."""
+    return _debug["on"]
 
 
 def exit_code(command: Callable[[], int | None]) -> int:
@@ -24,6 +38,8 @@ def exit_code(command: Callable[[], int | None]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except VitmemError as error:
+        if debugging():
+            traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except OSError as error:
         return _failed_output(error)

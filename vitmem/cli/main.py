@@ -11,7 +11,8 @@ import typer
 
 import vitmem
 from vitmem.cli.edit_options import edit
-from vitmem.cli.exits import exit_code
+from vitmem.cli.exits import debug as set_debug
+from vitmem.cli.exits import debugging, exit_code
 from vitmem.cli.options import Plugin, call
 
 app = typer.Typer(
@@ -37,8 +38,10 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of an error too")] = False,
 ) -> None:
     """What has a vision transformer memorized, and what is left when it is edited out?"""
+    set_debug(debug)
 
 
 @app.command()
@@ -83,7 +86,7 @@ def run(
 
     Example: vitmem run configs/suites/cifar10_noise10_small.yaml --data-dir ~/data --workers 2
     """
-    call("vitmem.cli.run:run", **{**locals(), "only": only or []})
+    call("vitmem.cli.run:run", **{**locals(), "only": only or [], "debug": debug or debugging()})
 
 
 @app.command()
