@@ -34,6 +34,7 @@ Belongs = Callable[[Row], bool]
 Say = Callable[[str], None]
 # Lines that are parsed at a time: their keys are the same texts in memory.
 CHUNK = 256
+WHOLE = {int, str}
 # The end of a line that has a digest: ,"digest":"0123456789abcdef"}
 DIGEST, DIGITS = ',"digest":"', 16
 # What a line ends with that was written before rows had digests: anything else is a digest under a damaged name.
@@ -220,6 +221,12 @@ def _keys(value: Any) -> int:
     total = 0
     if value.__class__ is dict:
         total, value = len(value), value.values()
+    elif set(map(type, value)) <= WHOLE:  # a column of a matrix of counts, names of layers
+        return 0
+    elif set(map(type, value)) == {float}:
+        if not math.isfinite(math.fsum(map(abs, value))):
+            raise OverflowError
+        return 0
     for one in value:
         kind = one.__class__
         if kind is float:

@@ -6,8 +6,10 @@ training share it, and a change of an entry's version makes the stages that use 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from vitmem.bench.suite import Config, Suite, cell_configs
 from vitmem.contents import shown_file
 from vitmem.errors import InputError
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, nested
-from vitmem.specs import digest
+from vitmem.specs import ENCODER, digest
 
 # Bumped when the stage itself (not a registered entry) changes what it computes.
 STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
@@ -165,6 +167,12 @@ def statistics_request(config: Config) -> Config | None:
     return request
 
 
+@lru_cache(maxsize=4096)
+def _statistics_id(version: int, training: str, request: str) -> str:
+    """Return the id of the statistics that the JSON ``request`` asks of a training; many cells share them."""
+    return digest({"stage": ["statistics", version], "training": training, "request": json.loads(request)})
+
+
 def make_cell(
     config: Config, training: str, views: Iterable[str] = (), versions: Sequence[int] | None = None
 ) -> Cell:
@@ -175,9 +183,7 @@ def make_cell(
     request = statistics_request(config)
     statistics = None
     if request is not None:
-        statistics = digest(
-            {"stage": ["statistics", STAGE_VERSIONS["statistics"]], "training": training, "request": request}
-        )
+        statistics = _statistics_id(STAGE_VERSIONS["statistics"], training, ENCODER.encode(request))
     version, *inner = versions or edit_versions(config)
     cell: dict[str, Any] = {
         "stage": ["evaluation", STAGE_VERSIONS["evaluation"]],
