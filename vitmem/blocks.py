@@ -57,5 +57,9 @@ def block_numbers(blocks: Blocks, depth: int) -> list[int]:
 
 
 def layer_patterns(paths: Sequence[str], layers: Sequence[str], blocks: Blocks) -> list[str]:
-    """Return the patterns ``<path of a block>.<layer>`` of all ``layers`` in those of ``paths`` that are meant."""
-    return [f"{paths[n]}.{layer}" for n in block_numbers(blocks, len(paths)) for layer in layers]
+    """Return the patterns ``<path of a block>.<layer>`` of all ``layers`` in those of ``paths`` that are meant.
+
+    An empty layer is the block itself.
+    """
+    numbers = block_numbers(blocks, len(paths))
+    return [f"{paths[n]}.{layer}" if layer else paths[n] for n in numbers for layer in layers]

@@ -33,7 +33,15 @@ def _add(registry: Registry, name: str, target: str, params: type[Spec], summary
 
 _add(MODELS, "vit", "vitmem.models.vit:vit", VitParams, "vision transformer by size (timm's VisionTransformer)")
 _add(MODELS, "mixer", "vitmem.models.mixer:mixer", MixerParams, "MLP-Mixer by size (timm's MlpMixer)")
-_add(MODELS, "timm", "vitmem.models.timm:timm", TimmParams, "any timm architecture, as timm/<name>", family=True)
+_add(
+    MODELS,
+    "timm",
+    "vitmem.models.timm:timm",
+    TimmParams,
+    "any timm architecture, as timm/<name>",
+    family=True,
+    version=2,
+)
 _add(
     MODELS,
     "torchvision",
@@ -41,6 +49,7 @@ _add(
     TorchvisionParams,
     "any torchvision classifier, as torchvision/<name>",
     family=True,
+    version=2,
 )
 _add(
     MODELS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vitmem.contents import File, Source
 from vitmem.specs import Spec
@@ -35,7 +35,20 @@ class MixerParams(Spec):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
-class TimmParams(Spec):
+class EditedPlaces(Spec):
+    """Patterns of module paths: the ``blocks``, and the ``layers`` in each that are edited; ``None``: by structure."""
+
+    blocks: tuple[str, ...] | None = Field(default=None, min_length=1)
+    layers: tuple[str, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("blocks", "layers", mode="before")
+    @classmethod
+    def list_one_pattern(cls, value: Any) -> Any:
+        """Return a list of one pattern for a pattern that stands alone."""
+        return (value,) if isinstance(value, str) else value
+
+
+class TimmParams(EditedPlaces):
     """Any timm architecture; ``image_size`` is ``None`` for the size of the data.
 
     ``arguments`` are further ones of ``timm.create_model``, such as ``{depth: 4}``.
@@ -47,7 +60,7 @@ class TimmParams(Spec):
     arguments: dict[str, Any] | None = None
 
 
-class TorchvisionParams(Spec):
+class TorchvisionParams(EditedPlaces):
     """Any classifier of torchvision; ``arguments`` are further ones of ``torchvision.models.get_model``."""
 
     arguments: dict[str, Any] | None = None

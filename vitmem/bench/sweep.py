@@ -71,7 +71,9 @@ def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Con
     for key, item in value.items():
         spec = next((s for s in specs if s and key in s.model_fields), None)
         # a parameter that is a list of numbers, or of rows of numbers: a list one level deeper is a sweep
-        levels = 0 if spec is None or key == "blocks" else str(spec.model_fields[key].annotation).count("tuple[")
+        kind = "" if spec is None else str(spec.model_fields[key].annotation)
+        numbered = key == "blocks" and "int" in kind  # those of an edit: several sets of them are a sweep
+        levels = 0 if numbered else kind.count("tuple[")
         if 0 < _depth(item) <= levels:
             axes.append([tuple(item)])
         else:

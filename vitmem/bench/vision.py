@@ -253,12 +253,17 @@ class VisionSubject:
 def vision_subject(config: Config, places: Places) -> VisionSubject:
     """Load the data, draw the noise and build the untrained network of a training's config.
 
-    The training images, the noise and the halves do not depend on how many validation images are asked for.
+    The training images, the noise and the halves do not depend on how many validation images are asked for. A network
+    with published weights reads the images as these do, any other one by the channel statistics of the data.
     """
     noisy = noisy_images(config["data"], config["noise"], config["seed"], places.data_dir, places.cache_dir)
     model = _network(config, noisy, places.data_dir)
     check_forward(model.net, config["model"]["name"], _shape(noisy))
-    return VisionSubject(config, places, noisy, image_halves(noisy, config), model)
+    halves = image_halves(noisy, config)
+    if model.reads is not None:
+        mean, std = model.reads.of(noisy.data.channels)
+        noisy = replace(noisy, data=replace(noisy.data, mean=mean, std=std))
+    return VisionSubject(config, places, noisy, halves, model)
 
 
 def _shape(noisy: NoisyImages) -> ImageShape:

@@ -14,9 +14,10 @@ from vitmem.kfac.factors import (
     state_digest,
     weight_fingerprint,
 )
+from vitmem.kfac.find import find_layers
 from vitmem.kfac.fit import fit
 from vitmem.kfac.importance import Basis, Pairs, pairs
-from vitmem.kfac.layers import find_layers, weight_matrix
+from vitmem.kfac.layers import weight_matrix
 from vitmem.kfac.lean import edit_lean, eigen_lean
 from vitmem.kfac.selection import mask_of, matched_fraction, staircase_by_fraction, staircase_by_mass
 from vitmem.kfac.spectrum import Eigen, eigen

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from vitmem.blocks import Blocks, layer_patterns
+from vitmem.blocks import Blocks, block_numbers, layer_patterns
 from vitmem.errors import InputError, one_line
 from vitmem.kfac.modes import evaluating
 from vitmem.registry import MODELS
@@ -33,24 +33,46 @@ class TextShape:
     length: int
 
 
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a published network reads images: height and width in pixels, and ``mean`` and ``std`` where white is 1."""
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def of(self, channels: int) -> tuple[Tensor, Tensor]:
+        """Return ``mean`` and ``std`` (channels,); their averages where it was published for other channels."""
+        found = []
+        for values in (self.mean, self.std):
+            fit = values if len(values) == channels else [sum(values) / len(values)] * channels
+            found.append(torch.tensor(fit))
+        return found[0], found[1]
+
+
 @dataclass
 class Network:
     """A network and where its editable layers are.
 
-    ``blocks`` are the module paths of its blocks in order; ``layers`` are patterns of the linear layers
-    inside a block that may be edited.
+    ``blocks`` are the module paths of its blocks in order; ``layers`` are patterns of the layers inside a block that
+    may be edited. Where the blocks are not alike, ``layers_of`` has those of each, one tuple a block, and ``layers``
+    all of them. An empty pattern is the block itself.
     """
 
     net: nn.Module
     blocks: tuple[str, ...]
     layers: tuple[str, ...]
+    layers_of: tuple[tuple[str, ...], ...] | None = field(default=None, kw_only=True)
 
     def editable(self, blocks: Blocks, layers: Sequence[str] | None = None) -> list[str]:
         """Return the patterns of the editable layers in ``blocks``: a set's name, a number, or numbers.
 
         Raises InputError when a number is not that of a block.
         """
-        return layer_patterns(self.blocks, layers or self.layers, blocks)
+        if layers or self.layers_of is None:
+            return layer_patterns(self.blocks, layers or self.layers, blocks)
+        numbers = block_numbers(blocks, len(self.blocks))
+        return [pattern for n in numbers for pattern in layer_patterns(self.blocks, self.layers_of[n], [n])]
 
 
 @dataclass
@@ -58,11 +80,13 @@ class VisionModel(Network):
     """An image classifier: ``net`` maps normalised images (B, C, H, W) float32 to logits (B, K).
 
     ``positions`` is which tokens count in the statistics by default, and ``prefix_tokens`` how many tokens
-    (class token, registers) stand before the patches.
+    (class token, registers) stand before the patches. ``reads`` is how images are to be normalised; ``None`` stands
+    for the channel statistics of the data.
     """
 
     positions: Literal["cls", "all"] = "all"
     prefix_tokens: int = 0
+    reads: Preprocessing | None = None
 
 
 @dataclass

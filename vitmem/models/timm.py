@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import timm as library
 from timm.data import resolve_data_config
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from vitmem.errors import InputError, unknown
-from vitmem.models.base import ImageShape, VisionModel
-from vitmem.models.libraries import Preprocessing, blocks_of, create
-
-# What timm calls the linear layers of a block's MLP, in ViTs, Swins, Mixers and ConvNeXts.
-MLP_LAYERS = re.compile(r"^(.*?)\.((?:mlp|mlp_channels|ffn)\.(?:fc1|fc2))$")
+from vitmem.errors import unknown
+from vitmem.models.base import ImageShape, Preprocessing, VisionModel
+from vitmem.models.libraries import create
+from vitmem.models.places import places
 
 
 def timm(
@@ -27,14 +24,16 @@ def timm(
     pretrained: bool = False,
     dropout: float = 0.0,
     arguments: Mapping[str, Any] | None = None,
+    blocks: Sequence[str] | None = None,
+    layers: Sequence[str] | None = None,
     architecture: str = "",
 ) -> VisionModel:
-    """Return timm's ``architecture`` for images of ``shape``; its blocks are those with a linear MLP.
+    """Return timm's ``architecture`` for images of ``shape``, edited in the MLPs of its blocks, else in convolutions.
 
-    An architecture that has none, as the ResNets, has the blocks with convolutions, and these are edited. With an
-    ``image_size`` other than the data's, images are scaled to it (bilinear) before the first layer. ``arguments`` are
-    further ones of ``timm.create_model``, such as a depth. Raises InputError for an unknown architecture, one that
-    cannot take the images, and one whose blocks have neither.
+    ``blocks`` and ``layers`` are patterns of what is edited instead. With an ``image_size`` other than the data's,
+    images are scaled to it (bilinear) before the first layer. ``pretrained`` weights read images by the mean and std
+    that they were published with. ``arguments`` are further ones of ``timm.create_model``, such as a depth. Raises
+    InputError for an unknown architecture, one that cannot take the images, and one where nothing is found to edit.
     """
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
@@ -46,23 +45,20 @@ def timm(
         "drop_rate": dropout,
     }
     make = partial(library.create_model, architecture)
-    net = create(make, f"timm/{architecture}", size, "img_size", shape, options, arguments)
+    name = f"timm/{architecture}"
+    net = create(make, name, size, "img_size", shape, options, arguments)
+    found = places(net, name, shape.channels, size, blocks, layers, int(getattr(net, "num_prefix_tokens", 0)))
     if size != shape.size:
         net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
-    blocks, layers = blocks_of(net, MLP_LAYERS)
-    if not blocks:
-        raise InputError(
-            f"model 'timm/{architecture}': no block with linear layers mlp.fc1 and mlp.fc2 or convolutions conv1, "
-            "conv2, ... of one group; write a plug-in that names its blocks and layers"
-        )
-    prefix = int(getattr(net, "num_prefix_tokens", 0))
-    pools_token = getattr(net, "global_pool", None) == "token" and prefix > 0
+    pools_token = getattr(net, "global_pool", None) == "token" and found.prefix_tokens > 0
     return VisionModel(
         net,
-        blocks=blocks,
-        layers=layers,
+        blocks=found.blocks,
+        layers=found.layers,
+        layers_of=found.layers_of,
         positions="cls" if pools_token else "all",
-        prefix_tokens=prefix,
+        prefix_tokens=found.prefix_tokens,
+        reads=_read_by(net) if pretrained else None,
     )
 
 
@@ -74,7 +70,16 @@ def preprocessing(architecture: str) -> Preprocessing:
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
     config = library.get_pretrained_cfg(architecture)
-    images = resolve_data_config({}, pretrained_cfg=config.to_dict() if config else {})
+    return _preprocessing(config.to_dict() if config else {})
+
+
+def _read_by(net: nn.Module) -> Preprocessing:
+    """Return how the published weights that ``net`` was made with read images."""
+    return _preprocessing(getattr(net, "pretrained_cfg", {}))
+
+
+def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
+    images = resolve_data_config({}, pretrained_cfg=dict(config))
     return Preprocessing(images["input_size"][-1], tuple(images["mean"]), tuple(images["std"]))
 
 

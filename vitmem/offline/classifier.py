@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from vitmem.errors import InputError, unknown
 from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
-from vitmem.models.base import ImageShape, VisionModel, build
-from vitmem.models.libraries import Preprocessing
+from vitmem.models.base import ImageShape, Preprocessing, VisionModel, build
 from vitmem.models.matching import Match, check_shapes, length_of, match
 from vitmem.models.weights import Weights
 from vitmem.registry import MODELS, Entry

@@ -18,7 +18,9 @@ from vitmem.blocks import Blocks, block_numbers, layer_patterns
 from vitmem.errors import InputError, VitmemError
 from vitmem.files import file_digest
 from vitmem.kfac import Eigen, LayerReport, StoredFactors, edit_lean, eigen_lean, staircase_by_mass, weight_fingerprint
-from vitmem.kfac.layers import check_own, is_conv1d, is_linear, weight_matrix
+from vitmem.kfac.computed import check_weight_is_used
+from vitmem.kfac.find import check_own
+from vitmem.kfac.layers import is_conv1d, is_linear, weight_matrix
 from vitmem.kfac.stored import Stored
 from vitmem.models.language_layers import language_blocks
 from vitmem.models.skeleton import skeleton_of
@@ -120,6 +122,7 @@ def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors,
             f"factors: layer '{path}' is no linear layer of {type(model).__name__}; they are of another model"
         )
     check_own(model, path)
+    check_weight_is_used(model, path)
     p, q = weight_matrix(layer).shape
     if statistics.shapes[path] != (p, q):
         g, a = statistics.shapes[path]

@@ -1,0 +1,224 @@
+"""Blocks and editable layers of a network, told by how its modules are nested, called and shaped, not by names.
+
+A block is a numbered module with several weights and no such module inside: the unit that a stage repeats. Edited are
+the MLPs in it, which widen the channels of the block and narrow them again, linear or as 1x1 convolutions, whatever
+stands between (a gate, a depthwise convolution). A network without an MLP has blocks of convolutions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from vitmem.kfac.layers import is_conv2d, is_linear, is_matrix
+from vitmem.models.trace import IMAGES, Call
+
+LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+# Blocks that are attributes, not members of a list: of RegNet, Xception, DLA, NASNet and the Inceptions.
+NUMBERED = re.compile(r"^((b|block|tree|cell_)\d+|(Mixed_|inception)\d[a-e])$")
+# Lists whose members stand before, between or beside one another inside blocks, and are none.
+PARTS = ("stem", "downsample", "fuse_layers", "incre_modules", "attns", "ffns")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A block's ``path``, and the paths inside it of the layers that are edited; '' is the block itself."""
+
+    path: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A layer that was called: ``path``, channels in and out, and whether it is 1x1, grouped, and edited."""
+
+    path: str
+    inputs: int
+    outputs: int
+    pointwise: bool
+    grouped: bool
+    matrix: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The ``layers`` of an MLP, the one that narrows last; ``direct`` where no depthwise convolution is between."""
+
+    layers: tuple[Weighted, ...]
+    direct: bool
+
+
+def find_blocks(net: nn.Module, calls: Mapping[str, Call]) -> list[Found]:
+    """Return the blocks of ``net`` in the order of ``calls``, each with its layers; none when it has no such."""
+    layers = [layer for layer in _weighted(net, calls) if not _is_gate(calls, layer)]
+    numbered = _numbered(net, calls, layers)
+    units = {path: inside for path, inside in numbered.items() if _several_matrices(inside)}
+    pairs = {path: _pairs(calls, path, _without_shortcuts(calls, path, inside)) for path, inside in units.items()}
+    if any(pair.direct for found in pairs.values() for pair in found):
+        chosen = {path: _of_pairs(pairs[path]) for path in _innermost([path for path in units if pairs[path]])}
+    else:
+        blocks = _innermost(units)
+        apart = [path for path in numbered if not any(f"{path}.".startswith(f"{block}.") for block in blocks)]
+        blocks |= {path for path in _innermost(apart) if not any(block.startswith(f"{path}.") for block in blocks)}
+        chosen = {path: _of_pairs(pairs.get(path, ())) or _convolutions(calls, path, numbered[path]) for path in blocks}
+    found = [Found(path, _inside(path, chosen[path])) for path in calls if chosen.get(path)]
+    return found or [Found(layer.path, ("",)) for layer in _chain(layers)]
+
+
+def find_layers_of(net: nn.Module, calls: Mapping[str, Call], block: str) -> tuple[str, ...]:
+    """Return the paths, inside the module ``block``, of the layers that are edited in it; none when it has no such."""
+    inside = [layer for layer in _weighted(net, calls) if layer.path.startswith(f"{block}.")]
+    own = [layer for layer in inside if not _is_gate(calls, layer)]
+    pairs = _pairs(calls, block, _without_shortcuts(calls, block, own))
+    return _inside(block, _of_pairs(pairs) or _convolutions(calls, block, own))
+
+
+def _inside(block: str, layers: Sequence[Weighted]) -> tuple[str, ...]:
+    return tuple(layer.path.removeprefix(f"{block}.") for layer in layers)
+
+
+def _innermost(paths: Iterable[str]) -> set[str]:
+    """Return those of ``paths`` with no other of them inside."""
+    outer = {parent for path in paths for parent in _ancestors(path)}
+    return set(paths) - outer
+
+
+def _of_pairs(pairs: Sequence[Pair]) -> list[Weighted]:
+    """Return the layers of the direct ``pairs``, or of all when none is direct."""
+    return [layer for pair in [p for p in pairs if p.direct] or pairs for layer in pair.layers]
+
+
+def _weighted(net: nn.Module, calls: Mapping[str, Call]) -> Iterator[Weighted]:
+    for path in calls:
+        module = net.get_submodule(path)
+        if isinstance(module, nn.Conv2d):
+            pointwise = tuple(module.kernel_size) == (1, 1)
+            grouped = module.groups > 1
+            yield Weighted(path, module.in_channels, module.out_channels, pointwise, grouped, is_conv2d(module))
+        elif is_linear(module):
+            p, q = module.weight.shape  # type: ignore[misc]
+            yield Weighted(path, int(q), int(p), True, False, is_matrix(module))
+
+
+def _numbered(net: nn.Module, calls: Mapping[str, Call], layers: Sequence[Weighted]) -> dict[str, list[Weighted]]:
+    """Return path -> layers of the numbered modules that have several of them and are no bare lists of modules."""
+    inside: dict[str, list[Weighted]] = {}
+    for layer in layers:
+        for path in _ancestors(layer.path):
+            inside.setdefault(path, []).append(layer)
+    several = (path for path, own in inside.items() if path in calls and len(own) > 1)
+    return {path: inside[path] for path in several if _has_number(net, path) and not _is_list(net.get_submodule(path))}
+
+
+def _is_list(module: nn.Module) -> bool:
+    """Say whether ``module`` is a list of modules that have modules inside."""
+    return type(module) in LISTS and all(any(child.children()) for child in module.children())
+
+
+def _several_matrices(layers: Sequence[Weighted]) -> bool:
+    return sum(not layer.grouped for layer in layers) > 1
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def _has_number(net: nn.Module, path: str) -> bool:
+    parent, _, name = path.rpartition(".")
+    if any(part in PARTS for part in path.split(".")):
+        return False
+    return (isinstance(net.get_submodule(parent), LISTS) and name[-1:].isdigit()) or bool(NUMBERED.match(name))
+
+
+def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Pair]:
+    """Return the MLPs among ``layers``: one that narrows the channels, and what widens them last before it."""
+    entering, leaving = _channels(calls[block].inputs), _channels(calls[block].outputs)
+    found: list[Pair] = []
+    start = 0
+    for end, down in enumerate(layers):
+        if not (down.matrix and down.pointwise and down.outputs in leaving and down.inputs >= down.outputs):
+            continue
+        wide = [_widens(layer, down, entering | leaving) for layer in layers[start:end]]
+        if any(wide):
+            last = len(wide) - wide[::-1].index(True)
+            first = last - 1
+            while first and wide[first - 1]:
+                first -= 1
+            ups, between = layers[start + first : start + last], layers[start + last : end]
+            direct = not any(layer.grouped and not layer.pointwise for layer in between)
+            narrows = down.inputs > down.outputs or not direct  # a stage may widen what leaves its first block
+            if not narrows or _read_apart(calls, ups, layers):
+                continue
+            found.append(Pair((*ups, down), direct))
+            start = end + 1
+    whole = [pair for pair in found if calls[pair.layers[-1].path].inputs[0][0] == IMAGES]
+    return whole or found
+
+
+def _read_apart(calls: Mapping[str, Call], ups: Sequence[Weighted], layers: Sequence[Weighted]) -> bool:
+    """Say whether what enters ``ups`` enters other layers too: they are the values of an attention then."""
+    read = {number for up in ups for number in calls[up.path].reads}
+    return any(layer not in ups and read & set(calls[layer.path].reads) for layer in layers)
+
+
+def _widens(up: Weighted, down: Weighted, channels: set[int]) -> bool:
+    """Say whether the hidden channels of ``down`` are what ``up`` gives, or half of it where one half is a gate."""
+    wide = up.outputs in (down.inputs, 2 * down.inputs) and up.outputs > up.inputs
+    return up.matrix and up.pointwise and up.inputs in channels and wide
+
+
+def _channels(shapes: Sequence[tuple[int, ...]]) -> set[int]:
+    """Return the lengths that may be channels: the last one, and the second one of a map (B, C, H, W)."""
+    maps = [shape[1] for shape in shapes if len(shape) == 4]
+    return {shape[-1] for shape in shapes if shape} | {*maps, sum(maps)}  # a dense block joins several maps
+
+
+def _convolutions(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Weighted]:
+    """Return the convolutions of one group in ``block`` that are no shortcuts."""
+    kept = _without_shortcuts(calls, block, layers)
+    return [layer for layer in kept if layer.matrix and len(calls[layer.path].inputs[0]) == 4]
+
+
+def _without_shortcuts(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Weighted]:
+    return [layer for layer in layers if not _is_shortcut(calls, block, layer, layers)]
+
+
+def _is_gate(calls: Mapping[str, Call], layer: Weighted) -> bool:
+    """Say whether ``layer`` reads what a module around it has pooled over all places of a map (squeeze and excite)."""
+    shape = calls[layer.path].inputs[0]
+    around = (calls[path].inputs for path in _ancestors(layer.path) if path in calls)
+    return len(shape) in (2, 4) and _places([shape]) == 1 and any(_places(shapes) > 1 for shapes in around)
+
+
+def _places(shapes: Sequence[tuple[int, ...]]) -> int:
+    """Return the number of places of the largest map (B, C, H, W) or (B, H, W, C), 1 without a map."""
+    return max((min(s[-1] * s[-2], s[1] * s[2]) for s in shapes if len(s) == 4), default=1)
+
+
+def _is_shortcut(calls: Mapping[str, Call], block: str, layer: Weighted, layers: Sequence[Weighted]) -> bool:
+    """Say whether ``layer``, 1x1, is alone in a part that leads out of the block from where another part begins."""
+    parts: dict[str, list[Weighted]] = {}
+    for one in layers:
+        parts.setdefault(f"{block}.{_inside(block, [one])[0].split('.')[0]}", []).append(one)
+    mine = next(path for path, inside in parts.items() if layer in inside)
+    if not layer.pointwise or _several_matrices(parts[mine]) or mine not in calls:
+        return False
+    call = calls[mine]
+    others = {read for path in parts if path != mine and path in calls for read in calls[path].reads}
+    leads_out = bool(set(call.outputs) & set(calls[block].outputs)) and call.inputs != call.outputs
+    return leads_out and bool(others & set(call.reads))
+
+
+def _chain(layers: Sequence[Weighted]) -> list[Weighted]:
+    """Return the convolutions of a network that is one list of them, as VGG."""
+    lists: dict[str, list[Weighted]] = {}
+    for layer in layers:
+        if layer.matrix and layer.path.rpartition(".")[2].isdigit() and not layer.pointwise:
+            lists.setdefault(layer.path.rpartition(".")[0], []).append(layer)
+    longest = max(lists.values(), key=len, default=[])
+    return longest if 2 * len(longest) > len(layers) else []
