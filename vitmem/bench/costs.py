@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -44,16 +44,21 @@ def costs(plan: Plan, done: Collection[str], results: Path, store: Path) -> Cost
     method. The memory is the largest of any of these, the bytes are those of the same in ``store``.
     """
     todo = [cell for cell in plan.cells if cell.id not in done]
-    times, peak, machine = _times({_key(cell.config): cell.config for cell in todo}, results)
-    trainings = {c.training: c for c in todo if not (store / "training" / c.training).is_dir()}
-    statistics = {
-        c.statistics: c for c in todo if c.statistics and not (store / "statistics" / c.statistics).is_dir()
-    }
+    kinds = {training: _key(config) for training, config in {c.training: c.config for c in plan.cells}.items()}
+    times, peak, machine = _times({kinds[cell.training] for cell in todo}, results)
+    trainings = _new({c.training: c for c in todo}, store / "training")
+    statistics = _new({c.statistics: c for c in todo if c.statistics}, store / "statistics")
     parts = [
-        [_mean(times, _recipe_key(c.config)) for c in trainings.values()],
-        [_mean(times, _key(c.config) + "statistics") for c in statistics.values()],
-        [_mean(times, _key(c.config) + c.config["edit"]["method"]) for c in todo],
+        [_mean(times, _recipe_key(c.config)) for c in trainings],
+        [_mean(times, kinds[c.training] + "statistics") for c in statistics],
+        [_mean(times, kinds[c.training] + c.config["edit"]["method"]) for c in todo],
     ]
+    evaluations = {cell.evaluation: cell for cell in todo}.values()
+    stored = (
+        _stored(store / "training", kinds, {c.training: c for c in plan.cells}, trainings),
+        _stored(store / "statistics", kinds, {c.statistics: c for c in plan.cells if c.statistics}, statistics),
+        _stored(store / "evaluation", kinds, {c.evaluation: c for c in plan.cells}, evaluations),
+    )
     return Costs(
         len(trainings),
         parts[0].count(None),
@@ -61,9 +66,14 @@ def costs(plan: Plan, done: Collection[str], results: Path, store: Path) -> Cost
         parts[2].count(None),
         sum(value for part in parts for value in part if value is not None),
         peak,
-        _stored(plan, trainings.values(), statistics.values(), todo, store),
+        None if None in stored else sum(part for part in stored if part is not None),
         machine,
     )
+
+
+def _new(cells: dict[str, Cell], folder: Path) -> list[Cell]:
+    """Return the cells whose id is no folder in ``folder``."""
+    return [cell for id, cell in cells.items() if not (folder / id).is_dir()]
 
 
 def _key(config: Config) -> str:
@@ -78,7 +88,7 @@ def _mean(known: Known, key: str) -> float | None:
     return fmean(known[key]) if key in known else None
 
 
-def _times(wanted: dict[str, Config], results: Path) -> tuple[Known, float | None, str]:
+def _times(wanted: Collection[str], results: Path) -> tuple[Known, float | None, str]:
     """Return seconds by what took them, the largest peak of memory in bytes, and the machine of one of the rows."""
     times: Known = {}
     peak, machine = None, ""
@@ -117,23 +127,15 @@ def _machine(line: str) -> str:
     return f"{name}, {threads} threads" if environment.get("device") == "cpu" and threads else str(name)
 
 
-def _stored(
-    plan: Plan, trainings: Iterable[Cell], statistics: Iterable[Cell], todo: Iterable[Cell], store: Path
-) -> float | None:
-    """Return the bytes that the store will get, by its folders for the same data and network; ``None`` when unknown."""
+def _stored(folder: Path, kinds: dict[str, str], cells: dict[str, Cell], new: Collection[Cell]) -> float | None:
+    """Return the bytes that ``new`` ones will add to ``folder``, by those of ``cells`` that lie there.
 
-    def left(stage: str, id_of: Callable[[Cell], str | None], new: Iterable[Cell]) -> float | None:
-        sizes: Known = {}
-        for cell in plan.cells:
-            folder = store / stage / str(id_of(cell))
-            if len(some := sizes.get(_key(cell.config), [])) < SAMPLES and folder.is_dir():
-                sizes[_key(cell.config)] = [*some, sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())]
-        found = [_mean(sizes, _key(cell.config)) for cell in new]
-        return None if None in found else sum(size for size in found if size is not None)
-
-    parts = (
-        left("training", lambda cell: cell.training, trainings),
-        left("statistics", lambda cell: cell.statistics, statistics),
-        left("evaluation", lambda cell: cell.evaluation, {cell.evaluation: cell for cell in todo}.values()),
-    )
-    return None if None in parts else sum(part for part in parts if part is not None)
+    ``None`` when none of the kind does: ``kinds`` has that of each training.
+    """
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    sizes: Known = {}
+    for id in there & set(cells):
+        if len(some := sizes.setdefault(kinds[cells[id].training], [])) < SAMPLES:
+            some.append(sum(f.stat().st_size for f in (folder / id).rglob("*") if f.is_file()))
+    found = [_mean(sizes, kinds[cell.training]) for cell in new]
+    return None if None in found else sum(size for size in found if size is not None)
