@@ -84,7 +84,10 @@ def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
     with stored:
         if len(set(stored.files)) < len(stored.files):
             raise ValueError("a column that comes twice")
-        return {name: stored[name] for name in stored.files}
+        columns = {name: stored[name] for name in stored.files}
+    if not all(isinstance(column, np.ndarray) for column in columns.values()):  # numpy hands other members on as bytes
+        raise ValueError("a column that is no array")
+    return columns
 
 
 def _read_pickle(file: Path) -> dict[str, NDArray[Any]]:
