@@ -35,10 +35,10 @@ LINES = [
 ]  # fmt: skip
 WORDS = [
     "", " ", "-", "--", "-x", "-h", "--help", "--nothing", "--json", "--results", "--suite", "--print", "0", "-1",
-    "1e999", "nan", "=", "a=", "=b", "rate=", "rate=[", "rate={a: 1, a: 2}", "rate=017", "~", "~/x", "~nobody/x", "../..", "/",
-    ".", "/dev/null", "/dev/zero", "/proc/self/mem", "x" * 300, "y" * 20_000, "\u00e4\U0001f600", "[red]", "$(ls)", "'", '"',
-    "a\nb", "\x07", "demo", "results", "mine.py", "broken.py", "pipe", "empty.yaml", "bad.yaml", "d", "*",
-    "{name: digits, name: digits}", "{name: 3}", "cuda:99", "cpu", "all",
+    "1e999", "nan", "=", "a=", "=b", "rate=", "rate=[", "rate={a: 1, a: 2}", "rate=017", "~", "~/x", "~nobody/x",
+    "../..", "/", ".", "/dev/null", "/dev/zero", "/proc/self/mem", "x" * 300, "y" * 20_000, "\u00e4\U0001f600",
+    "[red]", "$(ls)", "'", '"', "a\nb", "\x07", "demo", "results", "mine.py", "broken.py", "pipe", "empty.yaml",
+    "bad.yaml", "d", "*", "{name: digits, name: digits}", "{name: 3}", "cuda:99", "cpu", "all",
 ]  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def test_tables_of_committed_rows_fit(suite: str) -> None:
 def test_what_is_read_first_is_there_and_what_is_the_same_stands_above() -> None:
     columns = [Column("model", "model"), Column("method", "method"), Column("setting", "setting")]
     columns += [Column(name, name, "percent") for name in (*(f"x{i}" for i in range(10)), "validation")]
-    cells = [Estimate(0.5, 0.1, 3)] * 11
+    cells = [Estimate(0.5, None, 1)] * 11
     table = Table("a suite.", tuple(columns), tuple(("vit", "[red]kfac", f"s{i}", *cells) for i in range(2)))
     above, _, head, _, first, *_ = terminal(table).splitlines()
     assert above == "a suite; model vit"

@@ -26,7 +26,7 @@ def terminal(table: Table, width: int = WIDTH) -> str:
     order = [n for n in range(len(table.columns)) if n not in every]
     order.sort(key=lambda n: (table.columns[n].key not in FIRST, n))
     kept = sorted(order[:MOST_COLUMNS])
-    while len(kept) > 2 and sum(max(len(row[n]) for row in [*texts, _titles(table)]) + 2 for n in kept) > width:
+    while len(kept) > 2 and sum(max(len(row[n]) for row in [*texts, _titles(table)]) + 3 for n in kept) > width:
         spare = [n for n in kept if table.columns[n].key not in FIRST]
         if not spare:
             break
