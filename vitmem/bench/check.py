@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.bench.clauses import Check, require, run_clause
+from vitmem.bench.found import found
 from vitmem.bench.tested import EXAMPLES, Tested, TestedImages, TestedTexts
 from vitmem.kfac import Factors, edited, find_layers
 from vitmem.registry import MODELS
@@ -26,6 +27,7 @@ TOLERANCE = 1e-4
 def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     """Run the contract of the registered model ``name`` on 12 random images (3, 32, 32) in 10 classes, or rows of text.
 
+    The clause of blocks and layers says in its detail which were found, one line for neighbours that are alike.
     A clause that fails or raises is reported as broken and the next one runs all the same; a network that
     cannot be built ends the list. Raises InputError for an unknown name or parameter.
     """
@@ -129,7 +131,8 @@ def _save_and_load(subject: Tested) -> None:
             require(same, f"layer '{path}': loaded statistics differ from the saved ones")
 
 
-CLAUSES: Mapping[str, Callable[[Tested], None]] = {
+CLAUSES: Mapping[str, Callable[[Tested], object]] = {
+    "blocks and layers": found,
     "forward shape": _forward,
     "weights come from the seed": _seed,
     "patterns match": _patterns,

@@ -10,7 +10,7 @@ from vitmem.errors import reason
 
 @dataclass(frozen=True)
 class Check:
-    """One clause of a contract: its name, whether it is kept, and why not."""
+    """One clause of a contract: its name, whether it is kept, and why not, or what was found."""
 
     name: str
     ok: bool
@@ -22,15 +22,15 @@ class Broken(Exception):
 
 
 def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> None:
-    """Run ``test`` and add to ``checks`` whether it was kept; whatever it raises is its failure."""
+    """Run ``test`` and add to ``checks`` whether it was kept; what it raises is its failure, a text its detail."""
     try:
-        test()
+        said = test()
     except Broken as broken:
         checks.append(Check(name, False, str(broken)))
     except Exception as error:  # whatever a plug-in raises is its clause's failure
         checks.append(Check(name, False, reason(error)))
     else:
-        checks.append(Check(name, True))
+        checks.append(Check(name, True, said if isinstance(said, str) else ""))
 
 
 def require(kept: bool, found: str) -> None:

@@ -1,0 +1,48 @@
+"""What of a network may be edited: its blocks in order, layers with shapes and positions, and their share."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from vitmem.bench.tested import Tested, TestedImages
+from vitmem.kfac import find_layers, weight_matrix
+from vitmem.kfac.capture import entering
+
+
+def found(subject: Tested) -> str:
+    """Return lines of text: neighbouring blocks that are alike, each layer as outputs x inputs at positions an example.
+
+    The last line says how many of the parameters are in these layers.
+    """
+    layers = find_layers(subject.net, subject.model.editable("all"))
+    positions: dict[str, int] = {}
+
+    def see(path: str, rows: Tensor) -> None:
+        positions[path] = rows.numel() // rows.shape[-1]
+
+    with entering(layers, see), torch.no_grad():
+        subject.forward(subject.net, subject.inputs[:1])
+    blocks = [(path, _of_block(subject, number, positions)) for number, path in enumerate(subject.model.blocks)]
+    lines = []
+    for what, group in groupby(blocks, key=lambda block: block[1]):
+        paths = [path for path, _ in group]
+        name = paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]} ({len(paths)})"
+        lines.append(f"{name}: {what}")
+    edited = sum(weight_matrix(layer).numel() for layer in layers.values())
+    whole = sum(parameter.numel() for parameter in subject.net.parameters())
+    token = isinstance(subject, TestedImages) and subject.model.positions == "cls"
+    counted = "; of the positions the class token counts" if token else ""
+    share = f"{edited:,} of {whole:,} parameters ({edited / whole:.1%}) can be edited{counted}"
+    return "\n".join([f"{len(blocks)} blocks", *(f"    {line}" for line in (*lines, share))])
+
+
+def _of_block(subject: Tested, number: int, positions: dict[str, int]) -> str:
+    path, texts = subject.model.blocks[number], []
+    for place, layer in find_layers(subject.net, subject.model.editable(number)).items():
+        p, q = weight_matrix(layer).shape
+        name = place.removeprefix(path).removeprefix(".") or "itself"
+        texts.append(f"{name} {p} x {q} at {positions.get(place, 0)}")
+    return ", ".join(texts)
