@@ -192,9 +192,23 @@ def _unknown(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "nothing_known"}')
 
 
+def _with(name: str) -> Callable[[Path], None]:
+    """Return what puts a tensor ``name`` beside those of the model."""
+
+    def spoil(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        save_file({**tensors, name: torch.zeros(2, 16)}, folder / "model.safetensors", {"format": "pt"})
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
+        (_with("model.layers.1.mlp.gate_proj.lora_A.weight"), "an adapter adds to them, and an edit would not be"),
+        (_with("model.layers.1.mlp.gate_proj.weight_g"), "weights are computed from others"),
+        (_with("model.layers.1.mlp.gate_proj.parametrizations.weight.original0"), "weights are computed from others"),
+        (lambda f: (f / "adapter_config.json").write_text("{}"), "'adapter_config.json' in it: weights are computed"),
         (lambda f: (f / "config.json").unlink(), "no config.json in it"),
         (_pickled, "pickled weights are not read"),
         (_torn, "not a whole safetensors file"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.bench.current import RowIds
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
@@ -44,7 +45,8 @@ def show_row(id: str, results: Path, as_json: bool) -> None:
 
     Numbers are rounded and the outcomes of single items left out, but as JSON the row is printed as it is.
     """
-    rows = [row for folder in suite_folders(results) for row in read_rows(folder / "rows.jsonl")]
+    belongs = RowIds().belongs
+    rows = [row for folder in suite_folders(results) for row in read_rows(folder / "rows.jsonl", belongs)]
     found = [row for row in rows if row["id"].startswith(id)]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"

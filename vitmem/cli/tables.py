@@ -46,8 +46,9 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
 def _show(results: Path, suite: str | None, name: str) -> None:
     """Print the table ``name`` of each suite that has it, as a terminal shows it, and where the rest lies."""
     known: set[str] = set()
+    belongs = RowIds().belongs
     for folder in suite_folders(results, suite):
-        rows = read_rows(folder / "rows.jsonl")
+        rows = read_rows(folder / "rows.jsonl", belongs)
         found = tables_of(Report(folder.name, rows, read_analyses(folder)), rows)
         known |= set(found)
         if name in found:
@@ -60,5 +61,5 @@ def figures(results: Path, suite: str | None) -> None:
     """Draw the figures of all suites, or of one; matplotlib is imported only here."""
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
-    for path in importlib.import_module("vitmem.reports.figures").write_figures(results, suite):
+    for path in importlib.import_module("vitmem.reports.figures").write_figures(results, suite, RowIds().belongs):
         print(f"wrote {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".index.json")
 
 
+# What the tensors are called that a network computes a weight from, or adds to its output.
+COMPUTED = re.compile(r"\.(lora_\w+|parametrizations|weight_(g|v|orig|mask))(\.|$)")
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The ``tensors`` of a ``folder`` by name and the ``shards`` they lie in; nothing but headers is read."""
@@ -27,7 +32,11 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path) -> Checkpoint:
-        """Read the index and headers; raises InputError for a folder without whole weights in safetensors."""
+        """Read the index and headers.
+
+        Raises InputError for a folder without whole weights in safetensors, and for one whose weights are computed from
+        others or have an adapter beside them: an edit would not be what the network computes.
+        """
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; expected one with config.json and {WHOLE}, or shards of it")
         config = folder / "config.json"
@@ -44,6 +53,7 @@ class Checkpoint:
             tensors |= found
         if shards != (folder / WHOLE,):
             _check_index(folder, tensors)
+        _check_own(folder, tensors)
         return cls(folder, shards, tensors)
 
     def weight(self, path: str, prefix: str) -> Stored:
@@ -107,3 +117,15 @@ def _weight_map(folder: Path) -> dict[str, str]:
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise InputError(f"{said}: not an index of shards: expected 'weight_map', names by tensor; fetch it again")
     return places
+
+
+def _check_own(folder: Path, tensors: Mapping[str, Stored]) -> None:
+    """Raise InputError when the network adds to its weights, or computes them from other tensors."""
+    found = next((name for name in tensors if COMPUTED.search(name)), None)
+    if found is None and (folder / "adapter_config.json").exists():
+        found = "adapter_config.json"
+    if found is not None:
+        raise InputError(
+            f"{short_name(folder)}: '{found[:80]}' in it: weights are computed from others, or an adapter adds to "
+            "them, and an edit would not be what the network computes; merge them and save the model again"
+        )

@@ -28,7 +28,7 @@ from vitmem.reports.probes import DIAL, RELEARN, has_probe
 from vitmem.reports.regime import has_regime
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
-from vitmem.rows import read_rows
+from vitmem.rows import Belongs, read_rows
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
@@ -42,17 +42,18 @@ UNSEEN = at("metrics", "reference_memorized")
 VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
 
-def write_figures(results: Path, suite: str | None = None) -> list[Path]:
+def write_figures(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
     """Draw ``tradeoff`` as SVG and PNG, of all suites in ``results``, or of one; ``skills`` for text, and analyses.
 
     A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``, one of networks trained in
     many ways ``regime`` too, a map of where each method works, one in which they are trained on after an edit
     ``relearning``, one in which what it removed is put back ``dial``. Returns the paths.
+    ``belongs`` is asked of rows as ``read_rows`` does.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
     for folder in suite_folders(results, suite):
-        report = Report(folder.name, read_rows(folder / "rows.jsonl"), read_analyses(folder))
+        report = Report(folder.name, read_rows(folder / "rows.jsonl", belongs), read_analyses(folder))
         trainings = [t for t in report.trainings if t.base is not None and point(t.base) is not None]
         if not trainings:
             continue

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from vitmem.bench.store import guard_disk
 from vitmem.bench.subject import Places, Say, own
 from vitmem.errors import InputError, unknown
 from vitmem.extras import extra
+from vitmem.files import write_text
 from vitmem.kfac import find_layers
 from vitmem.specs import Statistics, canonical, digest
 
@@ -92,11 +93,9 @@ def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: 
 
 def _write(path: Path, rows: list[Row]) -> Path:
     with guard_disk(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
+        text = StringIO(newline="")
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(path, text.getvalue())
     return path
