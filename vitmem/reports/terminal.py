@@ -14,7 +14,10 @@ from vitmem.reports.render import Table
 
 MOST_COLUMNS, WIDTH = 8, 100
 # What is read first; others follow in the order of the table as long as there is room.
-FIRST = ("model", "method", "setting", "seeds", "memorized", "recovered", "validation", "perplexity")
+FIRST = (
+    *("model", "outcome", "method", "setting", "seeds", "memorized", "recovered", "validation", "perplexity"),
+    *("difference", "p"),
+)
 
 
 def terminal(table: Table, width: int = WIDTH) -> str:
