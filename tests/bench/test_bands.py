@@ -40,8 +40,9 @@ def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
     (job,) = make_plan(load_suite(suite), suite).jobs()
     bench = prepare(job.config, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
     bench.subject.net.load_state_dict(load_file(folder / "store" / "training" / job.training / "model.safetensors"))
-    (path,) = folder.glob("store/statistics/*/factors.safetensors")
-    return bench, Factors.load(path)
+    files = sorted(folder.glob("store/statistics/*/*/factors.safetensors"))
+    parts = [Factors.load(path) for path in files]
+    return bench, Factors({path: layer for part in parts for path, layer in part.layers.items()}, parts[0].metadata)
 
 
 def norms(bench: Bench, factors: Factors, layer: str, inputs: Any, kept: Any, basis: str = "kfac") -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 import vitmem.bench.vision as vision
+from vitmem.bench.manifest import write_manifest
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
@@ -96,6 +97,7 @@ def test_images_that_have_changed_since_the_training(tmp_path: Path) -> None:
     run(tmp_path)
     (path,) = tmp_path.glob("store/training/*/training.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "data": "0" * 16}))
+    write_manifest(path.parent, {})
     shutil.rmtree(tmp_path / "results")
     with pytest.raises(InputError, match=r"trained on other data than 'digits' has now; put the old files back"):
         run(tmp_path)

@@ -124,11 +124,11 @@ def test_the_file_is_read_again_and_whole_or_as_it_was(tmp_path: Path, monkeypat
     assert [t.tolist() for t in windows.suffixes] == [row["suffix_ids"] for row in rows]
     assert windows.documents.tolist() == [0, 1]
 
-    def full(self: Path, text: str, encoding: str) -> None:
+    def full(self: Path, data: bytes) -> None:
         raise OSError("full")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(Path, "write_bytes", full)
         write_windows(path, [])
     assert [json.loads(line) for line in path.read_text().splitlines()] == rows
     assert [p.name for p in tmp_path.iterdir()] == ["w.jsonl"]

@@ -140,7 +140,7 @@ def test_one_sentence(folder: Path, tmp_path: Path, changes: dict[str, Any], say
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda p: p.unlink(), "expected a passage a line"),
+        (lambda p: p.unlink(), "no such file"),
         (lambda p: p.write_text("{}\n"), ":1: expected JSON with id, kind and text"),
         (lambda p: p.write_text('{"id": 1, "kind": "other", "text": "x"}\n'), "expected kind famous or control"),
         (lambda p: p.write_text('{"id": 1, "kind": "famous", "text": " "}\n'), "passage '1' is empty"),

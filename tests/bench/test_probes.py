@@ -60,7 +60,7 @@ def test_bands_sweep_and_the_singular_vectors_need_no_statistics(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"after": "kfac"}, "edits: 'after': missing key 'method', got kfac"),
+        ({"after": "kfac"}, "edits: 'after': missing key 'method', got 'kfac'"),
         ({"after": {"method": "kfac", "fracton": 0.1}}, "'after' .*did you mean 'fraction'"),
         ({"after": {"method": "drop_memory"}}, "method 'drop_memory' needs a recipe with 'example_tied'"),
         ({"after": {"method": "none"}, "blocks": None}, "method 'relearn' needs 'blocks'"),

@@ -152,7 +152,7 @@ def test_mining_in_one_sentence(folder: Path, tmp_path: Path) -> None:
         (["--min-distinct", "9"], InputError, "--min-distinct: expected at most the 8 tokens"),
         (["--device", "cuda:99"], InputError, "CUDA devices"),
         (["--seed", "3", "--limit", "1", "--text", str(folder / "text")], VitmemError, "is not written"),
-        (["--text", str(folder / "nowhere")], InputError, "no such file or folder"),
+        (["--text", str(folder / "nowhere")], InputError, "no such file"),
     ):
         error = mined(folder, out, *more).exception
         assert type(error) is kind and says in str(error) and "\n" not in str(error)

@@ -198,7 +198,7 @@ def changed(option: str, value: str) -> list[str]:
         (["edit", "net.safetensors", "--out", "e.safetensors"], "expected --model"),
         (["edit", "photos", "--out", "e"], "photos is a folder, a language model's: expected --factors and --mass"),
         (["edit", "nowhere.pth", *KFAC[2:]], "nowhere.pth: no such file"),
-        (["edit", "no.json", "--undo", "--out", "b.safetensors"], "no.json: no record of an edit (No such file"),
+        (["edit", "no.json", "--undo", "--out", "b.safetensors"], "no.json: no such file"),
         (["edit", "no.json", "--out", "b.safetensors"], "expected --undo or --dial, got none"),
         (["edit", "no.json", "--dial", "1.5", "--undo", "--out", "b"], "expected --undo or --dial, got both"),
     ],

@@ -110,10 +110,10 @@ def test_a_weight_is_told_by_what_it_would_be_in_another_type() -> None:
 
 def test_files_that_are_not_factors(tmp_path: Path) -> None:
     path = tmp_path / "f.safetensors"
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"f\.safetensors: no such file"):
         StoredFactors.open(path)
     save_file({"x": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match=r"not a file of factors .*; 'vitmem fit' writes one"):
+    with pytest.raises(InputError, match=r"not a whole file of factors \('numbers'\); collect the statistics again"):
         StoredFactors.open(path)
     numbers = {"numbers": json.dumps({"x": {"count": 1}})}
     save_file({"x::a": torch.full((2, 2), math.nan), "x::g": torch.ones(3, 3, dtype=torch.int64)}, path, numbers)

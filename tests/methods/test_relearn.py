@@ -119,7 +119,7 @@ def test_the_model_is_left_as_it_was_when_it_diverges(problem: Problem) -> None:
     ("params", "says"),
     [
         ({}, "'after': field required"),
-        ({"after": "kfac"}, "'after': input should be a valid dictionary"),
+        ({"after": "kfac"}, "'after': input should be a mapping"),
         ({"after": {"fraction": 0.1}}, "expected an edit such as"),
         ({"after": {"method": "kfca", "fraction": 0.1}}, "did you mean 'kfac'"),
         ({"after": {"method": "kfac", "fracton": 0.1}}, "did you mean 'fraction'"),

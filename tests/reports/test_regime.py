@@ -58,6 +58,8 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
                 row["config"]["recipe"] = {"epochs": epochs}
                 row["ids"] = {"training": f"{epochs}-{seed}"}
                 row["selection"]["train_loss"] = 1 / epochs + 0.001 * seed
+                for half in ("metrics", "selection"):
+                    row[half]["recovered"] = max(row[half]["recovered"], 0.0)
                 found.append(row)
     return found
 

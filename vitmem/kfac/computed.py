@@ -57,6 +57,8 @@ def _adapted(model: nn.Module, path: str) -> str | None:
 def _behaves(layer: nn.Module) -> str | None:
     """Return what is wrong with the output of ``layer`` for a random input under a changed first row, if anything."""
     weight = _weight(layer).detach()
+    if weight.is_inference() or not bool(torch.isfinite(weight.sum(dtype=torch.float64))):
+        return None  # told where it is read: statistics need gradients, and edits finite weights
     generator = torch.Generator().manual_seed(0)
     entering = torch.randn(_shape(layer), generator=generator).to(weight.device, weight.dtype)
     row = weight.select(_rows_axis(layer), 0)
