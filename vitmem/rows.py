@@ -186,10 +186,12 @@ def _parsed(chunk: list[bytes], path: Path, before: int, belongs: Belongs | None
             line = raw.decode().removesuffix("\n")
         except UnicodeDecodeError:
             raise InputError(f"{where}: not text in UTF-8; {MEND}") from None
-        row = rows[n] if rows is not None and _plain(line, rows[n]) else parse_json(line, where, MEND)
+        sealed = _sealed(line)
+        believed = rows is not None and (_holds(rows[n], line) if sealed else _plain(line, rows[n]))
+        row = rows[n] if rows is not None and believed else parse_json(line, where, MEND)
         if not isinstance(row, dict):
             raise InputError(f"{where}: expected a JSON object, got {type(row).__name__}; {MEND}")
-        _check(row, line, where, belongs)
+        _check(row, sealed, where, belongs)
         yield line, row
 
 
@@ -201,6 +203,17 @@ def _at_once(chunk: list[bytes]) -> list[Any] | None:
     except ValueError:
         return None
     return found if len(found) == len(chunk) else None
+
+
+def _sealed(line: str) -> bool:
+    """Say whether ``line`` ends with the digest of what stands before it: it is as it was written."""
+    end = -len(DIGEST) - DIGITS - 2
+    return line[end:].startswith(DIGEST) and line == _with_digest(line[:end] + "}")
+
+
+def _holds(row: Any, line: str) -> bool:
+    """Say whether ``row`` has the digest that ``line`` ends with: lines that were cut may shift the others."""
+    return row.__class__ is dict and row.get("digest") == line[-DIGITS - 2 : -2]
 
 
 def _plain(line: str, row: Any) -> bool:
@@ -237,13 +250,10 @@ def _keys(value: Any) -> int:
     return total
 
 
-def _check(row: Row, line: str, where: str, belongs: Belongs | None) -> None:
-    """Raise InputError unless ``row`` is what was written on ``line``; its digest is taken out of it."""
+def _check(row: Row, sealed: bool, where: str, belongs: Belongs | None) -> None:
+    """Raise InputError unless ``row``, with a digest that was right or with none, is one; the digest is taken out."""
     digest = row.pop("digest", None)
-    if digest is None:
-        same = next(reversed(row), "") in LAST_KEYS
-    else:
-        same = line == _with_digest(line[: -len(DIGEST) - DIGITS - 2] + "}")
+    same = sealed or (digest is None and next(reversed(row), "") in LAST_KEYS)
     if not same and row.get("schema", ROW_SCHEMA) == ROW_SCHEMA:
         raise InputError(f"{where}: it has another content than was written; {MEND}")
     if (wrong := fault(row)) is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import importlib
 import itertools
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from vitmem.bench.current import RowIds
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.content import Report
@@ -15,7 +16,17 @@ from vitmem.reports.folders import suite_folders
 from vitmem.reports.readme import check_documents, write_documents
 from vitmem.reports.tables import check_tables, tables_of, write_tables
 from vitmem.reports.terminal import terminal
-from vitmem.rows import read_rows
+from vitmem.rows import Row, read_rows
+
+
+def _belongs(row: Row) -> bool:
+    """Say whether the config of a row without a digest belongs to its id; what makes ids is imported only here."""
+    return bool(_row_ids().belongs(row))
+
+
+@cache
+def _row_ids() -> Any:
+    return importlib.import_module("vitmem.bench.current").RowIds()
 
 
 def tables(results: Path, suite: str | None, check: bool, show: str | None) -> None:
@@ -24,9 +35,8 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
         raise InputError(f"--results: no such folder: {results}")
     # rows are millions of objects without cycles: looking for garbage among them takes a fifth of the time
     gc.disable()
-    belongs = RowIds().belongs
     if check:
-        wrong = [*check_tables(results, suite, belongs), *check_documents(results)]
+        wrong = [*check_tables(results, suite, _belongs), *check_documents(results)]
         if wrong:
             named = ", ".join(map(str, wrong[:3])) + (f" and {len(wrong) - 3} others" if len(wrong) > 3 else "")
             raise VitmemError(f"tables that differ from their rows: {named}; run 'vitmem tables' and commit them")
@@ -35,7 +45,7 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
     if show is not None:
         _show(results, suite, show)
         return
-    written = [*write_tables(results, suite, belongs), *write_documents(results)]
+    written = [*write_tables(results, suite, _belongs), *write_documents(results)]
     if not written:
         print(f"no rows in {results}: run a suite first ('vitmem run')")
     for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
@@ -46,9 +56,8 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
 def _show(results: Path, suite: str | None, name: str) -> None:
     """Print the table ``name`` of each suite that has it, as a terminal shows it, and where the rest lies."""
     known: set[str] = set()
-    belongs = RowIds().belongs
     for folder in suite_folders(results, suite):
-        rows = read_rows(folder / "rows.jsonl", belongs)
+        rows = read_rows(folder / "rows.jsonl", _belongs)
         found = tables_of(Report(folder.name, rows, read_analyses(folder)), rows)
         known |= set(found)
         if name in found:
@@ -61,5 +70,5 @@ def figures(results: Path, suite: str | None) -> None:
     """Draw the figures of all suites, or of one; matplotlib is imported only here."""
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
-    for path in importlib.import_module("vitmem.reports.figures").write_figures(results, suite, RowIds().belongs):
+    for path in importlib.import_module("vitmem.reports.figures").write_figures(results, suite, _belongs):
         print(f"wrote {path}")
