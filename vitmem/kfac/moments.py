@@ -170,7 +170,7 @@ class LayerMoments:
 
 def finite(value: Tensor) -> bool:
     """Say whether all numbers of ``value`` (n, ...) are finite; their sum tells it in a tenth of the time."""
-    return math.isfinite(float(value.sum(dtype=torch.float64))) or bool(torch.isfinite(value).all())
+    return math.isfinite(float(value.detach().sum(dtype=torch.float64))) or bool(torch.isfinite(value).all())
 
 
 def check_finite(layers: Mapping[str, LayerFactors]) -> None:
