@@ -38,6 +38,10 @@ def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkey
     shown = table[table.index("failing: digits, 100 training images") :].splitlines()
     assert shown[2].split()[:4] == ["method", "seeds", "memorized", "recovered"] and "validation" in shown[2]
     assert max(map(len, shown)) <= 100 and "wrote" not in out.output
+    elsewhere = Path("my $results")
+    Path("results").rename(elsewhere)
+    again = CliRunner().invoke(app, ["run", "failing.yaml", "--device", "cpu", "--results", str(elsewhere)]).output
+    assert again.rstrip().endswith("vitmem report failing --results 'my $results'")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def run(
     if rows_of(path):
         if check_tables(results, name):
             write_tables(results, name)
-        print(_result(path))
+        print(_result(path, store))
     if failed:
         who = "its row says" if failed == 1 else "their rows say"
         raise VitmemError(
@@ -98,12 +99,15 @@ def run(
         )
 
 
-def _result(rows: Path) -> str:
+def _result(rows: Path, store: Path) -> str:
     """Return the chosen settings as a table for a terminal, and where the rest lies."""
     name, tables = rows.parent.name, rows.parent / "tables"
     shown = terminal(chosen(Report(name, rows_of(rows))).without_empty())
     count = counted(len(list(tables.glob("*.md"))), "table")
-    return f"\n{shown}\n\n{count} in {tables} (.md, .tex, .csv); a page with figures: vitmem report {name}"
+    places = {"--results": rows.parent.parent, "--store": store}
+    given = [part for option, place in places.items() if str(place) != option[2:] for part in (option, str(place))]
+    page = shlex.join(["vitmem", "report", name, *given])
+    return f"\n{shown}\n\n{count} in {tables} (.md, .tex, .csv); a page with figures: {page}"
 
 
 def _line(event: Event, progress: Progress, store: Path | None) -> None:
