@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitmem.data.npz import read_npz
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable
 
@@ -44,7 +45,7 @@ def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.in
     """
     check_readable(file, "a file of human labels")
     try:
-        columns = _read_pickle(file) if file.suffix == ".pt" else _read_npz(file)
+        columns = _read_pickle(file) if file.suffix == ".pt" else read_npz(file)
     except Exception as error:  # zip, zlib, numpy and pickle each have errors of their own
         reason = _reason(error)
         raise InputError(f"{file}: not a readable file of human labels ({reason}); fetch the file again") from None
@@ -75,19 +76,6 @@ def _whole_numbers(values: NDArray[Any], count: int, where: str) -> NDArray[np.i
     if values.min(initial=0) < 0 or values.max(initial=0) > LAST_CLASS:
         raise InputError(f"{where}: expected class numbers from 0, got {values.min()} to {values.max()}")
     return values.astype(np.int64)
-
-
-def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
-    stored = np.load(file, allow_pickle=False)
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError("one array, not columns by name")
-    with stored:
-        if len(set(stored.files)) < len(stored.files):
-            raise ValueError("a column that comes twice")
-        columns = {name: stored[name] for name in stored.files}
-    if not all(isinstance(column, np.ndarray) for column in columns.values()):  # numpy hands other members on as bytes
-        raise ValueError("a column that is no array")
-    return columns
 
 
 def _read_pickle(file: Path) -> dict[str, NDArray[Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitmem.data.npz import read_npz
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, file_digest, read_text, readable
 from vitmem.parsing import parse_json
@@ -96,7 +97,7 @@ def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64],
         if file.suffix == ".json":
             found = parse_json(read_text(file, "label errors"), str(file))
             return _checked_errors([(e["id"], e["given_original_label"], e["mturk"]["given"]) for e in found])
-        stored = _columns(np.load(file, allow_pickle=False))
+        stored = read_npz(file)
         columns = _whole(stored["id"]), _whole(stored["given"]), _votes(stored["votes"])
         return _checked_errors(np.stack(columns, 1))
 
@@ -111,10 +112,9 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
     """
 
     def read() -> Any:
-        stored = np.load(file, allow_pickle=False)
         if file.suffix == ".npy":
-            return _real(stored), None
-        columns = _columns(stored)
+            return _real(np.load(file, allow_pickle=False)), None
+        columns = read_npz(file)
         rows = columns.get("row_to_original_index")
         order = None if rows is None else _positions(rows, distinct=True)
         return _real(columns["counts_original_order"]), order
@@ -126,19 +126,6 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
     if wrong:
         raise InputError(f"{file}: expected counts of votes, some for each image, got {wrong} rows that are no such")
     return shares / shares.sum(1, keepdims=True), order
-
-
-def _columns(stored: Any) -> dict[str, NDArray[Any]]:
-    """Return all columns of an npz: a name that is damaged shows only when its column is read."""
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError("one array, not columns by name")
-    with stored:
-        if len(set(stored.files)) < len(stored.files):
-            raise ValueError("a column that comes twice")
-        columns = {name: stored[name] for name in stored.files}
-    if not all(isinstance(column, np.ndarray) for column in columns.values()):  # numpy hands other members on as bytes
-        raise ValueError("a column that is no array")
-    return columns
 
 
 def _whole(values: Any) -> NDArray[np.int64]:
