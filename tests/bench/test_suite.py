@@ -178,3 +178,10 @@ def test_every_shipped_suite_is_planned(path: Path) -> None:
     plan = make_plan(load_suite(path), path)
     assert plan.suite.name == path.stem
     assert any(c.config["edit"]["method"] == "none" for c in plan.cells)
+
+
+def test_blocks_of_a_network_are_a_list_and_no_sweep(write: Callable[..., Path]) -> None:
+    model = {"name": "timm/test_vit", "blocks": ["blocks.0", "blocks.1"], "layers": ["mlp.fc1"]}
+    path = write(model=model, noise={"name": "symmetric", "rate": 0.1}, seeds=[0], edits=[{"method": "none"}])
+    (config,) = cell_configs(load_suite(path), path)
+    assert config["model"]["blocks"] == ["blocks.0", "blocks.1"] and config["model"]["layers"] == ["mlp.fc1"]

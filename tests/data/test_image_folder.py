@@ -94,6 +94,13 @@ def test_missing_folders(folder: Path, tmp_path: Path) -> None:
         load(folder, tmp_path / "cache")
 
 
+def test_a_folder_in_the_home_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    params = DATA.get("image_folder").parse({"folder": "~/pictures", "size": 16}, "data")
+    data = load_data("image_folder", params, tmp_path / "elsewhere", tmp_path / "cache")
+    assert data.classes == ("ant", "bee", "cat")
+
+
 def test_an_image_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
     torn = folder / "train" / "bee" / "1.png"
     torn.write_bytes(torn.read_bytes()[:30])
