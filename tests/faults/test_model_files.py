@@ -144,6 +144,9 @@ def damages(path: Path, whole: bytes, rng: random.Random) -> Iterator[str]:
     for name, content in {"empty": b"", "zeros": bytes(len(whole)), "deep": b"[" * 100_000, "list": b"[]"}.items():
         path.write_bytes(content)
         yield name
+    if b'"digests"' in whole:  # a damaged word must not make it a file without digests
+        path.write_bytes(whole.replace(b'"digests"', b'"digestz"', 1))
+        yield "another word for digests"
     if whole[:1] == b"{":
         key = whole.split(b'"')[1]
         path.write_bytes(b'{"' + key + b'": 0,' + whole[1:])

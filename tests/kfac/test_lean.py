@@ -27,6 +27,7 @@ from vitmem.kfac import (
     staircase_by_mass,
     weight_fingerprint,
 )
+from vitmem.kfac.sealed import sealed
 from vitmem.kfac.stored import stored_tensors
 
 
@@ -116,7 +117,11 @@ def test_files_that_are_not_factors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not a whole file of factors \('numbers'\); collect the statistics again"):
         StoredFactors.open(path)
     numbers = {"numbers": json.dumps({"x": {"count": 1}})}
-    save_file({"x::a": torch.full((2, 2), math.nan), "x::g": torch.ones(3, 3, dtype=torch.int64)}, path, numbers)
+    tensors = {"x::a": torch.full((2, 2), math.nan), "x::g": torch.ones(3, 3, dtype=torch.int64)}
+    save_file(tensors, path, numbers)
+    with pytest.raises(InputError, match="its header has changed since it was written"):
+        StoredFactors.open(path)
+    save_file(tensors, path, sealed(tensors, numbers))
     with pytest.raises(VitmemError, match="NaN or infinity in 'a' of layer 'x'"):
         StoredFactors.open(path).read("x", "a")
     with pytest.raises(InputError, match="expected a tensor of type F64, F32, F16, BF16, got I64"):

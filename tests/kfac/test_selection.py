@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vitmem.errors import InputError
@@ -40,6 +40,7 @@ def test_mass_keeps_the_prefix_of_a_full_sort(left: list[int], right: list[int],
 
 @settings(max_examples=300, deadline=None)
 @given(spectrum, spectrum, st.floats(0.01, 1))
+@example([0] * 8 + [1], [0] * 4 + [1], 0.3)  # 0.3 * 9 * 5 is just below 13.5, 0.3 * 45 is not
 def test_fraction_keeps_the_prefix_of_a_full_sort(left: list[int], right: list[int], fraction: float) -> None:
     rows, columns = descending(left), descending(right)
     by, _ = order(rows, columns)

@@ -165,10 +165,10 @@ class _Header:
         """Read nothing but the header of ``path``; raises InputError when it is none of factors."""
         tensors, metadata = stored_tensors(path)
         with _reading(path):
+            if NUMBERS not in metadata:
+                raise KeyError(NUMBERS)
             seal = Seal.of(path, set(tensors), metadata)
             numbers, sizes = (mapping(metadata.pop(key, "{}"), path) for key in (NUMBERS, HALVED))
-            if not numbers:
-                raise KeyError(NUMBERS)
         return cls(metadata, tensors, numbers, sizes, seal)
 
     def whole(self, key: str, tensor: Tensor) -> Tensor:

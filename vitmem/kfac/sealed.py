@@ -29,7 +29,7 @@ def sealed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[s
 
 @dataclass(frozen=True)
 class Seal:
-    """The digests that the file ``path`` keeps; none when it was written without."""
+    """The digests that the file ``path`` keeps of its tensors and of its metadata."""
 
     path: Path
     digests: Mapping[str, Any]
@@ -37,16 +37,15 @@ class Seal:
     @classmethod
     def of(cls, path: Path, names: set[str], metadata: dict[str, str]) -> Seal:
         """Take the digests out of ``metadata``; raises InputError when it, or the ``names`` of tensors, are others."""
-        text = metadata.pop(DIGESTS, None)
-        seal = cls(path, {} if text is None else mapping(text, path))
-        known = {METADATA, *names} if text is not None else set()
-        if seal.digests.keys() != known or (known and seal.digests[METADATA] != _of_texts(metadata)):
+        # a file without digests is one whose word 'digests' was damaged
+        seal = cls(path, mapping(metadata.pop(DIGESTS, "{}"), path))
+        if seal.digests.keys() != {METADATA, *names} or seal.digests[METADATA] != _of_texts(metadata):
             raise seal.broken("its header")
         return seal
 
     def check(self, name: str, tensor: Tensor) -> Tensor:
         """Return ``tensor`` (n, ...), called ``name``; raises InputError when it is not the one that was written."""
-        if self.digests and self.digests.get(name) != _of_tensor(tensor):
+        if self.digests.get(name) != _of_tensor(tensor):
             raise self.broken(f"'{name}'")
         return tensor
 

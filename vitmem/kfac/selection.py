@@ -39,7 +39,7 @@ def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
 def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Tensor:
     """Return J (p,) int64 of the round(fraction * p * q) largest pairs, at least one."""
     lam, mu = _checked(rows, columns, fraction, "fraction")
-    wanted = max(1, round(fraction * len(lam) * len(mu)))
+    wanted = max(1, round(fraction * (len(lam) * len(mu))))  # in this order, as for a table of all pairs
     return _staircase(lam, mu, _count, float(wanted))
 
 
