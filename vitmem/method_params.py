@@ -8,55 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.pairs_params import Share, StrengthParams
 from vitmem.registry import METHODS, nested
 from vitmem.specs import Spec, canonical
-
-Share = Field(default=None, gt=0, le=1)
-
-
-class StrengthParams(Spec):
-    """How much of each matrix is kept: exactly one of ``rules``.
-
-    ``match_drop``: as little as loses at most this much selection accuracy; ``match_loss``: as little as
-    raises the loss of the selection half by at most so many nats (0.05 is 5 % more perplexity).
-    """
-
-    rules: ClassVar[tuple[str, ...]] = ("match_drop", "match_loss")
-    match_drop: float | None = Field(default=None, ge=0, lt=1)
-    match_loss: float | None = Field(default=None, ge=0)
-
-    def model_post_init(self, _context: Any) -> None:
-        """Refuse several rules, or none."""
-        if sum(getattr(self, rule) is not None for rule in self.rules) != 1:
-            *most, last = (f"'{rule}'" for rule in self.rules)
-            raise ValueError(f"give exactly one of {', '.join(most)} and {last}")
-
-
-class PairsParams(StrengthParams):
-    """``mass``: the smallest set of pairs with this share of the importance; ``fraction``: this share of the pairs."""
-
-    rules: ClassVar[tuple[str, ...]] = ("mass", "fraction", *StrengthParams.rules)
-    mass: float | None = Share
-    fraction: float | None = Share
-
-
-class KfacParams(PairsParams):
-    """The curvature edit; ``side`` reads the importance of both factors or of one only."""
-
-    importance: Literal["kfac", "ckfac", "tkfac", "foof", "identity", "ekfac"] = "kfac"
-    side: Literal["both", "A", "G"] = "both"
-
-    def model_post_init(self, context: Any) -> None:
-        """Refuse the output side of an importance that has none."""
-        super().model_post_init(context)
-        if self.importance == "foof" and self.side == "G":
-            raise ValueError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
-
-
-class IteratedParams(KfacParams):
-    """The curvature edit in ``rounds`` steps towards its strength, with statistics collected anew before each."""
-
-    rounds: int = Field(default=4, ge=2)
 
 
 class SvdParams(StrengthParams):

@@ -27,11 +27,23 @@ class VitParams(Spec):
 
 
 class MixerParams(Spec):
-    """An MLP-Mixer by size."""
+    """An MLP-Mixer by size; ``mlp_ratio`` is that of the channel MLPs, 4 if ``None``."""
 
     patch_size: int = Field(default=8, gt=0)
     width: int = Field(default=192, gt=0)
     depth: int = Field(default=6, gt=0)
+    mlp_ratio: float | None = Field(default=None, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class ResidualMlpParams(Spec):
+    """Residual MLPs on patches of ``patch_size`` pixels (``None``: the whole image) after mean pooling by ``pool``."""
+
+    pool: int = Field(default=1, gt=0)
+    patch_size: int | None = Field(default=None, gt=0)
+    width: int = Field(default=256, gt=0)
+    hidden: int = Field(default=512, gt=0)
+    depth: int = Field(default=2, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 

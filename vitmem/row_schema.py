@@ -19,7 +19,7 @@ SHARES = frozenset(
 )
 SHARES_OF = re.compile(
     r"(memorized|validation)_class_\d+|validation_(without_\w+|agreement_humans)|(auroc|ap)_(loss|margin|loss_rise)|"
-    r"conditional_(memorized|recovered|other)|reference_(memorized|recovered)|"
+    r"conditional_(memorized|recovered|other)|reference_(memorized|recovered)|ablated_(memorized|recovered|validation)|"
     r"accuracy_(arithmetic|logic|rule|open_book|closed_book(_frequent|_middle|_rare)?)"
 )
 # A mean of float32 may be a little more than 1.

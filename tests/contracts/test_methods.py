@@ -21,8 +21,8 @@ assert vitmem.catalogue  # registers the built-in entries
 METHODS_TO_TRY = [
     e
     for e in METHODS.entries()
-    # a probe has no strength at which it changes nothing
-    if e.name != "none" and e.info["input_class"] in ("D0", "U", "N") and not e.info["probe"]
+    # a probe and an ablation have no strength at which they change nothing
+    if e.name not in ("none", "ablate") and e.info["input_class"] in ("D0", "U", "N") and not e.info["probe"]
 ]
 # The strength in a method's own measure at which nothing changes, where that is not a share of 1; and a strong one.
 NOTHING = {"edge": 0.0, "alpha": math.inf, "relative_norm": 0.0}

@@ -15,7 +15,7 @@ from torch.nn import functional
 import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.clauses import Check, require, run_clause
-from vitmem.bench.plan import MOMENTS
+from vitmem.bench.plan import moments_of
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
 from vitmem.methods.base import EditContext, EditResult, Examples, Weights
@@ -126,8 +126,7 @@ def _statistics(
     """Return the statistics of ``layers`` with the moments that the method's importance reads."""
     task = VisionTask("all", 0)
     *_, reading = nested(edit)
-    moments: Any = MOMENTS.get(str(reading.get("importance")), "plain")
-    return fit_for(net, layers, task, lambda: [batch], moments, seed=0)
+    return fit_for(net, layers, task, lambda: [batch], moments_of(reading), seed=0)
 
 
 def _edits(subject: Tried) -> None:

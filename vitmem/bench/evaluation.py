@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vitmem.bench.environment import environment
-from vitmem.bench.plan import Cell, base_cell, training_config
+from vitmem.bench.plan import Cell, ablated_cell, base_cell, training_config
 from vitmem.bench.stages import Bench, ensure_training, peak_memory, prepare, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
@@ -63,6 +63,13 @@ def ensure_base(bench: Bench, say: Say = print) -> None:
         bench = prepare(training_config(cell.config), bench.places)
         ensure_training(bench, say)
     ensure_evaluation(bench, cell, say)
+
+
+def ensure_ablated(bench: Bench, cell: Cell, say: Say = print) -> None:
+    """Predict images with the matrices that ``cell`` edits at zero; nothing is done when it edits none."""
+    ablated = ablated_cell(cell)
+    if ablated is not None and isinstance(bench.subject, VisionSubject):
+        ensure_evaluation(bench, ablated, say)
 
 
 def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
@@ -132,6 +139,7 @@ def measured(bench: Bench, cell: Cell) -> Measured:
     if bench.base is None:
         bench.base = _both_halves(bench, _stored(bench, plain))
     own = bench.base if cell.evaluation == plain.evaluation else _both_halves(bench, _stored(bench, cell))
+    own = _beside_ablated(bench, cell, own)
     if cell.views:
         own = {half: _with_views(bench, cell, found) for half, found in own.items()}
     values = {half: measure(own[half], bench.base[half]) for half in HALVES}
@@ -145,6 +153,17 @@ def _stored(bench: Bench, cell: Cell) -> dict[str, Tensor]:
 
 def _both_halves(bench: Bench, stored: Mapping[str, Tensor]) -> dict[str, AnyPredictions]:
     return {half: bench.subject.predictions(stored, half) for half in HALVES}
+
+
+def _beside_ablated(bench: Bench, cell: Cell, own: dict[str, AnyPredictions]) -> dict[str, AnyPredictions]:
+    """Add what images are predicted as without the matrices that ``cell`` edits; it is read once for all its edits."""
+    ablated = ablated_cell(cell)
+    if ablated is None or not isinstance(bench.subject, VisionSubject):
+        return own
+    if ablated.evaluation not in bench.ablated:
+        bench.ablated[ablated.evaluation] = _both_halves(bench, _stored(bench, ablated))
+    found = bench.ablated[ablated.evaluation]
+    return {half: replace(one, ablated=found[half]) for half, one in own.items()}  # type: ignore[arg-type]
 
 
 def _with_views(bench: Bench, cell: Cell, found: AnyPredictions) -> AnyPredictions:

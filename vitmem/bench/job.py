@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vitmem.bench.environment import environment
-from vitmem.bench.evaluation import ensure_base, ensure_evaluation, measured
+from vitmem.bench.evaluation import ensure_ablated, ensure_base, ensure_evaluation, measured
 from vitmem.bench.plan import Cell, Job
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import statistics_record
@@ -48,6 +48,7 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
         return
     for cell in job.cells:
         try:
+            ensure_ablated(bench, cell, say)
             row = _finished_row(bench, cell, suite, ensure_evaluation(bench, cell, say), say)
             places.store.succeeded(cell.id)
         except DiskFullError:

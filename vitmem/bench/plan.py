@@ -7,11 +7,11 @@ training share it, and a change of an entry's version makes the stages that use 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vitmem.bench.suite import Config, Suite, cell_configs
 from vitmem.contents import shown_file
@@ -22,7 +22,13 @@ from vitmem.specs import ENCODER, digest
 # Bumped when the stage itself (not a registered entry) changes what it computes.
 STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
 # What an importance reads beside A and G.
-MOMENTS = {"ckfac": "coupled", "tkfac": "coupled", "identity": "diagonal", "ekfac": "eigen"}
+MOMENTS: dict[Any, Literal["mean", "diagonal", "coupled", "eigen"]] = {
+    "centered": "mean",
+    "ckfac": "coupled",
+    "tkfac": "coupled",
+    "identity": "diagonal",
+    "ekfac": "eigen",
+}
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,12 @@ def edit_versions(config: Config) -> list[int]:
     return [METHODS.get(edit["method"]).version for edit in nested(config["edit"])]
 
 
+def moments_of(edit: Mapping[str, Any]) -> Literal["plain", "mean", "diagonal", "coupled", "eigen"]:
+    """Return the moments that an edit with these parameters reads, beside A and G."""
+    importance = "centered" if edit.get("centered") else edit.get("importance")
+    return MOMENTS.get(importance, "plain")
+
+
 def statistics_request(config: Config) -> Config | None:
     """Return how the statistics of a cell are collected, or ``None`` when its method reads none.
 
@@ -161,7 +173,7 @@ def statistics_request(config: Config) -> Config | None:
     edit = config["edit"]
     request = dict(config["statistics"])
     *_, reading = nested(edit)
-    request["moments"] = MOMENTS.get(reading.get("importance", ""), "plain")
+    request["moments"] = moments_of(reading)
     if edit.get("layers") is not None:
         request["layers"] = list(edit["layers"])
     return request
@@ -173,9 +185,7 @@ def _statistics_id(version: int, training: str, request: str) -> str:
     return digest({"stage": ["statistics", version], "training": training, "request": json.loads(request)})
 
 
-def make_cell(
-    config: Config, training: str, views: Iterable[str] = (), versions: Sequence[int] | None = None
-) -> Cell:
+def make_cell(config: Config, training: str, views: Iterable[str] = (), versions: Sequence[int] | None = None) -> Cell:
     """Return the cell of ``config``, whose training has the id ``training``, with ``views`` among its measures.
 
     ``versions`` of its methods are those of now.
@@ -212,6 +222,15 @@ def make_plan(suite: Suite, path: Path, data_dir: Path | None = None) -> Plan:
         cell = make_cell(config, known[key], suite.views)
         cells.setdefault(cell.id, cell)
     return Plan(suite, tuple(cells.values()))
+
+
+def ablated_cell(cell: Cell) -> Cell | None:
+    """Return the cell of the same training with the matrices that ``cell`` edits at zero, ``None`` if it edits none."""
+    places = {key: cell.config["edit"][key] for key in ("blocks", "layers") if key in cell.config["edit"]}
+    if "blocks" not in places:
+        return None
+    config = {key: value for key, value in cell.config.items() if key != "statistics"}
+    return make_cell({**config, "edit": {"method": "ablate", **places}}, cell.training)
 
 
 def base_cell(config: Config) -> Cell:

@@ -57,6 +57,8 @@ class Bench:
     # what evaluations share: the predictions of the unedited network by half, and views of the validation images
     base: dict[str, AnyPredictions] | None = None
     views: dict[str, Tensor] = field(default_factory=dict)
+    # the same of the network without the matrices that an edit changes, by the evaluation that has them
+    ablated: dict[str, dict[str, AnyPredictions]] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:

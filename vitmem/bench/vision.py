@@ -238,6 +238,7 @@ class VisionSubject:
                 "train": len(data.train),
                 "validation": len(data.validation),
                 "noisy": int(self.noisy.noisy.sum()),
+                **({} if self.model.tokens is None else {"tokens": self.model.tokens}),
                 **{name: len(rows) for name, rows in vars(self.halves).items()},
             },
             "data": {"sha256": data.fingerprint},

@@ -22,7 +22,7 @@ from vitmem.files import short_name
 from vitmem.kfac.layers import weight_matrix
 from vitmem.kfac.packed import packed, packed_length, unpacked
 from vitmem.kfac.sealed import Seal, mapping, sealed
-from vitmem.kfac.spectrum import Eigen, eigen
+from vitmem.kfac.spectrum import Eigen, centered, eigen
 from vitmem.kfac.stored import Stored, stored_tensors
 
 # Where the metadata of a file has the numbers of each layer.
@@ -40,6 +40,7 @@ class LayerFactors:
 
     ``a`` = mean a aᵀ (q, q); ``g`` = mean g gᵀ (p, p). The coupled ones are ``a_coupled`` = mean |g|² a aᵀ,
     ``g_coupled`` = mean |a|² g gᵀ, with their diagonals and ``trace`` = mean |a|²|g|²; ``None`` unless asked for.
+    ``a_mean`` = mean a (q,), where it was asked for.
     ``pairs`` = mean (u_iᵀ g)² (v_jᵀ a)² (p, q) is from a second pass, with the eigenvectors that it was made in as
     columns: ``g_vectors`` (p, p) and ``a_vectors`` (q, q), which another machine could find in another order.
     """
@@ -52,6 +53,7 @@ class LayerFactors:
     a_diagonal: Tensor | None = None
     g_diagonal: Tensor | None = None
     trace: float | None = None
+    a_mean: Tensor | None = None
     pairs: Tensor | None = None
     g_vectors: Tensor | None = None
     a_vectors: Tensor | None = None
@@ -65,6 +67,11 @@ class LayerFactors:
     def eigen_g(self) -> Eigen:
         """Spectrum of ``g``, made once."""
         return eigen(self.g)
+
+    @cached_property
+    def eigen_a_centered(self) -> Eigen | None:
+        """Spectrum of the covariance of the inputs beside their mean, made once; see ``centered``."""
+        return None if self.a_mean is None else centered(self.a, self.a_mean)
 
     @cached_property
     def eigen_a_coupled(self) -> Eigen | None:

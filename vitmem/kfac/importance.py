@@ -18,7 +18,7 @@ from vitmem.kfac.selection import (
     staircase_by_mass,
 )
 
-Importance = Literal["kfac", "ckfac", "tkfac", "foof", "identity", "ekfac"]
+Importance = Literal["kfac", "centered", "ckfac", "tkfac", "foof", "identity", "ekfac"]
 Side = Literal["both", "A", "G"]
 Asked = TypeVar("Asked")
 
@@ -77,10 +77,12 @@ class Pairs:
 def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "both") -> Pairs:
     """Return bases and importances of one layer (method.md, section 2).
 
-    ``kfac``: eigenvectors of G and A with their eigenvalues. ``ckfac``: the same vectors with the coupled
+    ``kfac``: eigenvectors of G and A with their eigenvalues. ``centered``: the covariance of the inputs in place of A,
+    the direction of their mean first. ``ckfac``: the same vectors with the coupled
     moments u_iᵀ G̃ u_i and v_jᵀ Ã v_j / T. ``tkfac``: eigenvectors of G̃ and Ã with their eigenvalues, over T
     (Gao et al. 2021). ``foof``: the axes of the output and A with its eigenvalues, whatever the gradients (Benzing
-    2022). ``identity``: the axes with diag G̃ and diag Ã / T. ``ekfac``: the vectors of ``kfac`` with what a second
+    2022). Of one row an example, ``tkfac`` has the order of Shampoo's factors E ∇W ∇Wᵀ and E ∇Wᵀ ∇W (Gupta et al.
+    2018). ``identity``: the axes with diag G̃ and diag Ã / T. ``ekfac``: the vectors of ``kfac`` with what a second
     pass has measured of every pair (George et al. 2018). ``side`` reads the importance of one side only, of a table
     its sums. Raises InputError when the moments were not collected, and for the output side of ``foof``.
     """
@@ -91,6 +93,11 @@ def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "
         return Pairs(output, inner, rows, columns, factors.pairs)
     if importance in ("ckfac", "tkfac", "identity") and factors.trace:
         columns = columns / factors.trace
+    return ranked(output, rows, inner, columns, side)
+
+
+def ranked(output: Basis, rows: Tensor, inner: Basis, columns: Tensor, side: Side = "both") -> Pairs:
+    """Return the pairs of two bases with importances ``rows`` (p,) and ``columns`` (q,); ``side`` reads one of them."""
     if side == "A":
         rows = torch.ones_like(rows)
     elif side == "G":
@@ -110,14 +117,17 @@ def _sides(factors: LayerFactors, importance: Importance) -> tuple[tuple[Basis, 
     if importance == "ekfac":
         table = _asked(factors.pairs, "eigen")
         return (Basis(vectors=factors.g_vectors), table.sum(1)), (Basis(vectors=factors.a_vectors), table.sum(0))
+    if importance == "centered":
+        g, a = factors.eigen_g, _asked(factors.eigen_a_centered, "mean")
+        return (Basis(vectors=g.vectors), g.values), (Basis(vectors=a.vectors), a.values)
     inner = Basis(vectors=factors.eigen_a.vectors)
     if importance == "foof":
         return _axes(torch.ones(len(factors.g), dtype=torch.float64)), (inner, factors.eigen_a.values)
     output = Basis(vectors=factors.eigen_g.vectors)
     if importance == "kfac":
         return (output, factors.eigen_g.values), (inner, factors.eigen_a.values)
-    rows = _quadratic(_asked(factors.g_coupled, "coupled"), factors.eigen_g.vectors)
-    return (output, rows), (inner, _quadratic(_asked(factors.a_coupled, "coupled"), factors.eigen_a.vectors))
+    rows = quadratic(_asked(factors.g_coupled, "coupled"), factors.eigen_g.vectors)
+    return (output, rows), (inner, quadratic(_asked(factors.a_coupled, "coupled"), factors.eigen_a.vectors))
 
 
 def _axes(values: Tensor) -> tuple[Basis, Tensor]:
@@ -134,7 +144,7 @@ def _sorted(basis: Basis, values: Tensor) -> tuple[Basis, Tensor]:
     return Basis(order=basis.order[order]), values
 
 
-def _quadratic(matrix: Tensor, vectors: Tensor) -> Tensor:
+def quadratic(matrix: Tensor, vectors: Tensor) -> Tensor:
     """Return v_jᵀ M v_j for every column of ``vectors`` (n, n)."""
     return ((matrix @ vectors) * vectors).sum(0)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vitmem.errors import VitmemError
 from vitmem.kfac.factors import LayerFactors
 
-Moments = Literal["plain", "diagonal", "coupled"]
+Moments = Literal["plain", "mean", "diagonal", "coupled"]
 # Batches between two flushes; float32 sums of more would lose the bottom of the spectrum.
 FLUSH_EVERY = 8
 # Columns in a block of a symmetric product on a CPU: 768 columns take 0.54 of the time of the whole product
@@ -107,6 +107,7 @@ class LayerMoments:
         self.a, self.g = Sum(), Sum()
         self.a_coupled, self.g_coupled = Sum(), Sum()
         self.a_diagonal, self.g_diagonal = Sum(), Sum()
+        self.a_mean = Sum()
 
     def add_inputs(self, rows: Tensor, product: Tensor | None = None) -> None:
         """Count the rows a (n, q), once a forward pass however many backward passes follow.
@@ -114,6 +115,8 @@ class LayerMoments:
         ``product`` is aᵀa (q, q) where another layer that reads the same rows has made it.
         """
         self.count += len(rows)
+        if self.moments == "mean":
+            self.a_mean.add(rows.new_ones(len(rows), 1), rows)  # (1, q)
         if product is None:
             self.a.add_symmetric(rows, rows)
         else:
@@ -122,7 +125,7 @@ class LayerMoments:
     def add_gradients(self, a: Tensor, g: Tensor) -> None:
         """Add the gradients g (n, p) of one backward pass, and what couples them to their inputs a (n, q)."""
         self.g.add_symmetric(g, g)
-        if self.moments == "plain":
+        if self.moments in ("plain", "mean"):
             return
         a2, g2 = a.square(), g.square()  # (n, q), (n, p)
         a_norm, g_norm = a2.sum(1, keepdim=True), g2.sum(1, keepdim=True)  # (n, 1)
@@ -147,6 +150,8 @@ class LayerMoments:
             )
         weighted = self.count * passes
         out: dict[str, Tensor] = {"a": a / self.count, "g": g / weighted}
+        if (mean := self.a_mean.value()) is not None:
+            out["a_mean"] = mean.flatten() / self.count
         for name in ("a_diagonal", "g_diagonal"):
             if (value := getattr(self, name).value()) is not None:
                 out[name] = value.flatten() / weighted

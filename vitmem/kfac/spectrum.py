@@ -26,6 +26,24 @@ def eigen(matrix: Tensor) -> Eigen:
     return Eigen(values.flip(0).clamp_min(0), vectors.flip(1))
 
 
+def centered(second_moment: Tensor, mean: Tensor) -> Eigen:
+    """Return the direction of the ``mean`` m (n,), then the eigenvectors of the covariance in the space across it.
+
+    The covariance is ``second_moment`` (n, n) - m mᵀ. With m among the directions that are kept, W m stays what it is:
+    no bias has to make up for it, as in a principal component analysis. The first value is the second moment along m,
+    or the largest eigenvalue where that is larger. A mean of zero has no direction: the covariance alone is left.
+    """
+    second_moment, mean = second_moment.double(), mean.double()
+    if not mean.any():
+        return eigen(second_moment)
+    # the first column of Q is the direction of the mean, the others span what is across it
+    q, _ = torch.linalg.qr(mean[:, None], mode="complete")
+    across = q[:, 1:]
+    rest = eigen(across.T @ (second_moment - torch.outer(mean, mean)) @ across)
+    first = torch.cat([(q[:, 0] @ second_moment @ q[:, 0])[None], rest.values]).max()
+    return Eigen(torch.cat([first[None], rest.values]), torch.cat([q[:, :1], across @ rest.vectors], dim=1))
+
+
 def effective_rank(values: Tensor) -> float:
     """Return exp(H) of the shares of ``values`` (n,) >= 0 in their sum: from 1 to n where all are equal; 0 of zeros.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -22,13 +24,17 @@ def random_basis(
     match_loss: float | None = None,
     importance: Importance = "kfac",
     side: Side = "both",
+    random: Literal["input", "output"] | None = None,
 ) -> EditResult:
-    """Edit with K-FAC's mask of pairs in two random orthogonal bases, drawn from the context's seed."""
+    """Edit with K-FAC's mask of pairs in random orthogonal bases, drawn from the context's seed.
 
-    def rotated(path: str, _found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
+    ``random`` names the one that is; the other is K-FAC's own then.
+    """
+
+    def rotated(path: str, found: Pairs, mask: Tensor) -> tuple[Basis, Basis, Tensor]:
         generator = torch.Generator().manual_seed(seed_from(context.seed, path))
         output, inner = (Basis(vectors=orthogonal(n, generator)) for n in mask.shape)
-        return output, inner, mask
+        return found.output if random == "input" else output, found.input if random == "output" else inner, mask
 
     return edit_pairs(context, Strength(mass, fraction, match_drop, match_loss), importance, side, rotated)
 

@@ -20,6 +20,7 @@ class Predictions:
     ``train_logits`` (N, K) and ``validation_logits`` (V, K) are floating; ``given``, ``true`` (N,) and
     ``validation_true`` (V,) int64; ``noisy_rows`` (m,) are positions among the N whose given label is
     wrong, ``validation_rows`` (v,) positions among the V. The clean training images are not halved.
+    ``ablated`` are the predictions of the same half without the matrices that were edited, where some were.
     ``views`` are parts of the validation images by name, (V,) bool, or shares of people's votes on them, (V, K).
     Raises VitmemError when lengths differ, a noisy row has the right label, or a logit is not finite.
     """
@@ -33,6 +34,7 @@ class Predictions:
     validation_true: Tensor
     validation_rows: Tensor
     views: Mapping[str, Tensor] = field(default_factory=dict)
+    ablated: Predictions | None = None
 
     def __post_init__(self) -> None:
         """Check lengths and numbers."""

@@ -81,12 +81,13 @@ class VisionModel(Network):
 
     ``positions`` is which tokens count in the statistics by default, and ``prefix_tokens`` how many tokens
     (class token, registers) stand before the patches. ``reads`` is how images are to be normalised; ``None`` stands
-    for the channel statistics of the data.
+    for the channel statistics of the data, ``tokens`` how many patches it makes of an image, where that is known.
     """
 
     positions: Literal["cls", "all"] = "all"
     prefix_tokens: int = 0
     reads: Preprocessing | None = None
+    tokens: int | None = None
 
 
 @dataclass

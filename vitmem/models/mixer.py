@@ -7,13 +7,23 @@ from timm.models.mlp_mixer import MlpMixer
 from vitmem.models.base import ImageShape, VisionModel
 from vitmem.models.vit import check_patches
 
+# Hidden units of the token and of the channel MLPs, as multiples of the width (Tolstikhin et al. 2021).
+TOKEN_RATIO, CHANNEL_RATIO = 0.5, 4.0
+
 
 def mixer(
-    shape: ImageShape, *, patch_size: int = 8, width: int = 192, depth: int = 6, dropout: float = 0.0
+    shape: ImageShape,
+    *,
+    patch_size: int = 8,
+    width: int = 192,
+    depth: int = 6,
+    mlp_ratio: float | None = None,
+    dropout: float = 0.0,
 ) -> VisionModel:
     """Return an MLP-Mixer for images of ``shape`` (Tolstikhin et al. 2021).
 
-    Edited are the channel MLPs, whose rows are tokens; the token MLPs see a transposed (B, C, T).
+    Edited are the channel MLPs, whose rows are tokens, of ``mlp_ratio`` times the width (4 if ``None``); the token
+    MLPs, of half the width, see a transposed (B, C, T).
     Raises InputError when the patches do not tile the image.
     """
     check_patches("mixer", shape, patch_size)
@@ -24,6 +34,7 @@ def mixer(
         num_classes=shape.num_classes,
         embed_dim=width,
         num_blocks=depth,
+        mlp_ratio=(TOKEN_RATIO, CHANNEL_RATIO if mlp_ratio is None else mlp_ratio),
         drop_rate=dropout,
         proj_drop_rate=dropout,
     )
@@ -33,4 +44,5 @@ def mixer(
         layers=("mlp_channels.fc1", "mlp_channels.fc2"),
         positions="all",
         prefix_tokens=0,
+        tokens=(shape.size // patch_size) ** 2,
     )

@@ -56,6 +56,7 @@ def vit(
         layers=("mlp.fc1", "mlp.fc2"),
         positions="cls" if token else "all",
         prefix_tokens=int(token),
+        tokens=(shape.size // patch_size) ** 2,
     )
 
 

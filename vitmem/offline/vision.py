@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vitmem.adapters.vision import VisionTask
-from vitmem.bench.plan import MOMENTS
+from vitmem.bench.plan import moments_of
 from vitmem.data.augment import normalise
 from vitmem.data.unlabelled import Unlabelled, grey, unlabelled
 from vitmem.errors import InputError, VitmemError
@@ -151,12 +150,10 @@ def _statistics(
             yield normalise(some.to(device), mean, std), torch.zeros(len(some), dtype=torch.int64, device=device)
 
     net = model.net.float().to(device)
-    moments: Any = MOMENTS.get(str(request.settings.get("importance")), "plain")
+    moments = moments_of(request.settings)
     task = VisionTask(positions, model.prefix_tokens)
     counts = partial(counted, say=now_and_then(say), what="statistics", total=len(found.images), unit="images")
-    factors = fit_for(
-        net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed)
-    )
+    factors = fit_for(net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed))
     net.cpu()
     make_spectra(factors, moments, say)
     return factors

@@ -13,10 +13,12 @@ from vitmem.reports.escape import one_line_of
 from vitmem.specs import FILE
 
 METHODS = {
-    "none": "base", "kfac": "K-FAC", "svd": "SVD", "random_basis": "random basis", "complement": "complement",
+    "none": "base", "kfac": "K-FAC", "svd": "SVD", "kfac_input": "K-FAC, input side",
+    "random_basis": "random basis", "complement": "complement",
     "balanced_subnet": "BalancedSubnet", "magnitude": "magnitude",
     "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
-    "uniform_scaling": "uniform scaling", "iterated": "iterated K-FAC",
+    "uniform_scaling": "uniform scaling", "iterated": "iterated K-FAC", "singular_basis": "singular basis",
+    "ablate": "ablation",
     "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
     "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
     "random_task_vector": "random task vector", "toward_init": "toward init",
@@ -27,7 +29,7 @@ ORACLES = {
 }  # fmt: skip
 CONTROLS = (
     "random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling",
-    "random_task_vector", "toward_init",
+    "random_task_vector", "toward_init", "singular_basis", "ablate",
 )  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.

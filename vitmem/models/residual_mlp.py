@@ -1,0 +1,76 @@
+"""A network of MLPs on residual paths that mixes no tokens: what a vision transformer is with one token a image."""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import PatchEmbed
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitmem.errors import InputError
+from vitmem.models.base import ImageShape, VisionModel
+from vitmem.models.vit import check_patches
+
+
+class Block(nn.Module):
+    """x + fc2(relu(fc1(norm(x)))) on rows (B, T, ``width``), with ``hidden`` units."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rows (B, T, width) after the block."""
+        return x + self.drop(self.fc2(self.drop(functional.relu(self.fc1(self.norm(x))))))
+
+
+class ResidualMlp(nn.Module):
+    """Mean pooling, a linear embedding of patches, blocks, a norm, the mean over patches and a linear classifier."""
+
+    def __init__(self, shape: ImageShape, pool: int, patch: int, width: int, hidden: int, depth: int, drop: float):
+        super().__init__()
+        self.pool = nn.AvgPool2d(pool)
+        self.embed = PatchEmbed(shape.size // pool, patch // pool, shape.channels, width)
+        self.blocks = nn.Sequential(*(Block(width, hidden, drop) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, shape.num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (B, K) of images (B, C, H, W)."""
+        rows = self.norm(self.blocks(self.embed(self.pool(images))))
+        logits: Tensor = self.head(torch.mean(rows, dim=1))
+        return logits
+
+
+def residual_mlp(
+    shape: ImageShape,
+    *,
+    pool: int = 1,
+    patch_size: int | None = None,
+    width: int = 256,
+    hidden: int = 512,
+    depth: int = 2,
+    dropout: float = 0.0,
+) -> VisionModel:
+    """Return residual MLPs on patches of ``patch_size`` pixels, the whole image if ``None``, after pooling by ``pool``.
+
+    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without what mixes tokens. Raises
+    InputError when the patches do not tile the image, or the pooled pixels do not tile a patch.
+    """
+    patch = patch_size or shape.size
+    check_patches("residual_mlp", shape, patch)
+    if patch % pool:
+        raise InputError(
+            f"model 'residual_mlp': expected a 'pool' that divides a patch of {patch} pixels, got {pool}; change pool"
+        )
+    return VisionModel(
+        ResidualMlp(shape, pool, patch, width, hidden, depth, dropout),
+        blocks=tuple(f"blocks.{n}" for n in range(depth)),
+        layers=("fc1", "fc2"),
+        positions="all",
+        prefix_tokens=0,
+        tokens=(shape.size // patch) ** 2,
+    )
