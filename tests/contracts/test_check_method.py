@@ -22,7 +22,10 @@ BUILT_IN = [entry.name for entry in METHODS.entries() if entry.name != "none"]
 PARAMS: dict[str, dict[str, Any]] = {
     **{
         name: {"fraction": 0.3}
-        for name in ("kfac", "iterated", "complement", "random_basis", "random_pairs", "magnitude")
+        for name in (
+            *("kfac", "kfac_input", "iterated", "singular_basis"),
+            *("complement", "random_basis", "random_pairs", "magnitude"),
+        )
     },
     "svd": {"rank_fraction": 0.3},
     "svd_rmt": {"edge": 2.0},
@@ -40,9 +43,14 @@ PARAMS: dict[str, dict[str, Any]] = {
     "relearn": {"after": {"method": "kfac", "fraction": 0.3}, "steps": 3},
 }
 VARIANTS = [
-    ("kfac", {"fraction": 0.3, "importance": name}) for name in ("ckfac", "tkfac", "foof", "identity", "ekfac")
+    ("kfac", {"fraction": 0.3, "importance": name})
+    for name in ("centered", "ckfac", "tkfac", "foof", "identity", "ekfac")
 ] + [
     ("kfac", {"match_loss": 0.1}),
+    ("kfac_input", {"match_loss": 0.5, "centered": True}),
+    ("random_basis", {"fraction": 0.3, "random": "input"}),
+    ("random_basis", {"fraction": 0.3, "random": "output"}),
+    ("singular_basis", {"fraction": 0.3, "side": "A"}),
     ("iterated", {"match_loss": 0.1, "rounds": 3}),
     ("iterated", {"mass": 0.9, "importance": "ekfac"}),
     ("svd", {"match_drop": 0.5}),

