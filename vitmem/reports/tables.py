@@ -14,6 +14,7 @@ from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
 from vitmem.reports.folders import suite_folders
 from vitmem.reports.front import front, has_front
+from vitmem.reports.grids import grids, has_grids
 from vitmem.reports.headline import headline
 from vitmem.reports.inside import inside
 from vitmem.reports.labelfree import has_labelfree, labelfree
@@ -48,6 +49,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **(SKILLS if report.families else {}),
         **({"metrics": metrics} if own_metrics(report) else {}),
         **({"front": front} if has_front(report.trainings) else {}),
+        **({"grids": grids} if has_grids(report) else {}),
         **({"labelfree": labelfree} if has_labelfree(report) else {}),
         **({"across": across} if has_across(report) else {}),
         **inside(report),

@@ -42,6 +42,7 @@ TITLES = {
     "matched": "At the same loss of accuracy",
     "cost": "At the same passes over the examples",
     "labelfree": "Chosen without labels",
+    "grids": "Whether what was chosen lies inside its grid",
     "change": "At the same change of the weights",
     "comparison": "Against K-FAC, item by item",
     "relearning": "What comes back when training goes on",
