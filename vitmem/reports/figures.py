@@ -28,6 +28,8 @@ from vitmem.reports.probes import DIAL, RELEARN, has_probe
 from vitmem.reports.regime import has_regime
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
+from vitmem.reports.tokens import has_tokens
+from vitmem.reports.tokens_figure import has_headroom, headroom_figure, tokens_figure
 from vitmem.rows import Belongs, read_rows
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -68,6 +70,10 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
             if has_regime(report):
                 figures["regime"] = regime_figure(report)
+            if has_tokens(report):
+                figures["tokens"] = tokens_figure(report, COLOURS)
+                if has_headroom(report):
+                    figures["headroom"] = headroom_figure(report, COLOURS)
             for name, probe in (("relearning", RELEARN), ("dial", DIAL)):
                 if has_probe(trainings, probe):
                     figures[name] = probe_figure(report, trainings, COLOURS, probe)

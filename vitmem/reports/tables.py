@@ -27,6 +27,7 @@ from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.regime_methods import regime_methods
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
+from vitmem.reports.tokens import has_tokens, tokens
 from vitmem.rows import Belongs, Row, read_rows
 
 CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
@@ -56,6 +57,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **(
             {"regime": regime, "regime_methods": regime_methods, "predictors": predictors} if has_regime(report) else {}
         ),
+        **({"tokens": tokens} if has_tokens(report) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in compete) else {}),
         **({"cost": cost} if any(map(passes, compete)) else {}),
         **({"headline": headline, "comparison": comparison} if methods and any("outcomes" in r for r in rows) else {}),

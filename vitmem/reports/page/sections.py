@@ -25,16 +25,22 @@ from vitmem.reports.page.tabled import tabled
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.render import Table
 from vitmem.reports.skill_figure import skill_figure
+from vitmem.reports.tokens_figure import has_headroom, headroom_figure, tokens_figure
 
 # Figures of one kind beyond this many are folded: one a training, and suites have many.
 OPEN = 3
 # Tables with sections of their own; the others stand together.
-APART = ("chosen", "front", "predictors", "regime", "regime_methods", "skills", "sweep", *INSIDE)
+APART = ("chosen", "front", "predictors", "regime", "regime_methods", "skills", "sweep", "tokens", *INSIDE)
 REGIME = (
     "Where each method works. In each cell the share of memorized that is gone at no loss of selection accuracy, in "
     "percent, on the report halves: framed where it is at least 60 and validation did not fall, hatched where the base "
     "memorizes too little, a dash where no setting loses nothing. Below, the same against the unedited network."
 )
+LEADS = {
+    "tokens": "How much less each method leaves memorized than the best shrinkage, in points, at no loss of selection "
+    "accuracy, on the report halves, by the number of tokens that an image is.",
+    "headroom": "The lead of the input side against what the network still does with the edited matrices at zero.",
+}
 TITLES = {
     "headline": "By what a method is told, paired with K-FAC",
     "metrics": "Metrics of plug-ins",
@@ -148,6 +154,18 @@ def regime(material: Material) -> Section | None:
     return Section("regime", "Where it works", tuple(parts))
 
 
+def tokens(material: Material) -> Section | None:
+    """Return the lead over shrinkage by tokens and by what the edited layers carry."""
+    if "tokens" not in material.tables:
+        return None
+    figures = {"tokens": tokens_figure(material.report, COLOURS)}
+    if has_headroom(material.report):
+        figures["headroom"] = headroom_figure(material.report, COLOURS)
+    parts = _figures([Drawing(slug(name), figure, LEADS[name], LEADS[name]) for name, figure in figures.items()])
+    table = _table(material.tables["tokens"], "By training and set of layers", folded=True)
+    return Section("tokens", "Curvature against shrinkage, by tokens", (*parts, table))
+
+
 def comparisons(material: Material) -> Section | None:
     """Return the tables that hold one thing equal between the methods."""
     found = {name: table for name, table in material.tables.items() if name not in APART and table.rows}
@@ -224,7 +242,7 @@ def again(material: Material) -> Section | None:
 
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    regime, headline, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment,
+    regime, tokens, headline, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment,
     settings, again,
 )  # fmt: skip
 

@@ -1,0 +1,93 @@
+"""How much less a method leaves memorized at no loss than shrinkage, which knows nothing of the data. No torch.
+
+Settings are compared within one set of layers, which is what ``layers`` of an edit names, or the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from vitmem.reports.aggregate import Estimate, Group, Training, at, canonical_text, difference
+from vitmem.reports.choose import Choice, choose
+from vitmem.reports.naming import variant
+
+# What shrinks the weights without a look at any example.
+SHRINKAGE = ("uniform_scaling", "svd", "random_basis")
+MEMORIZED = at("metrics", "memorized")
+ABLATED = at("metrics", "ablated_memorized")
+OWN = "the model's own"
+Layers = tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One set of layers of one training: its unedited model ``base`` and the settings that edit these layers."""
+
+    training: Training
+    base: Group
+    layers: Layers
+    groups: tuple[Group, ...]
+
+    @property
+    def layers_text(self) -> str:
+        """The layers as a text."""
+        return OWN if self.layers is None else "+".join(self.layers)
+
+    def settings(self, method: str, **parameters: Any) -> list[Group]:
+        """Return the settings of ``method`` with these parameters beside its strength, by the plainest statistics."""
+        found: dict[tuple[int, str], list[Group]] = {}
+        for group in self.groups:
+            own = variant(group)
+            read = {key: value for key, value in own.items() if key.startswith("statistics.")}
+            if group.method == method and {k: v for k, v in own.items() if k not in read} == parameters:
+                found.setdefault((len(read), canonical_text(read)), []).append(group)
+        return found[min(found)] if found else []
+
+    def chosen(self, groups: Sequence[Group]) -> Choice:
+        """Return which of ``groups`` takes most out at no loss of selection accuracy."""
+        return choose(groups, self.base, 0.0)
+
+    def left(self, choice: Choice) -> Group:
+        """Return what ``choice`` leaves: the unedited model where no setting loses nothing."""
+        return self.base if choice.group is None else choice.group
+
+    @cached_property
+    def shrinkage(self) -> list[Group]:
+        """The settings of all methods that shrink the weights."""
+        return [group for method in SHRINKAGE for group in self.settings(method)]
+
+    @cached_property
+    def best_shrinkage(self) -> Choice:
+        """The choice among all settings that shrink the weights."""
+        return self.chosen(self.shrinkage)
+
+    def lead(self, choice: Choice) -> Estimate | None:
+        """Return memorized under the best shrinkage less memorized under ``choice``, paired over the seeds."""
+        return difference(self.left(self.best_shrinkage), self.left(choice), MEMORIZED)
+
+    @cached_property
+    def ablated(self) -> Group | None:
+        """The settings whose rows tell what is left with the edited matrices at zero, of the most layers."""
+        told = [group for group in self.groups if group.values(ABLATED)]
+        return max(told, key=_edited, default=None)
+
+
+def sites(training: Training) -> list[Site]:
+    """Return the sets of layers that the edits of ``training`` name, the model's own first; none without a base."""
+    if training.base is None:
+        return []
+    found: dict[str, tuple[Layers, list[Group]]] = {}
+    for group in training.edits:
+        named = group.config["edit"].get("layers")
+        layers = None if named is None else tuple(named)
+        found.setdefault(canonical_text(layers), (layers, []))[1].append(group)
+    ordered = sorted(found.values(), key=lambda one: (one[0] is not None, one[0] or ()))
+    return [Site(training, training.base, layers, tuple(groups)) for layers, groups in ordered]
+
+
+def _edited(group: Group) -> int:
+    """Return how many layers ``group`` edits."""
+    return max(len(row.get("edit", {}).get("layers", {})) for row in group.rows.values())
