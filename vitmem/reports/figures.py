@@ -17,8 +17,12 @@ from matplotlib.lines import Line2D
 from vitmem.files import write_whole, writing
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.analyses import read_analyses
+from vitmem.reports.bases import NAME as BASES
+from vitmem.reports.bases import has_bases
+from vitmem.reports.bases_figure import bases_figure
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
+from vitmem.reports.factorial import Observed, observed
 from vitmem.reports.folders import suite_folders
 from vitmem.reports.forest import forest
 from vitmem.reports.inside_figures import inside_figures
@@ -48,14 +52,17 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
     """Draw ``tradeoff`` as SVG and PNG, of all suites in ``results``, or of one; ``skills`` for text, and analyses.
 
     A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``, one of networks trained in
-    many ways ``regime`` too, a map of where each method works, one in which they are trained on after an edit
-    ``relearning``, one in which what it removed is put back ``dial``. Returns the paths.
-    ``belongs`` is asked of rows as ``read_rows`` does.
+    many ways ``regime`` too, a map of where each method works, one of images of several numbers of tokens ``tokens``
+    and ``headroom``, one in which they are trained on after an edit ``relearning``, one in which what it removed is put
+    back ``dial``. Without ``suite`` that over all suites, ``bases``, is drawn too, into ``results`` itself. Returns the
+    paths. ``belongs`` is asked of rows as ``read_rows`` does.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
+    found: list[Observed] = []
     for folder in suite_folders(results, suite):
         report = Report(folder.name, read_rows(folder / "rows.jsonl", belongs), read_analyses(folder))
+        found += observed(folder.name, report.trainings)
         trainings = [t for t in report.trainings if t.base is not None and point(t.base) is not None]
         if not trainings:
             continue
@@ -79,6 +86,9 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
                     figures[name] = probe_figure(report, trainings, COLOURS, probe)
             for name, figure in figures.items():
                 written += write_figure(figure, out / name, dpi=120)
+    if suite is None and has_bases(found):
+        with matplotlib.rc_context(STYLE):
+            written += write_figure(bases_figure(found, COLOURS), results / BASES, dpi=120)
     return written
 
 

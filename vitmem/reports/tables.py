@@ -9,9 +9,12 @@ from pathlib import Path
 from vitmem.files import write_whole, writing
 from vitmem.reports.across import across, has_across
 from vitmem.reports.analyses import Analyses, read_analyses
+from vitmem.reports.bases import NAME as BASES
+from vitmem.reports.bases import bases, has_bases
 from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.factorial import Observed, observed
 from vitmem.reports.folders import suite_folders
 from vitmem.reports.front import front, has_front
 from vitmem.reports.grids import grids, has_grids
@@ -70,18 +73,29 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
 
 
 def _files(results: Path, suite: str | None, belongs: Belongs | None) -> Iterator[tuple[Path, bytes]]:
-    """Yield path and content of every table file."""
+    """Yield path and content of every table file; those over all suites where no suite is named."""
+    found: list[Observed] = []
     for folder in suite_folders(results, suite):
         rows = read_rows(folder / "rows.jsonl", belongs)
-        for name, text in render_tables(folder.name, rows, read_analyses(folder)).items():
-            yield folder / "tables" / name, text.encode(errors="backslashreplace")
+        report = Report(folder.name, rows, read_analyses(folder))
+        for name, table in tables_of(report, rows).items():
+            yield from _rendered(folder / "tables" / name, table)
+        found += observed(folder.name, report.trainings)
+    if suite is None and has_bases(found):
+        yield from _rendered(results / BASES, bases(found))
+
+
+def _rendered(path: Path, table: Table) -> Iterator[tuple[Path, bytes]]:
+    """Yield the files of one table, ``path`` with the suffix of each format, with their content."""
+    for end, render in RENDERERS.items():
+        yield path.with_name(f"{path.name}.{end}"), render(table).encode(errors="backslashreplace")
 
 
 def write_tables(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
     """Write the tables of all suites in ``results``, or of one, each whole or not at all, and return their paths.
 
-    A file that holds its table already is left as it is. Raises InputError or DiskFullError where one cannot be
-    written.
+    Without ``suite`` the table over all of them, ``bases``, is written too, into ``results`` itself. A file that holds
+    its table already is left as it is. Raises InputError or DiskFullError where one cannot be written.
     """
     written = []
     for path, content in _files(results, suite, belongs):
@@ -97,7 +111,10 @@ def _put(content: bytes, path: Path) -> None:
 
 
 def check_tables(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
-    """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give."""
+    """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give.
+
+    Without ``suite`` that over all suites is one of them.
+    """
     return [path for path, content in _files(results, suite, belongs) if not _holds(path, content)]
 
 
