@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import vitmem.training.fit as fit_module
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError, VitmemError
 from vitmem.models.base import VisionModel
@@ -200,14 +200,25 @@ def test_a_loss_that_is_not_a_number_ends_it(new_model: NewModel, noisy: NoisyIm
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_ctrl_c_stays_ctrl_c(
-    new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_is_no_failure(
+    new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
-    handler = fit_module.signal.getsignal(fit_module.signal.SIGINT)
-    die_in(1, "after", KeyboardInterrupt(), monkeypatch)
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    keep = KeepCheckpoint.on_train_epoch_end
+
+    def told(self, trainer, pl_module):  # type: ignore[no-untyped-def]
+        keep(self, trainer, pl_module)
+        if trainer.current_epoch == 1:
+            signal.raise_signal(how)
+
+    monkeypatch.setattr(KeepCheckpoint, "on_train_epoch_end", told)
+    # a shell that put the tests into the background may have told them to ignore SIGINT
+    monkeypatch.setitem(handlers, signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
         run(new_model, noisy, tmp_path / "run")
-    assert fit_module.signal.getsignal(fit_module.signal.SIGINT) is handler
+    assert {one: signal.getsignal(one) for one in handlers} == handlers
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
 
 

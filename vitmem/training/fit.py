@@ -17,6 +17,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import save_file
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
@@ -146,13 +147,15 @@ def learn(
 def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, last: Path | None) -> None:
     """Fit, from the checkpoint ``last`` on if there is one.
 
-    Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C.
+    Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C; SIGTERM, by which a cluster
+    or ``kill`` ends a run, counts as the same: it is no failure of the network.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last))
     except SystemExit as error:
-        if not isinstance(error.__context__, KeyboardInterrupt):  # a network of a plug-in that calls sys.exit
+        stopped = isinstance(error, SIGTERMException) or isinstance(error.__context__, KeyboardInterrupt)
+        if not stopped:  # a network of a plug-in that calls sys.exit
             raise
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
