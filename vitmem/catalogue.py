@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import vitmem.method_catalogue
-import vitmem.noise_catalogue  # noqa: F401  methods and noises have catalogues of their own
+import vitmem.noise_catalogue
+import vitmem.probe_catalogue  # noqa: F401  methods, noises and probes have catalogues of their own
 from vitmem.params import (
     FolderParams,
     LlamaParams,

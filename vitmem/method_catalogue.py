@@ -5,8 +5,8 @@ reads those of the trained model, or with which parameters it does, ``input_clas
 own training inputs, N the given labels too, T trusted examples, P examples that it gives wrong labels of its own, R+F
 which examples are to be kept and which forgotten, TR what the training of the network prepared. ``blocks`` says whether
 it edits those that a suite names, ``tied`` whether it needs hidden units tied to examples, ``inner`` which parameter is
-the edit that it is made after (without an ``input_class`` it is told what that edit is). A ``probe`` looks into what
-was memorized and competes with no method.
+the edit that it is made after (without an ``input_class`` it is told what that edit is), ``second`` whether it reads a
+second set of statistics. A ``probe`` looks into what was memorized and competes with no method.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from typing import Any
 
 from vitmem.method_params import (
     BalancedSubnetParams,
-    BandRemovedParams,
     DeletionParams,
-    DialParams,
     FactorParams,
     FinetuneParams,
     HeadRefitParams,
     IsotropicNoiseParams,
     MagnitudeParams,
     NegGradPlusParams,
-    RelearnParams,
     SalUnParams,
     SapParams,
     ScrubParams,
@@ -34,13 +31,20 @@ from vitmem.method_params import (
     SvdRmtParams,
     TaskVectorParams,
 )
-from vitmem.pairs_params import IteratedParams, KfacInputParams, KfacParams, RandomBasisParams, SidedParams
+from vitmem.pairs_params import (
+    IteratedParams,
+    KfacInputParams,
+    KfacParams,
+    ProtectParams,
+    RandomBasisParams,
+    SidedParams,
+)
 from vitmem.params import NoParams
 from vitmem.registry import METHODS, Entry
 from vitmem.specs import Spec
 
 
-def _add(
+def add_method(
     name: str,
     target: str,
     params: type[Spec],
@@ -51,19 +55,23 @@ def _add(
     blocks: bool = True,
     tied: bool = False,
     inner: str | None = None,
+    second: bool = False,
     probe: bool = False,
     version: int = 1,
 ) -> None:
+    """Register a method by the place of its function inside ``vitmem.methods``; the rest is said above."""
     info: dict[str, Any] = {"statistics": statistics, "input_class": input_class, "blocks": blocks, "tied": tied}
-    info |= {"inner": inner, "probe": probe}
+    info |= {"inner": inner, "second": second, "probe": probe}
     METHODS.add(Entry(METHODS.kind, name, version, summary, params, f"vitmem.methods.{target}", info))
 
 
-_add("none", "none:none", NoParams, "the trained model as it is", statistics=False, input_class="D0", blocks=False)
-_add(
+add_method(
+    "none", "none:none", NoParams, "the trained model as it is", statistics=False, input_class="D0", blocks=False
+)
+add_method(
     "kfac", "kfac:kfac", KfacParams, "keep the pairs of high curvature (Merullo 2025)", statistics=True, input_class="U"
 )
-_add(
+add_method(
     "kfac_input",
     "kfac_input:kfac_input",
     KfacInputParams,
@@ -71,7 +79,16 @@ _add(
     statistics=True,
     input_class="U",
 )
-_add(
+add_method(
+    "protect",
+    "protect:protect",
+    ProtectParams,
+    "keep the input directions that either of two sets needs: a class, a domain, other images",
+    statistics=True,
+    input_class="U",
+    second=True,
+)
+add_method(
     "iterated",
     "iterated:iterated",
     IteratedParams,
@@ -79,7 +96,7 @@ _add(
     statistics=True,
     input_class="U",
 )
-_add(
+add_method(
     "complement",
     "controls:complement",
     KfacParams,
@@ -87,7 +104,7 @@ _add(
     statistics=True,
     input_class="U",
 )
-_add(
+add_method(
     "random_basis",
     "controls:random_basis",
     RandomBasisParams,
@@ -95,7 +112,7 @@ _add(
     statistics=True,
     input_class="D0",
 )
-_add(
+add_method(
     "singular_basis",
     "singular_basis:singular_basis",
     SidedParams,
@@ -103,16 +120,11 @@ _add(
     statistics=True,
     input_class="U",
 )
-_add(
-    "ablate",
-    "ablate:ablate",
-    NoParams,
-    "control: the edited matrices at zero",
-    statistics=False,
-    input_class="D0",
+add_method(
+    "ablate", "ablate:ablate", NoParams, "control: the edited matrices at zero", statistics=False, input_class="D0"
 )
-_add("svd", "svd:svd", SvdParams, "keep the largest singular values (LASER)", statistics=False, input_class="D0")
-_add(
+add_method("svd", "svd:svd", SvdParams, "keep the largest singular values (LASER)", statistics=False, input_class="D0")
+add_method(
     "magnitude",
     "magnitude:magnitude",
     MagnitudeParams,
@@ -120,7 +132,7 @@ _add(
     statistics=False,
     input_class="D0",
 )
-_add(
+add_method(
     "balanced_subnet",
     "balanced_subnet:balanced_subnet",
     BalancedSubnetParams,
@@ -128,7 +140,7 @@ _add(
     statistics=False,
     input_class="R+F",
 )
-_add(
+add_method(
     "svd_rmt",
     "svd_rmt:svd_rmt",
     SvdRmtParams,
@@ -136,7 +148,7 @@ _add(
     statistics=False,
     input_class="D0",
 )
-_add(
+add_method(
     "sap",
     "sap:sap",
     SapParams,
@@ -144,7 +156,7 @@ _add(
     statistics=True,
     input_class="U",
 )
-_add(
+add_method(
     "random_pairs",
     "controls:random_pairs",
     KfacParams,
@@ -152,7 +164,7 @@ _add(
     statistics=True,
     input_class="U",
 )
-_add(
+add_method(
     "isotropic_noise",
     "isotropic_noise:isotropic_noise",
     IsotropicNoiseParams,
@@ -160,7 +172,7 @@ _add(
     statistics=False,
     input_class="D0",
 )
-_add(
+add_method(
     "uniform_scaling",
     "uniform_scaling:uniform_scaling",
     FactorParams,
@@ -168,7 +180,7 @@ _add(
     statistics=False,
     input_class="D0",
 )
-_add(
+add_method(
     "toward_init",
     "toward_init:toward_init",
     FactorParams,
@@ -176,7 +188,7 @@ _add(
     statistics=False,
     input_class="D0",
 )
-_add(
+add_method(
     "neggrad_plus",
     "neggrad_plus:neggrad_plus",
     NegGradPlusParams,
@@ -184,7 +196,7 @@ _add(
     statistics=False,
     input_class="R+F",
 )
-_add(
+add_method(
     "scrub",
     "scrub:scrub",
     ScrubParams,
@@ -192,7 +204,7 @@ _add(
     statistics=False,
     input_class="R+F",
 )
-_add(
+add_method(
     "ssd",
     "ssd:ssd",
     SsdParams,
@@ -200,7 +212,7 @@ _add(
     statistics=False,
     input_class="R+F",
 )
-_add(
+add_method(
     "salun",
     "salun:salun",
     SalUnParams,
@@ -208,7 +220,7 @@ _add(
     statistics=False,
     input_class="R+F",
 )
-_add(
+add_method(
     "del",
     "deletion:deletion",
     DeletionParams,
@@ -216,7 +228,7 @@ _add(
     statistics=False,
     input_class="R+F",
 )
-_add(
+add_method(
     "finetune",
     "finetune:finetune",
     FinetuneParams,
@@ -224,7 +236,7 @@ _add(
     statistics=False,
     input_class="T",
 )
-_add(
+add_method(
     "eu_k",
     "eu_k:eu_k",
     FinetuneParams,
@@ -232,7 +244,7 @@ _add(
     statistics=False,
     input_class="T",
 )
-_add(
+add_method(
     "head_refit",
     "head_refit:head_refit",
     HeadRefitParams,
@@ -241,7 +253,7 @@ _add(
     input_class="T",
     blocks=False,
 )
-_add(
+add_method(
     "cuts",
     "cuts:cuts",
     TaskVectorParams,
@@ -249,7 +261,7 @@ _add(
     statistics=False,
     input_class="P",
 )
-_add(
+add_method(
     "random_task_vector",
     "cuts:random_task_vector",
     TaskVectorParams,
@@ -257,7 +269,7 @@ _add(
     statistics=False,
     input_class="P",
 )
-_add(
+add_method(
     "drop_memory",
     "drop_memory:drop_memory",
     NoParams,
@@ -266,33 +278,4 @@ _add(
     input_class="TR",
     blocks=False,
     tied=True,
-)
-_add(
-    "band_removed",
-    "band_removed:band_removed",
-    BandRemovedParams,
-    "probe: remove one band of directions from what enters each layer",
-    statistics={"basis": "kfac"},
-    input_class="U",
-    probe=True,
-)
-_add(
-    "relearn",
-    "relearn:relearn",
-    RelearnParams,
-    "probe: another edit, then training on, to see what comes back (Lynch 2024, Hu 2024)",
-    statistics=False,
-    input_class="R+F",
-    inner="after",
-    probe=True,
-)
-_add(
-    "dial",
-    "dial:dial",
-    DialParams,
-    "probe: another edit, with a share of what it removed put back",
-    statistics=False,
-    input_class=None,
-    inner="after",
-    probe=True,
 )

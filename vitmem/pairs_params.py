@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from vitmem.specs import Spec
+from vitmem.specs import Spec, Statistics
 
 Share = Field(default=None, gt=0, le=1)
 
@@ -81,3 +81,26 @@ class IteratedParams(KfacParams):
     """The curvature edit in ``rounds`` steps towards its strength, with statistics collected anew before each."""
 
     rounds: int = Field(default=4, ge=2)
+
+
+class ProtectParams(PairsParams):
+    """The curvature edit that keeps what two sets of inputs need; ``second`` says what the other one is.
+
+    ``rule`` makes one of two: the ``span`` of the leading directions of both, the ``mixture`` with the ``share`` of
+    the first set in it (``None``: a half), or the span with ``random`` directions in place of the second set's.
+    """
+
+    second: Statistics | None = None
+    rule: Literal["span", "mixture", "random"] = "span"
+    share: float | None = Field(default=None, gt=0, lt=1)
+    side: Literal["A", "both"] = "A"
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse what one of the rules does not read, and a single set."""
+        super().model_post_init(context)
+        if self.second is None:
+            raise ValueError("give 'second', whose statistics are kept too, such as {held_out: true} or {classes: [3]}")
+        if self.rule != "mixture" and self.share is not None:
+            raise ValueError(f"'share' is that of the first set in a mixture; leave it out of rule '{self.rule}'")
+        if self.rule != "mixture" and self.side == "both":
+            raise ValueError(f"rule '{self.rule}' knows the input side alone; give side 'A' or rule 'mixture'")

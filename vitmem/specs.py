@@ -133,6 +133,8 @@ class Statistics(Spec):
     told often counts as much as what is told once. ``held_out`` reads the selection half of the validation images
     in place of those that were trained on, their labels unseen; ``crop`` (padding in pixels) and ``flip`` change each
     image once, at random; ``temperature`` divides the logits, so that a network that is sure of its labels is less so.
+    ``source`` names another data set whose images are read in place of those trained on, in their order, no label
+    seen; ``classes`` reads the training images with these given labels alone, ``without`` all but those.
     """
 
     labels: Literal["sampled", "given", "exact", "logit_jacobian"] = "sampled"
@@ -144,6 +146,15 @@ class Statistics(Spec):
     crop: int | None = Field(default=None, ge=0)
     flip: bool | None = None
     temperature: float | None = Field(default=None, gt=0)
+    source: dict[str, Any] | None = None
+    classes: tuple[int, ...] | None = Field(default=None, min_length=1)
+    without: tuple[int, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("classes", "without")
+    @classmethod
+    def in_order(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """Return the classes sorted, each once: the same images have one id."""
+        return None if value is None else tuple(sorted(set(value)))
 
     @field_validator("held_out", "crop", "flip")
     @classmethod

@@ -27,6 +27,7 @@ PARAMS: dict[str, dict[str, Any]] = {
             *("complement", "random_basis", "random_pairs", "magnitude"),
         )
     },
+    "protect": {"fraction": 0.3, "second": {"classes": [1]}},
     "svd": {"rank_fraction": 0.3},
     "svd_rmt": {"edge": 2.0},
     "sap": {"alpha": 10.0},
@@ -48,6 +49,9 @@ VARIANTS = [
 ] + [
     ("kfac", {"match_loss": 0.1}),
     ("kfac_input", {"match_loss": 0.5, "centered": True}),
+    ("protect", {"mass": 0.9, "second": {"held_out": True}, "rule": "mixture", "side": "both", "share": 0.2}),
+    ("protect", {"mass": 0.9, "second": {"held_out": True}, "rule": "random"}),
+    ("dial", {"after": {"method": "protect", "fraction": 0.3, "second": {"classes": [1]}}, "turn": 0.5}),
     ("random_basis", {"fraction": 0.3, "random": "input"}),
     ("random_basis", {"fraction": 0.3, "random": "output"}),
     ("singular_basis", {"fraction": 0.3, "side": "A"}),

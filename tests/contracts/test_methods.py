@@ -29,7 +29,7 @@ NOTHING = {"edge": 0.0, "alpha": math.inf, "relative_norm": 0.0}
 STRONG = {"edge": 2.0, "alpha": 10.0, "relative_norm": 0.5}
 
 # Methods that take out whole directions of the nine inputs, or rank what is no basis of the inputs: each costs much.
-COARSE = ("kfac_input", "singular_basis")
+COARSE = ("kfac_input", "protect", "singular_basis")
 
 
 @pytest.fixture
@@ -57,7 +57,15 @@ def context() -> EditContext:
 
     layers = find_layers(net, ["0", "2"])
     return EditContext(
-        net, layers, statistics(), seed=1, evaluate=accuracy, loss=loss, initial=lambda: untrained, recollect=statistics
+        net,
+        layers,
+        statistics(),
+        seed=1,
+        evaluate=accuracy,
+        loss=loss,
+        initial=lambda: untrained,
+        recollect=statistics,
+        second=fit(net, layers, VisionTask("all", 0), [(x[:20] + 1, given[:20])], seed=0),
     )
 
 

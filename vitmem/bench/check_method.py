@@ -16,6 +16,7 @@ import vitmem.catalogue  # noqa: F401  fills the registries with the built-in en
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.clauses import Check, require, run_clause
 from vitmem.bench.plan import moments_of
+from vitmem.bench.second import second_of
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
 from vitmem.methods.base import EditContext, EditResult, Examples, Weights
@@ -106,11 +107,15 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
     def statistics() -> Factors:
         return _statistics(net, layers, (points, given), asked)
 
+    def second() -> Factors:
+        return _statistics(net, layers, kept, asked)
+
     return EditContext(
         net,
         layers,
         statistics() if reads_statistics(asked) else None,
         seed=0,
+        second=second() if second_of(asked) is not None else None,
         recollect=statistics,
         evaluate=lambda weights: float((measured(weights).argmax(1) == kept[1]).double().mean()),
         loss=lambda weights: float(functional.cross_entropy(measured(weights), kept[1])),

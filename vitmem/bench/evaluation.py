@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vitmem.bench.environment import environment
-from vitmem.bench.plan import Cell, ablated_cell, base_cell, training_config
+from vitmem.bench.plan import Cell, ablated_cell, base_cell, second_cell, training_config
 from vitmem.bench.stages import Bench, ensure_training, peak_memory, prepare, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
@@ -74,9 +74,11 @@ def ensure_ablated(bench: Bench, cell: Cell, say: Say = print) -> None:
 
 def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
     factors = ensure_statistics(bench, cell, say) if cell.statistics else None
+    two = second_cell(cell)
+    second = None if two is None else ensure_statistics(bench, two, say, kept="second")
     reset_peak_memory(bench.device)
     started = time.perf_counter()
-    result = _edit(bench, cell, factors)
+    result = _edit(bench, cell, factors, second)
     edited_at = time.perf_counter()
     save_file(bench.subject.predict(result.weights), folder / PREDICTIONS)
     write_json(
@@ -92,7 +94,7 @@ def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
     )
 
 
-def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
+def _edit(bench: Bench, cell: Cell, factors: Factors | None, second: Factors | None) -> EditResult:
     edit, subject = cell.config["edit"], bench.subject
     entry = METHODS.get(edit["method"])
     params = entry.parse(own(edit, *EditCommon.model_fields), "edit")
@@ -106,6 +108,7 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None) -> EditResult:
         model=subject.net,
         layers=layers,
         factors=factors,
+        second=second,
         seed=seed_of(edit["method"]),
         evaluate=lambda weights: subject.selection(weights)[0],
         loss=lambda weights: subject.selection(weights)[1],

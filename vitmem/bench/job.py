@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import torch
 
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import ensure_ablated, ensure_base, ensure_evaluation, measured
-from vitmem.bench.plan import Cell, Job
+from vitmem.bench.plan import Cell, Job, second_cell
+from vitmem.bench.second import second_of
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
@@ -90,11 +91,13 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
         edit = cell.config["edit"]
         if edit.get("blocks") is not None:
             find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
-        if cell.statistics is not None:
-            bench.subject.task(cell.config["statistics"])
+        for one in (cell, second_cell(cell)):
+            if one is not None and one.statistics is not None:
+                bench.subject.task(one.config["statistics"])
     if isinstance(bench.subject, VisionSubject):
         bench.subject.trained_on()
-        for request in {cell.statistics: cell.config["statistics"] for cell in cells if cell.statistics}.values():
+        reading = [one for cell in cells for one in (cell, second_cell(cell)) if one is not None]
+        for request in {one.statistics: one.config["statistics"] for one in reading if one.statistics}.values():
             bench.subject.batches(request)
         _check_views(bench, bench.subject, {view for cell in cells for view in cell.views})
 
@@ -128,6 +131,8 @@ def _identity(cell: Cell, suite: str) -> Row:
     ids = {"training": cell.training}
     if cell.statistics is not None:
         ids["statistics"] = cell.statistics
+    if (second := second_cell(cell)) is not None and second.statistics is not None:
+        ids["second"] = second.statistics
     return {"schema": ROW_SCHEMA, "id": cell.id, "suite": suite, "ids": ids, "config": cell.config}
 
 
@@ -144,6 +149,11 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], 
         # the moments along the eigenvectors take a pass of their own
         costs["statistics_passes"] = 2 if stages["statistics"]["request"]["moments"] == "eigen" else 1
     costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
+    records = {"first": stages.get("statistics")}
+    if (second := second_cell(cell)) is not None:
+        records["second"] = found = statistics_record(bench, second, say)
+        costs["statistics_seconds"] += found["statistics_seconds"]
+        costs["second_passes"] = 1
     everything = {**stages, "edit": result}
     costs |= {f"{name}_peak_bytes": stage["peak_memory_bytes"] for name, stage in everything.items()}
     return {
@@ -152,6 +162,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], 
         **vars(measured(bench, cell)),
         "metric_versions": metric_versions(modality_of(bench.config)),
         **facts,
+        **_sources(records),
         **({"views": _view_files(bench, cell)} if cell.views else {}),
         **({"stopped": stages["training"]["stopped"]} if "stopped" in stages["training"] else {}),
         "edit": {**_edit_totals(result["layers"]), **_told(cell), **_passes(result)},
@@ -160,6 +171,12 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], 
         "environment": result.get("environment") or environment(bench.device),
         "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
     }
+
+
+def _sources(records: Mapping[str, Row | None]) -> Row:
+    """Return whose images of other data sets the sets of statistics were collected over: names and digests."""
+    found = {name: record["source"] for name, record in records.items() if record and "source" in record}
+    return {"sources": found} if found else {}
 
 
 def _told(cell: Cell) -> Row:
@@ -176,9 +193,12 @@ def _reads_given(cell: Cell) -> bool:
     """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
     *_, reading = nested(cell.config["edit"])
     # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
-    gradients = reading.get("importance", "foof") != "foof"
+    mixed = reading.get("second") is not None and reading.get("side") == "both"
+    gradients = mixed or reading.get("importance", "foof") != "foof"
     images = DATA.get(cell.config["data"]["name"]).info.get("modality", "image") == "image"
-    return gradients and images and cell.config.get("statistics", {}).get("labels") == "given"
+    requests = [cell.config.get("statistics", {}), second_of(cell.config["edit"]) or {}]
+    chosen = any(one.get(key) is not None for one in requests for key in ("classes", "without"))
+    return images and (chosen or (gradients and any(one.get("labels") == "given" for one in requests)))
 
 
 def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from vitmem.bench.second import second_of
 from vitmem.bench.suite import Config, Suite, cell_configs
 from vitmem.contents import shown_file
 from vitmem.errors import InputError
@@ -231,6 +232,12 @@ def ablated_cell(cell: Cell) -> Cell | None:
         return None
     config = {key: value for key, value in cell.config.items() if key != "statistics"}
     return make_cell({**config, "edit": {"method": "ablate", **places}}, cell.training)
+
+
+def second_cell(cell: Cell) -> Cell | None:
+    """Return a cell whose statistics are the second set that ``cell`` reads, ``None`` if it reads one set or none."""
+    second = second_of(cell.config["edit"])
+    return None if second is None else make_cell({**cell.config, "statistics": second}, cell.training)
 
 
 def base_cell(config: Config) -> Cell:

@@ -43,7 +43,8 @@ SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
 class Bench:
     """One training's subject, ready for its stages; ``factors`` (with their id) are kept between evaluations.
 
-    ``cells`` are those to come: the statistics that they read are collected together.
+    ``second`` are those of a second set of inputs. ``cells`` are those to come: the statistics that they read are
+    collected together.
     """
 
     config: Config
@@ -52,6 +53,7 @@ class Bench:
     subject: Subject
     cells: Sequence[Cell] = ()
     factors: tuple[str, Factors] | None = None
+    second: tuple[str, Factors] | None = None
     # the digest of the trained weights, of a network that was trained here
     weights: str | None = None
     # what evaluations share: the predictions of the unedited network by half, and views of the validation images

@@ -6,17 +6,19 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from torch import nn
 
 from vitmem.bench.environment import environment
-from vitmem.bench.plan import Cell, statistics_request
+from vitmem.bench.plan import Cell, second_cell, statistics_request
 from vitmem.bench.stages import Bench, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
 from vitmem.bench.subject import Say, own
 from vitmem.bench.suite import Config
+from vitmem.bench.vision import VisionSubject
+from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for, make_spectra
 from vitmem.progress import counted, now_and_then
 from vitmem.registry import DATA
@@ -25,35 +27,41 @@ from vitmem.specs import digest, seed_from
 STAGE, FACTORS, RECORD = "statistics", "factors.safetensors", "statistics.json"
 
 
-def ensure_statistics(bench: Bench, cell: Cell, say: Say = print, *, every: bool = False) -> Factors:
-    """Return the K-FAC statistics that ``cell`` reads, from the store; one set is kept in memory.
+def ensure_statistics(
+    bench: Bench, cell: Cell, say: Say = print, *, every: bool = False, kept: Literal["factors", "second"] = "factors"
+) -> Factors:
+    """Return the K-FAC statistics that ``cell`` reads, from the store; one set is kept in memory as each of ``kept``.
 
     They are those of the layers that it edits, of all editable ones where ``every`` is asked for. What the store has
     not is collected in one pass, together with what the other cells of ``bench`` read; it is the same in any company.
     """
     assert cell.statistics is not None
     wanted = _every(bench, cell) if every else _read(bench, cell)
-    kept = bench.factors[1] if bench.factors and bench.factors[0] == cell.statistics else Factors({})
-    if not all(path in kept.layers for path in wanted):
+    held: tuple[str, Factors] | None = getattr(bench, kept)
+    have = held[1] if held is not None and held[0] == cell.statistics else Factors({})
+    if not all(path in have.layers for path in wanted):
         together = {**wanted, **_others(bench, cell)}
-        found = _found(bench, cell, {path: x for path, x in together.items() if path not in kept.layers}, say)
-        kept = Factors({**kept.layers, **found.layers}, found.metadata)
-        bench.factors = cell.statistics, kept
-    return kept
+        found = _found(bench, cell, {path: x for path, x in together.items() if path not in have.layers}, say)
+        have = Factors({**have.layers, **found.layers}, found.metadata)
+        setattr(bench, kept, (cell.statistics, have))
+    return have
 
 
 def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
     """Return how the statistics that ``cell`` reads were collected; those that the store has no more are made again.
 
     They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
-    ``peak_memory_bytes`` of the largest and the environment of the first.
+    ``peak_memory_bytes`` of the largest and the environment of the first; of another data set's images the ``source``.
     """
     assert cell.statistics is not None
     store = bench.places.store
     if not all(store.has(*_place(cell, path), say) for path in _read(bench, cell)):
         bench.factors = None
         ensure_statistics(bench, cell, say)
-    records = [read_json(store.folder(*_place(cell, path)) / RECORD) for path in _read(bench, cell)]
+    folders = [store.folder(*_place(cell, path)) for path in _read(bench, cell)]
+    for folder in folders:
+        _check_source(bench, cell, folder)
+    records = [read_json(folder / RECORD) for folder in folders]
     passes = {digest(record["layers"]): record for record in records}
     first, *_ = records
     return {
@@ -90,7 +98,8 @@ def _read(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
 
 def _others(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path that other cells to come read of the statistics that ``cell`` reads."""
-    alike = [other for other in bench.cells if other.statistics == cell.statistics]
+    reading = [one for other in bench.cells for one in (other, second_cell(other)) if one is not None]
+    alike = [one for one in reading if one.statistics == cell.statistics]
     edits = {digest([c.config["edit"].get("blocks"), c.config["edit"].get("layers")]): c for c in alike}
     return {path: layer for other in edits.values() for path, layer in _read(bench, other).items()}
 
@@ -119,6 +128,8 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
             path: store.make(*_place(cell, path), partial(fill, path), say=say, made_from=bench.made_from)
             for path in layers
         }
+    for folder in folders.values():
+        _check_source(bench, cell, folder)
     # what was collected now has its spectra already
     parts = [made[path][0] if path in made else Factors.load(folder / FACTORS) for path, folder in folders.items()]
     for part in {part.metadata.get("model"): part for part in parts}.values():
@@ -126,6 +137,23 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
     make_spectra(found, (statistics_request(cell.config) or {})["moments"], say)
     return found
+
+
+def _source(bench: Bench, request: Config) -> Config:
+    """Return, under the name ``source``, whose images of another data set the statistics read, if they do."""
+    if request.get("source") is None or not isinstance(bench.subject, VisionSubject):
+        return {}
+    return {"source": {"name": request["source"]["name"], "sha256": bench.subject.read(request).sha256}}
+
+
+def _check_source(bench: Bench, cell: Cell, folder: Path) -> None:
+    """Raise InputError when the images of another data set are no longer those that statistics were collected over."""
+    now = _source(bench, statistics_request(cell.config) or {}).get("source")
+    if now is not None and read_json(folder / RECORD).get("source") != now:
+        raise InputError(
+            f"{folder}: statistics of other images than 'source' {now['name']} has now; put the old files back, or "
+            "give another folder with --store"
+        )
 
 
 def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> tuple[Factors, Config]:
@@ -140,6 +168,7 @@ def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
         "request": request,
         "positions": factors.metadata["positions"],
         "images": bench.subject.batches(request)[1],
+        **_source(bench, request),
         "layers": list(layers),
         "statistics_seconds": time.perf_counter() - started,
         "peak_memory_bytes": peak_memory(bench.device),
@@ -167,5 +196,9 @@ def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say
         label_samples=request["label_samples"],
         # what is summed beside A and G, and of which layers, changes no label that is drawn
         seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
-        metadata={"positions": positions, "data": bench.subject.seen()["data"], "training": cell.training},
+        metadata={
+            "positions": positions,
+            "data": _source(bench, request).get("source", {}).get("sha256") or bench.subject.seen()["data"],
+            "training": cell.training,
+        },
     )

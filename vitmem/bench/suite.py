@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from vitmem.bench.plugins import load_plugins, placed
+from vitmem.bench.second import second_of, statistics_configs, with_second
+from vitmem.bench.statistics_checks import check_statistics
 from vitmem.bench.suite_checks import (
     Config,
     check_blocks,
@@ -25,7 +27,6 @@ from vitmem.bench.suite_checks import (
     check_once,
     check_oracles,
     check_recipe,
-    check_statistics,
     check_tied,
     check_views,
     check_weights,
@@ -36,7 +37,7 @@ from vitmem.errors import InputError, shown
 from vitmem.files import expand, short_name
 from vitmem.parsing import read_yaml
 from vitmem.registry import DATA, METHODS, MODELS, NOISES, reads_statistics
-from vitmem.specs import Recipe, Spec, Statistics, explain
+from vitmem.specs import Recipe, Spec, explain
 
 MOST_SEEDS = 100
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")
@@ -147,8 +148,11 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
         check_weights(one, place)
     recipes = [] if suite.recipe is None else many(suite.recipe)
     recipe = [c for v in recipes for c in plain(*_recipe(v, path))] or [{}]
-    statistics = [c for v in many(suite.statistics) for c in plain(v, Statistics, f"{where}: statistics")]
-    edits = [c for v in suite.edits for c in named(v, METHODS.get, EditCommon, "method", f"{where}: edits")]
+    statistics = [c for v in many(suite.statistics) for c in statistics_configs(v, f"{where}: statistics", data_dir)]
+    place = f"{where}: edits"
+    edits = [
+        c for v in suite.edits for c in named(with_second(v, place, data_dir), METHODS.get, EditCommon, "method", place)
+    ]
     axes = {"data": data, "noise": noise, "model": model, "recipe": recipe, "statistics": statistics, "edits": edits}
     for key, configs in axes.items():
         check_once(configs, f"{where}: '{key}'")
@@ -174,6 +178,8 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
                 check_needs_tied(cell["edit"], r, where)
                 if "statistics" in cell:
                     check_statistics(d, cell["statistics"], where)
+                if (second := second_of(cell["edit"])) is not None:
+                    check_statistics(d, second, f"{where}: edits: 'second'")
                 kept += 1
                 yield cell
     for wanted, count in zip(suite.exclude, matches, strict=True):

@@ -80,31 +80,6 @@ def check_views(data: Config, views: Collection[str], where: str) -> None:
             raise InputError(f"{where}: 'views': data '{data['name']}' has no '{view}'; {known}")
 
 
-def check_statistics(data: Config, statistics: Config, where: str) -> None:
-    """Raise InputError for statistics that the data cannot give, or that would read true labels."""
-    modality = DATA.get(data["name"]).info.get("modality", "image")
-    for key in ("held_out", "crop", "flip"):
-        if statistics.get(key) is not None and modality != "image":
-            raise InputError(
-                f"{where}: statistics: '{key}' is for images, data '{data['name']}' has none; leave it out"
-            )
-    if statistics.get("held_out") and statistics["labels"] == "given":
-        raise InputError(
-            f"{where}: statistics: 'held_out' images have true labels, which no edit sees, and labels 'given' reads "
-            "them; take 'sampled', 'exact' or 'logit_jacobian'"
-        )
-    if statistics.get("temperature") is not None and statistics["labels"] == "logit_jacobian":
-        raise InputError(
-            f"{where}: statistics: a 'temperature' changes nothing with labels 'logit_jacobian', which read no "
-            "probabilities; leave it out"
-        )
-    if statistics.get("distinct") and modality != "text":
-        raise InputError(
-            f"{where}: statistics: 'distinct' leaves out rows of text that were trained on before, and data "
-            f"'{data['name']}' has none; leave it out"
-        )
-
-
 def check_blocks(edit: Config, where: str) -> None:
     """Raise InputError for an edit that names no blocks or an unknown set of them, or blocks that it cannot edit."""
     blocks = edit.get("blocks")

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.given_labels import image_halves, noisy_images
+from vitmem.bench.images_read import Read, images_read
 from vitmem.bench.store import write_json
 from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, touched_block
 from vitmem.bench.suite import Config, own_parameters
@@ -35,7 +36,7 @@ from vitmem.models.base import ImageShape, VisionModel, build, check_forward
 from vitmem.models.hidden import tied_layers
 from vitmem.models.start import start_from
 from vitmem.registry import MODELS
-from vitmem.specs import ExampleTied, Recipe, seed_from
+from vitmem.specs import ExampleTied, Recipe, digest, seed_from
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
@@ -60,6 +61,7 @@ class VisionSubject:
     model: VisionModel
     tails: Tails = field(init=False)
     tied: dict[str, ExampleTied] = field(init=False)
+    _read: dict[str, Read] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.tails = Tails(self.model.net, self.model.blocks)
@@ -123,27 +125,26 @@ class VisionSubject:
             raise InputError("statistics: positions 'cls' needs a class token, which this model has not; use 'all'")
         return VisionTask(positions=positions, prefix_tokens=self.model.prefix_tokens), positions
 
-    def batches(self, request: Config) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
-        """Return batches of images (B, C, H, W) with labels (B,), of all or a random part.
+    def read(self, request: Config) -> Read:
+        """Return the images that statistics read, see ``images_read``; they are found once."""
+        key = digest(request)
+        if key not in self._read:
+            self._read[key] = images_read(request, self.noisy, self.halves, self.places)
+        return self._read[key]
 
-        They are the training images with their given labels, or with ``held_out`` the selection half of the validation
-        images, whose labels are left out: zeros. ``crop`` and ``flip`` change them, the same way each time.
-        Raises InputError for more images than there are, and for a crop that leaves nothing of them.
+    def batches(self, request: Config) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
+        """Return batches of images (B, C, H, W) with labels (B,), and the number of images; see ``images_read``.
+
+        ``crop`` and ``flip`` change the images, the same way each time. Raises InputError for a crop that leaves
+        nothing of them, and what ``images_read`` raises.
         """
-        data = self.noisy.data
-        images, labels = data.train.images, self.noisy.given
-        if request.get("held_out"):
-            images = data.validation.images[self.halves.validation_selection]
-            labels = torch.zeros(len(images), dtype=torch.int64)
-            if not len(images):
-                raise InputError("statistics: 'held_out': the selection half has no image; take more validation images")
-        if (pad := request.get("crop", 0)) >= data.size:
+        if (pad := request.get("crop", 0)) >= self.noisy.data.size:
             raise InputError(
-                f"statistics: 'crop': a padding of {pad} pixels leaves nothing of images of {data.size}; take less"
+                f"statistics: 'crop': a padding of {pad} pixels leaves nothing of images of {self.noisy.data.size}; "
+                "take less"
             )
-        # a random part: files may lie sorted by class
-        rows = some_of(len(images), request.get("images", len(images)), 0, "statistics: 'images'")
-        return self._batches(images, labels, rows, request), len(rows)
+        found = self.read(request)
+        return self._batches(found.images, found.labels, found.rows, request), len(found.rows)
 
     def _batches(
         self, images: Tensor, labels: Tensor, rows: Tensor, request: Config, batch_size: int = 250

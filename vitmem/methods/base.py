@@ -42,7 +42,8 @@ class EditContext:
     mean loss there (nats), ``examples`` what is to be forgotten of the selection half and what is to be kept,
     ``initial`` the network as it was before training. ``tied`` has the layers, by path, whose inputs were tied to
     examples in training, and how. ``seed_of`` gives the seed that another method's edit of the same network has,
-    ``recollect`` statistics like ``factors`` of the network as it is when called.
+    ``recollect`` statistics like ``factors`` of the network as it is when called. ``second`` are the statistics of a
+    second set of inputs.
     """
 
     model: nn.Module
@@ -56,12 +57,15 @@ class EditContext:
     tied: Mapping[str, ExampleTied] = field(default_factory=dict)
     seed_of: Callable[[str], int] | None = None
     recollect: Callable[[], Factors] | None = None
+    second: Factors | None = None
 
     def statistics(self, path: str) -> LayerFactors:
         """Return the statistics of one layer; raises InputError when there are none."""
-        if self.factors is None or path not in self.factors.layers:
-            raise InputError(f"edit: no statistics of layer '{path}'; collect them with vitmem.kfac.fit first")
-        return self.factors.layers[path]
+        return _of_layer(self.factors, path, "statistics")
+
+    def second_statistics(self, path: str) -> LayerFactors:
+        """Return the statistics of one layer over the second set; raises InputError when there are none."""
+        return _of_layer(self.second, path, "second statistics")
 
     def weight(self, path: str) -> Tensor:
         """Return W (p, q) of one layer, a view; raises VitmemError naming the layer when it is not finite."""
@@ -69,6 +73,12 @@ class EditContext:
         if not torch.isfinite(weight).all():
             raise VitmemError(f"layer '{path}': NaN or infinity in its weight; was the model trained to the end?")
         return weight
+
+
+def _of_layer(factors: Factors | None, path: str, what: str) -> LayerFactors:
+    if factors is None or path not in factors.layers:
+        raise InputError(f"edit: no {what} of layer '{path}'; collect them with vitmem.kfac.fit first")
+    return factors.layers[path]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from vitmem.kfac import Basis, edit_matrix, pairs
+from vitmem.kfac import Basis, LayerReport, edit_matrix, pairs
 from vitmem.kfac.importance import Pairs
 from vitmem.methods.base import EditContext, EditResult
 from vitmem.methods.strength import Strength, applied
@@ -32,13 +33,16 @@ def kfac_input(
         for path in context.layers:
             weight = context.weight(path)
             found = pairs(context.statistics(path), "centered" if centered else "kfac", "A")
-            # one row stands for all: a direction of the input is kept in every row or in none
-            directions = Pairs(found.output, found.input, torch.ones(1, dtype=torch.float64), found.columns)
-            kept = strength.mask(directions)
-            axes = Basis(order=torch.arange(len(weight)))
-            result.weights[path], result.reports[path] = edit_matrix(
-                weight, axes, found.input, kept.expand(weight.shape), directions.mass_of(kept)
-            )
+            result.weights[path], result.reports[path] = input_side(weight, found, strength)
         return result
 
     return applied(Strength(mass, fraction, match_drop, match_loss), context, edit)
+
+
+def input_side(weight: Tensor, found: Pairs, strength: Strength) -> tuple[Tensor, LayerReport]:
+    """Return W V Vᵀ for ``weight`` W (p, q), V the leading input directions of the pairs ``found``, and its report."""
+    # one row stands for all: a direction of the input is kept in every row or in none
+    directions = Pairs(found.output, found.input, torch.ones(1, dtype=torch.float64), found.columns)
+    kept = strength.mask(directions)
+    axes = Basis(order=torch.arange(len(weight)))
+    return edit_matrix(weight, axes, found.input, kept.expand(weight.shape), directions.mass_of(kept))

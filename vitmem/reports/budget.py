@@ -34,7 +34,7 @@ TUNING = (
 
 def passes(row: Row) -> float | None:
     """Return the passes of an edit and of its statistics, ``None`` where it took none or none were recorded."""
-    found = [at("edit", "passes")(row), at("costs", "statistics_passes")(row)]
+    found = [at("edit", "passes")(row), at("costs", "statistics_passes")(row), at("costs", "second_passes")(row)]
     return math.fsum(p or 0.0 for p in found) or None
 
 
@@ -57,6 +57,7 @@ def tuning(groups: Sequence[Group]) -> tuple[int | None, Estimate | None]:
 def _total(rows: Sequence[Row]) -> float:
     """Return the passes of the settings of one seed, each set of statistics counted once."""
     shared = {row["ids"]["statistics"]: row["costs"]["statistics_passes"] for row in rows if "statistics" in row["ids"]}
+    shared |= {row["ids"]["second"]: row["costs"]["second_passes"] for row in rows if "second" in row["ids"]}
     return math.fsum([*shared.values(), *(at("edit", "passes")(row) or 0.0 for row in rows)])
 
 

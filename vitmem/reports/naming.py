@@ -14,7 +14,7 @@ from vitmem.specs import FILE
 
 METHODS = {
     "none": "base", "kfac": "K-FAC", "svd": "SVD", "kfac_input": "K-FAC, input side",
-    "random_basis": "random basis", "complement": "complement",
+    "protect": "protect", "random_basis": "random basis", "complement": "complement",
     "balanced_subnet": "BalancedSubnet", "magnitude": "magnitude",
     "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
     "uniform_scaling": "uniform scaling", "iterated": "iterated K-FAC", "singular_basis": "singular basis",
@@ -33,7 +33,11 @@ CONTROLS = (
 )  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
-PLAIN = {"importance": "kfac", "side": "both", "statistics.labels": "sampled", "statistics.label_samples": 1}
+PLAIN = {
+    "importance": "kfac", "side": "both", "rule": "span", "statistics.labels": "sampled", "statistics.label_samples": 1,
+}  # fmt: skip
+# The same of one method.
+PLAIN_OF = {"protect": {"side": "A"}}
 PLACE = ("method", "blocks", "layers")
 # Letters of a name in tables, figures and pages.
 LONGEST = 160
@@ -66,8 +70,11 @@ def variant(group: Group) -> Config:
     """Return what makes an edit another method than its plain form: other parameters and statistics."""
     edit = group.config["edit"]
     own = {k: v for k, v in edit.items() if k not in (*PLACE, AFTER) and not _is_number(v)}
+    if isinstance(second := own.get("second"), dict):
+        own["second"] = {k: v for k, v in second.items() if PLAIN.get(f"statistics.{k}") != v} or "the same"
     read = {f"statistics.{k}": v for k, v in group.config.get("statistics", {}).items()}
-    return {k: v for k, v in (own | read).items() if PLAIN.get(k) != v}
+    plain = PLAIN | PLAIN_OF.get(group.method, {})
+    return {k: v for k, v in (own | read).items() if plain.get(k) != v}
 
 
 @kept

@@ -1,0 +1,87 @@
+"""Which images the statistics of an image classifier are collected over."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitmem.bench.second import SourceCommon
+from vitmem.bench.subject import Places, own
+from vitmem.bench.suite import Config
+from vitmem.data.fitted import fitted
+from vitmem.data.load import load_data
+from vitmem.data.noisy import Halves, NoisyImages
+from vitmem.data.sets import ImageData
+from vitmem.data.split import some_of
+from vitmem.errors import InputError
+from vitmem.registry import DATA
+from vitmem.specs import seed_from
+
+
+@dataclass(frozen=True)
+class Read:
+    """``rows`` (n,) of ``images`` (N, C, H, W) uint8 with labels (N,); of another data set the SHA-256 of the rows."""
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
+    sha256: str | None = None
+
+
+def images_read(request: Config, noisy: NoisyImages, halves: Halves, places: Places) -> Read:
+    """Return the training images with their given labels, or others that ``request`` names, all or a random part.
+
+    With ``held_out`` they are the selection half of the validation images, with ``source`` the training images of
+    another data set, of which the first ``images`` are read, as of a stream: in both labels are left out, zeros. With
+    ``classes`` they are the training images with these given labels, with ``without`` the others. Raises InputError
+    for more images than there are, for classes that the data has not, and for a source that the network cannot read.
+    """
+    images, labels, where = noisy.data.train.images, noisy.given, "statistics: 'images'"
+    if request.get("source") is not None:
+        return _of_source(request, noisy.data, places)
+    if request.get("held_out"):
+        images = noisy.data.validation.images[halves.validation_selection]
+        if not len(images):
+            raise InputError("statistics: 'held_out': the selection half has no image; take more validation images")
+        labels = torch.zeros(len(images), dtype=torch.int64)
+    candidates = torch.arange(len(images))
+    for key in ("classes", "without"):
+        if request.get(key) is not None:
+            candidates = candidates[_of_classes(labels, request[key], key, noisy.data.num_classes)]
+    # a random part: files may lie sorted by class
+    rows = some_of(len(candidates), request.get("images", len(candidates)), 0, where)
+    return Read(images, labels, candidates[rows])
+
+
+def _of_classes(given: Tensor, classes: Sequence[int], key: str, count: int) -> Tensor:
+    """Return which of the labels ``given`` (N,) are read; raises InputError for classes that are not there."""
+    if outside := [number for number in classes if not 0 <= number < count]:
+        raise InputError(f"statistics: '{key}': expected classes 0 to {count - 1}, got {outside[0]}")
+    found = torch.isin(given, torch.tensor(classes)) ^ (key == "without")
+    if not found.any():
+        raise InputError(f"statistics: '{key}': no training image is left; name other classes")
+    return found
+
+
+def _of_source(request: Config, data: ImageData, places: Places) -> Read:
+    """Return the first images of another data set, as the network reads images."""
+    source = request["source"]
+    params = DATA.get(source["name"]).parse(own(source, *SourceCommon.model_fields), "statistics: 'source'")
+    seed = seed_from("source", source)
+    whole = load_data(
+        source["name"], params, places.data_dir, places.cache_dir, train=source.get("train"), validation=1, seed=seed
+    ).train.images
+    count = request.get("images", len(whole))
+    if not 0 < count <= len(whole):
+        raise InputError(
+            f"statistics: 'images': expected a number from 1 to {len(whole)}, all of 'source' {source['name']}, got "
+            f"{count}"
+        )
+    images = fitted(whole[:count], data.channels, data.size, source["name"])
+    sha256 = hashlib.sha256(repr(tuple(images.shape)).encode())
+    sha256.update(images.contiguous().numpy().data)
+    return Read(images, torch.zeros(count, dtype=torch.int64), torch.arange(count), sha256.hexdigest()[:16])

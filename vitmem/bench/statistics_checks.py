@@ -1,0 +1,51 @@
+"""What statistics may be asked of which data, told in one sentence. No torch."""
+
+from __future__ import annotations
+
+import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
+from vitmem.bench.suite_checks import Config
+from vitmem.errors import InputError
+from vitmem.registry import DATA
+
+OF_IMAGES = ("held_out", "crop", "flip", "source", "classes", "without")
+# Each says which images are read; two of them would say it twice.
+WHICH = ("held_out", "source", "classes", "without")
+
+
+def check_statistics(data: Config, statistics: Config, where: str) -> None:
+    """Raise InputError for statistics that the data cannot give, or that would read true labels."""
+    modality = DATA.get(data["name"]).info.get("modality", "image")
+    for key in OF_IMAGES:
+        if statistics.get(key) is not None and modality != "image":
+            raise InputError(
+                f"{where}: statistics: '{key}' is for images, data '{data['name']}' has none; leave it out"
+            )
+    asked = [key for key in WHICH if statistics.get(key) is not None]
+    if len(asked) > 1:
+        raise InputError(
+            f"{where}: statistics: '{asked[0]}' and '{asked[1]}' both say which images are read; give one of them"
+        )
+    _check_labels(statistics, where)
+    source = statistics.get("source")
+    if source is not None and DATA.get(source["name"]).info.get("modality", "image") != "image":
+        raise InputError(f"{where}: statistics: 'source': data '{source['name']}' has no images; name data of images")
+    if statistics.get("distinct") and modality != "text":
+        raise InputError(
+            f"{where}: statistics: 'distinct' leaves out rows of text that were trained on before, and data "
+            f"'{data['name']}' has none; leave it out"
+        )
+
+
+def _check_labels(statistics: Config, where: str) -> None:
+    """Raise InputError for labels that no edit sees, and for a temperature where no probability is read."""
+    for key in ("held_out", "source"):
+        if statistics.get(key) and statistics["labels"] == "given":
+            raise InputError(
+                f"{where}: statistics: '{key}' images have true labels, which no edit sees, and labels 'given' reads "
+                "them; take 'sampled', 'exact' or 'logit_jacobian'"
+            )
+    if statistics.get("temperature") is not None and statistics["labels"] == "logit_jacobian":
+        raise InputError(
+            f"{where}: statistics: a 'temperature' changes nothing with labels 'logit_jacobian', which read no "
+            "probabilities; leave it out"
+        )
