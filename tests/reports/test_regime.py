@@ -26,7 +26,7 @@ from vitmem.reports.page.heat import heat_maps
 from vitmem.reports.page.material import Material
 from vitmem.reports.page.sections import heat as heat_section
 from vitmem.reports.page.sections import regime as regime_section
-from vitmem.reports.predictors import Resamples, from_resamples, rank_correlation, resampled, separation
+from vitmem.reports.ranks import Resamples, from_resamples, rank_correlation, resampled, separation
 from vitmem.reports.regime import has_regime, outcomes
 from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.tables import check_tables, render_tables, write_tables
@@ -137,7 +137,7 @@ def test_predictors_against_scipy(rows: list[Row]) -> None:
     falls = np.repeat([0.75, 2 / 3, 1 / 3, 0.0], 2)
     loss = np.array([1 / e + 0.001 * s for e in (20, 30, 40, 50) for s in (0, 1)])
     one = found["train loss"]
-    assert (one["settings"], one["trainings"], one["works"]) == ("4", "8", "2")
+    assert (one["settings"], one["trainings"], one["hits"]) == ("4", "8", "2")
     assert float(one["spearman"]) == pytest.approx(spearmanr(loss, falls).statistic, abs=1e-5)
     assert one["auroc"] == "1"
     memorized = found["memorized"]

@@ -19,6 +19,8 @@ SHRINKAGE = ("uniform_scaling", "svd", "random_basis")
 MEMORIZED = at("metrics", "memorized")
 ABLATED = at("metrics", "ablated_memorized")
 OWN = "the model's own"
+# Shares of fewer than a thousand million images differ by more.
+DIGITS = 9
 Layers = tuple[str, ...] | None
 
 
@@ -68,11 +70,16 @@ class Site:
         """Return memorized under the best shrinkage less memorized under ``choice``, paired over the seeds."""
         return difference(self.left(self.best_shrinkage), self.left(choice), MEMORIZED)
 
+    def lead_by_seed(self, choice: Choice) -> dict[int, float]:
+        """Return ``lead`` of each seed that both have; what is equal is equal to the last digit, to be ranked."""
+        ours, theirs = self.left(choice).values(MEMORIZED), self.left(self.best_shrinkage).values(MEMORIZED)
+        return {seed: round(theirs[seed] - value, DIGITS) for seed, value in ours.items() if seed in theirs}
+
     @cached_property
     def ablated(self) -> Group | None:
-        """The settings whose rows tell what is left with the edited matrices at zero, of the most layers."""
+        """The settings whose rows tell what is left with the edited matrices at zero, of the most layers and seeds."""
         told = [group for group in self.groups if group.values(ABLATED)]
-        return max(told, key=_edited, default=None)
+        return max(told, key=lambda group: (edited_layers(group), len(group.rows)), default=None)
 
 
 def sites(training: Training) -> list[Site]:
@@ -88,6 +95,6 @@ def sites(training: Training) -> list[Site]:
     return [Site(training, training.base, layers, tuple(groups)) for layers, groups in ordered]
 
 
-def _edited(group: Group) -> int:
+def edited_layers(group: Group) -> int:
     """Return how many layers ``group`` edits."""
     return max(len(row.get("edit", {}).get("layers", {})) for row in group.rows.values())
