@@ -48,11 +48,20 @@ AFTER = "after"
 def edit_label(edit: Config) -> str:
     """Return a resolved edit as a line says it: its values in order, those that need no mention left out."""
     shown = (
-        f"after ({edit_label(value)})" if key == AFTER else str(value)
+        f"after ({edit_label(value)})" if key == AFTER else _told(value) if key == "second" else str(value)
         for key, value in edit.items()
-        if PLAIN.get(key) != value
+        if (PLAIN | PLAIN_OF.get(edit["method"], {})).get(key) != value
     )
     return " ".join(shown)
+
+
+def _asked(statistics: Config) -> Config:
+    """Return what a request for a second set of statistics says beside what needs no mention."""
+    return {key: value for key, value in statistics.items() if PLAIN.get(f"statistics.{key}") != value}
+
+
+def _told(statistics: Config) -> str:
+    return f"second ({_text(_asked(statistics))})"
 
 
 def _is_number(value: Any) -> bool:
@@ -71,7 +80,7 @@ def variant(group: Group) -> Config:
     edit = group.config["edit"]
     own = {k: v for k, v in edit.items() if k not in (*PLACE, AFTER) and not _is_number(v)}
     if isinstance(second := own.get("second"), dict):
-        own["second"] = {k: v for k, v in second.items() if PLAIN.get(f"statistics.{k}") != v} or "the same"
+        own["second"] = _asked(second) or "the same"
     read = {f"statistics.{k}": v for k, v in group.config.get("statistics", {}).items()}
     plain = PLAIN | PLAIN_OF.get(group.method, {})
     return {k: v for k, v in (own | read).items() if plain.get(k) != v}

@@ -25,6 +25,7 @@ from vitmem.reports.limits import change, cost
 from vitmem.reports.own_metrics import metrics, own_metrics
 from vitmem.reports.predictors import predictors
 from vitmem.reports.probes import BANDS, DIAL, RELEARN, bands_removed, dialled, has_probe, relearning
+from vitmem.reports.protected import has_protected, protected
 from vitmem.reports.put_back import has_put_back, put_back
 from vitmem.reports.regime import has_regime, regime
 from vitmem.reports.regime_methods import regime_methods
@@ -61,6 +62,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
             {"regime": regime, "regime_methods": regime_methods, "predictors": predictors} if has_regime(report) else {}
         ),
         **({"tokens": tokens} if has_tokens(report) else {}),
+        **({"protected": protected} if has_protected(report.trainings) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in compete) else {}),
         **({"cost": cost} if any(map(passes, compete)) else {}),
         **({"headline": headline, "comparison": comparison} if methods and any("outcomes" in r for r in rows) else {}),
