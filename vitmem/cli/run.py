@@ -25,9 +25,13 @@ from vitmem.reports.content import Report, chosen
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, duration
 from vitmem.reports.tables import check_tables, write_tables
-from vitmem.reports.terminal import terminal
+from vitmem.reports.terminal import paragraph, terminal
+from vitmem.reports.verdict import verdicts
 from vitmem.rows import new_rows_path
 from vitmem.training.fit import pick_device
+
+# Networks that a sentence is printed of; of the others it stands in the table.
+FEW = 4
 
 
 def run(
@@ -100,9 +104,12 @@ def run(
 
 
 def _result(rows: Path, store: Path) -> str:
-    """Return the chosen settings as a table for a terminal, and where the rest lies."""
+    """Return the chosen settings as a table for a terminal, what the edits did, and where the rest lies."""
     name, tables = rows.parent.name, rows.parent / "tables"
-    shown = terminal(chosen(Report(name, rows_of(rows))).without_empty())
+    report = Report(name, rows_of(rows))
+    said = [paragraph(found.sentence) for found in verdicts(report)]
+    more = [f"and {counted(len(said) - FEW, 'network')} more: vitmem tables --print verdict"] if len(said) > FEW else []
+    shown = "\n\n".join([terminal(chosen(report).without_empty()), *said[:FEW], *more])
     count = counted(len(list(tables.glob("*.md"))), "table")
     places = {"--results": rows.parent.parent, "--store": store}
     given = [part for option, place in places.items() if str(place) != option[2:] for part in (option, str(place))]

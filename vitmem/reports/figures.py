@@ -34,6 +34,7 @@ from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.skill_figure import skill_figure
 from vitmem.reports.tokens import has_tokens
 from vitmem.reports.tokens_figure import has_headroom, headroom_figure, tokens_figure
+from vitmem.reports.verdict_figure import drawn_verdicts, verdict_figure
 from vitmem.rows import Belongs, read_rows
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -54,8 +55,9 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
     A suite of more methods than there are colours has ``methods`` in place of ``tradeoff``, one of networks trained in
     many ways ``regime`` too, a map of where each method works, one of images of several numbers of tokens ``tokens``
     and ``headroom``, one in which they are trained on after an edit ``relearning``, one in which what it removed is put
-    back ``dial``. Without ``suite`` that over all suites, ``bases``, is drawn too, into ``results`` itself. Returns the
-    paths. ``belongs`` is asked of rows as ``read_rows`` does.
+    back ``dial``, one of few networks with shrinkage beside its edits ``verdict``. Without ``suite`` that over all
+    suites, ``bases``, is drawn too, into ``results`` itself. Returns the paths. ``belongs`` is asked of rows as
+    ``read_rows`` does.
     Suites without a finished unedited model are left out. Raises InputError when ``suite`` has no rows.
     """
     written = []
@@ -73,6 +75,8 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
             else:
                 figures = {"tradeoff": tradeoff(report, trainings)}
             figures |= inside_figures(report)
+            if told := drawn_verdicts(report, len(COLOURS)):
+                figures["verdict"] = verdict_figure(report, told, COLOURS)
             if report.families:
                 figures["skills"] = skill_figure(report, trainings, COLOURS)
             if has_regime(report):

@@ -35,13 +35,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells with a sentence above and notes below; ``footer`` is for markdown alone."""
+    """Rows of cells with a sentence above and notes below; ``footer`` is for markdown alone.
+
+    ``said`` are sentences that say what the rows come to: they stand first among the notes, and on a terminal too.
+    """
 
     about: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     @cached_property
     def texts(self) -> list[list[str]]:
@@ -67,7 +71,7 @@ def markdown(table: Table) -> str:
     lines.append(f"| {markdown_row([c.title for c in table.columns])} |")
     lines.append("|" + "|".join("---" if c.kind == "text" else "---:" for c in table.columns) + "|")
     lines += [f"| {markdown_row(row)} |" for row in table.texts]
-    lines += ["", *(f"- {markdown_text(note)}" for note in (*table.notes, *table.footer))]
+    lines += ["", *(f"- {markdown_text(note)}" for note in (*table.said, *table.notes, *table.footer))]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -79,7 +83,7 @@ def latex(table: Table) -> str:
     lines.append("\\midrule")
     lines += [f"{latex_row(row)} \\\\" for row in table.texts]
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par{{\\footnotesize {latex_text(note)}}}" for note in (table.about, *table.notes)]
+    lines += [f"\\par{{\\footnotesize {latex_text(note)}}}" for note in (table.about, *table.said, *table.notes)]
     text = "\n".join(lines) + "\n"
     needs = ", and LuaLaTeX or XeLaTeX with a font for its letters" if beyond_latin(text) else ""
     return f"% needs \\usepackage{{booktabs}}{needs}\n{text}"

@@ -32,6 +32,7 @@ from vitmem.reports.regime_methods import regime_methods
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.text_content import recitation, skills
 from vitmem.reports.tokens import has_tokens, tokens
+from vitmem.reports.verdict import verdict, verdicts
 from vitmem.rows import Belongs, Row, read_rows
 
 CONTENT = {"chosen": chosen, "matched": matched, "sweep": sweep}
@@ -50,6 +51,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
     methods = any(training.edits for training in report.trainings)
     content = {
         **CONTENT,
+        **({"verdict": verdict} if verdicts(report) else {}),
         **(RECITATION if "perplexity" in report.metrics else {}),
         **(SKILLS if report.families else {}),
         **({"metrics": metrics} if own_metrics(report) else {}),

@@ -23,7 +23,8 @@ FIRST = (
 def terminal(table: Table, width: int = WIDTH) -> str:
     """Return at most ``MOST_COLUMNS`` columns of ``table`` as text of at most ``width`` characters a line.
 
-    What a column of text says in every row stands above the table. Notes are left out.
+    What a column of text says in every row stands above the table, the sentences that the table comes to below it.
+    Notes are left out.
     """
     texts, every = table.texts, _same_in_every_row(table)
     order = [n for n in range(len(table.columns)) if n not in every]
@@ -45,7 +46,13 @@ def terminal(table: Table, width: int = WIDTH) -> str:
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     same = [f"{table.columns[n].title} {text}" for n, text in every.items() if text]
     above = textwrap.wrap("; ".join([table.about.rstrip("."), *same]), width, break_on_hyphens=False)
-    return "\n".join([*above, *(line.rstrip() for line in lines)]).rstrip("\n")
+    below = [paragraph(sentence, width) for sentence in table.said]
+    return "\n\n".join(["\n".join([*above, *(line.rstrip() for line in lines)]).rstrip("\n"), *below])
+
+
+def paragraph(sentence: str, width: int = WIDTH) -> str:
+    """Return ``sentence`` in lines of at most ``width`` characters."""
+    return textwrap.fill(sentence, width, break_on_hyphens=False)
 
 
 def _same_in_every_row(table: Table) -> dict[int, str]:
