@@ -147,8 +147,8 @@ def learn(
 def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, last: Path | None) -> None:
     """Fit, from the checkpoint ``last`` on if there is one.
 
-    Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C. SIGTERM, by which ``kill``
-    or a cluster ends a run, counts as the same: it is no failure of the network.
+    Ctrl-C, which Lightning turns into an exit with SIGINT ignored from then on, stays Ctrl-C. SIGTERM, by which a
+    cluster or ``kill`` ends a run, counts as the same: it is no failure of the network.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
