@@ -32,7 +32,7 @@ class ResidualMlp(nn.Module):
 
     def __init__(self, shape: ImageShape, pool: int, patch: int, width: int, hidden: int, depth: int, drop: float):
         super().__init__()
-        self.pool = nn.AvgPool2d(pool)
+        self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
         self.embed = PatchEmbed(shape.size // pool, patch // pool, shape.channels, width)
         self.blocks = nn.Sequential(*(Block(width, hidden, drop) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
