@@ -130,9 +130,9 @@ def test_settings_are_of_one_kind_by_the_plainest_statistics(rows: list[Row]) ->
 def test_the_figures(rows: list[Row]) -> None:
     report = Report("toy", rows)
     figure = tokens_figure(report, ("red", "green", "blue"))
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["residual MLPs", "residual MLPs\nfc2"]
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "4"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["residual MLPs", "residual MLPs\nfc2"]
+    assert figure.axes[0].get_title() == "4,000 images"
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["1", "4"]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [
         "K-FAC", "K-FAC, input side", "random basis random=input", "base memorizes\nless than 60 %"
@@ -151,15 +151,15 @@ def test_rows_without_the_metric_have_no_headroom(rows: list[Row]) -> None:
     assert all(place.site.ablated is None for place in places(report))
 
 
-def test_what_else_differs_has_columns_of_its_own(rows: list[Row]) -> None:
+def test_what_else_differs_has_rows_of_its_own(rows: list[Row]) -> None:
     wide = []
     for row in rows:
         model = {**row["config"]["model"], "width": 512}
         wide.append({**row, "id": row["id"] + "wide", "config": {**row["config"], "model": model}})
         row["config"]["model"]["width"] = 256
     figure = tokens_figure(Report("toy", [*rows, *wide]), ("red", "green", "blue"))
-    titles = sorted(axes.get_title() for axes in figure.axes)
-    assert titles == sorted(f"residual MLPs\nwidth={w}{layers}" for w in (256, 512) for layers in ("", "\nfc2"))
+    names = sorted(axes.get_ylabel() for axes in figure.axes)
+    assert names == sorted(f"residual MLPs\nwidth={w}{layers}" for w in (256, 512) for layers in ("", "\nfc2"))
 
 
 def test_the_section_of_the_page(rows: list[Row]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,12 @@ from vitmem.reports.aggregate import Estimate, at
 from vitmem.reports.bars import bar, name_bars
 from vitmem.reports.choose import GATE
 from vitmem.reports.content import Report
-from vitmem.reports.lead import OWN
 from vitmem.reports.tokens import Place, contenders, places
 
 SHAPES = "osD^vP<>X*hp"
 # Lines at the same number of tokens stand beside each other, this many octaves apart.
 APART = 0.09
+WIDE = 28  # letters of a line beside a panel
 CARRIED = {"ablated_memorized": "memorized", "ablated_validation": "validation"}
 LEAD = "lead over shrinkage (points)"
 
@@ -51,30 +52,29 @@ def dots(report: Report) -> list[Dot]:
 
 
 def tokens_figure(report: Report, colours: Sequence[str]) -> Figure:
-    """Return the figure: a column a family of network and set of layers, a row a number of images, a line a method.
+    """Return the figure: a row a family of network and set of layers, a column a number of images, a line a method.
 
-    What else differs between trainings of the same family, images and tokens has columns of its own.
+    What else differs between trainings of the same family, images and tokens has rows of its own.
     """
     found = dots(report)
     extra = _extra(report, [dot.place for dot in found])
-    columns = list(dict.fromkeys(_column(dot.place, extra) for dot in found))
+    rows = list(dict.fromkeys(_row(dot.place, extra) for dot in found))
     images = sorted({dot.place.images for dot in found})
     methods = list(dict.fromkeys(dot.method for dot in found))
     style = {name: (colours[n % len(colours)], (n - (len(methods) - 1) / 2) * APART) for n, name in enumerate(methods)}
-    size = (max(2.5 * len(columns) + 2.0, 6.0), 2.3 * len(images) + 0.9)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(images), len(columns), squeeze=False, sharex=True, sharey=True)
-    for row, count in zip(panels, images, strict=True):
-        for axes, column in zip(row, columns, strict=True):
-            own = [d for d in found if d.place.images == count and _column(d.place, extra) == column]
-            _panel(axes, own, style)
-        row[0].set_ylabel(f"{count:,} images\n{LEAD}")
-    for axes, column in zip(panels[0], columns, strict=True):
-        axes.set_title("\n".join(column))
+    figure = Figure(figsize=(2.9 * len(images) + 2.8, 2.1 * len(rows) + 0.9), layout="constrained")
+    panels = figure.subplots(len(rows), len(images), squeeze=False, sharex=True, sharey=True)
+    for line, row in zip(panels, rows, strict=True):
+        for axes, count in zip(line, images, strict=True):
+            _panel(axes, [d for d in found if d.place.images == count and _row(d.place, extra) == row], style)
+        line[0].set_ylabel("\n".join(row))
+    for axes, count in zip(panels[0], images, strict=True):
+        axes.set_title(f"{count:,} images")
     counts = sorted({dot.place.tokens for dot in found})
     for axes in panels[-1]:
         axes.set_xlabel("tokens of an image")
         axes.set_xticks([math.log2(count) for count in counts], [str(count) for count in counts])
+    figure.supylabel(LEAD, fontsize="medium")
     handles = [Line2D([], [], color=colour, marker="o", ms=4, lw=1, label=name) for name, (colour, _) in style.items()]
     figure.legend(handles=[*handles, *_hollow(found)], loc="outside right center", frameon=False)
     name_bars(figure, (dot.lead.n for dot in found))
@@ -97,8 +97,9 @@ def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
     }
 
 
-def _column(place: Place, extra: Mapping[int, str]) -> tuple[str, ...]:
-    layers = "" if place.site.layers_text == OWN else place.site.layers_text
+def _row(place: Place, extra: Mapping[int, str]) -> tuple[str, ...]:
+    """Return the lines that name a row: the family, what else differs, and the layers where an edit names them."""
+    layers = "" if place.site.layers is None else textwrap.fill(", ".join(place.site.layers), WIDE)
     return tuple(text for text in (place.family, extra[id(place)], layers) if text)
 
 
