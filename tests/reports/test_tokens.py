@@ -174,4 +174,22 @@ def test_the_figures_are_files(rows: list[Row], tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("vitmem.reports.figures.tradeoff", lambda *_: Figure())  # it is drawn by tests of its own
     write_rows(tmp_path / "toy" / "rows.jsonl", rows)
     names = [path.name for path in write_figures(tmp_path)]
-    assert names[2:] == ["tokens.svg", "tokens.png", "headroom.svg", "headroom.png"]
+    assert names[-4:] == ["tokens.svg", "tokens.png", "headroom.svg", "headroom.png"]
+
+
+def test_the_effect_in_one_line_a_network(rows: list[Row]) -> None:
+    lines = list(csv.DictReader(io.StringIO(render_tables("toy", rows)["effect.csv"])))
+    assert [(line["tokens"], line["layers"]) for line in lines] == [
+        ("1", "the model's own"),
+        ("4", "the model's own"),
+        ("1", "fc2"),
+        ("4", "fc2"),
+    ]
+    one, four = lines[:2]
+    assert one["base"] == "85.0 / 5.0 / 50.0" and one["shrinkage"] == "50.0 / 5.0 / 50.0"
+    assert one["kfac_input"] == "13.3 / 5.0 / 50.0"
+    assert one["kfac"] == "no edit" and one["sap"] == ""
+    assert float(one["lead"]) == pytest.approx(np.mean(np.array(SCALED) - INPUT))
+    assert one["ablated"] == "10.0 / 0.0 / 40.0"
+    # the only setting of the input side loses accuracy there
+    assert four["kfac_input"] == "no edit"

@@ -14,6 +14,7 @@ from vitmem.reports.bases import bases, has_bases
 from vitmem.reports.budget import passes
 from vitmem.reports.comparison import comparison
 from vitmem.reports.content import Report, chosen, matched, sweep
+from vitmem.reports.effect import effect
 from vitmem.reports.factorial import Observed, observed
 from vitmem.reports.folders import suite_folders
 from vitmem.reports.front import front, has_front
@@ -63,7 +64,7 @@ def tables_of(report: Report, rows: Sequence[Row]) -> dict[str, Table]:
         **(
             {"regime": regime, "regime_methods": regime_methods, "predictors": predictors} if has_regime(report) else {}
         ),
-        **({"tokens": tokens} if has_tokens(report) else {}),
+        **({"tokens": tokens, "effect": effect} if has_tokens(report) else {}),
         **({"protected": protected} if has_protected(report.trainings) else {}),
         **({"change": change} if any("relative_change" in row.get("edit", {}) for row in compete) else {}),
         **({"cost": cost} if any(map(passes, compete)) else {}),
