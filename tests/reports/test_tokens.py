@@ -186,8 +186,8 @@ def test_the_effect_in_one_line_a_network(rows: list[Row]) -> None:
         ("4", "fc2"),
     ]
     one, four = lines[:2]
-    assert one["base"] == "85.0 / 5.0 / 50.0" and one["shrinkage"] == "50.0 / 5.0 / 50.0"
-    assert one["kfac_input"] == "13.3 / 5.0 / 50.0"
+    assert one["base"] == "85.0 / 5.0 / 50.0" and one["shrinkage"] == "50.0 / 40.0 / 50.0"
+    assert one["kfac_input"] == "13.3 / 76.7 / 50.0"
     assert one["kfac"] == "no edit" and one["sap"] == ""
     assert float(one["lead"]) == pytest.approx(np.mean(np.array(SCALED) - INPUT))
     assert one["ablated"] == "10.0 / 0.0 / 40.0"
