@@ -161,3 +161,17 @@ def test_a_picture_where_all_shrinkage_stands_beside(made: Make, tmp_path: Path)
     assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png", "verdict.svg", "verdict.png"]
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
     assert [p.name for p in less] == ["tradeoff.svg", "tradeoff.png"]
+
+
+def test_a_basis_of_which_one_side_is_read_from_the_data_is_no_shrinkage(made: Make) -> None:
+    half = {"method": "random_basis", "importance": "kfac", "side": "both", "blocks": "all", "fraction": 0.5}
+    rows = made(
+        [
+            ({**INPUT, "fraction": 0.1}, ((0.10, 0.90), (0.10, 0.90))),
+            ({**half, "random": "output"}, ((0.20, 0.90), (0.20, 0.90))),
+            (SCALED, ((0.70, 0.90), (0.70, 0.90))),
+        ]
+    )
+    assert "the best shrinkage, uniform scaling, leaves 70.0 %" in sentence(rows)
+    rows = made([({**INPUT, "fraction": 0.1}, ((0.10, 0.90), (0.10, 0.90))), (half, ((0.20, 0.90), (0.20, 0.90)))])
+    assert "the best shrinkage, random basis, leaves 20.0 %" in sentence(rows)

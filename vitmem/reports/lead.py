@@ -24,6 +24,11 @@ DIGITS = 9
 Layers = tuple[str, ...] | None
 
 
+def shrinks(group: Group) -> bool:
+    """Say whether an edit knows nothing of the data: a random basis of which one side is read from it does."""
+    return group.method in SHRINKAGE and all(key.startswith("statistics.") for key in variant(group))
+
+
 @dataclass(frozen=True)
 class Site:
     """One set of layers of one training: its unedited model ``base`` and the settings that edit these layers."""

@@ -14,7 +14,7 @@ from vitmem.reports.aggregate import Estimate, Group, Training, at, difference, 
 from vitmem.reports.budget import INPUT_CLASS, input_class
 from vitmem.reports.choose import GATE, MEMORIZED, choose
 from vitmem.reports.content import Report
-from vitmem.reports.lead import SHRINKAGE
+from vitmem.reports.lead import SHRINKAGE, shrinks
 from vitmem.reports.naming import CONTROLS, setting
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.paired import Ends, compare, t_interval
@@ -81,7 +81,7 @@ def verdicts(report: Report) -> list[Verdict]:
 def _verdict(report: Report, training: Training) -> Verdict | None:
     methods = report.methods(training)
     edits = [g for g in methods if _is_edit(g[0])]
-    shrinking = [g for g in methods if g[0].method in SHRINKAGE]
+    shrinking = [g for g in methods if shrinks(g[0])]
     base = training.base
     memorized = None if base is None else base.estimate(at("metrics", "memorized"))
     if base is None or memorized is None or not edits:
