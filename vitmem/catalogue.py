@@ -11,6 +11,7 @@ import vitmem.method_catalogue
 import vitmem.noise_catalogue
 import vitmem.probe_catalogue  # noqa: F401  methods, noises and probes have catalogues of their own
 from vitmem.params import (
+    Cifar100Params,
     FolderParams,
     LlamaParams,
     MemorizedParams,
@@ -101,7 +102,7 @@ _add(
     DATA,
     "cifar100",
     "vitmem.data.cifar:cifar100",
-    NoParams,
+    Cifar100Params,
     "CIFAR-100, 32x32, downloaded or read from --data-dir",
     views=("without_duplicates", "without_label_errors"),
     downloads=True,

@@ -14,6 +14,12 @@ class NoParams(Spec):
     """An entry without parameters."""
 
 
+class Cifar100Params(Spec):
+    """The labels of CIFAR-100: the 20 superclasses with ``coarse``, the 100 classes if ``None``."""
+
+    labels: Literal["coarse"] | None = None
+
+
 class VitParams(Spec):
     """A vision transformer by size; ``pool`` is the class token or the mean over patches."""
 

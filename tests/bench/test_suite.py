@@ -185,3 +185,13 @@ def test_blocks_of_a_network_are_a_list_and_no_sweep(write: Callable[..., Path])
     path = write(model=model, noise={"name": "symmetric", "rate": 0.1}, seeds=[0], edits=[{"method": "none"}])
     (config,) = cell_configs(load_suite(path), path)
     assert config["model"]["blocks"] == ["blocks.0", "blocks.1"] and config["model"]["layers"] == ["mlp.fc1"]
+
+
+def test_coarse_labels_are_other_data_and_have_no_views(write: Write) -> None:
+    found = cells(write(data={"name": "cifar100", "labels": [None, "coarse"]}))
+    assert [c["data"] for c in (found[0], found[-1])] == [
+        {"name": "cifar100"},
+        {"name": "cifar100", "labels": "coarse"},
+    ]
+    with pytest.raises(InputError, match="know its fine labels, not the coarse ones; leave 'views' or 'labels' out"):
+        cells(write(data={"name": "cifar100", "labels": "coarse"}, views=["without_duplicates"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def test_real_cifar100(real_cache: Path) -> None:
     flipped = add_noise(data, "asymmetric", NOISES.get("asymmetric").parse({"rate": 0.1}, "noise"), 0)
     assert torch.equal(torch.from_numpy(data.coarse)[flipped.given], torch.from_numpy(data.coarse)[flipped.true])
     assert flipped.labels.realised == 0.1
+    superclasses = load("cifar100", real_cache, REAL, labels="coarse")
+    told = json.loads(pq.read_schema(REAL / "cifar100" / "test.parquet").metadata[b"huggingface"])
+    assert list(superclasses.classes) == told["info"]["features"]["coarse_label"]["names"]
+    assert superclasses.validation.labels.tolist() == coarse.tolist() and superclasses.coarse is None
+    assert torch.equal(superclasses.train.images, data.train.images) and superclasses.train.extra_labels == {}
 
 
 @pytest.mark.skipif(not (REAL / "imagenette64").exists(), reason=f"no Imagenette in {REAL}; set VITMEM_DATA_DIR")

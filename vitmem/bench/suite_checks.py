@@ -78,6 +78,11 @@ def check_views(data: Config, views: Collection[str], where: str) -> None:
         if view not in has:
             known = f"it has {', '.join(has)}" if has else "leave 'views' out"
             raise InputError(f"{where}: 'views': data '{data['name']}' has no '{view}'; {known}")
+    if views and data.get("labels") == "coarse":
+        raise InputError(
+            f"{where}: 'views': the files about the test images of {data['name']} know its fine labels, not the coarse "
+            "ones; leave 'views' or 'labels' out"
+        )
 
 
 def check_blocks(edit: Config, where: str) -> None:

@@ -12,7 +12,7 @@ import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,12 @@ CIFAR100_COARSE = (
     12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13,
 )
 # fmt: on
+SUPERCLASSES = (
+    *("aquatic_mammals", "fish", "flowers", "food_containers", "fruit_and_vegetables", "household_electrical_devices"),
+    *("household_furniture", "insects", "large_carnivores", "large_man-made_outdoor_things"),
+    *("large_natural_outdoor_scenes", "large_omnivores_and_herbivores", "medium_mammals", "non-insect_invertebrates"),
+    *("people", "reptiles", "small_mammals", "trees", "vehicles_1", "vehicles_2"),
+)
 SIZE = 32
 # Images of the two splits.
 COUNTS = (50_000, 10_000)
@@ -47,9 +53,23 @@ def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
     return _cifar("cifar10", 10, data_dir, expand(cache_dir))
 
 
-def cifar100(data_dir: Path | None, cache_dir: Path) -> ImageData:
-    """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32)."""
-    return _cifar("cifar100", 100, data_dir, expand(cache_dir))
+def cifar100(data_dir: Path | None, cache_dir: Path, *, labels: Literal["coarse"] | None = None) -> ImageData:
+    """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32).
+
+    ``labels`` coarse gives its 20 superclasses as the classes; the columns of human labels, of the 100, are left out.
+    """
+    fine = _cifar("cifar100", 100, data_dir, expand(cache_dir))
+    return fine if labels is None else _by_superclass(fine)
+
+
+def _by_superclass(data: ImageData) -> ImageData:
+    """Return ``data`` of 100 classes with the superclass of each as its label."""
+    assert data.coarse is not None
+    table = torch.from_numpy(np.asarray(data.coarse, dtype=np.int64))
+    train, validation = (
+        replace(part, labels=table[part.labels], extra_labels={}) for part in (data.train, data.validation)
+    )
+    return replace(data, train=train, validation=validation, classes=SUPERCLASSES, coarse=None)
 
 
 def _cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) -> ImageData:
