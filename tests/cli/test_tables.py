@@ -30,6 +30,21 @@ def test_print_shows_few_columns_and_where_the_rest_lies(results: Path, name: st
     assert not (results / "demo" / "tables").exists()
 
 
+def test_the_table_over_all_suites_is_printed_too(results: Path) -> None:
+    command = ["tables", "--results", str(results), "--print", "bases"]
+    error = CliRunner().invoke(app, command).exception
+    assert isinstance(error, InputError) and "no table 'bases'" in str(error)  # of one training there is none
+    (results / "regime_small").symlink_to(ROOT / "results" / "regime_small")
+    out = CliRunner().invoke(app, command).output
+    assert (
+        "memorized - K-FAC" in out
+        and "SVD" in out
+        and out.rstrip("\n").split("\n")[-1] == f"all columns and what they mean: {results}/bases.md"
+    )
+    error = CliRunner().invoke(app, [*command, "--suite", "demo"]).exception
+    assert isinstance(error, InputError)
+
+
 def test_an_unknown_table_is_one_sentence(results: Path) -> None:
     error = CliRunner().invoke(app, ["tables", "--results", str(results), "--print", "chose"]).exception
     assert isinstance(error, InputError) and "no table 'chose'; known: change, chosen, comparison" in str(error)

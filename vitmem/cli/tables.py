@@ -11,7 +11,10 @@ from typing import Any
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.analyses import read_analyses
+from vitmem.reports.bases import NAME as BASES
+from vitmem.reports.bases import bases, has_bases
 from vitmem.reports.content import Report
+from vitmem.reports.factorial import Observed, observed
 from vitmem.reports.folders import suite_folders
 from vitmem.reports.readme import check_documents, write_documents
 from vitmem.reports.tables import check_tables, tables_of, write_tables
@@ -54,14 +57,21 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
 
 
 def _show(results: Path, suite: str | None, name: str) -> None:
-    """Print the table ``name`` of each suite that has it, as a terminal shows it, and where the rest lies."""
+    """Print the table ``name`` of each suite that has it, or over all, as a terminal shows it, and where it lies."""
     known: set[str] = set()
+    over_all: list[Observed] = []
     for folder in suite_folders(results, suite):
         rows = read_rows(folder / "rows.jsonl", _belongs)
-        found = tables_of(Report(folder.name, rows, read_analyses(folder)), rows)
+        report = Report(folder.name, rows, read_analyses(folder))
+        over_all += observed(folder.name, report.trainings)
+        found = tables_of(report, rows)
         known |= set(found)
         if name in found:
             print(f"{terminal(found[name])}\n\nall columns and what they mean: {folder / 'tables' / name}.md\n")
+    if suite is None and has_bases(over_all):
+        known.add(BASES)
+        if name == BASES:
+            print(f"{terminal(bases(over_all))}\n\nall columns and what they mean: {results / BASES}.md\n")
     if name not in known:
         raise InputError(f"--print: no table '{name}'; known: {', '.join(sorted(known)) or 'none, there are no rows'}")
 

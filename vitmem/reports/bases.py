@@ -17,10 +17,6 @@ NAME = "bases"
 KFAC, INPUT = METHODS["kfac"], METHODS["kfac_input"]
 COLUMNS = (
     Column("variant", "variant"),
-    Column("output", "output basis"),
-    Column("input", "input basis"),
-    Column("importance", "importance"),
-    Column("labels", "labels"),
     Column("trainings", "trainings", "count"),
     Column("unedited", "unedited", "count"),
     Column("memorized_minus_kfac", f"memorized - {KFAC}", "change"),
@@ -31,6 +27,10 @@ COLUMNS = (
     Column("better_than_input", "better than the input side"),
     Column("p_input", "p"),
     Column("holm_input", "Holm p"),
+    Column("output", "output basis"),
+    Column("input", "input basis"),
+    Column("importance", "importance"),
+    Column("labels", "labels"),
 )
 NOTES = (
     "at no loss: of the settings of a variant that lose no selection accuracy, averaged over the seeds, the one under "
@@ -89,7 +89,8 @@ def bases(found: Sequence[Observed]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for line, against, other in zip(shown, kfac, inner, strict=True):
         kind, counts = line.kind, (len(line.found), sum(not one.edited for one in line.found))
-        rows.append((line.name, kind.output, kind.input, kind.importance, line.labels, *counts, *against, *other))
+        reads = (kind.output, kind.input, kind.importance, line.labels)
+        rows.append((line.name, *counts, *against, *other, *reads))
     suites = Counter({name: len({one.training for one in once(found) if one.suite == name}) for name in _suites(found)})
     about = f"{NAME}: memorized at no loss by what pairs of directions are read from, {_count(found)}."
     told = ", ".join(f"{name} {count}" for name, count in sorted(suites.items()) if count)
