@@ -230,6 +230,29 @@ def test_the_maps_of_many_methods_stand_in_lines_and_break_no_word(rows: list[Ro
     assert len(places) == 2  # four beside each other, three below
 
 
+def test_of_many_networks_each_has_a_row(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in rows:
+        config = row["config"]
+        config["model"], config["recipe"] = {"name": "vit", "width": config["recipe"]["epochs"]}, {"epochs": 3}
+    names = [f"width={width}" for width in SETTINGS]
+    above = regime_figure(Report("toy", rows)).axes[0]
+    assert [text.get_text() for text in above.get_xticklabels()] == names  # five are not many
+    monkeypatch.setattr("vitmem.reports.regime_figure.MANY", 4)
+    above = regime_figure(Report("toy", rows)).axes[0]
+    assert [text.get_text() for text in above.get_yticklabels()] == names and len(above.patches) == 5 + 1
+    assert [text.get_position() for text in above.texts] == [(0, 1), (0, 2), (0, 3), (0, 4)]
+
+
+def test_the_ablation_is_no_outcome(rows: list[Row]) -> None:
+    ablated = []
+    for row in (r for r in rows if r["config"]["edit"]["method"] == "kfac"):
+        edit = {"method": "ablate", "blocks": "last"}
+        ablated.append({**row, "id": row["id"] + "ablate", "config": {**row["config"], "edit": edit}})
+    seen = {(row["config"]["seed"], row["config"]["recipe"]["epochs"]): row for row in ablated}
+    found = outcomes(Report("toy", [*rows, *seen.values()]), 0.0)
+    assert {outcome.first.method for outcome in found} == {"kfac"}
+
+
 def test_of_many_pairs_of_training_and_method_part_of_the_heat_maps_is_drawn(
     rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:

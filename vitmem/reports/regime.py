@@ -108,12 +108,16 @@ def edited_layers(found: Sequence[Outcome]) -> str | None:
 
 
 def outcomes(report: Report, allowed: float) -> Iterator[Outcome]:
-    """Yield what each method does to each training at what is chosen for the loss ``allowed`` (a share of images)."""
+    """Yield what each method does to each training at what is chosen for the loss ``allowed`` (a share of images).
+
+    The ablation is none of them: there is nothing to choose, and it tells what the edited matrices carry.
+    """
     for training in report.trainings:
         if training.base is None or training.base.estimate(MEMORIZED) is None:
             continue
         for groups in report.methods(training):
-            yield Outcome(training, training.base, groups[0], allowed, choose(groups, training.base, allowed))
+            if groups[0].method != "ablate":
+                yield Outcome(training, training.base, groups[0], allowed, choose(groups, training.base, allowed))
 
 
 def regime(report: Report) -> Table:

@@ -30,8 +30,11 @@ CELLS: Mapping[str, Mapping[str, Any]] = {
     NOTHING: {"facecolor": "white", "edgecolor": "#bbbbbb", "hatch": "////", "lw": 0},
 }
 ALLOWED = 0.0
-# Methods stand beside each other up to this width in inches, as many as this at least.
-WIDEST, PER_ROW = 9.0, 3
+# Methods stand beside each other up to this width in inches, as many as this at least; maps of many networks are high
+# and narrow, so that more of them do.
+WIDEST, PER_ROW, WIDEST_HIGH = 9.0, 3, 14.0
+# Of more networks than this, and than recipes, each has a row in place of a column.
+MANY = 12
 
 
 def regime_figure(report: Report) -> Figure:
@@ -39,15 +42,18 @@ def regime_figure(report: Report) -> Figure:
 
     In a cell stands the share of memorized that is gone at no loss of selection accuracy, in percent, on the report
     halves; framed where it is enough and validation did not fall, hatched where the base memorizes too little. Rows
-    are recipes and noises, columns models and data.
+    are recipes and noises, columns models and data; of many models it is the other way round.
     """
     found = list(outcomes(report, ALLOWED))
     methods = list(dict.fromkeys(report.names.method(o.first) for o in found))
-    down = list(dict.fromkeys(_down(report, o.training) for o in found))
-    across = list(dict.fromkeys(_across(report, o.training) for o in found))
+    cells = {id(o): (_ways(report, o.training), _networks(report, o.training)) for o in found}
+    down, across = (list(dict.fromkeys(cell[side] for cell in cells.values())) for side in (0, 1))
+    if high := len(across) > max(MANY, len(down)):
+        down, across = across, down
+        cells = {key: (network, way) for key, (way, network) in cells.items()}
     width, height = max(0.46 * len(across), 1.9), 0.26 * len(down)
     room = 0.065 * max(map(len, across), default=0)  # inches for the names below the map
-    columns = min(len(methods), max(PER_ROW, int(WIDEST / width)))
+    columns = min(len(methods), max(PER_ROW, int((WIDEST_HIGH if high else WIDEST) / width)))
     lines = -(-len(methods) // columns)
     by_method = {method: [o for o in found if report.names.method(o.first) == method] for method in methods}
     narrow = max(12, int(9 * width))
@@ -62,7 +68,7 @@ def regime_figure(report: Report) -> Figure:
     read, label = _against(found)
     for axes, below, method in zip(above, under, methods, strict=False):
         own = by_method[method]
-        _map(axes, {(_down(report, o.training), _across(report, o.training)): o for o in own}, down, across)
+        _map(axes, {cells[id(o)]: o for o in own}, down, across)
         axes.set_title(names[method])
         _points(below, own, read)
         below.set_xlabel(label)
@@ -83,11 +89,11 @@ def _title(method: str, own: Sequence[Outcome]) -> str:
     return method if layers is None else f"{method} ({layers.replace('+', ', ')})"
 
 
-def _down(report: Report, training: Training) -> str:
+def _ways(report: Report, training: Training) -> str:
     return " ".join(report.names.differing(training, ("noise", "recipe")))
 
 
-def _across(report: Report, training: Training) -> str:
+def _networks(report: Report, training: Training) -> str:
     names = {str(t.config["model"]["name"]) for t in report.trainings}
     model = [str(training.config["model"]["name"])] if len(names) > 1 else []
     return " ".join([*model, *report.names.differing(training, ("data", "model"))])
