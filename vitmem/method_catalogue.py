@@ -57,11 +57,15 @@ def add_method(
     inner: str | None = None,
     second: bool = False,
     probe: bool = False,
+    told: Mapping[str, str] | None = None,
     version: int = 1,
 ) -> None:
-    """Register a method by the place of its function inside ``vitmem.methods``; the rest is said above."""
+    """Register a method by the place of its function inside ``vitmem.methods``; the rest is said above.
+
+    ``told`` has the input class that a parameter makes it, when it is given.
+    """
     info: dict[str, Any] = {"statistics": statistics, "input_class": input_class, "blocks": blocks, "tied": tied}
-    info |= {"inner": inner, "second": second, "probe": probe}
+    info |= {"inner": inner, "second": second, "probe": probe, "told": told or {}}
     METHODS.add(Entry(METHODS.kind, name, version, summary, params, f"vitmem.methods.{target}", info))
 
 
@@ -111,6 +115,7 @@ add_method(
     "control: K-FAC's mask profile in random orthogonal bases",
     statistics=True,
     input_class="D0",
+    told={"random": "U"},
 )
 add_method(
     "singular_basis",

@@ -155,10 +155,14 @@ def reads_statistics(edit: Mapping[str, Any]) -> bool:
 
 
 def told_class(edit: Mapping[str, Any]) -> str | None:
-    """Return the input class of a resolved edit; D0 for one that need not read the statistics that its method may."""
+    """Return the input class of a resolved edit; D0 for one that need not read the statistics that its method may.
+
+    A parameter that is given may make it another one, as the entry says.
+    """
     info = METHODS.get(edit["method"]).info
     if info.get("inner") is not None and info.get("input_class") is None:
         return told_class(edit[info["inner"]])
     unread = isinstance(info.get("statistics"), Mapping) and not reads_statistics(edit)
-    found: str | None = "D0" if unread else info.get("input_class")
+    other = [told for parameter, told in info.get("told", {}).items() if edit.get(parameter) is not None]
+    found: str | None = "D0" if unread else next(iter(other), info.get("input_class"))
     return found

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import vitmem.catalogue
 from vitmem.adapters.vision import VisionTask
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import find_layers, fit
@@ -18,7 +19,10 @@ from vitmem.methods.controls import orthogonal, random_basis
 from vitmem.methods.kfac import kfac
 from vitmem.methods.kfac_input import kfac_input
 from vitmem.methods.singular_basis import singular_basis
+from vitmem.registry import told_class
 from vitmem.specs import seed_from
+
+assert vitmem.catalogue  # registers the built-in entries
 
 
 def close(found: torch.Tensor, expected: Any) -> None:
@@ -113,3 +117,8 @@ def test_ablation_leaves_nothing(context: EditContext) -> None:
     context.layers["2"].weight.data[0, 0] = float("nan")  # type: ignore[union-attr, operator]
     with pytest.raises(VitmemError, match="layer '2': NaN or infinity in its weight"):
         ablate(context)
+
+
+def test_a_basis_of_the_data_counts_as_told() -> None:
+    told = {random: told_class({"method": "random_basis", "random": random}) for random in (None, "input", "output")}
+    assert told == {None: "D0", "input": "U", "output": "U"}
