@@ -1,4 +1,4 @@
-# make run: set up a virtual environment, run the demo suite, print its table.  make test: the tests.
+# make run: set up a virtual environment, run the demo suite, print its verdict, draw it.  make test: the tests.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,8 +12,9 @@ $(VENV)/.installed: pyproject.toml
 install: $(VENV)/.installed
 
 run: $(VENV)/.installed
-	$(BIN)/vitmem run configs/suites/demo.yaml --results store/demo-results
-	$(BIN)/vitmem tables --results store/demo-results --print chosen
+	$(BIN)/vitmem run configs/suites/demo.yaml --results store/demo-results --workers 2
+	$(BIN)/vitmem tables --results store/demo-results --print verdict
+	$(BIN)/vitmem figures --results store/demo-results
 
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
