@@ -56,7 +56,9 @@ def test_choices_lie_inside_their_grids(sweep: pd.DataFrame, model: str) -> None
             continue
         grid = sweep[(sweep["model"] == model) & (sweep["method"] == method)].groupby("setting").mean(numeric_only=True)
         settings = grid.sort_values("memorized").index
-        assert row["setting"] not in (settings[0], settings[-1]), (model, method)
+        # a method that loses something wherever it does anything has no optimum inside: it leaves the base as it is
+        idle = abs(row["memorized"] - best.loc["none", "memorized"]) < 1
+        assert idle or row["setting"] not in (settings[0], settings[-1]), (model, method)
 
 
 @pytest.mark.parametrize("model", ["residual_mlp", "vit"])

@@ -16,6 +16,7 @@ BUILT_IN = re.compile(
     r"memorized(_change(_low|_high)?)?|recovered|other|clean_train|given_train|train_(changed|loss|loss_rise)|gap|"
     r"validation(_without_\w+|_agreement_humans)?|worst_class|selectivity|agreement|(wrong_to_right|right_to_wrong)|"
     r"(memorized|validation)_class_\d+|(conditional|reference)_(memorized|recovered|other)|"
+    r"ablated_(memorized|recovered|validation)|"
     r"(auroc|ap)_(loss|margin|loss_rise)|(adaptive_)?ece|nll|brier|knn_(backed|unbacked)|judged_change|"
     r"held_out_(balance|confidence)|loss_(upper_share|rise_separation)|loose|distance|prefix(_perturbed)?|"
     r"suffix_(loss|accuracy)|famous_(run|loss)|control_(recited|loss|run)|perplexity|ndcg(_overlap)?|"
