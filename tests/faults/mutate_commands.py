@@ -25,11 +25,11 @@ from vitmem.cli.main import app
 ROOT = Path(__file__).parents[2]
 LINES = [
     ["plan", "demo.yaml"], ["plan", "demo.yaml", "--json"], ["plan", "demo.yaml", "--cells", "--store", "store"],
-    ["plan", "demo.yaml", "--results", "results", "--plugin", "mine.py"], ["show", "d9cdeccd", "--json"],
-    ["show", "d9cdeccd", "--results", "results"], ["tables", "--check"], ["tables", "--suite", "demo"],
+    ["plan", "demo.yaml", "--results", "results", "--plugin", "mine.py"], ["show", "01e98a01", "--json"],
+    ["show", "01e98a01", "--results", "results"], ["tables", "--check"], ["tables", "--suite", "demo"],
     ["list", "methods"], ["list", "models", "--json"], ["list", "noises"],
     ["list", "data"], ["list", "metrics"], ["--version"], ["check", "noise", "pair", "--param", "rate=0.1"],
-    ["run", "bad.yaml", "--results", "results", "--device", "cpu", "--workers", "1", "--only", "d9cdeccd"],
+    ["run", "bad.yaml", "--results", "results", "--device", "cpu", "--workers", "1", "--only", "01e98a01"],
     ["analyse", "nowhere.yaml", "--only", "spectrum"], ["report", "nowhere", "--out", "out"],
     ["noise", "nothing", "--set", "rate=0.1", "--rate", "0.1", "--data", "digits", "--seed", "3"],
 ]  # fmt: skip
