@@ -12,6 +12,7 @@ from torch import Tensor
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, LayerFactors, StoredFactors
 from vitmem.kfac.packed import packed, packed_length, unpacked
+from vitmem.kfac.sealed import sealed
 
 
 def symmetric(size: int, seed: int = 0) -> Tensor:
@@ -58,7 +59,7 @@ def test_half_a_matrix_of_another_size_is_one_sentence(tmp_path: Path) -> None:
     Factors({"fc1": LayerFactors(1, symmetric(100), symmetric(5))}).save(path, halved=True)
     tensors = load_file(path)
     facts = {"numbers": '{"fc1": {"count": 1}}', "halved": '{"fc1::a": 101, "fc1::g": 5}'}
-    save_file(tensors, path, facts)
+    save_file(tensors, path, sealed(tensors, facts))
     for read in (Factors.load, lambda p: StoredFactors.open(p).read("fc1", "a")):
         with pytest.raises(InputError, match="half a matrix of 101 rows has 7833 numbers"):
             read(path)

@@ -161,7 +161,7 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
         check_blocks(edit, f"{where}: edits")
     for wanted in suite.exclude:
         check_keys(wanted, CELL_KEYS, f"{where}: exclude")
-    matches, kept = [0] * len(suite.exclude), 0
+    matched, kept = [False] * len(suite.exclude), 0
     for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
         check_dropout(m, r, where)
         check_modality(d, m, where)
@@ -171,10 +171,18 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
         check_oracles(d, suite.oracles, where)
         check_views(d, suite.views, where)
         training: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed}
+        # what a clause says of the training is asked once, not for each of its cells
+        clauses = [
+            (number, {key: value for key, value in wanted.items() if key not in training})
+            for number, wanted in enumerate(suite.exclude)
+            if holds(training, {key: value for key, value in wanted.items() if key in training})
+        ]
         for cell in _of_training(training, edits, statistics, suite.oracles):
-            out = [holds(cell, wanted) for wanted in suite.exclude]
-            matches = [m + o for m, o in zip(matches, out, strict=True)]
-            if not any(out):
+            out = False
+            for number, rest in clauses:
+                if not (out and matched[number]) and holds(cell, rest):
+                    out = matched[number] = True
+            if not out:
                 check_needs_tied(cell["edit"], r, where)
                 if "statistics" in cell:
                     check_statistics(d, cell["statistics"], where)
@@ -182,8 +190,8 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
                     check_statistics(d, second, f"{where}: edits: 'second'")
                 kept += 1
                 yield cell
-    for wanted, count in zip(suite.exclude, matches, strict=True):
-        if not count:
+    for wanted, found in zip(suite.exclude, matched, strict=True):
+        if not found:
             raise InputError(
                 f"{where}: exclude: {shown(wanted)} matches no cell; see its names and values, or take it out"
             )
