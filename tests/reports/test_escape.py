@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vitmem.reports.escape import latex_row, latex_text, markdown_row, one_line_of
@@ -132,6 +132,7 @@ def test_specials_of_latex_one_by_one() -> None:
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=4))
+@example(["\x1f"])
 def test_a_row_has_as_many_cells_as_it_was_given(cells: Sequence[str]) -> None:
     latex, line = latex_row(cells), markdown_row(cells)
     assert len(re.findall(r"(?<!\\)&", latex)) == len(cells) - 1

@@ -66,7 +66,8 @@ def _command(match: re.Match[str]) -> str:
 def _lines(cells: Sequence[str]) -> Sequence[str]:
     """Return ``cells`` in pieces that are one line: all at once where there is nothing to take out, which is faster."""
     joined = BETWEEN.join(cells)
-    if len(joined) <= LONGEST and not UNSEEN.search(joined.replace(BETWEEN, "")):
+    whole = joined.count(BETWEEN) == len(cells) - 1  # a cell may hold the very character
+    if whole and len(joined) <= LONGEST and not UNSEEN.search(joined.replace(BETWEEN, "")):
         return [joined]
     return [one_line_of(cell) for cell in cells]
 
