@@ -19,13 +19,12 @@ import torch
 from timing import Claims, assert_claims, options
 from torch import Tensor
 
-import vitmem.catalogue
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.vision import VisionSubject, vision_subject
+from vitmem.edits.base import EditContext
+from vitmem.edits.svd import Svd
 from vitmem.kfac import find_layers
-from vitmem.methods.base import EditContext
-from vitmem.methods.svd import svd
 from vitmem.training.tail import BUDGET_BYTES, Tails
 
 # Of a sweep by full passes: two passes and a twelfth (a sixth) of one an edit, and room for what is not counted.
@@ -37,13 +36,12 @@ CONFIG: dict[str, Any] = {
     "recipe": {"epochs": 1, "precision": "32"},
     "seed": 0,
 }
-assert vitmem.catalogue  # registers the built-in entries
 
 
 def sweep(subject: VisionSubject, count: int, budget: int) -> tuple[float, list[dict[str, Tensor]]]:
     """Return the CPU seconds of a sweep of ``count`` edits with ``budget`` bytes to keep, and what each gives."""
     context = EditContext(subject.net, find_layers(subject.net, subject.patterns("last", None)), None, seed=0)
-    edits = [svd(context, rank_fraction=n / (count + 1)).weights for n in range(1, count + 1)]
+    edits = [Svd(rank_fraction=n / (count + 1)).edit(context).weights for n in range(1, count + 1)]
     subject.tails = Tails(subject.net, subject.model.blocks, budget)
     started = time.process_time()
     found = [subject.predict(weights) for weights in edits]

@@ -20,7 +20,6 @@ import torch
 from timing import options
 from torch.nn import functional
 
-import vitmem.catalogue
 import vitmem.training.fit as fit
 from vitmem.data.augment import crop, draw_corners, draw_mirrored, flip, normalise
 from vitmem.data.noisy import NoisyImages, add_noise
@@ -30,7 +29,6 @@ from vitmem.registry import MODELS, NOISES
 from vitmem.specs import Recipe
 from vitmem.training.optim import optimizer, schedule
 
-assert vitmem.catalogue  # registers the built-in entries
 LIMIT = 0.9
 EPOCHS = 2  # measured in a turn
 SHAPE = ImageShape(channels=3, size=32, num_classes=10)
@@ -55,12 +53,12 @@ def problem(images: int) -> NoisyImages:
         labels = torch.randint(SHAPE.num_classes, (count,), generator=generator)
         parts.append(ImageSet(pixels.to(torch.uint8), labels, torch.arange(count)))
     data = assemble("random", parts[0], parts[1], tuple("0123456789"))
-    return add_noise(data, "symmetric", NOISES.get("symmetric").parse({"rate": 0.1}, "noise"), 0)
+    return add_noise(data, NOISES.get("symmetric").parse({"rate": 0.1}, "noise"), 0)
 
 
 def model() -> VisionModel:
     """Return the ViT of the small suite: width 192, 6 blocks, patches of 8 pixels."""
-    return build("vit", MODELS.get("vit").parse({}, "model"), SHAPE, 0)
+    return build(MODELS.get("vit").parse({}, "model"), SHAPE, 0)
 
 
 def through_lightning(noisy: NoisyImages, recipe: Recipe, device: torch.device) -> list[float]:
@@ -109,9 +107,7 @@ def main() -> None:
     images = asked.images or (128 if asked.quick else 50_000 if device.type == "cuda" else 1_280)
     noisy = problem(images)
     precision = "32" if asked.quick else "bf16"
-    recipe = Recipe(
-        epochs=EPOCHS + 2, batch_size=128, crop=1, flip=True, curve_every=1000, precision=precision
-    )
+    recipe = Recipe(epochs=EPOCHS + 2, batch_size=128, crop=1, flip=True, curve_every=1000, precision=precision)
     fit.KeepCheckpoint = Timed  # type: ignore[misc]
     times: dict[str, list[float]] = {"bare": [], "lightning": []}
     for _ in range(asked.repeats or (1 if asked.quick else 4)):

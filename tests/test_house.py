@@ -51,6 +51,18 @@ def test_functions_on_tensors_give_shapes() -> None:
     assert not silent
 
 
+@pytest.mark.parametrize("folder", ["datasets", "noise"])
+def test_entries_are_found_without_torch(folder: str) -> None:
+    names = [f"vitmem.{folder}.{file.stem}" for file in sorted((PACKAGE / folder).glob("*.py"))]
+    heavy = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "transformers", "sklearn", "matplotlib")
+    program = (
+        f"import importlib, sys\nfor name in {names}:\n    importlib.import_module(name)\n"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 def test_importing_the_package_is_light() -> None:
     program = "import sys, vitmem; print([m for m in ('torch', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

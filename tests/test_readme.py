@@ -82,8 +82,8 @@ def test_a_noise_of_ten_lines(plugin: Path) -> None:
 
 
 def test_an_edit_method_of_ten_lines(plugin: Path) -> None:
-    (block,) = [b for b in BLOCKS if "@METHODS.register" in b]
-    body = block[block.index("@METHODS.register") :]
+    (block,) = [b for b in BLOCKS if "@EDITS.register" in b]
+    body = block[block.index("@EDITS.register") :]
     assert body.strip().count("\n") < 10
     (plugin.parent / "myedit.py").write_text(block)
     out = vitmem("check", "method", "clip", "--plugin", "myedit.py", cwd=plugin.parent)

@@ -317,9 +317,7 @@ class TestVersions:
         self.put(path, row("newer", seed=1), appended)
         assert ids(path) == ["newer"]
 
-    def test_measuring_again_that_failed_replaces_no_row_that_is_finished(
-        self, tmp_path: Path, appended: bool
-    ) -> None:
+    def test_measuring_again_that_failed_replaces_no_row_that_is_finished(self, tmp_path: Path, appended: bool) -> None:
         path = tmp_path / "rows.jsonl"
         write_rows(path, [row("a")])
         self.put(path, row("a", "failed"), appended)

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, model_serializer, model_validator
 
@@ -96,6 +96,11 @@ class Source(File):
             if file.suffix in OF_A_MODEL and file.name != RECORD and not file.name.startswith(".") and file.is_file():
                 state.update(f"{file.name} {file_digest(file)}\n".encode())
         return state.hexdigest()[:DIGITS]
+
+
+# Parameters of an entry's function that are files: the field is a ``File``, the function gets the path of what to read.
+FilePath = Annotated[str, File]
+SourcePath = Annotated[str, Source]
 
 
 def by_content(values: Mapping[str, Any], spec: type[BaseModel], data_dir: Path | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Named, versioned entries: built-in ones are listed without importing what they name.
+"""Registries of entries by name: the modules of one folder, installed plug-ins, and what a decorator registers.
 
-Planning a suite and listing what exists must not load torch, so a built-in entry holds the
-dotted place of its function (``"vitmem.models.vit:vit"``) and its parameters as a spec class.
-A plug-in decorates the function itself and its parameters are read from the signature.
+A built-in entry is found by its folder, an installed one by the entry-point group of its kind, which names the object,
+and is imported when it is asked for. The decorator takes a class of ``vitmem.entries`` or a plain function, whose
+keyword-only parameters become the fields.
 """
 
 from __future__ import annotations
@@ -10,94 +10,141 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import json
+import pkgutil
+import sys
+import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError, create_model
+from pydantic import create_model
 
+from vitmem.contents import File
+from vitmem.entries import Dataset, Edit, Entry, Metric, Model, Noise
 from vitmem.errors import InputError, VitmemError, raised_at, reason, unknown
-from vitmem.specs import Spec, explain
+from vitmem.specs import ENCODER
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered thing.
-
-    ``params`` is the spec of its keyword parameters, ``target`` the function or its dotted place,
-    ``version`` is bumped when its behaviour changes (it is part of every id), ``info`` holds what
-    the kind of entry needs beside that (an edit: whether it reads statistics, its input class).
-    """
-
-    kind: str
-    name: str
-    version: int
-    summary: str
-    params: type[Spec]
-    target: Callable[..., Any] | str
-    info: Mapping[str, Any] = field(default_factory=dict)
-
-    def load(self) -> Callable[..., Any]:
-        """Return the function, importing its module when the entry is a built-in one."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        return function
-
-    def parse(self, values: Mapping[str, Any], where: str) -> Spec:
-        """Validate ``values`` as this entry's parameters; raises InputError naming ``where``."""
-        try:
-            return self.params.model_validate(dict(values))
-        except ValidationError as error:
-            raise InputError(explain(error, f"{where} ({self.kind} '{self.name}')", self.params)) from None
+E = TypeVar("E", bound=Entry)
+Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 
-class Registry:
-    """The entries of one kind, by name. ``family/x`` finds the entry ``family`` if that is a family."""
+class Registry(Generic[E]):
+    """The entries of one kind: subclasses of ``base``, found in the modules of ``folder`` without torch."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._entries: dict[str, Entry] = {}
+    def __init__(self, base: type[E], folder: str) -> None:
+        self.kind, self.base, self.folder = base.kind, base, folder
+        self._entries: dict[str, type[E]] = {}
+        self._found = False
 
-    def add(self, entry: Entry) -> None:
-        """Add ``entry``; raises InputError when its name is taken."""
+    def register(self, name: str, **facts: Any) -> Callable[[Registered], Registered]:
+        """Decorate a class or a function so that suites find it as ``name``; see the README for a model in ten lines.
+
+        ``facts`` are class attributes of the kind's base, such as ``version`` and ``summary`` (the first line of the
+        docstring if there is none). Raises InputError for a fact that the kind does not have, for a name that is taken
+        and for a parameter that has the name of a fact.
+        """
+
+        def decorate(registered: Registered) -> Registered:
+            found = self._of(registered, name)
+            for key, value in facts.items():
+                if key not in self.base.__class_vars__:
+                    raise unknown(f"fact of {self.kind} '{name}'", key, self.base.__class_vars__)
+                many = isinstance(getattr(self.base, key, None), tuple) and isinstance(value, str)
+                setattr(found, key, (value,) if many else value)
+            found.name = name
+            found.summary = found.summary or (inspect.getdoc(registered) or "").split("\n")[0].rstrip(".")
+            self.add(found)
+            return registered
+
+        return decorate
+
+    def add(self, entry: type[E]) -> None:
+        """Add ``entry`` by its name; raises InputError when the name is taken."""
+        if not entry.built_in():
+            self._find()
         if entry.name in self._entries:
             raise InputError(f"{self.kind} '{entry.name}' is registered already; give the plug-in's entry another name")
         self._entries[entry.name] = entry
 
-    def register(self, name: str, version: int = 1, summary: str = "", **info: Any) -> Callable[[F], F]:
-        """Decorate a function so that suites find it as ``name``; see the README for a model in ten lines."""
-
-        def decorate(function: F) -> F:
-            text = summary or (inspect.getdoc(function) or "").split("\n")[0]
-            target = _stays(function, f"{self.kind} '{name}'")
-            self.add(Entry(self.kind, name, version, text, _params_of(function, name), target, info))
-            return function
-
-        return decorate
-
-    def get(self, name: str) -> Entry:
-        """Return the entry called ``name``; raises InputError offering the nearest name."""
+    def get(self, name: str) -> type[E]:
+        """Return the entry called ``name``, of ``family/x`` the family; raises InputError offering the nearest name."""
+        if (entry := self._entries.get(name)) is not None and self._found:
+            return entry
+        self._find()
+        for known in (name, name.partition("/")[0]):
+            self._load_installed([point for point in installed(self.folder) if point.name == known])
         entry = self._entries.get(name)
         if entry is None and "/" in name:
             family = self._entries.get(name.partition("/")[0])
-            entry = family if family is not None and family.info.get("family") else None
+            entry = family if family is not None and family.family else None
         if entry is None:
-            missing = unknown(self.kind, name, self._entries)
+            missing = unknown(self.kind, name, {*self._entries, *(point.name for point in installed(self.folder))})
             raise InputError(f"{missing} (or is its plug-in missing? --plugin, or 'plugins' in the suite)")
         return entry
 
-    def entries(self) -> list[Entry]:
-        """Return all entries, sorted by name."""
+    def known(self, name: str) -> type[E] | None:
+        """Return the entry called ``name`` if it is registered or built in, without importing an installed plug-in."""
+        self._find()
+        return self._entries.get(name)
+
+    def entries(self) -> list[type[E]]:
+        """Return all entries, sorted by name; installed plug-ins of this kind are imported."""
+        self._find()
+        self._load_installed(installed(self.folder))
         return [self._entries[name] for name in sorted(self._entries)]
 
     def discard(self, name: str) -> None:
         """Forget ``name`` if it is registered (a plug-in that fails half-way takes its entries with it)."""
         self._entries.pop(name, None)
+
+    def _find(self) -> None:
+        if self._found:
+            return
+        self._found = True
+        folder = importlib.import_module(self.folder)
+        for module in pkgutil.iter_modules(folder.__path__, f"{self.folder}."):
+            if not module.ispkg:
+                importlib.import_module(module.name)
+
+    def _load_installed(self, points: Sequence[EntryPoint]) -> None:
+        for point in points:
+            if point.name not in self._entries:
+                guarded(point.name, point.load)
+                if point.name not in self._entries:
+                    raise InputError(
+                        f"plug-in '{point.name}' ({point.value}): it registers no {self.kind} of that name; decorate "
+                        "the object with the name of its entry point"
+                    )
+
+    def _of(self, registered: Any, name: str) -> type[E]:
+        """Return the entry that a class is, or that is made of a function."""
+        if isinstance(registered, type):
+            if not issubclass(registered, self.base):
+                raise InputError(
+                    f"{self.kind} '{name}': expected a subclass of {self.base.__name__} or a function, got the class "
+                    f"{registered.__name__}"
+                )
+            done = getattr(registered, self.base.work)
+            setattr(registered, self.base.work, _stays(done, f"{self.kind} '{name}'"))
+            return registered
+        fields = _fields_of(registered)
+        if taken := sorted(fields.keys() & {*self.base.__class_vars__, *vars(Entry), *vars(self.base)}):
+            raise InputError(
+                f"{self.kind} '{name}': the parameter '{taken[0]}' has a name that all entries use; rename it"
+            )
+        function = _stays(registered, f"{self.kind} '{name}'")
+
+        def work(self: Entry, *args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs, **self.as_arguments(self.data_dir(*args, **kwargs)))
+
+        options: dict[str, Any] = {"__base__": self.base, "__module__": registered.__module__, **fields}
+        made: Any = typing.cast(Any, create_model(f"{name}_entry", **options))
+        setattr(made, self.base.work, work)
+        made.function = staticmethod(function)
+        return typing.cast(type[E], made)
 
 
 def _stays(function: Callable[..., Any], what: str) -> Callable[..., Any]:
@@ -114,55 +161,74 @@ def _stays(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     return call
 
 
-def _params_of(function: Callable[..., Any], name: str) -> type[Spec]:
-    """Build a spec class from the keyword-only parameters of ``function``."""
-    hints = typing.get_type_hints(function)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
-    model: type[Spec] = create_model(f"{name}_params", __base__=Spec, **fields)
-    return model
+def _fields_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only parameters of ``function`` as fields: annotation and default by name."""
+    own = {
+        parameter.name: parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    # annotations of other parameters may name what is imported for type checkers alone
+    holder = type("_Holder", (), {"__annotations__": {k: v for k, v in function.__annotations__.items() if k in own}})
+    scope = getattr(inspect.unwrap(function), "__globals__", {})
+    hints = typing.get_type_hints(holder, globalns=scope, localns=scope, include_extras=True)
+    empty = inspect.Parameter.empty
+    return {name: (_kind_of(hints.get(name, Any)), ... if p.default is empty else p.default) for name, p in own.items()}
 
 
-MODELS = Registry("model")
-DATA = Registry("data")
-NOISES = Registry("noise")
-METHODS = Registry("method")
-METRICS = Registry("metric")
-REGISTRIES = {"models": MODELS, "data": DATA, "noises": NOISES, "methods": METHODS, "metrics": METRICS}
+def _kind_of(hint: Any) -> Any:
+    """Return the type of a field for the annotation of a function's parameter: of a path, the file itself."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return next((mark for mark in hint.__metadata__ if isinstance(mark, type) and issubclass(mark, File)), hint)
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return typing.Union[tuple(map(_kind_of, typing.get_args(hint)))]  # noqa: UP007  of a list made here
+    return hint
 
 
-def nested(edit: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield a resolved edit, then the one that it is made after, if its method takes one, and so on inwards."""
-    yield edit
-    inner = METHODS.get(edit["method"]).info.get("inner")
-    if inner is not None:
-        yield from nested(edit[inner])
+MODELS = Registry(Model, "vitmem.models")
+DATA = Registry(Dataset, "vitmem.datasets")
+NOISES = Registry(Noise, "vitmem.noise")
+EDITS = Registry(Edit, "vitmem.edits")
+METRICS = Registry(Metric, "vitmem.metrics")
+REGISTRIES: dict[str, Registry[Any]] = {
+    "models": MODELS,
+    "data": DATA,
+    "noises": NOISES,
+    "methods": EDITS,
+    "metrics": METRICS,
+}
 
 
-def reads_statistics(edit: Mapping[str, Any]) -> bool:
-    """Say whether a resolved edit, or the one that it is made after, reads statistics of the trained network.
+@cache
+def installed(group: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of ``group``; looking for them reads the metadata of every installed package."""
+    return tuple(entry_points(group=group))
 
-    A method that reads them for some of its parameters alone says for which ones.
+
+def guarded(name: str, load: Callable[[], object]) -> None:
+    """Import the plug-in ``name`` by ``load``; raises InputError with the reason when that fails.
+
+    What it had registered until then is taken back.
     """
-    for one in nested(edit):
-        needs = METHODS.get(one["method"]).info.get("statistics", False)
-        if all(one.get(key) == value for key, value in needs.items()) if isinstance(needs, Mapping) else needs:
-            return True
-    return False
+    before = {kind: set(registry._entries) for kind, registry in REGISTRIES.items()}
+    path = sys.path.copy()
+    try:
+        load()
+    except (Exception, SystemExit) as error:
+        sys.path[:] = path
+        for kind, registry in REGISTRIES.items():
+            for added in set(registry._entries) - before[kind]:
+                registry.discard(added)
+        at = raised_at(error)
+        raise InputError(f"plug-in '{name}' cannot be loaded: {reason(error)}{at and f' ({at})'}") from error
 
 
-def told_class(edit: Mapping[str, Any]) -> str | None:
-    """Return the input class of a resolved edit; D0 for one that need not read the statistics that its method may.
+def edit_of(config: Mapping[str, Any]) -> Edit:
+    """Return the edit that ``config`` (``{method: ...}``, its parameters, blocks and layers) is."""
+    return _edit_of(EDITS.get(config["method"]), ENCODER.encode(config))
 
-    A parameter that is given may make it another one, as the entry says.
-    """
-    info = METHODS.get(edit["method"]).info
-    if info.get("inner") is not None and info.get("input_class") is None:
-        return told_class(edit[info["inner"]])
-    unread = isinstance(info.get("statistics"), Mapping) and not reads_statistics(edit)
-    other = [told for parameter, told in info.get("told", {}).items() if edit.get(parameter) is not None]
-    found: str | None = "D0" if unread else next(iter(other), info.get("input_class"))
-    return found
+
+@lru_cache(maxsize=4096)
+def _edit_of(entry: type[Edit], config: str) -> Edit:
+    own = {key: value for key, value in json.loads(config).items() if key in entry.model_fields}
+    return entry.parse(own, "edit")

@@ -15,10 +15,10 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.edits.base import EditContext
+from vitmem.edits.kfac import Kfac
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, edited, find_layers, fit
-from vitmem.methods.base import EditContext
-from vitmem.methods.kfac import kfac
 from vitmem.models.language_layers import mlp_layers
 
 ALL = ("gate", "up", "gate_up", "down")
@@ -212,9 +212,9 @@ def test_mass_one_changes_nothing_and_an_edited_model_is_saved_as_it_is(tiny: An
     layers = find_layers(model, mlp_layers(model, "last", ("gate", "up")))
     context = EditContext(model, layers, factors, seed=0)
     before = model(**batch).logits
-    with edited(model, kfac(context, mass=1.0).weights):
+    with edited(model, Kfac(mass=1.0).edit(context).weights):
         assert torch.equal(model(**batch).logits, before)
-    with edited(model, kfac(context, mass=0.5).weights):
+    with edited(model, Kfac(mass=0.5).edit(context).weights):
         after = model(**batch).logits
         model.save_pretrained(tmp_path)
     assert not torch.allclose(after, before) and torch.equal(model(**batch).logits, before)

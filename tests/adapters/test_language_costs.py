@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vitmem.adapters.language import LanguageTask, language_task
+from vitmem.edits.base import EditContext
+from vitmem.edits.kfac import Kfac
 from vitmem.kfac import edited, find_layers, fit, weight_matrix
 from vitmem.kfac.moments import Sum
-from vitmem.methods.base import EditContext
-from vitmem.methods.kfac import kfac
 from vitmem.models.language_layers import mlp_layers
 
 VOCABULARY = 23
@@ -93,7 +93,7 @@ def test_bfloat16_is_edited_and_kept(tiny: Any) -> None:
     factors = fit(model, layers, language_task(model), [{"input_ids": ids(3, 7)}], seed=0)
     assert factors.metadata["dtype"] == "bfloat16"
     assert {t.dtype for layer in factors.layers.values() for t in (layer.a, layer.g)} == {torch.float64}
-    result = kfac(EditContext(model, layers, factors, seed=0), mass=0.5)
+    result = Kfac(mass=0.5).edit(EditContext(model, layers, factors, seed=0))
     before = {path: weight_matrix(layer).clone() for path, layer in layers.items()}
     with edited(model, result.weights):
         for path, layer in layers.items():

@@ -47,7 +47,7 @@ def suite(folder: Path, **changes: Any) -> Path:
 
 def network(seed: int = 1, classes: int = 10) -> nn.Module:
     params = {key: value for key, value in VIT.items() if key != "name"}
-    return build("vit", MODELS.get("vit").parse(params, ""), ImageShape(1, 8, classes), seed).net
+    return build(MODELS.get("vit").parse(params, ""), ImageShape(1, 8, classes), seed).net
 
 
 def matrix(path: Path, rate: float) -> None:
@@ -175,7 +175,7 @@ def test_wrong_weights(model: dict[str, Any], says: str, tmp_path: Path) -> None
 def test_torchvision_loads_no_weights_of_its_own(key: str) -> None:
     params = MODELS.get("torchvision").parse({"arguments": {key: "DEFAULT"}}, "")
     with pytest.raises(InputError, match="'arguments' cannot load weights"):
-        build("torchvision/resnet18", params, ImageShape(3, 32, 10), 0)
+        build(params, ImageShape(3, 32, 10), 0, "resnet18")
 
 
 def test_a_file_that_changes_between_plan_and_training(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import yaml
 from typer.testing import CliRunner
 
 import vitmem.bench.evaluation as evaluation
-import vitmem.catalogue  # noqa: F401
 from vitmem.bench.current import RowIds, finished_ids, outdated_ids
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
@@ -25,7 +24,7 @@ from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError, VitmemError
-from vitmem.registry import METHODS, METRICS
+from vitmem.registry import EDITS, METRICS
 from vitmem.rows import read_rows
 from vitmem.training import fit
 
@@ -128,7 +127,7 @@ class TestMetrics:
     def test_a_bumped_version_of_a_built_in_metric(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run(tmp_path)
         entry = METRICS.get("labels")
-        monkeypatch.setitem(METRICS._entries, "labels", type(entry)(**{**vars(entry), "version": 2}))
+        monkeypatch.setattr(entry, "version", 2)
         assert finished_ids(rows(tmp_path)) == set() and len(outdated_ids(rows(tmp_path))) == 4
         assert run(tmp_path).made == 4
         assert {row["metric_versions"]["labels"] for row in rows(tmp_path)} == {"2"}
@@ -170,8 +169,8 @@ class TestRowIds:
     def test_of_an_earlier_version_of_an_entry_it_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = read_rows(RESULTS / "demo" / "rows.jsonl")
         for name in ("none", "kfac", "svd"):
-            entry = METHODS.get(name)
-            monkeypatch.setitem(METHODS._entries, name, type(entry)(**{**vars(entry), "version": 3}))
+            entry = EDITS.get(name)
+            monkeypatch.setattr(entry, "version", 3)
         assert all(RowIds().belongs(row) for row in found)
         found[0]["config"]["seed"] += 1
         assert not RowIds().belongs(found[0])
@@ -182,12 +181,12 @@ class TestFailures:
 
     @pytest.fixture
     def failing(self) -> Iterator[None]:
-        @METHODS.register("failing", version=1, statistics=False, input_class="D0")
+        @EDITS.register("failing", version=1, uses="data-free")
         def failing(context: Any) -> Any:
             raise VitmemError("blocks.0: too bad")
 
         yield
-        METHODS.discard("failing")
+        EDITS.discard("failing")
 
     def test_a_traceback_lies_where_the_row_says(
         self, tmp_path: Path, failing: None, monkeypatch: pytest.MonkeyPatch
@@ -215,9 +214,9 @@ class TestFailures:
         edits = [{"method": "none"}, {"method": "failing", "blocks": "last"}]
         assert run(tmp_path, edits=edits).failed == 1
         (failed,) = (row for row in rows(tmp_path) if row["status"] == "failed")
-        METHODS.discard("failing")
+        EDITS.discard("failing")
 
-        @METHODS.register("failing", version=1, statistics=False, input_class="D0")
+        @EDITS.register("failing", version=1, uses="data-free")
         def works(context: Any) -> Any:
             return evaluation.EditResult({}, {})
 

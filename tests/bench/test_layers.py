@@ -16,9 +16,9 @@ from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
+from vitmem.edits.base import EditContext
+from vitmem.edits.svd import Svd
 from vitmem.kfac import edited, find_layers
-from vitmem.methods.base import EditContext
-from vitmem.methods.svd import svd
 from vitmem.rows import read_rows
 
 TINY = Path(__file__).parent / "tiny.yaml"
@@ -72,7 +72,7 @@ def _check_predictions(cell: Cell, places: Places) -> None:
     layers = find_layers(net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
     context = EditContext(net, layers, None, seed=0)
     batches, _ = bench.subject.batches({})
-    with torch.no_grad(), edited(net, svd(context, rank_fraction=edit["rank_fraction"]).weights):
+    with torch.no_grad(), edited(net, Svd(rank_fraction=edit["rank_fraction"]).edit(context).weights):
         logits = torch.cat([net(images) for images, _ in batches])
     stored = load_file(places.store.folder("evaluation", cell.id) / "predictions.safetensors")["logits"]
     torch.testing.assert_close(stored.float(), logits, rtol=2e-3, atol=2e-3)

@@ -114,7 +114,7 @@ def test_plug_ins_of_a_suite_that_are_not_there(write: Write, plugins: object, s
 
 METRIC = (
     "from vitmem.registry import METRICS\n"
-    "@METRICS.register('{name}', modality='{modality}')\n"
+    "@METRICS.register('{name}', modality=('{modality}',))\n"
     "def mine(predictions, base):\n    return {body}\n"
 )
 
@@ -157,7 +157,7 @@ LEAVES = """
 import sys, torch
 from torch import nn
 from vitmem.models.base import VisionModel
-from vitmem.registry import METHODS, MODELS
+from vitmem.registry import EDITS, MODELS
 
 class Exit(nn.Module):
     def forward(self, x):
@@ -169,7 +169,7 @@ def leaving(shape):
     net = nn.Sequential(nn.Flatten(), block, Exit())
     return VisionModel(net, blocks=("1",), layers=("0",), positions="all", prefix_tokens=0)
 
-@METHODS.register("leave")
+@EDITS.register("leave")
 def leave(context):
     sys.exit(0)
 """

@@ -22,7 +22,7 @@ from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.data.passages import passages
+from vitmem.datasets.passages import passages
 from vitmem.errors import InputError
 from vitmem.metrics.runs import longest_runs
 from vitmem.models.pretrained import pretrained

@@ -97,13 +97,13 @@ def test_rows_of_probes(tmp_path: Path) -> None:
     plan = planned(tmp_path, edits)
     assert run_suite(plan, places, tmp_path / "results").failed == 0
     rows = read_rows(rows_path(tmp_path / "results", "tiny"))
-    told = {(r["config"]["edit"].get("basis"), r["edit"].get("input_class")): r["edit"].get("probe") for r in rows}
+    told = {(r["config"]["edit"].get("basis"), r["edit"].get("information")): r["edit"].get("probe") for r in rows}
     assert told == {
         (None, None): None,
-        (None, "U"): None,
-        (None, "R+F"): True,
-        ("kfac", "U"): True,
-        ("svd", "D0"): True,
+        (None, "unlabelled"): None,
+        (None, "retain + forget"): True,
+        ("kfac", "unlabelled"): True,
+        ("svd", "data-free"): True,
     }
     logits = {
         (cell.config["edit"]["method"], cell.config["edit"].get("lr")): load_file(

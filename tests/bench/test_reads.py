@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 import yaml
 from torch import nn
 from torch.nn.utils import parametrizations
 
-import vitmem.models.timm as timm_models
 from vitmem.bench.job import check_cells
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import prepare
@@ -34,12 +34,12 @@ def planned(folder: Path, model: dict[str, Any]) -> tuple[Any, Places]:
 
 
 def test_published_weights_read_images_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = timm_models.library.create_model
+    create = timm.create_model
 
     def without_download(name: str, **options: Any) -> nn.Module:
         return create(name, **{**options, "pretrained": False})
 
-    monkeypatch.setattr(timm_models.library, "create_model", without_download)
+    monkeypatch.setattr(timm, "create_model", without_download)
     seen = {}
     for pretrained in (True, False):
         name = {"name": "timm/test_vit", "image_size": 32, "pretrained": pretrained}

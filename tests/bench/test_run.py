@@ -26,7 +26,7 @@ from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.outcomes import unpacked
-from vitmem.registry import METHODS
+from vitmem.registry import EDITS
 from vitmem.reports.tables import check_tables, write_tables
 from vitmem.rows import read_rows
 
@@ -64,9 +64,9 @@ def test_a_row_holds_what_the_tables_need(rows: list[dict[str, Any]]) -> None:
     assert all(r["edit"]["relative_change"] > 0 for r in edits)
     kfac = next(r for r in edits if r["config"]["edit"] == {**r["config"]["edit"], "method": "kfac", "blocks": "last"})
     assert kfac["edit"]["kept_pairs"] == round(0.1 * 32 * 128) * 2
-    assert (kfac["edit"]["input_class"], kfac["costs"]["statistics_passes"]) == ("U", 1)
+    assert (kfac["edit"]["information"], kfac["costs"]["statistics_passes"]) == ("unlabelled", 1)
     assert all(("statistics_passes" in r["costs"]) == ("statistics" in r["ids"]) for r in rows)
-    assert [("input_class" in r["edit"]) for r in rows] == [r["config"]["edit"]["method"] != "none" for r in rows]
+    assert [("information" in r["edit"]) for r in rows] == [r["config"]["edit"]["method"] != "none" for r in rows]
 
 
 def test_a_row_says_what_became_of_each_reported_image(rows: list[dict[str, Any]]) -> None:
@@ -160,7 +160,7 @@ def test_tables_are_the_same_bytes_and_a_changed_one_is_found(finished: Path) ->
 def test_a_cell_that_fails_is_a_row_and_the_others_go_on(tmp_path: Path, finished: Path) -> None:
     (tmp_path / "store").symlink_to(finished / "store")
 
-    @METHODS.register("failing", version=1, statistics=False, input_class="D0")
+    @EDITS.register("failing", version=1, uses="data-free")
     def failing(context: Any) -> Any:
         raise VitmemError("blocks.1.mlp.fc1: NaN in the edited weights")
 
@@ -175,7 +175,7 @@ def test_a_cell_that_fails_is_a_row_and_the_others_go_on(tmp_path: Path, finishe
         assert "memorized" in by_status["ok"]["metrics"]
         assert run(tmp_path, suite).made == 1  # what failed is tried again
     finally:
-        METHODS.discard("failing")
+        EDITS.discard("failing")
 
 
 def test_two_workers_share_out_the_trainings(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import normalise
-from vitmem.data.mnist5k import mnist5k
+from vitmem.datasets.mnist5k import mnist5k
+from vitmem.edits.base import EditContext
+from vitmem.edits.protect import Protect
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers, fit
-from vitmem.methods.base import EditContext
-from vitmem.methods.protect import protect
 
 Config = dict[str, Any]
 CHANGES: Config = {
@@ -167,7 +167,9 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
     (job,) = made.jobs()
     rows = {row["config"]["edit"]["rule"]: row for row in run_job(job, "small", places, lambda text: None)}
     assert {row["status"] for row in rows.values()} == {"ok"}
-    assert rows["span"]["edit"]["input_class"] == "N" and "sources" not in rows["span"]  # given labels chose images
+    assert (
+        rows["span"]["edit"]["information"] == "noisy labels" and "sources" not in rows["span"]
+    )  # given labels chose images
     assert rows["mixture"]["sources"]["second"]["name"] == "mnist5k"
     assert rows["span"]["ids"]["second"] != rows["span"]["ids"]["statistics"]
     assert rows["span"]["costs"]["second_passes"] == 1
@@ -179,7 +181,7 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
         fit(net, layers, subject.task({})[0], list(subject.batches(r)[0]), seed=0)
         for r in ({"without": [3]}, {"classes": [3]})
     ]
-    by_hand = protect(EditContext(net, layers, sets[0], seed=0, second=sets[1]), fraction=0.3, second={})
+    by_hand = Protect(fraction=0.3, second={}).edit(EditContext(net, layers, sets[0], seed=0, second=sets[1]))
     for path, report in by_hand.reports.items():
         found = rows["span"]["edit"]["layers"][path]
         assert found["change_norm"] == pytest.approx(report.change_norm, rel=1e-4)

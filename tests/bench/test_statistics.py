@@ -126,19 +126,22 @@ def test_an_empty_selection_half_is_named(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (EDIT, "N"),
-        ({**EDIT, "importance": "foof"}, "U"),
-        ({**EDIT, "side": "A"}, "N"),  # pairs of one importance are told apart in the basis of the other side
-        ({**EDIT, "importance": "tkfac", "side": "A"}, "N"),
-        ({"method": "sap", "blocks": "all", "alpha": 10.0}, "U"),
-        ({"method": "dial", "blocks": "all", "after": {"method": "kfac", "fraction": 0.1}}, "N"),
+        (EDIT, "noisy labels"),
+        ({**EDIT, "importance": "foof"}, "unlabelled"),
+        (
+            {**EDIT, "side": "A"},
+            "noisy labels",
+        ),  # pairs of one importance are told apart in the basis of the other side
+        ({**EDIT, "importance": "tkfac", "side": "A"}, "noisy labels"),
+        ({"method": "sap", "blocks": "all", "alpha": 10.0}, "unlabelled"),
+        ({"method": "dial", "blocks": "all", "after": {"method": "kfac", "fraction": 0.1}}, "noisy labels"),
     ],
 )
 def test_given_labels_are_told_to_what_reads_them(cells: Callable[..., list[Cell]], edit: Config, told: str) -> None:
     (cell,) = cells({"labels": "given"}, edit)
-    assert _told(cell)["input_class"] == told
+    assert _told(cell)["information"] == told
     (cell,) = cells({"labels": "sampled"}, edit)
-    assert _told(cell)["input_class"] == "U"
+    assert _told(cell)["information"] == "unlabelled"
 
 
 def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(

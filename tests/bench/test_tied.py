@@ -93,7 +93,7 @@ def test_rows(tmp_path: Path) -> None:
     rows = read_rows(rows_path(tmp_path / "results", "tiny"))
     found = {row["config"].get("oracle", row["config"]["edit"]["method"]): row for row in rows}
     dropped = found["drop_memory"]
-    assert dropped["edit"]["input_class"] == "TR"
+    assert dropped["edit"]["information"] == "train-time"
     assert list(dropped["edit"]["layers"]) == ["blocks.0.mlp.fc2", "blocks.1.mlp.fc2"]
     assert (dropped["edit"]["kept_pairs"], dropped["edit"]["total_pairs"]) == (64, 256)
     # the rows are those of the stored weights, memory units scaled or zeroed by hand, in a network of its own
@@ -110,7 +110,7 @@ def test_rows(tmp_path: Path) -> None:
     best = found["early_stopped"]
     assert best["selection"]["validation"] == pytest.approx(max(best["stopped"]["selection"]), abs=0.011)
     tables = render_tables("tiny", rows)
-    assert "drop memory units" in tables["sweep.md"] and "input class TR: nothing but the weights" in tables["sweep.md"]
+    assert "drop memory units" in tables["sweep.md"] and "train-time: nothing but the weights" in tables["sweep.md"]
 
 
 def predictions(folder: Path, row: dict[str, Any]) -> dict[str, Tensor]:

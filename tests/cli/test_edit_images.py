@@ -188,7 +188,7 @@ def changed(option: str, value: str) -> list[str]:
         ([*KFAC, "--count", "7"], "photos has 6 images: expected a number from 1 to 6, got 7"),
         ([*KFAC, "--mass", "0.5"], "give exactly one of 'mass', 'fraction'"),
         ([*KFAC, "--set", "fractoin=1"], "did you mean 'fraction'"),
-        ([*KFAC, "--method", "scrub"], "input class R+F"),
+        ([*KFAC, "--method", "scrub"], "retain + forget"),
         ([*KFAC, "--method", "none"], "it edits no layer"),
         ([*EDIT, "--method", "svd", "--set", "rank_fraction=0.5"], "'svd' reads no images"),
         ([*KFAC, "--param", "dept=2"], "cannot be built"),

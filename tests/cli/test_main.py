@@ -152,9 +152,7 @@ def test_an_output_that_is_closed_or_full_is_no_traceback() -> None:
     assert found.stderr == "vitmem: the output, or a file, cannot be written: [Errno 28] No space left on device\n"
 
 
-def test_the_home_folder_in_any_option_and_a_user_without_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_home_folder_in_any_option_and_a_user_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     given: dict[str, Any] = {}
 

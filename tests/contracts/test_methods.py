@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-import vitmem.catalogue
 from vitmem.adapters.vision import VisionTask
+from vitmem.edits.base import ByStrength, EditContext, EditResult
+from vitmem.entries import Edit
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit
-from vitmem.methods.base import EditContext
-from vitmem.registry import METHODS, Entry
+from vitmem.registry import EDITS
 
-assert vitmem.catalogue  # registers the built-in entries
-METHODS_TO_TRY = [
+EDITS_TO_TRY = [
     e
-    for e in METHODS.entries()
+    for e in EDITS.entries()
     # a probe and an ablation have no strength at which they change nothing
-    if e.name not in ("none", "ablate") and e.info["input_class"] in ("D0", "U", "N") and not e.info["probe"]
+    if e.name not in ("none", "ablate")
+    and e.uses in ("data-free", "unlabelled", "noisy labels")
+    and e.role != "diagnostic"
 ]
-# The strength in a method's own measure at which nothing changes, where that is not a share of 1; and a strong one.
-NOTHING = {"edge": 0.0, "alpha": math.inf, "relative_norm": 0.0}
+# A strong edit in a method's own measure, where that is not a share.
 STRONG = {"edge": 2.0, "alpha": 10.0, "relative_norm": 0.5}
 
 # Methods that take out whole directions of the nine inputs, or rank what is no basis of the inputs: each costs much.
@@ -69,18 +68,32 @@ def context() -> EditContext:
     )
 
 
-def own_strength(entry: Entry) -> str:
-    """Return the name of the strength in the method's own measure: the first of its rules."""
-    rules: tuple[str, ...] = entry.params.rules  # type: ignore[attr-defined]
-    assert set(rules) >= {"match_drop", "match_loss"}
-    return rules[0]
+def own_strength(entry: type[Edit]) -> str:
+    """Return the name of the strength in the method's own measure."""
+    assert set(entry.exactly_one) >= {"match_drop", "match_loss"}
+    return entry.exactly_one[0]
 
 
-@pytest.mark.parametrize("entry", METHODS_TO_TRY, ids=lambda entry: entry.name)
-def test_no_strength_is_the_identity_bit_for_bit_and_a_strong_edit_is_none(entry: Entry, context: EditContext) -> None:
+def run(entry: type[Edit], context: EditContext, **strength: float) -> EditResult:
+    """Edit at a strength, with a second set of statistics where one is asked for."""
+    second = {key: value for key, value in entry.example.items() if key == "second"}
+    result: EditResult = entry.parse({**second, **strength}, "edit").edit(context)
+    return result
+
+
+def _at_no_strength(entry: type[Edit]) -> Edit:
+    edit = entry.parse(entry.example, "edit")
+    assert isinstance(edit, ByStrength)
+    return edit.at(1.0)
+
+
+@pytest.mark.parametrize("entry", EDITS_TO_TRY, ids=lambda entry: entry.name)
+def test_no_strength_is_the_identity_bit_for_bit_and_a_strong_edit_is_none(
+    entry: type[Edit], context: EditContext
+) -> None:
     name = own_strength(entry)
-    nothing = entry.load()(context, **{name: NOTHING.get(name, 1.0)})
-    strong = entry.load()(context, **{name: STRONG.get(name, 0.3)})
+    nothing = _at_no_strength(entry).edit(context)
+    strong = run(entry, context, **{name: STRONG.get(name, 0.3)})
     for path, layer in context.layers.items():
         assert torch.equal(nothing.weights[path], layer.weight)
         assert nothing.reports[path].change_norm == 0
@@ -90,19 +103,19 @@ def test_no_strength_is_the_identity_bit_for_bit_and_a_strong_edit_is_none(entry
         assert strong.reports[path].change_norm == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("entry", METHODS_TO_TRY, ids=lambda entry: entry.name)
-def test_what_is_matched_is_kept_to(entry: Entry, context: EditContext) -> None:
+@pytest.mark.parametrize("entry", EDITS_TO_TRY, ids=lambda entry: entry.name)
+def test_what_is_matched_is_kept_to(entry: type[Edit], context: EditContext) -> None:
     assert context.loss is not None and context.evaluate is not None
     allowed = 2.0 if entry.name in COARSE else 0.1
-    by_loss = entry.load()(context, match_loss=allowed)
+    by_loss = run(entry, context, match_loss=allowed)
     assert context.loss(by_loss.weights) <= context.loss({}) + allowed
     if entry.name != "complement":  # it loses more than that until it keeps everything
         assert not torch.equal(by_loss.weights["0"], context.layers["0"].weight)
-    assert context.evaluate(entry.load()(context, match_drop=0.1).weights) >= 0.9
+    assert context.evaluate(run(entry, context, match_drop=0.1).weights) >= 0.9
 
 
-@pytest.mark.parametrize("entry", METHODS_TO_TRY, ids=lambda entry: entry.name)
-def test_a_weight_that_is_not_finite_is_named_in_a_sentence(entry: Entry, context: EditContext) -> None:
+@pytest.mark.parametrize("entry", EDITS_TO_TRY, ids=lambda entry: entry.name)
+def test_a_weight_that_is_not_finite_is_named_in_a_sentence(entry: type[Edit], context: EditContext) -> None:
     context.layers["2"].weight.data[0, 0] = float("nan")  # type: ignore[union-attr, operator]
     with pytest.raises(VitmemError, match=r"^layer '2': NaN or infinity in its weight; [^\n.]*\?$"):
-        entry.load()(context, **{own_strength(entry): STRONG.get(own_strength(entry), 0.3)})
+        run(entry, context, **{own_strength(entry): STRONG.get(own_strength(entry), 0.3)})

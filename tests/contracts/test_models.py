@@ -9,14 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import vitmem.catalogue
 from vitmem.bench.check import CLAUSES, check_model
 from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, VisionModel
 from vitmem.registry import MODELS
 
-assert vitmem.catalogue  # registers the built-in entries
-BUILT_IN = [entry.name for entry in MODELS.entries() if not (entry.info.get("family") or entry.info.get("trained"))]
+BUILT_IN = [entry.name for entry in MODELS.entries() if not (entry.family or entry.trained)]
 TIMM = ["timm/vit_tiny_patch16_224", "timm/test_convnext", "timm/test_resnet"]
 
 

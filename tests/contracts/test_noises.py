@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import vitmem.catalogue
 from vitmem.bench.check_noise import CLAUSES, PROBABILITIES, check_noise
 from vitmem.errors import InputError
 from vitmem.noise.base import Labels, NoiseContext
 from vitmem.registry import NOISES
 
-assert vitmem.catalogue  # registers the built-in entries
 BUILT_IN = [entry.name for entry in NOISES.entries()]
 MATRIX = (0.9 * np.eye(10) + 0.1 * np.roll(np.eye(10), 1, axis=1)).tolist()
 PARAMS: dict[str, dict[str, Any]] = {

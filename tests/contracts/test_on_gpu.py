@@ -50,7 +50,7 @@ SUITE: dict[str, Any] = {
 
 def model() -> VisionModel:
     params = MODELS.get("vit").parse({"patch_size": 4, "width": 32, "depth": 2, "heads": 2}, "model")
-    return build("vit", params, ImageShape(1, 8, 10), seed=0)
+    return build(params, ImageShape(1, 8, 10), seed=0)
 
 
 @pytest.mark.parametrize("moments", ["plain", "coupled", "diagonal", "eigen"])

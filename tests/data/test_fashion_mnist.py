@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from vitmem.data import fashion_mnist as module
-from vitmem.data.fashion_mnist import CONTENT, PACKAGE, fashion_mnist
+from vitmem.data.fashion_mnist import CONTENT, PACKAGE
 from vitmem.data.sets import ImageData
+from vitmem.datasets.fashion_mnist import fashion_mnist
 from vitmem.errors import InputError
 
 COUNTS = {"train": 20, "t10k": 10}

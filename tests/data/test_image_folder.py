@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.load import load_data
 from vitmem.data.sets import ImageData
 from vitmem.errors import InputError
@@ -30,8 +29,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, cache: Path, **options: object) -> ImageData:
-    params = DATA.get("image_folder").parse({"folder": folder.name, "size": 16, **options}, "data")
-    return load_data("image_folder", params, folder.parent, cache)
+    pictures = DATA.get("image_folder").parse({"folder": folder.name, "size": 16, **options}, "data")
+    return load_data(pictures, folder.parent, cache)
 
 
 def test_all_classes_sorted(folder: Path, tmp_path: Path) -> None:
@@ -84,9 +83,9 @@ def test_classes_that_do_not_match(classes: list[str], message: str, folder: Pat
 def test_missing_folders(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a folder at"):
         load(tmp_path / "nowhere", tmp_path / "cache")
-    params = DATA.get("image_folder").parse({"folder": "pictures"}, "data")
+    pictures = DATA.get("image_folder").parse({"folder": "pictures"}, "data")
     with pytest.raises(InputError, match="expected --data-dir"):
-        load_data("image_folder", params, None, tmp_path / "cache")
+        load_data(pictures, None, tmp_path / "cache")
     with pytest.raises(InputError, match="expected a folder train of classes"):
         load(folder / "train", tmp_path / "cache")
     (folder / "val" / "bee" / "0.png").unlink()
@@ -96,8 +95,8 @@ def test_missing_folders(folder: Path, tmp_path: Path) -> None:
 
 def test_a_folder_in_the_home_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder.parent))
-    params = DATA.get("image_folder").parse({"folder": "~/pictures", "size": 16}, "data")
-    data = load_data("image_folder", params, tmp_path / "elsewhere", tmp_path / "cache")
+    pictures = DATA.get("image_folder").parse({"folder": "~/pictures", "size": 16}, "data")
+    data = load_data(pictures, tmp_path / "elsewhere", tmp_path / "cache")
     assert data.classes == ("ant", "bee", "cat")
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.augment import normalise
 from vitmem.data.load import load_data
 from vitmem.data.module import NoisyImagesModule
@@ -19,8 +18,8 @@ from vitmem.registry import DATA, NOISES
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> NoisyImages:
     cache = tmp_path_factory.mktemp("cache")
-    data = load_data("digits", DATA.get("digits").parse({}, "data"), None, cache, train=301)
-    return add_noise(data, "symmetric", NOISES.get("symmetric").parse({"rate": 0.1}, "noise"), 1)
+    data = load_data(DATA.get("digits").parse({}, "data"), None, cache, train=301)
+    return add_noise(data, NOISES.get("symmetric").parse({"rate": 0.1}, "noise"), 1)
 
 
 def test_noisy_images(noisy: NoisyImages) -> None:

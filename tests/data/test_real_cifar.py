@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.cifar import CIFAR100_COARSE
 from vitmem.data.load import load_data
 from vitmem.data.noisy import add_noise
@@ -29,7 +28,7 @@ CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 def load(name: str, cache: Path, folder: Path | None = None, **options: Any) -> ImageData:
     counts = {key: options.pop(key, None) for key in ("train", "validation")}
     seed = options.pop("seed", 0)
-    return load_data(name, DATA.get(name).parse(options, "data"), folder, cache, **counts, seed=seed)
+    return load_data(DATA.get(name).parse(options, "data"), folder, cache, **counts, seed=seed)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +55,7 @@ def test_real_cifar10(real_cache: Path) -> None:
     assert data.mean.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=5e-4)
     entry = NOISES.get("human")
     for column, rate in HUMAN_RATES:
-        noisy = add_noise(data, "human", entry.parse({"column": column}, "noise"), 0)
+        noisy = add_noise(data, entry.parse({"column": column}, "noise"), 0)
         assert noisy.labels.realised == pytest.approx(rate, abs=5e-5)
     part = load("cifar10", real_cache, REAL, train=5000)
     npz = np.load(REAL / "cifar10" / "cifar10n.npz")
@@ -72,9 +71,9 @@ def test_real_cifar100(real_cache: Path) -> None:
     assert data.coarse is not None and data.coarse.tolist() == list(CIFAR100_COARSE)
     assert data.num_classes == 100 and data.classes[:3] == ("apple", "aquarium_fish", "baby")
     assert set(data.train.extra_labels) == {"human_label", "noisy_label"}  # no superclass columns
-    noisy = add_noise(data, "human", NOISES.get("human").parse({"column": "human_label"}, "noise"), 0)
+    noisy = add_noise(data, NOISES.get("human").parse({"column": "human_label"}, "noise"), 0)
     assert noisy.labels.realised == pytest.approx(0.4020, abs=5e-5)
-    flipped = add_noise(data, "asymmetric", NOISES.get("asymmetric").parse({"rate": 0.1}, "noise"), 0)
+    flipped = add_noise(data, NOISES.get("asymmetric").parse({"rate": 0.1}, "noise"), 0)
     assert torch.equal(torch.from_numpy(data.coarse)[flipped.given], torch.from_numpy(data.coarse)[flipped.true])
     assert flipped.labels.realised == 0.1
     superclasses = load("cifar100", real_cache, REAL, labels="coarse")
@@ -86,8 +85,8 @@ def test_real_cifar100(real_cache: Path) -> None:
 
 @pytest.mark.skipif(not (REAL / "imagenette64").exists(), reason=f"no Imagenette in {REAL}; set VITMEM_DATA_DIR")
 def test_real_imagenette_has_noisy_labels_of_its_own(real_cache: Path) -> None:
-    params = DATA.get("image_folder").parse({"folder": "imagenette64", "size": 64}, "data")
-    data = load_data("image_folder", params, REAL, real_cache)
+    pictures = DATA.get("image_folder").parse({"folder": "imagenette64", "size": 64}, "data")
+    data = load_data(pictures, REAL, real_cache)
     for percent, rate in ((1, 0.01), (5, 0.05), (25, 0.25), (50, 0.5)):
         column = NOISES.get("column").parse({"column": f"noisy_{percent}"}, "noise")
-        assert add_noise(data, "column", column, 0).labels.realised == pytest.approx(rate, abs=2e-4)
+        assert add_noise(data, column, 0).labels.realised == pytest.approx(rate, abs=2e-4)

@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.load import load_data
 from vitmem.data.noisy import add_noise
 from vitmem.data.sets import ImageData
@@ -28,7 +27,7 @@ CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 def load(name: str, cache: Path, folder: Path | None = None, **options: Any) -> ImageData:
     counts = {key: options.pop(key, None) for key in ("train", "validation")}
     seed = options.pop("seed", 0)
-    return load_data(name, DATA.get(name).parse(options, "data"), folder, cache, **counts, seed=seed)
+    return load_data(DATA.get(name).parse(options, "data"), folder, cache, **counts, seed=seed)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -218,7 +217,7 @@ def test_published_file_of_human_labels(
     )
     data = load("cifar10", tmp_path, folder)
     assert list(data.train.extra_labels) == ["worse_label"]
-    noisy = add_noise(data, "human", NOISES.get("human").parse({"column": "worse_label"}, "noise"), 0)
+    noisy = add_noise(data, NOISES.get("human").parse({"column": "worse_label"}, "noise"), 0)
     assert noisy.given.tolist() == worse.tolist() and noisy.labels.realised == 1.0
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitmem.data.spectrum.build import LENGTH, spectrum
+from vitmem.data.spectrum.build import LENGTH
 from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, text
 from vitmem.data.texts import Items, Rows, TextData
+from vitmem.datasets.spectrum import spectrum
 from vitmem.errors import InputError
 
 

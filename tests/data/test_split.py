@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.noisy import NoisyImages, add_noise
 from vitmem.data.sets import ImageSet, assemble
 from vitmem.data.split import some_of
@@ -29,7 +28,7 @@ def test_curves_look_at_all_classes_of_sorted_images() -> None:
     labels = torch.arange(count) * 10 // count  # sorted by class, as a folder of images is
     images = ImageSet(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), labels, torch.arange(count))
     data = assemble("sorted", images, images, tuple("0123456789"))
-    noisy: NoisyImages = add_noise(data, "none", NOISES.get("none").parse({}, "noise"), 0)
+    noisy: NoisyImages = add_noise(data, NOISES.get("none").parse({}, "noise"), 0)
     curves = ImageMeasure(noisy, "32")
     assert len(curves.true) == len(curves.validation) == MOST
     assert set(curves.true.tolist()) == set(curves.validation.labels.tolist()) == set(range(10))

@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.decode import decode_all
 from vitmem.data.load import load_data
 from vitmem.data.sets import ImageData
@@ -125,8 +124,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, **options: object) -> ImageData:
-    params = DATA.get("image_folder").parse({"folder": "set", "size": 8, **options}, "data")
-    return load_data("image_folder", params, folder, folder.parent / "cache")
+    pictures = DATA.get("image_folder").parse({"folder": "set", "size": 8, **options}, "data")
+    return load_data(pictures, folder, folder.parent / "cache")
 
 
 def test_a_cache_is_asked_by_content(folder: Path) -> None:

@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from vitmem.contents import File
 from vitmem.data.windows.distinct import distinct, halves, shingles, various
 from vitmem.data.windows.read import read_windows
-from vitmem.data.windows.source import memorized
 from vitmem.data.windows.tokens import Windows, tokenised
+from vitmem.datasets.memorized import memorized
 from vitmem.errors import InputError
+from vitmem.registry import DATA
 
 BEGIN = 99
 
@@ -172,3 +174,16 @@ def test_the_data_need_their_folder_and_two_windows(tmp_path: Path) -> None:
     assert data.windows(Letters(), 100).gold.tolist() == [[3, 4], [5, 5]] and data.corpus == {"a": "b"}
     with pytest.raises(InputError, match="two windows or more that are kept of 3 lines, got 1"):
         memorized(tmp_path, tmp_path, file="w.jsonl", min_distinct=2).windows(Letters(), 100)
+
+
+def test_the_file_of_a_suite_is_found_in_the_data_folder_and_has_the_planned_content(tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    pq.write_table(pa.table({"name": ["a"], "text": ["b"]}), tmp_path / "text" / "corpus.parquet")
+    written(tmp_path / "w.jsonl", IDS, {**IDS, "suffix_ids": [5, 5]})
+    known = File(path="w.jsonl").known(tmp_path).model_dump()
+    entry = DATA.get("memorized").parse({"file": known, "min_distinct": 2}, "data")
+    data = entry.load(data_dir=tmp_path, cache_dir=tmp_path)
+    assert len(data.lines) == 2 and data.min_distinct == 2
+    written(tmp_path / "w.jsonl", IDS, IDS)
+    with pytest.raises(InputError, match=r"w\.jsonl: its content is not the one that was planned"):
+        entry.load(data_dir=tmp_path, cache_dir=tmp_path)

@@ -21,16 +21,16 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.data.cache import cached
 from vitmem.data.documents import documents
 from vitmem.data.human_labels import read_human
 from vitmem.data.parquet import read_split
-from vitmem.data.passages import passages, read_corpus
+from vitmem.data.passages import read_corpus
 from vitmem.data.sets import ImageSet, assemble
 from vitmem.data.unlabelled import unlabelled
 from vitmem.data.view_files import read_duplicates, read_label_errors, read_votes
 from vitmem.data.windows.read import read_windows
+from vitmem.datasets.passages import passages
 from vitmem.errors import InputError
 from vitmem.noise.base import NoiseContext
 from vitmem.noise.matrix import checked_matrix, read_matrix

@@ -14,9 +14,7 @@ HERE = Path(__file__).parent
 SUITE = HERE.parent / "bench" / "tiny.yaml"
 
 
-@pytest.mark.parametrize(
-    ("kills", "seed"), [(8, 0), pytest.param(120, 1, marks=pytest.mark.slow)], ids=["few", "many"]
-)
+@pytest.mark.parametrize(("kills", "seed"), [(8, 0), pytest.param(120, 1, marks=pytest.mark.slow)], ids=["few", "many"])
 def test_every_kill_is_survived_bit_for_bit(tmp_path: Path, kills: int, seed: int) -> None:
     out = subprocess.run(
         [sys.executable, str(HERE / "kill.py"), str(SUITE), str(tmp_path), str(kills), str(seed)],

@@ -9,13 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-import vitmem.catalogue
 from vitmem.adapters.vision import VisionTask
 from vitmem.kfac import find_layers, fit, fit_for
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.registry import MODELS
 
-assert vitmem.catalogue  # registers the built-in entries
 SHAPE = ImageShape(channels=3, size=16, num_classes=5)
 
 
@@ -45,7 +43,7 @@ def encoder() -> VisionModel:
 
 
 def named(name: str, **params: Any) -> Callable[[], VisionModel]:
-    return lambda: build(name, MODELS.get(name).parse(params, "model"), SHAPE, 0)
+    return lambda: build(MODELS.get(name).parse(params, "model"), SHAPE, 0, architecture_of(name))
 
 
 @pytest.mark.parametrize("moments", ["coupled", "eigen"])
@@ -65,9 +63,7 @@ def test_no_bit_depends_on_the_other_layers(make: Callable[[], VisionModel], mom
     together = fit_for(model.net, whole, task, lambda: batches, moments, seed=3, label_samples=2)
     parts = ([path] for path in whole)
     for some in ([path for path in whole if "1" in path.split(".")], *parts):
-        alone = fit_for(
-            model.net, {p: whole[p] for p in some}, task, lambda: batches, moments, seed=3, label_samples=2
-        )
+        alone = fit_for(model.net, {p: whole[p] for p in some}, task, lambda: batches, moments, seed=3, label_samples=2)
         for path in some:
             for name, value in vars(alone.layers[path]).items():
                 other = vars(together.layers[path])[name]

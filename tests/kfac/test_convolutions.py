@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask
+from vitmem.edits.base import EditContext
+from vitmem.edits.kfac import Kfac
+from vitmem.edits.magnitude import Magnitude
+from vitmem.edits.random_basis import RandomBasis
+from vitmem.edits.svd import Svd
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import corrected, edited, find_layers, fit, weight_matrix
 from vitmem.kfac.capture import entering
 from vitmem.kfac.patches import inputs_of
-from vitmem.methods.base import EditContext
-from vitmem.methods.controls import random_basis
-from vitmem.methods.kfac import kfac
-from vitmem.methods.magnitude import magnitude
-from vitmem.methods.svd import svd
 
 CLASSES = 3
 KINDS: list[dict[str, Any]] = [
@@ -156,10 +156,10 @@ def test_edits_go_back_in_the_shape_of_the_convolution(net: Net, batch: Any, mem
     u, s, vt = torch.linalg.svd(old.reshape(5, 36), full_matrices=False)
     rank_two = ((u[:, :2] * s[:2]) @ vt[:2]).reshape(old.shape)
     edits = [
-        svd(context, rank_fraction=0.4),
-        kfac(context, mass=0.5),
-        magnitude(context, fraction=0.5),
-        random_basis(context, fraction=0.5),
+        Svd(rank_fraction=0.4).edit(context),
+        Kfac(mass=0.5).edit(context),
+        Magnitude(fraction=0.5).edit(context),
+        RandomBasis(fraction=0.5).edit(context),
     ]
     before, logits = net.second.weight.stride(), net(batch[0])
     for n, result in enumerate(edits):

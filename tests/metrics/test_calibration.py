@@ -8,7 +8,8 @@ import torch
 from sklearn.metrics import brier_score_loss, log_loss
 from torch import Tensor
 
-from vitmem.metrics.calibration import AdaptiveEce, Brier, adaptive_ece, calibration, confidence_sums
+from vitmem.metrics.calibration import adaptive_ece, calibration, confidence_sums
+from vitmem.metrics.modules.calibration import AdaptiveEce, Brier
 from vitmem.metrics.predictions import Predictions
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from vitmem.errors import VitmemError
 from vitmem.metrics.agreement import agreement
-from vitmem.metrics.labels import LabelShares, conditional, labels, reference
+from vitmem.metrics.labels import conditional, labels, reference
 from vitmem.metrics.measure import measure
+from vitmem.metrics.modules.labels import LabelShares
 from vitmem.metrics.per_class import per_class
 from vitmem.metrics.predictions import Predictions
 

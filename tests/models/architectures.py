@@ -16,9 +16,8 @@ from pathlib import Path
 
 import torch
 
-import vitmem.catalogue  # noqa: F401  registers the built-in entries
 from vitmem.errors import InputError
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.registry import MODELS
 
 FILE = Path(__file__).parent / "architectures.txt"
@@ -48,7 +47,7 @@ def made(name: str, size: int) -> VisionModel:
     place = nullcontext() if name in NEED_VALUES else torch.device("meta")
     with warnings.catch_warnings(), place:
         warnings.simplefilter("ignore")
-        return build(name, MODELS.get(name).parse({}, "model"), ImageShape(3, size, 10), 0)
+        return build(MODELS.get(name).parse({}, "model"), ImageShape(3, size, 10), 0, architecture_of(name))
 
 
 def grouped(paths: Sequence[str]) -> str:

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-import vitmem.catalogue
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.registry import MODELS
 
 FOLDER = Path(__file__).parent
 spec = importlib.util.spec_from_file_location("architectures", FOLDER / "architectures.py")
-assert spec is not None and spec.loader is not None and vitmem.catalogue
+assert spec is not None and spec.loader is not None
 architectures = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(architectures)
 KNOWN = dict(line.split(": ", 1) for line in (FOLDER / "architectures.txt").read_text().splitlines())
@@ -37,7 +36,7 @@ DEPTHS = {
 
 
 def made(name: str, size: int = 32, **params: Any) -> VisionModel:
-    return build(name, MODELS.get(name).parse(params, "model"), ImageShape(3, size, 5), 0)
+    return build(MODELS.get(name).parse(params, "model"), ImageShape(3, size, 5), 0, architecture_of(name))
 
 
 def test_many_are_known() -> None:

@@ -6,22 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-import vitmem.catalogue
 from vitmem.blocks import block_numbers
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers
 from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.registry import MODELS
-from vitmem.specs import Spec
 
 SHAPE = ImageShape(channels=3, size=16, num_classes=5)
-assert vitmem.catalogue  # registers the built-in entries
 
 
 def make(name: str, seed: int = 0, shape: ImageShape = SHAPE, **params: object) -> VisionModel:
-    return build(name, MODELS.get(name).parse(params, "model"), shape, seed)
+    return build(MODELS.get(name).parse(params, "model"), shape, seed, architecture_of(name))
 
 
 @pytest.mark.parametrize(
@@ -186,6 +183,6 @@ def test_a_plug_in_that_returns_too_little(kind: str) -> None:
     MODELS.register("broken_test_model", summary="for this test")(plug_in)
     try:
         with pytest.raises(InputError, match="VisionModel" if kind == "no VisionModel" else "no blocks"):
-            build("broken_test_model", Spec(), SHAPE, 0)
+            build(MODELS.get("broken_test_model")(), SHAPE, 0)
     finally:
         MODELS.discard("broken_test_model")

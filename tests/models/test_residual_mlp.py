@@ -7,17 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-import vitmem.catalogue
 from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.registry import MODELS
 
-assert vitmem.catalogue  # registers the built-in entries
 SHAPE = ImageShape(channels=1, size=8, num_classes=3)
 
 
 def make(**params: object) -> VisionModel:
-    return build("residual_mlp", MODELS.get("residual_mlp").parse(params, "model"), SHAPE, 0)
+    return build(MODELS.get("residual_mlp").parse(params, "model"), SHAPE, 0)
 
 
 def logits(model: VisionModel, rows: Tensor) -> Tensor:

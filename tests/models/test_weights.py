@@ -101,9 +101,7 @@ class Trap:
         ({"a": {"state_dict": {}}}, "got the keys 'a'"),
     ],
 )
-def test_refused_for_the_true_reason(
-    content: Any, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_for_the_true_reason(content: Any, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(content, "net.pth")
     with pytest.raises(InputError, match=r"^net.pth: ") as error:

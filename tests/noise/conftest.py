@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
 from vitmem.noise.base import NoiseContext, NoisyLabels, make
 from vitmem.noise.pixels import Pixels
 from vitmem.registry import NOISES
@@ -32,9 +31,8 @@ def draw() -> Draw:
         context: dict[str, Any] | None = None,
         **params: Any,
     ) -> NoisyLabels:
-        entry = NOISES.get(name)
         known = NoiseContext(dataset, classes, **(context or {}))
-        return make(entry, entry.parse(params, "noise"), np.asarray(clean), known, seed)
+        return make(NOISES.get(name).parse(params, "noise"), np.asarray(clean), known, seed)
 
     return drawn
 

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-import vitmem.catalogue  # noqa: F401 (registers the built-in entries)
+from vitmem.entries import Noise
 from vitmem.errors import InputError, VitmemError
 from vitmem.noise.base import NoiseContext, NoisyLabels, make
 from vitmem.noise.counts import apportion
-from vitmem.registry import NOISES, Entry
-from vitmem.specs import Spec
+from vitmem.registry import NOISES
 
 # fine class -> superclass of CIFAR-100, 0 to 99, a row of ten each
 # fmt: off
@@ -38,9 +37,9 @@ SUPERCLASS = np.array([
 def noisy(
     name: str, clean: Any, classes: int = 10, seed: int = 0, dataset: str = "cifar10", **params: Any
 ) -> NoisyLabels:
-    entry = NOISES.get(name)
+    model = NOISES.get(name).parse(params, "noise")
     coarse = SUPERCLASS if dataset == "cifar100" else None
-    return make(entry, entry.parse(params, "noise"), np.asarray(clean), NoiseContext(dataset, classes, coarse), seed)
+    return make(model, np.asarray(clean), NoiseContext(dataset, classes, coarse), seed)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.25, 0.333, 1.0])
@@ -169,13 +168,15 @@ def test_hash_is_that_of_two_byte_labels() -> None:
 
 
 def test_the_true_labels_are_never_written_to() -> None:
-    def scribble(clean: np.ndarray, context: NoiseContext, rng: np.random.Generator) -> np.ndarray:
-        clean[:] = 1
-        return clean
+    class Scribble(Noise):
+        name = "scribble"
 
-    entry = Entry("noise", "scribble", 1, "", Spec, scribble)
+        def draw(self, clean: np.ndarray, context: NoiseContext, rng: np.random.Generator) -> np.ndarray:
+            clean[:] = 1
+            return clean
+
     clean = np.zeros(5, dtype=np.int64)
-    labels = make(entry, Spec(), clean, NoiseContext("x", 2), 0)
+    labels = make(Scribble(), clean, NoiseContext("x", 2), 0)
     assert clean.sum() == 0 and labels.clean.sum() == 0 and labels.realised == 1.0
 
 
@@ -188,9 +189,14 @@ def test_the_true_labels_are_never_written_to() -> None:
     ],
 )
 def test_a_model_that_returns_something_else_is_refused(result: np.ndarray, message: str) -> None:
-    entry = Entry("noise", "odd", 1, "", Spec, lambda clean, context, rng: result)
+    class Odd(Noise):
+        name = "odd"
+
+        def draw(self, clean: np.ndarray, context: NoiseContext, rng: np.random.Generator) -> np.ndarray:
+            return result
+
     with pytest.raises(VitmemError, match=message):
-        make(entry, Spec(), np.zeros(5, dtype=np.int64), NoiseContext("x", 2), 0)
+        make(Odd(), np.zeros(5, dtype=np.int64), NoiseContext("x", 2), 0)
 
 
 def test_true_labels_outside_the_classes_are_refused() -> None:
@@ -205,19 +211,19 @@ def test_one_class_cannot_be_wrong(name: str) -> None:
 
 
 def test_human_labels() -> None:
-    entry = NOISES.get("human")
+    human = NOISES.get("human")
     clean, given_labels = np.array([0, 1, 2, 1]), np.array([0, 2, 2, 1], dtype=np.int16)
     context = NoiseContext("cifar10", 3, extra_labels={"aggre_label": given_labels})
-    labels = make(entry, entry.parse({"column": "aggre_label"}, "noise"), clean, context, 0)
+    labels = make(human.parse({"column": "aggre_label"}, "noise"), clean, context, 0)
     np.testing.assert_array_equal(labels.given, given_labels)
     assert labels.nominal is None and labels.realised == 0.25 and labels.transition[1, 2] == 0.5
     with pytest.raises(InputError, match="did you mean 'aggre_label'"):
-        make(entry, entry.parse({"column": "agre_label"}, "noise"), clean, context, 0)
+        make(human.parse({"column": "agre_label"}, "noise"), clean, context, 0)
     with pytest.raises(InputError, match="came without human labels"):
-        make(entry, entry.parse({"column": "x"}, "noise"), clean, NoiseContext("digits", 3), 0)
+        make(human.parse({"column": "x"}, "noise"), clean, NoiseContext("digits", 3), 0)
     short = NoiseContext("cifar10", 3, extra_labels={"a": given_labels[:2]})
     with pytest.raises(InputError, match="expected 4 labels in column 'a', got 2"):
-        make(entry, entry.parse({"column": "a"}, "noise"), clean, short, 0)
+        make(human.parse({"column": "a"}, "noise"), clean, short, 0)
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=20), st.floats(0, 1))

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import chisquare
 
 from vitmem.data.cifar import CIFAR100_COARSE
+from vitmem.entries import Noise
 from vitmem.errors import InputError, VitmemError
 from vitmem.noise.base import NoiseContext, NoisyLabels, make
-from vitmem.registry import NOISES, Entry
-from vitmem.specs import Spec
+from vitmem.registry import NOISES
 
 Draw = Callable[..., NoisyLabels]
 CLEAN = np.arange(60_000) % 10
@@ -60,8 +60,7 @@ def test_stratified_counts_are_exact_in_every_class(draw: Draw, name: str) -> No
 
 
 def test_stratified_off_is_the_same_as_left_out() -> None:
-    entry = NOISES.get("symmetric")
-    off = entry.parse({"rate": 0.1, "stratified": False}, "noise")
+    off = NOISES.get("symmetric").parse({"rate": 0.1, "stratified": False}, "noise")
     assert off.model_dump(mode="json", exclude_none=True) == {"rate": 0.1}
 
 
@@ -101,11 +100,11 @@ def test_interclass_confusion_swaps_two_classes(draw: Draw, dataset: str, classe
 
 
 def test_interclass_confusion_of_other_classes(draw: Draw) -> None:
-    entry = NOISES.get("interclass_confusion")
+    confusion = NOISES.get("interclass_confusion")
 
     def of(classes: list[int] | None) -> NoisyLabels:
-        params = entry.parse({"rate": 1.0, "classes": classes}, "noise")
-        return make(entry, params, np.arange(4), NoiseContext("pets", 4), 0)
+        noise = confusion.parse({"rate": 1.0, "classes": classes}, "noise")
+        return make(noise, np.arange(4), NoiseContext("pets", 4), 0)
 
     assert of([0, 2]).given.tolist() == [2, 1, 0, 3]
     with pytest.raises(InputError, match="'pets' has no usual pair"):
@@ -116,9 +115,14 @@ def test_interclass_confusion_of_other_classes(draw: Draw) -> None:
 
 
 def test_a_mask_that_leaves_changed_images_out_is_refused() -> None:
-    entry = Entry("noise", "odd", 1, "", Spec, lambda clean, context, rng: (clean + 1, np.zeros(3, dtype=bool)))
+    class Odd(Noise):
+        name = "odd"
+
+        def draw(self, clean: np.ndarray, context: NoiseContext, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+            return clean + 1, np.zeros(3, dtype=bool)
+
     with pytest.raises(VitmemError, match="a mask of 3 images that has every changed one"):
-        make(entry, Spec(), np.zeros(3, dtype=np.int64), NoiseContext("x", 2), 0)
+        make(Odd(), np.zeros(3, dtype=np.int64), NoiseContext("x", 2), 0)
 
 
 FROZEN = {

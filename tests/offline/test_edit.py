@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from vitmem.edits.base import EditContext
+from vitmem.edits.kfac import Kfac
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.kfac import Factors, find_layers, weight_matrix
-from vitmem.methods.base import EditContext
-from vitmem.methods.kfac import kfac
 from vitmem.offline.edit import edit_folder
 from vitmem.offline.output import new_folder
 
@@ -38,7 +38,7 @@ def state(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def in_memory(model: nn.Module, factors: Factors, mass: float) -> Any:
-    return kfac(EditContext(model, find_layers(model, list(factors.layers)), factors, seed=0), mass=mass)
+    return Kfac(mass=mass).edit(EditContext(model, find_layers(model, list(factors.layers)), factors, seed=0))
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 import vitmem.offline.written as written
 from vitmem.adapters.vision import VisionTask
+from vitmem.edits.base import EditContext
+from vitmem.edits.iterated import Iterated
+from vitmem.edits.kfac import Kfac
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit, state_digest
-from vitmem.methods.base import EditContext
-from vitmem.methods.iterated import iterated
-from vitmem.methods.kfac import kfac
 from vitmem.offline.record import Record
 from vitmem.offline.request import Request
 from vitmem.offline.vision import edit_checkpoint
@@ -84,7 +84,7 @@ def statistics(net: nn.Module, photos: Path) -> Factors:
 
 def in_memory(net: nn.Module, photos: Path) -> dict[str, Tensor]:
     """Return what the engine alone makes of the weights."""
-    return kfac(EditContext(net, find_layers(net, EDITED), statistics(net, photos), seed=0), mass=0.9).weights
+    return Kfac(mass=0.9).edit(EditContext(net, find_layers(net, EDITED), statistics(net, photos), seed=0)).weights
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_in_steps_each_reads_the_network_that_the_last_one_left(
     after, net = load_file(tmp_path / "edited.safetensors"), network()
     layers, first = find_layers(net, EDITED), statistics(net, photos)
     context = EditContext(net, layers, first, seed=0, recollect=lambda: statistics(net, photos))
-    expected, single = iterated(context, **settings), kfac(context, mass=0.8)
+    expected, single = Iterated(**settings).edit(context), Kfac(mass=0.8).edit(context)
     for path, weight in expected.weights.items():
         found = after[f"{path}.weight"]
         assert float((found - weight).norm() / weight.norm()) < 1e-3

@@ -19,7 +19,7 @@ HALF = {"report": (0.4, 0.5), "selection": (0.4, 0.5)}
 
 def recorded(row: Row, told: str, statistics: str | None = None, gradients: float = 0.0) -> Row:
     """Return ``row`` as a run writes it now: with what its method was told, and passes of statistics and edit."""
-    row["edit"] |= {"input_class": told, **({"passes": gradients} if gradients else {})}
+    row["edit"] |= {"information": told, **({"passes": gradients} if gradients else {})}
     row["ids"] = {"training": "t", **({"statistics": statistics} if statistics else {})}
     if statistics:
         row["costs"]["statistics_passes"] = 2 if statistics == "eigen" else 1
@@ -32,11 +32,11 @@ def now(make_row: Callable[..., Row]) -> list[Row]:
     kfac, ssd = {"method": "kfac", "blocks": "all"}, {"method": "ssd", "blocks": "last"}
     return [
         make_row(0, {"method": "none"}, **HALF),
-        recorded(make_row(0, {**kfac, "fraction": 0.1}, **HALF), "U", "plain"),
-        recorded(make_row(0, {**kfac, "fraction": 0.2}, **HALF), "U", "plain"),
-        recorded(make_row(0, {**kfac, "fraction": 0.3}, **HALF), "U", "eigen"),
-        recorded(make_row(0, {**ssd, "alpha": 5.0}, **HALF), "R+F", gradients=1.5),
-        recorded(make_row(0, {**ssd, "alpha": 10.0}, **HALF), "R+F", gradients=1.5),
+        recorded(make_row(0, {**kfac, "fraction": 0.1}, **HALF), "unlabelled", "plain"),
+        recorded(make_row(0, {**kfac, "fraction": 0.2}, **HALF), "unlabelled", "plain"),
+        recorded(make_row(0, {**kfac, "fraction": 0.3}, **HALF), "unlabelled", "eigen"),
+        recorded(make_row(0, {**ssd, "alpha": 5.0}, **HALF), "retain + forget", gradients=1.5),
+        recorded(make_row(0, {**ssd, "alpha": 10.0}, **HALF), "retain + forget", gradients=1.5),
     ]
 
 
@@ -49,7 +49,7 @@ def test_statistics_are_counted_once_and_gradients_for_every_setting(now: list[R
 
 def test_tuning_is_a_mean_over_the_seeds(now: list[Row], make_row: Callable[..., Row]) -> None:
     second = make_row(1, {"method": "ssd", "blocks": "last", "alpha": 5.0}, **HALF)
-    ssd = [g for g in group_rows([*now, recorded(second, "R+F", gradients=2.0)]) if g.method == "ssd"]
+    ssd = [g for g in group_rows([*now, recorded(second, "retain + forget", gradients=2.0)]) if g.method == "ssd"]
     tried, mean = tuning(ssd)
     assert tried == 2 and mean is not None and (mean.mean, mean.n) == (2.5, 2)
 
@@ -57,16 +57,20 @@ def test_tuning_is_a_mean_over_the_seeds(now: list[Row], make_row: Callable[...,
 def test_tables_show_both_where_they_were_recorded(now: list[Row]) -> None:
     tables = render_tables("toy", now)
     rows = list(csv.DictReader(io.StringIO(tables["chosen.csv"])))
-    shown = [(r["method"], r["input_class"], r["passes"], r["settings_tried"], r["tuning_passes"]) for r in rows]
-    assert shown == [("base", "", "", "", ""), ("K-FAC", "U", "1", "3", "3"), ("SSD", "R+F", "1.5", "2", "3")]
+    shown = [(r["method"], r["information"], r["passes"], r["settings_tried"], r["tuning_passes"]) for r in rows]
+    assert shown == [
+        ("base", "", "", "", ""),
+        ("K-FAC", "unlabelled", "1", "3", "3"),
+        ("SSD", "retain + forget", "1.5", "2", "3"),
+    ]
     assert "- tried: settings of the method; tuning passes" in tables["chosen.md"]
     for name in ("chosen", "matched", "sweep", "front"):
-        assert "input_class" in tables[f"{name}.csv"].splitlines()[0]
-        assert "- input class: D0 nothing but the weights" in tables[f"{name}.md"]
+        assert "information" in tables[f"{name}.csv"].splitlines()[0]
+        assert "- information: what a method is given beside the weights: data-free nothing" in tables[f"{name}.md"]
 
 
 def test_nothing_is_guessed_for_rows_that_do_not_say(now: list[Row], toy: list[Row]) -> None:
     for text in render_tables("toy", toy).values():
-        assert "input class" not in text and "input_class" not in text and "tuning" not in text
-    del now[1]["edit"]["input_class"]
+        assert "information" not in text and "information" not in text and "tuning" not in text
+    del now[1]["edit"]["information"]
     assert tuning([g for g in group_rows(now) if g.method == "kfac"]) == (None, None)

@@ -40,8 +40,14 @@ def told(make_row: Callable[..., Row]) -> list[Row]:
             near = share + rng.normal(0, 0.02)
             row["outcomes"] = {n: packed(rng.random(400) < near) for n in ("memorized", "recovered", "validation")}
             row["ids"] = {}
-            kind = {"kfac": "U", "svd": "D0", "random_basis": "D0", "magnitude": "D0", "finetune": "T"}.get(method)
-            row["edit"] |= {} if kind is None else {"input_class": kind, "passes": 0.0}
+            kind = {
+                "kfac": "unlabelled",
+                "svd": "data-free",
+                "random_basis": "data-free",
+                "magnitude": "data-free",
+                "finetune": "trusted",
+            }.get(method)
+            row["edit"] |= {} if kind is None else {"information": kind, "passes": 0.0}
             rows.append(row)
     return rows
 
@@ -50,13 +56,12 @@ def test_methods_stand_by_what_they_are_told_with_their_distance_to_kfac(toy: li
     assert "headline.csv" not in render_tables("toy", toy)  # no outcomes, no pairs
     tables = render_tables("toy", told)
     found = list(csv.DictReader(io.StringIO(tables["headline.csv"])))
-    assert [(r["method"], r["input_class"]) for r in found] == [
-        ("base", ""), ("SVD", "D0"), ("magnitude", "D0"), ("random basis", "D0"), ("K-FAC", "U"),
-        ("fine-tuning (CF-k)", "T"),
+    assert [(r["method"], r["information"]) for r in found] == [
+        ("base", ""), ("SVD", "data-free"), ("magnitude", "data-free"), ("random basis", "data-free"),
+        ("K-FAC", "unlabelled"),
+        ("fine-tuning (CF-k)", "trusted"),
     ]  # fmt: skip
-    compared = {
-        (r["method"], r["outcome"]): r for r in csv.DictReader(io.StringIO(tables["comparison.csv"]))
-    }
+    compared = {(r["method"], r["outcome"]): r for r in csv.DictReader(io.StringIO(tables["comparison.csv"]))}
     marks = set()
     for row in found:
         for outcome in ("memorized", "recovered", "validation"):

@@ -25,7 +25,14 @@ Make = Callable[..., list[Row]]
 BASE: Halves = ((0.85, 0.90), (0.86, 0.90))
 INPUT = {"method": "kfac_input", "blocks": "all"}
 SCALED = {"method": "uniform_scaling", "blocks": "all", "factor": 0.7}
-TOLD = {"kfac_input": "U", "kfac": "U", "uniform_scaling": "D0", "svd": "D0", "random_basis": "D0", "scrub": "R+F"}
+TOLD = {
+    "kfac_input": "unlabelled",
+    "kfac": "unlabelled",
+    "uniform_scaling": "data-free",
+    "svd": "data-free",
+    "random_basis": "data-free",
+    "scrub": "retain + forget",
+}
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def made(make_row: Callable[..., Row]) -> Make:
                 moved = memorized + (0.0 if edit["method"] == "none" else spread[seed])
                 row = make_row(seed, edit, report=(moved, validation), selection=selection)
                 if edit["method"] in TOLD:
-                    row["edit"]["input_class"] = TOLD[edit["method"]]
+                    row["edit"]["information"] = TOLD[edit["method"]]
                 found.append(row)
         return found
 
@@ -144,7 +151,7 @@ def test_methods_that_know_the_wrong_labels_do_not_compete(made: Make) -> None:
     assert verdicts(Report("toy", made([(told, ((0.0, 0.95), (0.0, 0.95)))]))) == []
     rows = made([(told, ((0.0, 0.95), (0.0, 0.95))), ({**INPUT, "fraction": 0.1}, ((0.1, 0.9), (0.1, 0.9)))])
     assert "K-FAC, input side (all, fraction 0.1) takes" in sentence(rows)
-    unrecorded = [{**row, "edit": {k: v for k, v in row["edit"].items() if k != "input_class"}} for row in rows]
+    unrecorded = [{**row, "edit": {k: v for k, v in row["edit"].items() if k != "information"}} for row in rows]
     assert verdicts(Report("toy", unrecorded)) == []  # of neither is it known what it was told
 
 

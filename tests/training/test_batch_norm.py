@@ -36,7 +36,7 @@ def some(noisy: NoisyImages, count: int) -> NoisyImages:
     train = noisy.data.train
     part = replace(train, images=train.images[:count], labels=train.labels[:count], index=train.index[:count])
     data = replace(noisy.data, train=part)
-    return add_noise(data, "symmetric", NOISES.get("symmetric").parse({"rate": 0.2}, "noise"), seed=0)
+    return add_noise(data, NOISES.get("symmetric").parse({"rate": 0.2}, "noise"), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from vitmem.training.fit import train
 PROGRAM = """
 import sys
 from pathlib import Path
-import vitmem.catalogue
 from vitmem.data.load import load_data
 from vitmem.data.noisy import add_noise
 from vitmem.models.base import ImageShape, build
@@ -27,11 +26,11 @@ from vitmem.specs import Recipe
 from vitmem.training.fit import train
 
 folder = Path(sys.argv[1])
-data = load_data("digits", DATA.get("digits").parse({}, "data"), None, folder, train=60, validation=20, seed=0)
-noisy = add_noise(data, "symmetric", NOISES.get("symmetric").parse({"rate": 0.2}, "noise"), seed=0)
+data = load_data(DATA.get("digits").parse({}, "data"), None, folder, train=60, validation=20, seed=0)
+noisy = add_noise(data, NOISES.get("symmetric").parse({"rate": 0.2}, "noise"), seed=0)
 params = MODELS.get("vit").parse({"patch_size": 4, "width": 8, "depth": 1, "heads": 2}, "model")
 recipe = Recipe(epochs=1, batch_size=30, precision="32")
-train(build("vit", params, ImageShape(1, 8, 10), 1), noisy, recipe, 0, folder, device="cpu", progress=False)
+train(build(params, ImageShape(1, 8, 10), 1), noisy, recipe, 0, folder, device="cpu", progress=False)
 """
 CLUSTERS = {
     "none": {},

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import vitmem.catalogue
 import vitmem.training.texts as module
 from vitmem.data.texts import Items
 from vitmem.models.base import TextShape, build_language
@@ -15,7 +14,6 @@ from vitmem.registry import MODELS
 from vitmem.training.perturbed import perturbed_prefix, shift_of
 from vitmem.training.texts import next_tokens, predict_tokens
 
-assert vitmem.catalogue  # registers the built-in entries
 # one token that begins a row, 11 to prompt with, an answer of 8, and padding
 START, END, VOCABULARY = 12, 20, 14
 
@@ -24,7 +22,7 @@ START, END, VOCABULARY = 12, 20, 14
 def learned() -> tuple[nn.Module, Items]:
     """A Llama that has learned half of its strings, some better than others."""
     params = MODELS.get("llama").parse({"width": 32, "depth": 1, "heads": 2, "mlp_width": 32}, "model")
-    net = build_language("llama", params, TextShape(VOCABULARY, END + 1), 0).net
+    net = build_language(params, TextShape(VOCABULARY, END + 1), 0).net
     tokens = torch.randint(2, VOCABULARY, (8, END + 1), generator=torch.Generator().manual_seed(0))
     tokens[:, 0], tokens[:, -1] = 1, 0
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)

@@ -10,12 +10,10 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-import vitmem.catalogue
 from vitmem.models.base import ImageShape, build
 from vitmem.registry import MODELS
 from vitmem.training.tail import Tails
 
-assert vitmem.catalogue  # registers the built-in entries
 IMAGES = torch.randn(10, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 BLOCKS = [f"blocks.{n}" for n in range(3)]
 
@@ -32,7 +30,7 @@ def vit() -> nn.Module:
 
 def mixer() -> nn.Module:
     params = MODELS.get("mixer").parse({"patch_size": 8, "width": 16, "depth": 3}, "model")
-    net = build("mixer", params, ImageShape(3, 16, 5), seed=0).net.eval()
+    net = build(params, ImageShape(3, 16, 5), seed=0).net.eval()
     nn.init.normal_(net.head.weight)  # it begins as zeros, which every pass would agree on
     return net
 

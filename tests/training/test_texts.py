@@ -8,15 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import vitmem.catalogue
-from vitmem.data.spectrum.build import spectrum
+from vitmem.datasets.spectrum import spectrum
 from vitmem.models.base import TextShape, build_language
 from vitmem.registry import MODELS
 from vitmem.specs import Recipe
 from vitmem.training.fit import KeepCheckpoint
 from vitmem.training.texts import train_texts
-
-assert vitmem.catalogue  # registers the built-in entries
 
 
 def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +24,7 @@ def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        model = build_language("llama", params, TextShape(texts.vocab_size, texts.length), 0)
+        model = build_language(params, TextShape(texts.vocab_size, texts.length), 0)
         train_texts(model.net, texts, recipe, 5, folder, device="cpu", progress=False)
 
     run(tmp_path / "whole")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import vitmem.training.fit as fit_module
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
-from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.models.hidden import tied_layers
 from vitmem.registry import MODELS
 from vitmem.specs import ExampleTied, Recipe
@@ -133,7 +133,7 @@ def test_rows_that_are_no_images_are_told() -> None:
 )
 def test_the_layers_of_architectures(name: str, params: dict[str, object], paths: list[str]) -> None:
     shape = ImageShape(3, 224 if "timm" in name else 8, 10)
-    model = build(name, MODELS.get(name).parse(params, "model"), shape, seed=1)
+    model = build(MODELS.get(name).parse(params, "model"), shape, 1, architecture_of(name))
     layers = tied_layers(model, ExampleTied(blocks="last"))
     assert list(layers) == paths
     tied = TiedUnits(layers, ExampleTied(), 0)

@@ -15,7 +15,6 @@ from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.bench.subject import Places, Say, Weights, device_of, own
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
-from vitmem.contents import arguments
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
 from vitmem.models.pretrained import PretrainedModel
@@ -135,8 +134,8 @@ class BookSubject:
 def read_parts(config: Config, places: Places) -> tuple[Any, PretrainedModel]:
     """Read the data and load the model of a config; raises InputError when either cannot be."""
     data, model = config["data"], config["model"]
-    entry, network = DATA.get(data["name"]), MODELS.get(model["name"])
-    read = arguments(entry.parse(own(data, "name"), "data"), places.data_dir)
-    texts = entry.load()(places.data_dir, places.cache_dir, **read)
-    params = arguments(network.parse(own(model, "name"), "model"), places.data_dir)
-    return texts, network.load()(places.data_dir, **params)
+    named = DATA.get(data["name"]).parse(own(data, "name"), "data")
+    network = MODELS.get(model["name"]).parse(own(model, "name"), "model")
+    # by name: a file that either has is looked for in the data folder
+    texts = named.load(data_dir=places.data_dir, cache_dir=places.cache_dir)
+    return texts, network.build(data_dir=places.data_dir)

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.bench.clauses import Check, require, run_clause
 from vitmem.bench.found import found
 from vitmem.bench.tested import EXAMPLES, Tested, TestedImages, TestedTexts
 from vitmem.kfac import Factors, edited, find_layers
+from vitmem.models.base import architecture_of
 from vitmem.registry import MODELS
 
 # Two batchings of the same examples may differ in the last bits of float32, not in more.
@@ -31,11 +31,11 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     A clause that fails or raises is reported as broken and the next one runs all the same; a network that
     cannot be built ends the list. Raises InputError for an unknown name or parameter.
     """
-    spec = MODELS.get(name).parse(params, "check model")
+    entry = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
     subject: list[Tested] = []
-    kind = TestedTexts if MODELS.get(name).info.get("modality") == "text" else TestedImages
-    run_clause("build", lambda: subject.append(kind(name, spec)), checks)
+    kind = TestedTexts if entry.modality == ("text",) else TestedImages
+    run_clause("build", lambda: subject.append(kind(entry, architecture_of(name))), checks)
     for clause, test in CLAUSES.items() if subject else ():
         run_clause(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]
     return checks

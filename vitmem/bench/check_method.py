@@ -12,15 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.clauses import Check, require, run_clause
-from vitmem.bench.plan import moments_of
-from vitmem.bench.second import second_of
+from vitmem.edits.base import EditContext, EditResult, Examples, Weights
+from vitmem.entries import Edit
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
-from vitmem.methods.base import EditContext, EditResult, Examples, Weights
-from vitmem.registry import METHODS, Entry, nested, reads_statistics
+from vitmem.registry import EDITS
 from vitmem.specs import ExampleTied
 
 # What a method that needs it is told of the second layer's training.
@@ -33,13 +31,12 @@ EDITED = ("0", "2")
 class Tried:
     """A method with its parameters, and what it is given to edit."""
 
-    entry: Entry
-    params: Mapping[str, Any]
+    method: Edit
     context: EditContext
 
     def edit(self, **changes: Any) -> EditResult:
         """Edit with ``changes`` of the context; what is returned need not be a result."""
-        result: EditResult = self.entry.load()(replace(self.context, **changes), **self.params)
+        result: EditResult = self.method.edit(replace(self.context, **changes))
         return result
 
     def state(self) -> dict[str, Tensor]:
@@ -52,12 +49,12 @@ def check_method(name: str, params: Mapping[str, Any]) -> list[Check]:
 
     It was trained on 60 points in 3 classes, 12 of them with wrong labels, which are those to forget. A clause that
     fails or raises is reported as broken and the next one runs all the same; a method that does not edit ends the
-    list. Raises InputError for an unknown name or parameter.
+    list. Without ``params`` the method's own example is run. Raises InputError for an unknown name or parameter.
     """
-    entry = METHODS.get(name)
-    given = entry.parse(params, "check method").model_dump()
+    entry = EDITS.get(name)
+    method = entry.parse(params or entry.example, "check method")
     checks: list[Check] = []
-    subject = Tried(entry, given, _context(entry, given))
+    subject = Tried(method, _context(method))
     run_clause("edits", lambda: _edits(subject), checks)
     for clause, test in CLAUSES.items() if checks[0].ok else ():
         run_clause(clause, lambda test=test: test(subject), checks)  # type: ignore[misc]
@@ -85,13 +82,12 @@ def _trained() -> tuple[nn.Sequential, Tensor, Tensor]:
     return net.eval(), points, given
 
 
-def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
-    """Return what ``entry`` is given in a suite: layers where it edits blocks, statistics where it reads them."""
+def _context(method: Edit) -> EditContext:
+    """Return what ``method`` is given in a suite: layers where it edits blocks, statistics where it reads them."""
     trained, points, given = _trained()
     net = copy.deepcopy(trained)
-    layers = find_layers(net, EDITED) if entry.info.get("blocks", True) else {}
+    layers = find_layers(net, EDITED) if method.edits_blocks else {}
     kept = points[WRONG:], given[WRONG:]
-    asked = {"method": entry.name, **params}
 
     def proxy(share: float) -> tuple[Tensor, Tensor]:
         count = round(share * COUNT)
@@ -105,33 +101,31 @@ def _context(entry: Entry, params: Mapping[str, Any]) -> EditContext:
     examples = Examples((points[:WRONG], given[:WRONG]), kept, image_losses, image_logits, proxy)
 
     def statistics() -> Factors:
-        return _statistics(net, layers, (points, given), asked)
+        return _statistics(net, layers, (points, given), method)
 
     def second() -> Factors:
-        return _statistics(net, layers, kept, asked)
+        return _statistics(net, layers, kept, method)
 
     return EditContext(
         net,
         layers,
-        statistics() if reads_statistics(asked) else None,
+        statistics() if method.needs is not None else None,
         seed=0,
-        second=second() if second_of(asked) is not None else None,
+        second=second() if any(one.reads_second for one in method.chain()) else None,
         recollect=statistics,
         evaluate=lambda weights: float((measured(weights).argmax(1) == kept[1]).double().mean()),
         loss=lambda weights: float(functional.cross_entropy(measured(weights), kept[1])),
         examples=lambda: examples,
         initial=_untrained,
-        tied={EDITED[1]: TIED} if any(METHODS.get(e["method"]).info.get("tied") for e in nested(asked)) else {},
+        tied={EDITED[1]: TIED} if any(one.needs_tied for one in method.chain()) else {},
     )
 
 
-def _statistics(
-    net: nn.Module, layers: Mapping[str, nn.Module], batch: tuple[Tensor, Tensor], edit: Mapping[str, Any]
-) -> Factors:
+def _statistics(net: nn.Module, layers: Mapping[str, nn.Module], batch: tuple[Tensor, Tensor], method: Edit) -> Factors:
     """Return the statistics of ``layers`` with the moments that the method's importance reads."""
     task = VisionTask("all", 0)
-    *_, reading = nested(edit)
-    return fit_for(net, layers, task, lambda: [batch], moments_of(reading), seed=0)
+    moments = "plain" if method.needs is None else method.needs.moments
+    return fit_for(net, layers, task, lambda: [batch], moments, seed=0)
 
 
 def _edits(subject: Tried) -> None:

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.bench.clauses import Check, require, run_clause
+from vitmem.entries import Noise
 from vitmem.noise.base import NoiseContext, NoisyLabels, make
 from vitmem.noise.pixels import Pixels
-from vitmem.registry import NOISES, Entry
-from vitmem.specs import Spec
+from vitmem.registry import NOISES
 
 COUNT, CLASSES = 2000, 10
 # What the data folder of the check holds: class probabilities of all its images.
@@ -29,16 +28,15 @@ PROBABILITIES = "probabilities.safetensors"
 class Drawn:
     """A noise model with its parameters, and the images of the check with their true labels ``clean`` (n,)."""
 
-    entry: Entry
-    params: Spec
+    noise: Noise
     clean: np.ndarray
     context: NoiseContext
 
     def labels(self, seed: int = 0, rows: np.ndarray | None = None, **changes: Any) -> NoisyLabels:
         """Draw the labels of the images ``rows`` (m,), or of all, with ``changes`` of the parameters."""
-        params = self.entry.parse({**self.params.model_dump(), **changes}, "check noise") if changes else self.params
+        noise = self.noise.parse({**self.noise.model_dump(), **changes}, "check noise") if changes else self.noise
         clean, context = (self.clean, self.context) if rows is None else (self.clean[rows], self._part(rows))
-        return make(self.entry, params, clean, context, seed)
+        return make(noise, clean, context, seed)
 
     def _part(self, rows: np.ndarray) -> NoiseContext:
         known = self.context
@@ -59,11 +57,10 @@ def check_noise(name: str, params: Mapping[str, Any]) -> list[Check]:
     is reported as broken and the next one runs all the same; labels that cannot be drawn end the list. Raises
     InputError for an unknown name or parameter.
     """
-    entry = NOISES.get(name)
-    spec = entry.parse(params, "check noise")
+    noise = NOISES.get(name).parse(params, "check noise")
     checks: list[Check] = []
     with tempfile.TemporaryDirectory() as folder:
-        subject = Drawn(entry, spec, *_images(Path(folder)))
+        subject = Drawn(noise, *_images(Path(folder)))
         run_clause("draws labels", subject.labels, checks)
         for clause, test in CLAUSES.items() if checks[0].ok else ():
             run_clause(clause, lambda test=test: test(subject), checks)  # type: ignore[misc]

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitmem.bench.plan import edit_versions, make_cell, training_config, training_id, training_versions
+from vitmem.bench.plan import Config, edit_versions, make_cell, training_config, training_id, training_versions
+from vitmem.entries import AFTER
 from vitmem.errors import InputError
 from vitmem.metrics.versions import Currency
+from vitmem.registry import EDITS
 from vitmem.rows import Row, new_rows_path, read_rows
 
 
@@ -45,6 +47,8 @@ class RowIds:
         """
         config, ids = row["config"], row["ids"]
         try:
+            if not _known(config):
+                return True
             key = json.dumps(training_config(config), sort_keys=True)
             if key not in self._trainings:
                 some = _up_to(training_versions(config))
@@ -54,10 +58,20 @@ class RowIds:
             views = row.get("views", ())
             cells = (make_cell(config, ids["training"], views, some) for some in _up_to(edit_versions(config)))
             return any(cell.id == row["id"] and cell.statistics == ids.get("statistics") for cell in cells)
-        except InputError:
-            return True
-        except (KeyError, TypeError, ValueError, AttributeError):  # a config that no suite gives
+        except (InputError, KeyError, TypeError, ValueError, AttributeError):  # a config that no suite gives
             return False
+
+
+def _known(config: Config) -> bool:
+    """Say whether everything that ``config`` names is registered here."""
+    edits = [config["edit"], *([inner] if isinstance(inner := config["edit"].get(AFTER), dict) else [])]
+    try:
+        training_versions(config)
+        for edit in edits:
+            EDITS.get(edit["method"])
+    except InputError:
+        return False
+    return True
 
 
 def _up_to(versions: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -19,18 +19,17 @@ from vitmem.bench.plan import Cell, ablated_cell, base_cell, second_cell, traini
 from vitmem.bench.stages import Bench, ensure_training, peak_memory, prepare, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
-from vitmem.bench.subject import Say, own
-from vitmem.bench.suite import EditCommon
+from vitmem.bench.subject import Say
 from vitmem.bench.vision import VisionSubject
 from vitmem.data.views import load_view, view_folders
+from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers
-from vitmem.methods.base import EditContext, EditResult
 from vitmem.metrics.measure import AnyPredictions, measure
 from vitmem.metrics.outcomes import outcomes
 from vitmem.metrics.predictions import Predictions
 from vitmem.outcomes import packed
-from vitmem.registry import METHODS
+from vitmem.registry import edit_of
 from vitmem.specs import PREDICTIONS, seed_from
 
 HALVES = ("report", "selection")
@@ -96,8 +95,6 @@ def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
 
 def _edit(bench: Bench, cell: Cell, factors: Factors | None, second: Factors | None) -> EditResult:
     edit, subject = cell.config["edit"], bench.subject
-    entry = METHODS.get(edit["method"])
-    params = entry.parse(own(edit, *EditCommon.model_fields), "edit")
     blocks = edit.get("blocks")
     layers = find_layers(subject.net, subject.patterns(blocks, edit.get("layers"))) if blocks is not None else {}
 
@@ -118,9 +115,9 @@ def _edit(bench: Bench, cell: Cell, factors: Factors | None, second: Factors | N
         seed_of=seed_of,
         recollect=(lambda: collected(bench, cell)) if cell.statistics else None,
     )
-    result = entry.load()(context, **params.model_dump())
+    result = edit_of(edit).edit(context)
     if not isinstance(result, EditResult):
-        raise VitmemError(f"method '{entry.name}': expected an EditResult, got {type(result).__name__}")
+        raise VitmemError(f"method '{edit['method']}': expected an EditResult, got {type(result).__name__}")
     return result
 
 

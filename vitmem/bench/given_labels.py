@@ -19,7 +19,6 @@ def noisy_images(data: Config, noise: Config, seed: int, data_dir: Path | None, 
     """
     named = without_validation(data)
     images = load_data(
-        data["name"],
         DATA.get(data["name"]).parse(own(data, "name", "train", "validation"), "data"),
         data_dir,
         cache_dir,
@@ -27,8 +26,8 @@ def noisy_images(data: Config, noise: Config, seed: int, data_dir: Path | None, 
         validation=data.get("validation"),
         seed=seed_from("subset", named, seed),
     )
-    params = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
-    return add_noise(images, noise["name"], params, seed_from("noise", named, noise, seed), data_dir)
+    model = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
+    return add_noise(images, model, seed_from("noise", named, noise, seed), data_dir)
 
 
 def image_halves(noisy: NoisyImages, config: Config) -> Halves:

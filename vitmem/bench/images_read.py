@@ -70,10 +70,10 @@ def _of_classes(given: Tensor, classes: Sequence[int], key: str, count: int) -> 
 def _of_source(request: Config, data: ImageData, places: Places) -> Read:
     """Return the first images of another data set, as the network reads images."""
     source = request["source"]
-    params = DATA.get(source["name"]).parse(own(source, *SourceCommon.model_fields), "statistics: 'source'")
+    named = DATA.get(source["name"]).parse(own(source, *SourceCommon.model_fields), "statistics: 'source'")
     seed = seed_from("source", source)
     whole = load_data(
-        source["name"], params, places.data_dir, places.cache_dir, train=source.get("train"), validation=1, seed=seed
+        named, places.data_dir, places.cache_dir, train=source.get("train"), validation=1, seed=seed
     ).train.images
     count = request.get("images", len(whole))
     if not 0 < count <= len(whole):

@@ -22,7 +22,7 @@ from vitmem.data.views import load_view, view_folders
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.kfac import find_layers
 from vitmem.metrics.versions import metric_versions, modality_of
-from vitmem.registry import DATA, METHODS, nested, told_class
+from vitmem.registry import DATA, edit_of
 from vitmem.rows import ROW_SCHEMA
 from vitmem.specs import digest
 
@@ -181,22 +181,22 @@ def _sources(records: Mapping[str, Row | None]) -> Row:
 
 def _told(cell: Cell) -> Row:
     """Return what the method is told, where it says so, and whether it looks into a network and competes with none."""
-    edit = cell.config["edit"]
-    told = told_class(edit)
-    if told == "U" and _reads_given(cell):
-        told = "N"
-    probe = {"probe": True} if METHODS.get(edit["method"]).info.get("probe") else {}
-    return probe if told is None or edit["method"] == "none" else {"input_class": told, **probe}
+    edit = edit_of(cell.config["edit"])
+    information = edit.information
+    if information == "unlabelled" and _reads_given(cell):
+        information = "noisy labels"
+    probe = {"probe": True} if edit.role == "diagnostic" else {}
+    return probe if information is None or edit.name == "none" else {"information": information, **probe}
 
 
 def _reads_given(cell: Cell) -> bool:
     """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
-    *_, reading = nested(cell.config["edit"])
+    *_, reading = edit_of(cell.config["edit"]).chain()
     # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
-    mixed = reading.get("second") is not None and reading.get("side") == "both"
-    gradients = mixed or reading.get("importance", "foof") != "foof"
-    images = DATA.get(cell.config["data"]["name"]).info.get("modality", "image") == "image"
-    requests = [cell.config.get("statistics", {}), second_of(cell.config["edit"]) or {}]
+    mixed = reading.reads_second and getattr(reading, "side", None) == "both"
+    gradients = mixed or getattr(reading, "importance", "foof") != "foof"
+    images = DATA.get(cell.config["data"]["name"]).modality == "image"
+    requests = [cell.config.get("statistics", {}), second_of(reading) or {}]
     chosen = any(one.get(key) is not None for one in requests for key in ("classes", "without"))
     return images and (chosen or (gradients and any(one.get("labels") == "given" for one in requests)))
 

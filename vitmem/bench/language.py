@@ -16,9 +16,9 @@ from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.data.split import some_of
 from vitmem.data.texts import Items, TextData
+from vitmem.edits.base import Examples
 from vitmem.errors import InputError
 from vitmem.kfac import edited
-from vitmem.methods.base import Examples
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
@@ -178,9 +178,7 @@ class LanguageSubject:
 def language_subject(config: Config, places: Places) -> LanguageSubject:
     """Write the texts and build the untrained network of a training's config."""
     data, seed = config["data"], config["seed"]
-    entry = DATA.get(data["name"])
-    write = entry.parse(own(data, "name"), "data").model_dump()
-    texts: TextData = entry.load()(seed_from("texts", data, seed), **write)
+    texts: TextData = DATA.get(data["name"]).parse(own(data, "name"), "data").load(seed_from("texts", data, seed))
     halves = {}
     generator = torch.Generator().manual_seed(seed_from("halves", data, seed))
     for name, count in (("strings", len(texts.memorized)), ("rows", len(texts.held_out))):
@@ -192,5 +190,5 @@ def language_subject(config: Config, places: Places) -> LanguageSubject:
 def _network(config: Config, texts: TextData) -> LanguageModel:
     """Return the untrained network of a training's config."""
     model, seed = config["model"], seed_from("init", config["model"], config["data"]["name"], config["seed"])
-    params = MODELS.get(model["name"]).parse(own(model, "name"), "model")
-    return build_language(model["name"], params, TextShape(texts.vocab_size, texts.length), seed)
+    network = MODELS.get(model["name"]).parse(own(model, "name"), "model")
+    return build_language(network, TextShape(texts.vocab_size, texts.length), seed)

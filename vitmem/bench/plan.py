@@ -7,29 +7,21 @@ training share it, and a change of an entry's version makes the stages that use 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vitmem.bench.second import second_of
 from vitmem.bench.suite import Config, Suite, cell_configs
 from vitmem.contents import shown_file
 from vitmem.errors import InputError
-from vitmem.registry import DATA, METHODS, MODELS, NOISES, nested
+from vitmem.registry import DATA, MODELS, NOISES, edit_of
 from vitmem.specs import ENCODER, digest
 
 # Bumped when the stage itself (not a registered entry) changes what it computes.
 STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
-# What an importance reads beside A and G.
-MOMENTS: dict[Any, Literal["mean", "diagonal", "coupled", "eigen"]] = {
-    "centered": "mean",
-    "ckfac": "coupled",
-    "tkfac": "coupled",
-    "identity": "diagonal",
-    "ekfac": "eigen",
-}
 
 
 @dataclass(frozen=True)
@@ -149,19 +141,13 @@ def training_id(config: Config, versions: Sequence[int] | None = None) -> str:
 
 def training_versions(config: Config) -> list[int]:
     """Return the versions of the data, noise and model of a config."""
-    parts = (("data", DATA), ("noise", NOISES), ("model", MODELS))
-    return [registry.get(config[part]["name"]).version for part, registry in parts]
+    names = {part: config[part]["name"] for part in ("data", "noise", "model")}
+    return [DATA.get(names["data"]).version, NOISES.get(names["noise"]).version, MODELS.get(names["model"]).version]
 
 
 def edit_versions(config: Config) -> list[int]:
     """Return the versions of the method of a cell's config and of those that it is made after."""
-    return [METHODS.get(edit["method"]).version for edit in nested(config["edit"])]
-
-
-def moments_of(edit: Mapping[str, Any]) -> Literal["plain", "mean", "diagonal", "coupled", "eigen"]:
-    """Return the moments that an edit with these parameters reads, beside A and G."""
-    importance = "centered" if edit.get("centered") else edit.get("importance")
-    return MOMENTS.get(importance, "plain")
+    return [edit.version for edit in edit_of(config["edit"]).chain()]
 
 
 def statistics_request(config: Config) -> Config | None:
@@ -171,12 +157,10 @@ def statistics_request(config: Config) -> Config | None:
     """
     if "statistics" not in config:
         return None
-    edit = config["edit"]
-    request = dict(config["statistics"])
-    *_, reading = nested(edit)
-    request["moments"] = moments_of(reading)
-    if edit.get("layers") is not None:
-        request["layers"] = list(edit["layers"])
+    request, needs = dict(config["statistics"]), edit_of(config["edit"]).needs
+    request["moments"] = "plain" if needs is None else needs.moments
+    if config["edit"].get("layers") is not None:
+        request["layers"] = list(config["edit"]["layers"])
     return request
 
 
@@ -236,7 +220,7 @@ def ablated_cell(cell: Cell) -> Cell | None:
 
 def second_cell(cell: Cell) -> Cell | None:
     """Return a cell whose statistics are the second set that ``cell`` reads, ``None`` if it reads one set or none."""
-    second = second_of(cell.config["edit"])
+    second = second_of(edit_of(cell.config["edit"]))
     return None if second is None else make_cell({**cell.config, "statistics": second}, cell.training)
 
 

@@ -14,9 +14,9 @@ from vitmem.bench.books import HELD_OUT, KEPT, LENGTH, BookSubject, read_parts
 from vitmem.bench.subject import Places, Say
 from vitmem.bench.suite import Config
 from vitmem.bench.windows import WindowSubject
-from vitmem.data.planted import Planted
 from vitmem.data.texts import Items, Rows, TextData
 from vitmem.data.windows.tokens import Windows
+from vitmem.datasets.planted import Planted
 from vitmem.errors import InputError
 from vitmem.specs import Recipe, seed_from
 from vitmem.training.texts import train_texts

@@ -1,18 +1,17 @@
-"""Finding plug-ins: by module name, by file path, or by the entry-point group ``vitmem.plugins``."""
+"""Finding plug-ins that a suite or a command names: by module name or by file path."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache, partial
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from vitmem.errors import InputError, raised_at, reason
+from vitmem.errors import InputError
 from vitmem.files import check_readable, expand
-from vitmem.registry import REGISTRIES
+from vitmem.registry import guarded
 
 _loaded: set[str] = set()
 # Folders of plug-in files: what lies beside a plug-in it can import.
@@ -25,7 +24,7 @@ def placed(name: str, folder: Path) -> str:
 
 
 def load_plugins(names: Sequence[str]) -> None:
-    """Import every plug-in of ``names`` and of the entry points; loading one twice does nothing.
+    """Import every plug-in of ``names``; loading one twice does nothing.
 
     Raises InputError with the reason when one cannot be imported or registers a name that is taken;
     what it had registered until then is taken back.
@@ -33,33 +32,8 @@ def load_plugins(names: Sequence[str]) -> None:
     for name in names:
         key = placed(name, Path())
         if key not in _loaded:
-            _guarded(name, partial(_from_file, Path(key)) if key.endswith(".py") else partial(_from_module, key))
+            guarded(name, partial(_from_file, Path(key)) if key.endswith(".py") else partial(_from_module, key))
             _loaded.add(key)
-    for point in _points():
-        if point.value not in _loaded:
-            _guarded(point.name, point.load)
-            _loaded.add(point.value)
-
-
-@cache
-def _points() -> tuple[EntryPoint, ...]:
-    """Return the entry points; looking for them reads the metadata of every installed package."""
-    return tuple(entry_points(group="vitmem.plugins"))
-
-
-def _guarded(name: str, load: Callable[[], object]) -> None:
-    before = {kind: {e.name for e in registry.entries()} for kind, registry in REGISTRIES.items()}
-    path = sys.path.copy()
-    try:
-        load()
-    except (Exception, SystemExit) as error:
-        sys.path[:] = path
-        for kind, registry in REGISTRIES.items():
-            for entry in registry.entries():
-                if entry.name not in before[kind]:
-                    registry.discard(entry.name)
-        at = raised_at(error)
-        raise InputError(f"plug-in '{name}' cannot be loaded: {reason(error)}{at and f' ({at})'}") from error
 
 
 def _from_module(name: str) -> None:

@@ -16,8 +16,8 @@ from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
 from vitmem.bench.subject import Places, Weights
 from vitmem.bench.suite import Config
 from vitmem.data.passages import KINDS, Passages
+from vitmem.edits.base import Examples
 from vitmem.kfac import edited
-from vitmem.methods.base import Examples
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits

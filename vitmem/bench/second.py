@@ -5,7 +5,7 @@ No torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from pydantic import Field
 
 from vitmem.bench.suite_checks import Config
 from vitmem.bench.sweep import many, named, plain
+from vitmem.entries import Edit
 from vitmem.errors import InputError, shown
-from vitmem.registry import DATA, METHODS, nested
+from vitmem.registry import DATA, EDITS
 from vitmem.specs import Spec, Statistics
 
 SECOND = "second"
@@ -61,13 +62,12 @@ def with_second(edit: Config, where: str, data_dir: Path | None = None) -> Confi
 
 def _takes_second(edit: Config) -> bool:
     """Say whether a method that ``edit`` names keeps what a second set needs; of an unknown name ``named`` tells."""
-    known = {entry.name: entry for entry in METHODS.entries()}
-    names = [name for name in many(edit.get("method")) if isinstance(name, str)]
-    return any(name in known and known[name].info.get(SECOND) for name in names)
+    names = {name for name in many(edit.get("method")) if isinstance(name, str)}
+    return any(entry.reads_second for entry in EDITS.entries() if entry.name in names)
 
 
-def second_of(edit: Mapping[str, Any]) -> Config | None:
-    """Return the request for the second set of statistics of a resolved edit, or of the one that it is made after."""
-    *_, reading = nested(edit)
-    found = reading.get(SECOND) if METHODS.get(reading["method"]).info.get(SECOND) else None
-    return None if found is None else dict(found)
+def second_of(edit: Edit) -> Config | None:
+    """Return the request for the second set of statistics of an edit, or of the one that it is made after."""
+    *_, reading = edit.chain()
+    found = getattr(reading, SECOND) if reading.reads_second else None
+    return None if found is None else found.model_dump(mode="json", exclude_none=True)

@@ -75,7 +75,7 @@ class Bench:
 
 def prepare(config: Config, places: Places, cells: Sequence[Cell] = ()) -> Bench:
     """Load the data and build the untrained network of a training's config, for ``cells`` of it."""
-    modality = DATA.get(config["data"]["name"]).info.get("modality", "image")
+    modality = DATA.get(config["data"]["name"]).modality
     return Bench(config, training_id(config), places, SUBJECTS[modality](config, places), cells)
 
 

@@ -180,7 +180,7 @@ def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
 def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
     request = statistics_request(cell.config) or {}
     task, positions = statistics_task(bench, request)
-    images = DATA.get(bench.config["data"]["name"]).info.get("modality", "image") == "image"
+    images = DATA.get(bench.config["data"]["name"]).modality == "image"
 
     def batches() -> Iterable[Any]:
         found, total = bench.subject.batches(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.bench.suite_checks import Config
 from vitmem.errors import InputError
 from vitmem.registry import DATA
@@ -14,7 +13,7 @@ WHICH = ("held_out", "source", "classes", "without")
 
 def check_statistics(data: Config, statistics: Config, where: str) -> None:
     """Raise InputError for statistics that the data cannot give, or that would read true labels."""
-    modality = DATA.get(data["name"]).info.get("modality", "image")
+    modality = DATA.get(data["name"]).modality
     for key in OF_IMAGES:
         if statistics.get(key) is not None and modality != "image":
             raise InputError(
@@ -27,7 +26,7 @@ def check_statistics(data: Config, statistics: Config, where: str) -> None:
         )
     _check_labels(statistics, where)
     source = statistics.get("source")
-    if source is not None and DATA.get(source["name"]).info.get("modality", "image") != "image":
+    if source is not None and DATA.get(source["name"]).modality != "image":
         raise InputError(f"{where}: statistics: 'source': data '{source['name']}' has no images; name data of images")
     if statistics.get("distinct") and modality != "text":
         raise InputError(

@@ -82,7 +82,7 @@ def labelled_images(config: Config, data_dir: Path | None, cache_dir: Path) -> L
     Raises InputError for data that cannot be read, and for such as would be downloaded for want of ``data_dir``.
     """
     name = config["data"]["name"]
-    if data_dir is None and DATA.get(name).info.get("downloads"):
+    if data_dir is None and DATA.get(name).downloads:
         raise InputError(f"the images of {name} are not in a package; give their folder with --data-dir")
     noisy = noisy_images(config["data"], config["noise"], config["seed"], data_dir, cache_dir)
     report = image_halves(noisy, config).noisy_report.numpy()

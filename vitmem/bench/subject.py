@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from vitmem.bench.store import Store
 from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
+from vitmem.edits.base import Examples
 from vitmem.kfac import Task
-from vitmem.methods.base import Examples
 from vitmem.metrics.measure import AnyPredictions
 
 # What a training that was stopped early leaves in its folder.

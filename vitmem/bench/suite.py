@@ -33,13 +33,15 @@ from vitmem.bench.suite_checks import (
 )
 from vitmem.bench.sweep import check_size, holds, many, named, plain
 from vitmem.contents import File
+from vitmem.entries import Edit
 from vitmem.errors import InputError, shown
 from vitmem.files import expand, short_name
 from vitmem.parsing import read_yaml
-from vitmem.registry import DATA, METHODS, MODELS, NOISES, reads_statistics
+from vitmem.registry import DATA, EDITS, MODELS, NOISES, edit_of
 from vitmem.specs import Recipe, Spec, explain
 
 MOST_SEEDS = 100
+UNEDITED = {"method": "none"}
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")
 
 
@@ -151,14 +153,15 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
     statistics = [c for v in many(suite.statistics) for c in statistics_configs(v, f"{where}: statistics", data_dir)]
     place = f"{where}: edits"
     edits = [
-        c for v in suite.edits for c in named(with_second(v, place, data_dir), METHODS.get, EditCommon, "method", place)
+        c for v in suite.edits for c in named(with_second(v, place, data_dir), EDITS.get, EditCommon, "method", place)
     ]
     axes = {"data": data, "noise": noise, "model": model, "recipe": recipe, "statistics": statistics, "edits": edits}
     for key, configs in axes.items():
         check_once(configs, f"{where}: '{key}'")
     check_size([len(suite.seeds), *map(len, axes.values())], where)
-    for edit in edits:
-        check_blocks(edit, f"{where}: edits")
+    for edit_config in edits:
+        check_blocks(edit_config, f"{where}: edits")
+    parsed = [(edit_config, edit_of(edit_config)) for edit_config in edits]
     for wanted in suite.exclude:
         check_keys(wanted, CELL_KEYS, f"{where}: exclude")
     matched, kept = [False] * len(suite.exclude), 0
@@ -177,16 +180,16 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
             for number, wanted in enumerate(suite.exclude)
             if holds(training, {key: value for key, value in wanted.items() if key in training})
         ]
-        for cell in _of_training(training, edits, statistics, suite.oracles):
+        for cell, edit in _of_training(training, parsed, statistics, suite.oracles):
             out = False
             for number, rest in clauses:
                 if not (out and matched[number]) and holds(cell, rest):
                     out = matched[number] = True
             if not out:
-                check_needs_tied(cell["edit"], r, where)
+                check_needs_tied(edit, r, where)
                 if "statistics" in cell:
                     check_statistics(d, cell["statistics"], where)
-                if (second := second_of(cell["edit"])) is not None:
+                if (second := second_of(edit)) is not None:
                     check_statistics(d, second, f"{where}: edits: 'second'")
                 kept += 1
                 yield cell
@@ -200,16 +203,16 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
 
 
 def _of_training(
-    training: Config, edits: Sequence[Config], statistics: Sequence[Config], oracles: Sequence[str]
-) -> Iterator[Config]:
-    """Yield the cells of one training: its edits, each with the statistics that it reads, and its oracles."""
-    for edit in edits:
-        if reads_statistics(edit):
-            yield from ({**training, "edit": edit, "statistics": s} for s in statistics)
+    training: Config, edits: Sequence[tuple[Config, Edit]], statistics: Sequence[Config], oracles: Sequence[str]
+) -> Iterator[tuple[Config, Edit]]:
+    """Yield the cells of one training with their edits: each with the statistics that it reads, and the oracles."""
+    for config, edit in edits:
+        if edit.needs is not None:
+            yield from (({**training, "edit": config, "statistics": s}, edit) for s in statistics)
         else:
-            yield {**training, "edit": edit}
+            yield {**training, "edit": config}, edit
     for oracle in oracles:
-        yield {**training, "edit": {"method": "none"}, "oracle": oracle}
+        yield {**training, "edit": UNEDITED, "oracle": oracle}, edit_of(UNEDITED)
 
 
 def resolve(value: Config, kind: Literal["data", "noise"], where: str, data_dir: Path | None = None) -> Config:
@@ -226,7 +229,7 @@ def resolve(value: Config, kind: Literal["data", "noise"], where: str, data_dir:
 
 def own_parameters(model: Config) -> Config:
     """Return the parameters of a model's own in its config, without those that all models share."""
-    own = MODELS.get(model["name"]).params.model_fields
+    own = MODELS.get(model["name"]).model_fields
     return {key: value for key, value in model.items() if key in own or key not in ModelCommon.model_fields}
 
 

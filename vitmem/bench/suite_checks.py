@@ -7,10 +7,10 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.blocks import BLOCK_SETS
+from vitmem.entries import Edit
 from vitmem.errors import InputError, shown, unknown
-from vitmem.registry import DATA, METHODS, MODELS, Entry, nested
+from vitmem.registry import DATA, EDITS, MODELS
 from vitmem.specs import canonical
 
 Config = dict[str, Any]
@@ -35,14 +35,14 @@ def check_once(values: Collection[Any], where: str) -> None:
 
 def check_dropout(model: Config, recipe: Config, where: str) -> None:
     """Raise InputError when the recipe sets a dropout that the model has not."""
-    if recipe.get("dropout") is not None and "dropout" not in MODELS.get(model["name"]).params.model_fields:
+    if recipe.get("dropout") is not None and "dropout" not in MODELS.get(model["name"]).model_fields:
         raise InputError(f"{where}: recipe: model '{model['name']}' has no 'dropout'; leave it out of the recipe")
 
 
 def check_modality(data: Config, model: Config, where: str) -> None:
     """Raise InputError when the model reads images and the data are text, or the other way round."""
-    is_of = DATA.get(data["name"]).info.get("modality", "image")
-    reads = _reads(MODELS.get(model["name"]))
+    is_of = DATA.get(data["name"]).modality
+    reads = MODELS.get(model["name"]).modality
     if is_of not in reads:
         raise InputError(
             f"{where}: data '{data['name']}' is {is_of}, model '{model['name']}' reads {' or '.join(reads)}; "
@@ -50,15 +50,9 @@ def check_modality(data: Config, model: Config, where: str) -> None:
         )
 
 
-def _reads(model: Entry) -> tuple[str, ...]:
-    """Return the kinds of data that ``model`` reads."""
-    found = model.info.get("modality", "image")
-    return (found,) if isinstance(found, str) else tuple(found)
-
-
 def check_noise(data: Config, noise: Config | None, where: str) -> None:
     """Raise InputError for images without a noise model, and for text with one."""
-    text = DATA.get(data["name"]).info.get("modality", "image") != "image"
+    text = DATA.get(data["name"]).modality != "image"
     if text and noise is not None and noise["name"] != "none":
         raise InputError(f"{where}: noise '{noise['name']}' is for images; text has strings to memorize, leave it out")
     if not text and noise is None:
@@ -67,13 +61,13 @@ def check_noise(data: Config, noise: Config | None, where: str) -> None:
 
 def check_oracles(data: Config, oracles: Collection[str], where: str) -> None:
     """Raise InputError for oracles of data that have no wrong labels to know of."""
-    if oracles and DATA.get(data["name"]).info.get("modality", "image") != "image":
+    if oracles and DATA.get(data["name"]).modality != "image":
         raise InputError(f"{where}: 'oracles': they know the true labels of images, data '{data['name']}' has none")
 
 
 def check_views(data: Config, views: Collection[str], where: str) -> None:
     """Raise InputError for a view that the data set has not."""
-    has = DATA.get(data["name"]).info.get("views", ())
+    has = DATA.get(data["name"]).views
     for view in views:
         if view not in has:
             known = f"it has {', '.join(has)}" if has else "leave 'views' out"
@@ -88,7 +82,7 @@ def check_views(data: Config, views: Collection[str], where: str) -> None:
 def check_blocks(edit: Config, where: str) -> None:
     """Raise InputError for an edit that names no blocks or an unknown set of them, or blocks that it cannot edit."""
     blocks = edit.get("blocks")
-    if not METHODS.get(edit["method"]).info.get("blocks", True):
+    if not EDITS.get(edit["method"]).edits_blocks:
         for key in ("blocks", "layers"):
             if edit.get(key) is not None:
                 raise InputError(f"{where}: method '{edit['method']}' edits no blocks; leave out '{key}'")
@@ -104,19 +98,19 @@ def check_blocks(edit: Config, where: str) -> None:
 
 def check_tied(data: Config, recipe: Config, where: str) -> None:
     """Raise InputError for hidden units that are to be tied to examples where there are no images."""
-    if recipe.get("example_tied") is not None and DATA.get(data["name"]).info.get("modality", "image") != "image":
+    if recipe.get("example_tied") is not None and DATA.get(data["name"]).modality != "image":
         raise InputError(
             f"{where}: recipe: 'example_tied' ties hidden units to images, data '{data['name']}' has none; leave it out"
         )
 
 
-def check_needs_tied(edit: Config, recipe: Config, where: str) -> None:
+def check_needs_tied(edit: Edit, recipe: Config, where: str) -> None:
     """Raise InputError for a method that needs hidden units tied to examples, where the recipe does not tie them."""
-    for one in nested(edit):
-        if METHODS.get(one["method"]).info.get("tied", False) and recipe.get("example_tied") is None:
+    for one in edit.chain():
+        if one.needs_tied and recipe.get("example_tied") is None:
             raise InputError(
-                f"{where}: edits: method '{one['method']}' needs a recipe with 'example_tied', such as {{fixed: 0.2, "
-                f"memory: 0.1}}; add it, or take the others out: exclude {{edit: {{method: {edit['method']}}}, recipe: "
+                f"{where}: edits: method '{one.name}' needs a recipe with 'example_tied', such as {{fixed: 0.2, "
+                f"memory: 0.1}}; add it, or take the others out: exclude {{edit: {{method: {edit.name}}}, recipe: "
                 "{example_tied: null}}"
             )
 
@@ -124,9 +118,9 @@ def check_needs_tied(edit: Config, recipe: Config, where: str) -> None:
 def check_weights(model: Config, where: str) -> None:
     """Raise InputError for a file of weights where a model takes none, or has others already."""
     entry = MODELS.get(model["name"])
-    if "weights" not in model or "weights" in entry.params.model_fields:
+    if "weights" not in model or "weights" in entry.model_fields:
         return
-    if entry.info.get("modality", "image") != "image":
+    if "image" not in entry.modality:
         raise InputError(f"{where}: 'weights' is for image models; model '{model['name']}' is a language model")
     if model.get("pretrained"):
         raise InputError(f"{where}: model '{model['name']}': expected 'weights' or 'pretrained', got both")
@@ -137,8 +131,8 @@ def check_recipe(data: Config, model: Config, recipe: Config, where: str) -> Non
 
     Some data train on a model that came trained.
     """
-    trains_on = DATA.get(data["name"]).info.get("trains_on", False)
-    trained = MODELS.get(model["name"]).info.get("trained", False) and not trains_on
+    trains_on = DATA.get(data["name"]).trains_on
+    trained = MODELS.get(model["name"]).trained and not trains_on
     if trained and recipe:
         raise InputError(f"{where}: 'recipe': model '{model['name']}' came trained; leave it out")
     if not trained and not recipe:

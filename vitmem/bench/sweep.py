@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from vitmem.bench.suite_checks import Config, check_once
 from vitmem.contents import by_content
+from vitmem.entries import AFTER, Entry
 from vitmem.errors import InputError, shown
-from vitmem.registry import Entry
 from vitmem.specs import FILE, Spec, explain
 
 # A product of more is a slip: none of its cells would be there in a lifetime.
@@ -51,18 +51,18 @@ def named(
         if not isinstance(name, str):
             raise InputError(f"{where}: '{key}': expected a name or a list of names, got {shown(value[key])}")
         try:
-            entry: Entry = get(name)
+            entry: type[Entry] = get(name)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        inner = str(entry.info.get("inner") or "")  # a parameter that is an entry itself, with sweeps of its own
+        inner = AFTER if AFTER in entry.model_fields else ""  # an edit itself, with sweeps of its own
         made = [c for v in many(value.get(inner, [])) for c in named(v, get, None, key, f"{where}: '{inner}'")]
-        for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry.params, common):
-            apart = shared - (set(entry.params.model_fields) - {key})
+        for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry, common):
+            apart = shared - (set(entry.model_fields) - {key})
             own = entry.parse({k: v for k, v in one.items() if k not in apart}, where)
             rest = {k: v for k, v in one.items() if k in apart}
             resolved = by_content(next(plain(rest, common, where)), common, data_dir) if common else rest
             given = own.model_dump(mode="json", exclude_none=True)
-            yield {**resolved, **by_content(given, entry.params, data_dir)}
+            yield {**resolved, **by_content(given, entry, data_dir)}
 
 
 def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Config]:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from vitmem.adapters.language import language_task
 from vitmem.adapters.vision import VisionTask
+from vitmem.edits.base import EditContext, EditResult
+from vitmem.edits.kfac import Kfac
+from vitmem.entries import Model
 from vitmem.kfac import Factors, Task, find_layers, fit
-from vitmem.methods.base import EditContext, EditResult
-from vitmem.methods.kfac import kfac
 from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build, build_language
-from vitmem.specs import Spec
 
 IMAGES = ImageShape(channels=3, size=32, num_classes=10)
 TEXT = TextShape(vocab_size=50, length=16)
@@ -31,8 +31,8 @@ class Tested(ABC):
     labels: Tensor
     expected: tuple[int, ...]  # shape of the logits of one example
 
-    def __init__(self, name: str, spec: Spec) -> None:
-        self.name, self.spec = name, spec
+    def __init__(self, entry: Model, architecture: str | None) -> None:
+        self.entry, self.architecture = entry, architecture
         self.model = self.again(0)
         generator = torch.Generator().manual_seed(0)
         self.draw(generator)
@@ -83,7 +83,7 @@ class Tested(ABC):
     def edit(self, mass: float) -> EditResult:
         """Return K-FAC's edit of all editable layers at ``mass``."""
         context = EditContext(self.net, self.layers(), self.whole, seed=0)
-        return kfac(context, mass=mass, importance="identity")
+        return Kfac(mass=mass, importance="identity").edit(context)
 
 
 class TestedImages(Tested):
@@ -94,7 +94,7 @@ class TestedImages(Tested):
 
     def again(self, seed: int) -> VisionModel:
         """Build it anew."""
-        return build(self.name, self.spec, IMAGES, seed)
+        return build(self.entry, IMAGES, seed, self.architecture)
 
     def draw(self, generator: torch.Generator) -> None:
         """Draw inputs (12, ...) and labels (12, ...)."""
@@ -118,7 +118,7 @@ class TestedTexts(Tested):
 
     def again(self, seed: int) -> LanguageModel:
         """Build it anew."""
-        return build_language(self.name, self.spec, TEXT, seed)
+        return build_language(self.entry, TEXT, seed)
 
     def draw(self, generator: torch.Generator) -> None:
         """Draw inputs (12, ...) and labels (12, ...)."""

@@ -28,11 +28,11 @@ from vitmem.contents import File
 from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
+from vitmem.edits.base import Examples
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
-from vitmem.methods.base import Examples
 from vitmem.metrics.predictions import Predictions
-from vitmem.models.base import ImageShape, VisionModel, build, check_forward
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build, check_forward
 from vitmem.models.hidden import tied_layers
 from vitmem.models.start import start_from
 from vitmem.registry import MODELS
@@ -277,11 +277,11 @@ def _network(config: Config, noisy: NoisyImages, data_dir: Path | None) -> Visio
     model, shape = config["model"], _shape(noisy)
     dropout = config["recipe"].get("dropout")
     options = own_parameters(model) if dropout is None else {**own_parameters(model), "dropout": dropout}
-    params = MODELS.get(model["name"]).parse(options, "model")
+    entry = MODELS.get(model["name"]).parse(options, "model")
     name, seed = model["name"], seed_from("init", model, config["data"]["name"], config["seed"])
 
     def make(classes: int) -> VisionModel:
-        return build(name, params, replace(shape, num_classes=classes), seed)
+        return build(entry, replace(shape, num_classes=classes), seed, architecture_of(name))
 
     network = make(shape.num_classes)
     if "weights" in model and "weights" not in options:

@@ -19,8 +19,8 @@ from vitmem.bench.suite import Config
 from vitmem.data.windows.distinct import halves
 from vitmem.data.windows.source import Memorized
 from vitmem.data.windows.tokens import Windows
+from vitmem.edits.base import Examples
 from vitmem.kfac import edited
-from vitmem.methods.base import Examples
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions

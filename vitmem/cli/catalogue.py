@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.bench.current import RowIds
 from vitmem.bench.plugins import load_plugins
+from vitmem.entries import Edit, Entry
 from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
 from vitmem.reports.escape import one_line_of
@@ -21,7 +21,10 @@ WIDTH = 100  # letters of a line
 
 
 def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
-    """Print the entries of one kind, a line each: name, parameters with defaults, summary."""
+    """Print the entries of one kind, a line each: name, summary, parameters with defaults.
+
+    Of an edit there are its role and what it is given beside the weights too.
+    """
     if kind not in REGISTRIES:
         raise unknown("kind", kind, REGISTRIES)
     load_plugins(plugins)
@@ -29,15 +32,22 @@ def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
     width = max(14, *(len(entry.name) for entry in entries))
     for entry in entries:
         params = {
-            name: "required" if field.is_required() else field.default
-            for name, field in entry.params.model_fields.items()
+            name: "required" if field.is_required() else field.default for name, field in entry.model_fields.items()
         }
+        facts = {"name": entry.name, "version": entry.version, "params": params, "about": entry.summary}
         if as_json:
-            print(json.dumps({"name": entry.name, "version": entry.version, "params": params, "about": entry.summary}))
+            print(json.dumps({**facts, **_of_edit(entry)}))
             continue
+        name = f"{entry.name}/<name>" if entry.family else entry.name
+        words = ", ".join(word for word in _of_edit(entry).values() if word)
         shown = ", ".join(f"{k}={v}" for k, v in params.items())
-        name = f"{entry.name}/<name>" if entry.info.get("family") else entry.name
-        print(f"{name:<{width}} {entry.summary}" + (f"  ({shown})" if shown else ""))
+        rest = [f"[{words}]" if words else "", f"({shown})" if shown else ""]
+        print("  ".join([f"{name:<{width}} {entry.summary}", *filter(None, rest)]))
+
+
+def _of_edit(entry: type[Entry]) -> dict[str, str | None]:
+    """Return an edit's role and its class of information, ``None`` where that depends on what it is applied after."""
+    return {"role": entry.role, "information": entry.uses} if issubclass(entry, Edit) else {}
 
 
 def show_row(id: str, results: Path, as_json: bool) -> None:

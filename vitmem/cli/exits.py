@@ -17,7 +17,6 @@ from vitmem.errors import VitmemError, one_line
 _debug = {"on": False}
 
 
-
 def debug(on: bool) -> None:
     """Say whether errors have their traceback printed."""
     _debug["on"] = on

@@ -12,9 +12,8 @@ import torch
 
 from vitmem.blocks import parse_blocks
 from vitmem.errors import InputError, unknown
-from vitmem.models.pretrained import DTYPES
 from vitmem.models.skeleton import skeleton_of
-from vitmem.offline.estimate import Cost, cost_of, rate
+from vitmem.offline.estimate import DTYPES, Cost, cost_of, rate
 from vitmem.offline.fit import fit_texts
 from vitmem.offline.presets import PRESETS, FitSettings, Preset
 from vitmem.training.fit import pick_device

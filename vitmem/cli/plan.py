@@ -70,9 +70,7 @@ def _costs(left: Costs) -> Iterator[str]:
     if not left.edits:
         return
     unknown = [
-        counted(count, noun)
-        for count, noun in ((left.unknown, "training"), (left.unknown_edits, "edit"))
-        if count
+        counted(count, noun) for count, noun in ((left.unknown, "training"), (left.unknown_edits, "edit")) if count
     ]
     if not left.machine:
         time = "unknown, no row is of this data and network"

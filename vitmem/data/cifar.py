@@ -12,7 +12,7 @@ import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -48,22 +48,8 @@ SIZE = 32
 COUNTS = (50_000, 10_000)
 
 
-def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
-    """Return CIFAR-10: 50,000 training and 10,000 test images of 10 classes, (3, 32, 32)."""
-    return _cifar("cifar10", 10, data_dir, expand(cache_dir))
-
-
-def cifar100(data_dir: Path | None, cache_dir: Path, *, labels: Literal["coarse"] | None = None) -> ImageData:
-    """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32).
-
-    ``labels`` coarse gives its 20 superclasses as the classes; the columns of human labels, of the 100, are left out.
-    """
-    fine = _cifar("cifar100", 100, data_dir, expand(cache_dir))
-    return fine if labels is None else _by_superclass(fine)
-
-
-def _by_superclass(data: ImageData) -> ImageData:
-    """Return ``data`` of 100 classes with the superclass of each as its label."""
+def by_superclass(data: ImageData) -> ImageData:
+    """Return ``data`` of 100 classes with the superclass of each as its label, without columns of human labels."""
     assert data.coarse is not None
     table = torch.from_numpy(np.asarray(data.coarse, dtype=np.int64))
     train, validation = (
@@ -72,7 +58,12 @@ def _by_superclass(data: ImageData) -> ImageData:
     return replace(data, train=train, validation=validation, classes=SUPERCLASSES, coarse=None)
 
 
-def _cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) -> ImageData:
+def read_cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) -> ImageData:
+    """Return the data set ``name`` of ``num_classes`` classes: 50,000 training and 10,000 test images, (3, 32, 32).
+
+    Raises InputError when it is not there, cannot be downloaded or is not whole.
+    """
+    cache_dir = expand(cache_dir)
     folders = [] if data_dir is None else [data_dir / name, data_dir]
     train, test = (find_split(folders, split) for split in ("train", "test"))
     human = find_human(name, [*folders, cache_dir / name, cache_dir])

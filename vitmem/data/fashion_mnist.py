@@ -40,7 +40,7 @@ PLACES = ("fashion_mnist", "fashion-mnist", "FashionMNIST/raw", "")
 PACKAGE = Path("/usr/share/datasets/fashion-mnist")
 
 
-def fashion_mnist(data_dir: Path | None, cache_dir: Path) -> ImageData:
+def read_fashion_mnist(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return Fashion-MNIST: 60,000 training and 10,000 test images of 10 classes, (1, 28, 28).
 
     Raises InputError when its files are not there, or are not those that were published.

@@ -29,17 +29,12 @@ NAME = "image_folder"
 HELD_OUT = ("val", "validation", "test")
 
 
-def image_folder(
-    data_dir: Path | None,
-    cache_dir: Path,
-    *,
-    folder: str,
-    classes: tuple[str, ...] | None = None,
-    size: int = 224,
+def read_folder(
+    data_dir: Path | None, cache_dir: Path, folder: str, classes: tuple[str, ...] | None, size: int
 ) -> ImageData:
-    """Return the images of ``folder`` inside ``data_dir``: a name, so that no path of a machine enters an id.
+    """Return the images of ``folder`` inside ``data_dir`` at ``size`` pixels.
 
-    ``classes`` chooses classes by name and gives their order (default: all, sorted by name). Raises
+    ``classes`` chooses classes by name and gives their order (``None``: all, sorted by name). Raises
     InputError for a folder or class that is not there, and for a class without images.
     """
     root = _root(folder, data_dir)

@@ -7,34 +7,33 @@ from pathlib import Path
 
 from vitmem.data.sets import ImageData, ImageSet, all_the_same, flat_channels
 from vitmem.data.split import some_of
+from vitmem.entries import Dataset
 from vitmem.errors import InputError
-from vitmem.registry import DATA
-from vitmem.specs import Spec
 
 
 def load_data(
-    name: str,
-    params: Spec,
+    data: Dataset,
     data_dir: Path | None,
     cache_dir: Path,
     train: int | None = None,
     validation: int | None = None,
     seed: int = 0,
 ) -> ImageData:
-    """Return the data set ``name`` with ``train`` and ``validation`` images (``None``: all of them).
+    """Read ``data`` with ``train`` and ``validation`` images (``None``: all of them).
 
     A part is drawn uniformly without replacement and keeps the order of the whole; the training part
     does not depend on how many validation images are asked for. Raises InputError when there are fewer
     images than asked for, when the data cannot be read, and when all images of a split are one and the same.
     """
-    whole: ImageData = DATA.get(name).load()(data_dir=data_dir, cache_dir=cache_dir, **params.model_dump())
+    whole: ImageData = data.load(data_dir=data_dir, cache_dir=cache_dir)
+    where = f"data '{data.name}'"
     for split, images in (("training", whole.train), ("validation", whole.validation)):
         if all_the_same(images.images):
-            raise InputError(f"data '{name}': all {len(images)} {split} images are the same; look at what was read")
+            raise InputError(f"{where}: all {len(images)} {split} images are the same; look at what was read")
     return replace(
         whole,
-        train=_part(whole.train, train, (seed, 0), f"data '{name}': 'train'"),
-        validation=_part(whole.validation, validation, (seed, 1), f"data '{name}': 'validation'"),
+        train=_part(whole.train, train, (seed, 0), f"{where}: 'train'"),
+        validation=_part(whole.validation, validation, (seed, 1), f"{where}: 'validation'"),
         remarks=(*whole.remarks, *_flat(whole)),
     )
 

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from vitmem.data.sets import ImageData
+from vitmem.entries import Noise
 from vitmem.errors import InputError
 from vitmem.noise.base import NoiseContext, NoisyLabels, described, make
 from vitmem.noise.pixels import Pixels
-from vitmem.registry import NOISES
-from vitmem.specs import Spec
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return shuffled[:middle].sort().values, shuffled[middle:].sort().values
 
 
-def add_noise(data: ImageData, noise_name: str, params: Spec, seed: int, data_dir: Path | None = None) -> NoisyImages:
-    """Draw the given labels of ``data``'s training images from noise model ``noise_name``.
+def add_noise(data: ImageData, noise: Noise, seed: int, data_dir: Path | None = None) -> NoisyImages:
+    """Draw the given labels of ``data``'s training images from the noise model ``noise``.
 
     ``data_dir`` is where files that the noise reads may lie. Raises InputError as the noise model does.
     """
@@ -99,5 +98,5 @@ def add_noise(data: ImageData, noise_name: str, params: Spec, seed: int, data_di
         index=data.train.index.numpy(),
         data_dir=data_dir,
     )
-    labels = make(NOISES.get(noise_name), params, data.train.labels.numpy(), context, seed)
+    labels = make(noise, data.train.labels.numpy(), context, seed)
     return NoisyImages(data, labels)

@@ -50,12 +50,19 @@ class Passages:
         return [p.text for p in self.passages if p.kind == kind]
 
 
-def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") -> Passages:
-    """Read passages and books; raises InputError for a file that is missing, torn or without what it should have."""
+def text_folder(data_dir: Path | None, folder: str, data: str) -> Path:
+    """Return where ``folder`` is inside ``data_dir``, for the ``data`` of that name; raises InputError without one."""
     if data_dir is None:
-        raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
-    root = data_dir / expand(folder)
-    found = Passages(_read_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
+        raise InputError(f"data '{data}': expected --data-dir, the folder that '{folder}' lies in, got none")
+    return data_dir / expand(folder)
+
+
+def read_passages(root: Path) -> Passages:
+    """Read passages and books in the folder ``root``.
+
+    Raises InputError for a file that is missing, torn or without what it should have.
+    """
+    found = Passages(_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
     for kind in KINDS:
         if len(found.of(kind)) < 2:
             raise InputError(
@@ -64,7 +71,7 @@ def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") ->
     return found
 
 
-def _read_passages(path: Path) -> tuple[Passage, ...]:
+def _passages(path: Path) -> tuple[Passage, ...]:
     out: list[Passage] = []
     seen: dict[str, str] = {}
     for where, row in json_lines(path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from vitmem.lazy import torch
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def flip_counts(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
@@ -18,6 +22,7 @@ def flip_counts(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(rows).sum(dim=1)
 
 
+@METRICS.register("agreement", summary="share of equal predictions with the base, and flips both ways")
 def agreement(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return agreement, right_to_wrong and wrong_to_right as shares of the validation half."""
     counts = flip_counts(base.validation_predicted, predictions.validation_predicted, predictions.validation_labels)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
-from torchmetrics import Metric
-from torchmetrics.functional.classification import multiclass_calibration_error
+from typing import TYPE_CHECKING
 
+from vitmem.lazy import torch
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 BINS = 15
 # Equal-mass bins need sorted confidences; sums over fine equal-width bins can be added up over batches
@@ -21,7 +23,7 @@ def brier_sums(probabilities: Tensor, labels: Tensor) -> Tensor:
 
     ``probabilities`` is (n, K), ``labels`` (n,) int64.
     """
-    target = one_hot(labels, probabilities.shape[1])  # (n, K)
+    target = torch.nn.functional.one_hot(labels, probabilities.shape[1])  # (n, K)
     distance = (probabilities.double() - target).square().sum()
     return torch.stack([distance, distance.new_tensor(len(labels))])
 
@@ -55,47 +57,11 @@ def adaptive_ece(sums: Tensor, bins: int = BINS) -> float:
     return float((right - confidence).abs().sum() / total)
 
 
-class Brier(Metric):
-    """The multi-class Brier score (0 to 2) over batches and ranks; update with (n, K) and (n,)."""
-
-    sums: Tensor
-    full_state_update = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("sums", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Add a batch of probabilities (n, K) and labels (n,)."""
-        self.sums += brier_sums(probabilities, labels)
-
-    def compute(self) -> Tensor:
-        """Return the score, a float64 scalar; NaN without images."""
-        return self.sums[0] / self.sums[1]
-
-
-class AdaptiveEce(Metric):
-    """``adaptive_ece`` over batches and ranks; update with (n, K) probabilities and (n,) labels."""
-
-    sums: Tensor
-    full_state_update = False
-
-    def __init__(self, bins: int = BINS) -> None:
-        super().__init__()
-        self.bins = bins
-        self.add_state("sums", torch.zeros(3, FINE, dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Add a batch of probabilities (n, K) and labels (n,)."""
-        self.sums += confidence_sums(probabilities, labels)
-
-    def compute(self) -> Tensor:
-        """Return the error, a float64 scalar; NaN without images."""
-        return torch.tensor(adaptive_ece(self.sums, self.bins), dtype=torch.float64)
-
-
+@METRICS.register("calibration", summary="ece, adaptive_ece, nll and brier on validation")
 def calibration(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return ece (15 bins, l1), adaptive_ece, nll (nats) and brier (0 to 2) on the validation half."""
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     logits = predictions.validation_logits[predictions.validation_rows].double()  # (v, K)
     labels = predictions.validation_labels
     if len(labels) == 0:
@@ -106,6 +72,6 @@ def calibration(predictions: Predictions, base: Predictions) -> dict[str, float]
     return {
         "ece": float(multiclass_calibration_error(probabilities, labels, num_classes=classes, n_bins=BINS)),
         "adaptive_ece": adaptive_ece(confidence_sums(probabilities, labels)),
-        "nll": float(cross_entropy(logits, labels)),
+        "nll": float(torch.nn.functional.cross_entropy(logits, labels)),
         "brier": float(distance / count),
     }

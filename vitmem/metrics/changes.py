@@ -6,20 +6,30 @@ and edited and unedited model are compared on the same draw, so what makes an it
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from scipy.stats import bootstrap
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from vitmem.lazy import torch
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.recited import recited
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 RESAMPLES, LEVEL = 2000, 0.95
 
 
+@METRICS.register(
+    "changes",
+    summary="change of what is recited, with a paired bootstrap over the items",
+    modality=("text", "passages", "windows"),
+)
 def changes(
     predictions: TextPredictions | WindowPredictions | PassagePredictions,
     base: TextPredictions | WindowPredictions | PassagePredictions,
@@ -42,6 +52,8 @@ def _losses(hits: TokenHits) -> Tensor:
 
 def _named(name: str, edited: Tensor, base: Tensor) -> dict[str, float]:
     """Return the mean difference of two (n,) outcomes of the same items and the ends of its interval."""
+    from scipy.stats import bootstrap
+
     difference = (edited.double() - base.double()).numpy()
     mean = low = high = float(difference.mean())
     if len(difference) > 1 and bool((difference != difference[0]).any()):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from typing import TYPE_CHECKING
 
+from vitmem.lazy import torch
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def loss(logits: Tensor, given: Tensor) -> Tensor:
     """Return the cross-entropy of each image on its given label, (n,) float64, from (n, K) and (n,)."""
-    return cross_entropy(logits.double(), given, reduction="none")
+    return torch.nn.functional.cross_entropy(logits.double(), given, reduction="none")
 
 
 def negative_margin(logits: Tensor, given: Tensor) -> Tensor:
@@ -28,12 +30,15 @@ def detect(score: Tensor, noisy: Tensor) -> tuple[float, float]:
     Scores are replaced by their ranks (equal ones stay equal): the library would squash scores outside
     [0, 1] by a sigmoid, which makes large ones tie.
     """
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
     values, rank = torch.unique(score, return_inverse=True)
     unit = rank.double() / max(len(values) - 1, 1)  # (n,) in [0, 1]
     target = noisy.long()
     return float(binary_auroc(unit, target)), float(binary_average_precision(unit, target))
 
 
+@METRICS.register("detection", summary="AUROC and average precision of noisy-label scores")
 def detection(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return auroc_* and ap_* of the base's loss and negative margin, and of the loss rise under the edit.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vitmem.metrics.labels import labels
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
 
 
+@METRICS.register("headroom", summary="memorized, recovered and validation with the edited matrices at zero")
 def headroom(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return ``ablated_memorized``, ``ablated_recovered`` and ``ablated_validation``: the edited matrices at zero.
 

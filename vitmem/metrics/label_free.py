@@ -7,22 +7,28 @@ without their labels. Rules that choose a setting from these measures are in ``v
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.mixture import GaussianMixture
-from torch import Tensor
-from torch.nn.functional import one_hot
 
+from vitmem.lazy import torch
 from vitmem.metrics.detection import loss
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 NEIGHBOURS = 10
 # Images that are looked up, and among which their neighbours are sought: of more, evenly spaced ones are taken.
 QUERIES, SOUGHT = 2_000, 10_000
 
 
+@METRICS.register(
+    "label_free", summary="what an edit changes, without a true label: given labels kept, confidence, neighbours' votes"
+)
 def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return the measures of an edit against ``base`` that need no truth, but for those of ``mixtures``.
 
@@ -54,6 +60,7 @@ def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
     return out
 
 
+@METRICS.register("mixtures", summary="two components of the losses on given labels, and of their rise")
 def mixtures(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return what two components say of the losses on given labels, and of their rise under the edit.
 
@@ -74,6 +81,8 @@ def two_components(values: NDArray[np.float64]) -> tuple[float, float] | None:
     Values are brought to [0, 1] first and variances kept above 5e-4, as in DivideMix. The separation is Ashman's
     D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2). ``None`` for fewer than two different values.
     """
+    from sklearn.mixture import GaussianMixture
+
     if len(np.unique(values)) < 2:
         return None
     scaled = (values - values.min()) / np.ptp(values)
@@ -105,7 +114,7 @@ def backing(logits: Tensor, given: Tensor) -> dict[str, float]:
     distance = torch.cdist(some[against], some)  # (a, n)
     distance[torch.arange(len(against)), against] = torch.inf
     near = distance.topk(NEIGHBOURS, largest=False).indices  # (a, k)
-    vote = one_hot(labels[near], logits.shape[1]).sum(dim=1).argmax(dim=1)  # (a,)
+    vote = torch.nn.functional.one_hot(labels[near], logits.shape[1]).sum(dim=1).argmax(dim=1)  # (a,)
     backed = int((some[against].argmax(dim=1) == vote).sum())
     return {"knn_backed": backed / len(queries), "knn_unbacked": (len(against) - backed) / len(queries)}
 

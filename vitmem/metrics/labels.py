@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
+from typing import TYPE_CHECKING
 
+from vitmem.lazy import torch
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def label_counts(predicted: Tensor, given: Tensor, true: Tensor) -> Tensor:
@@ -31,28 +34,6 @@ def label_shares(counts: Tensor) -> dict[str, float]:
     }
 
 
-class LabelShares(Metric):
-    """Memorized, recovered and other over batches and ranks, from sums alone (so the reduction is exact).
-
-    Update with predicted, given and true classes, (n,) int64 each; compute gives a dict of floats.
-    """
-
-    counts: Tensor
-    full_state_update = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("counts", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, predicted: Tensor, given: Tensor, true: Tensor) -> None:
-        """Add a batch of predicted, given and true classes, (n,) each."""
-        self.counts += label_counts(predicted, given, true)
-
-    def compute(self) -> dict[str, float]:
-        """Return the shares; empty when no image with a wrong label was seen."""
-        return label_shares(self.counts)
-
-
 def accuracy(predicted: Tensor, labels: Tensor) -> float | None:
     """Return the share of equal entries of two (n,) tensors, ``None`` when they are empty."""
     return int((predicted == labels).sum()) / len(labels) if len(labels) else None
@@ -63,6 +44,7 @@ def _shares(predictions: Predictions, rows: Tensor) -> dict[str, float]:
     return label_shares(label_counts(*(column[rows] for column in columns)))
 
 
+@METRICS.register("labels", summary="memorized, recovered, other, clean_train, validation, gap")
 def labels(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return memorized, recovered, other, clean_train, validation and gap (clean_train - validation)."""
     clean = predictions.clean_rows
@@ -78,6 +60,7 @@ def labels(predictions: Predictions, base: Predictions) -> dict[str, float]:
     return out
 
 
+@METRICS.register("conditional", summary="the same on the wrong labels that the base recites; selectivity")
 def conditional(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return conditional_* on the wrong labels that the base recites, and the selectivity of the edit.
 
@@ -93,6 +76,7 @@ def conditional(predictions: Predictions, base: Predictions) -> dict[str, float]
     return out
 
 
+@METRICS.register("reference", summary="what a model that never saw an image would have memorized and recovered")
 def reference(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return what this model would score on the noisy images had it never seen them.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+from vitmem.entries import Metric
 from vitmem.errors import VitmemError, raised_at, reason
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.versions import metrics_of
 from vitmem.metrics.window_predictions import WindowPredictions
-from vitmem.registry import Entry
 
 AnyPredictions = Predictions | TextPredictions | PassagePredictions | WindowPredictions
 
@@ -30,10 +30,10 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
     return values
 
 
-def _values(entry: Entry, predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
+def _values(entry: type[Metric], predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
     """Return what one metric gives; raises VitmemError with its name, and the line of a plug-in that fails."""
     try:
-        found = entry.load()(predictions, base)
+        found = entry().compute(predictions, base)
         values = {str(name): float(value) for name, value in found.items()}
     except Exception as error:
         at = raised_at(error)

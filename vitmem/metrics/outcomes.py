@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from vitmem.metrics.measure import AnyPredictions
 from vitmem.metrics.predictions import Predictions
 from vitmem.metrics.recited import recited
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def outcomes(predictions: AnyPredictions) -> dict[str, Tensor]:

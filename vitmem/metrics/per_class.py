@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from vitmem.lazy import torch
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
+@METRICS.register("per_class", summary="validation accuracy of each class, and of the worst; memorized by given class")
 def per_class(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return validation_class_<k>, the share of the measured images of class k that are predicted as k.
 

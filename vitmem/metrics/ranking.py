@@ -7,11 +7,15 @@ their appendix C, where a token of the base's top 10 counts the same whatever it
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from vitmem.lazy import torch
 from vitmem.metrics.token_hits import ReadsText
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # The likeliest tokens of each position that are kept.
 TOP = 10
@@ -36,6 +40,11 @@ def overlap_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
     return _discounted(_same(top, base_top).any(2) * gains) / _discounted(gains[None])
 
 
+@METRICS.register(
+    "ranking",
+    summary="nDCG@10 of next tokens against the base, graded and by overlap",
+    modality=("text", "passages", "windows"),
+)
 def ranking(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
     """Return ndcg and ndcg_overlap, means over the positions of held-out text; the base's tokens are the reference."""
     found, before = predictions.held_out, base.held_out

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torchmetrics.functional.text import edit_distance
-
+from vitmem.lazy import torch
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # A string counts as loosely recited when at most a quarter of its tokens have to be changed.
 LOOSE = 0.75
 
 
+@METRICS.register("recitation", summary="strings recited word for word, loosely, and how far off", modality=("text",))
 def recitation(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return ``recited_like`` of the measured strings; nothing when there are none."""
     recited, gold = (t[predictions.strings] for t in (predictions.recited, predictions.gold))
@@ -37,6 +41,11 @@ def recited_like(recited: Tensor, gold: Tensor, real: Tensor) -> dict[str, float
     }
 
 
+@METRICS.register(
+    "suffixes",
+    summary="loss and accuracy of the strings' second halves, and what perturbed prompts recite",
+    modality=("text",),
+)
 def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return suffix_loss (nats a token), suffix_accuracy and prefix_perturbed (mean tokens).
 
@@ -58,6 +67,8 @@ def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, f
 
 def levenshtein(one: Tensor, other: Tensor) -> Tensor:
     """Return the edit distance of each pair of rows of tokens, (k, L) and (k, M) give (k,) int64."""
+    from torchmetrics.functional.text import edit_distance
+
     found = edit_distance(_characters(one), _characters(other), reduction="none")
     return torch.as_tensor(found).long().reshape(-1)
 

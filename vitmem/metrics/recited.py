@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.runs import RUN, longest_runs
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.window_predictions import WindowPredictions
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def recited(predictions: TextPredictions | WindowPredictions | PassagePredictions) -> Tensor:

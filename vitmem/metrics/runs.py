@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from vitmem.lazy import torch
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.token_hits import TokenHits
+from vitmem.registry import METRICS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # A passage counts as recited when so many tokens in a row are said; ordinary text hardly reaches it.
 RUN = 16
@@ -27,6 +31,7 @@ def longest_runs(hit: Tensor) -> Tensor:
     return longest
 
 
+@METRICS.register("runs", summary="passages recited, held-out loss", modality=("passages",))
 def runs(predictions: PassagePredictions, base: PassagePredictions) -> dict[str, float]:
     """Return memorized and control_recited (shares of the passages with a run of 16 tokens), mean runs and losses.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-
+from vitmem.lazy import torch
 from vitmem.metrics.runs import next_token_scores
 from vitmem.metrics.text_predictions import TextPredictions
+from vitmem.registry import METRICS
 
 # Facts in three bins of equal size by how often they were told.
 BINS = ("rare", "middle", "frequent")
 
 
+@METRICS.register("skills", summary="answers by family, retained too", modality=("text",))
 def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return accuracy_<family>, and retention_<family>, the accuracy over that of the base (it may exceed one).
 
@@ -31,6 +32,7 @@ def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, flo
     return out
 
 
+@METRICS.register("held_out_text", summary="next tokens of held-out text: accuracy and perplexity", modality=("text",))
 def held_out_text(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
     found = predictions.held_out

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from vitmem.errors import InputError, VitmemError
+from vitmem.lazy import torch
 from vitmem.metrics.measure import AnyPredictions, measure
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.predictions import Predictions
@@ -24,7 +23,7 @@ def try_metrics(modality: str) -> None:
     Raises InputError that names the metric which fails, gives what is no finite number or a name that is taken.
     """
     made = MADE_UP.get(modality)
-    if made is None or all(isinstance(entry.target, str) for entry in metrics_of(modality)):
+    if made is None or all(entry.built_in() for entry in metrics_of(modality)):
         return
     try:
         measure(made(0), made(1))

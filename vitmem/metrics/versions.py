@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import vitmem.catalogue  # noqa: F401  fills the registry with the built-in metrics
+from vitmem.entries import Metric
 from vitmem.errors import InputError
 from vitmem.files import file_digest
-from vitmem.registry import DATA, METRICS, Entry
+from vitmem.registry import DATA, METRICS
 
 # What predictions of a kind of data are measured as, where that has another name.
 MEASURED_AS = {"planted": "windows"}
 Versions = dict[str, str]
 
 
-def metrics_of(modality: str) -> list[Entry]:
+def metrics_of(modality: str) -> list[type[Metric]]:
     """Return the registered metrics of one kind of predictions, sorted by name."""
-    return [entry for entry in METRICS.entries() if modality in _modalities(entry)]
+    return [entry for entry in METRICS.entries() if modality in entry.modality]
 
 
 def metric_versions(modality: str) -> Versions:
@@ -37,12 +37,12 @@ def measured_with(row: Mapping[str, Any]) -> Versions:
     if found is not None:
         return found
     entries = metrics_of(modality_of(row["config"]))
-    return {entry.name: "1" for entry in entries if isinstance(entry.target, str)}
+    return {entry.name: "1" for entry in entries if entry.built_in()}
 
 
 def modality_of(config: Mapping[str, Any]) -> str:
     """Return the kind of predictions of a config; raises InputError for data that no entry or plug-in names."""
-    modality: str = DATA.get(config["data"]["name"]).info.get("modality", "image")
+    modality = DATA.get(config["data"]["name"]).modality
     return MEASURED_AS.get(modality, modality)
 
 
@@ -63,17 +63,11 @@ class Currency:
         return measured_with(row) == self._now[modality]
 
 
-def _modalities(entry: Entry) -> tuple[str, ...]:
-    """Return what ``entry`` measures, one kind of predictions or several."""
-    found = entry.info.get("modality", "image")
-    return (found,) if isinstance(found, str) else tuple(found)
-
-
-def _version(entry: Entry) -> str:
-    if isinstance(entry.target, str):
+def _version(entry: type[Metric]) -> str:
+    if entry.built_in():
         return str(entry.version)
     try:
-        file = inspect.getsourcefile(inspect.unwrap(entry.target))
+        file = inspect.getsourcefile(entry.defined_by())
     except TypeError:  # an object that is called, defined by no file
         file = None
     return f"{entry.version}-{file_digest(Path(file))[:12]}" if file and Path(file).is_file() else str(entry.version)

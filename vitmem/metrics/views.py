@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-
+from vitmem.lazy import torch
 from vitmem.metrics.labels import accuracy
 from vitmem.metrics.predictions import Predictions
+from vitmem.registry import METRICS
 
 
+@METRICS.register("views", summary="validation on what a suite's 'views' leave of the images; agreement with people")
 def views(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return validation_<view> of the measured images for each view that the predictions have.
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from vitmem.metrics.recitation import recited_like
 from vitmem.metrics.runs import next_token_scores
 from vitmem.metrics.window_predictions import WindowPredictions
+from vitmem.registry import METRICS
 
 
+@METRICS.register(
+    "windows",
+    summary="suffixes recited after their prefixes, and what they and held-out text cost",
+    modality=("windows",),
+)
 def windows(predictions: WindowPredictions, base: WindowPredictions) -> dict[str, float]:
     """Return memorized, loose, distance and prefix of what is recited, suffix_loss and suffix_accuracy of the real.
 

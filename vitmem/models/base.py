@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-import torch
-from torch import Tensor, nn
-
+from vitmem import kfac as engine
 from vitmem.blocks import Blocks, block_numbers, layer_patterns
+from vitmem.entries import Model
 from vitmem.errors import InputError, one_line
-from vitmem.kfac.modes import evaluating
-from vitmem.registry import MODELS
-from vitmem.specs import Spec
+from vitmem.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Network:
     all of them. An empty pattern is the block itself.
     """
 
-    net: nn.Module
+    net: torch.nn.Module
     blocks: tuple[str, ...]
     layers: tuple[str, ...]
     layers_of: tuple[tuple[str, ...], ...] | None = field(default=None, kw_only=True)
@@ -98,36 +98,39 @@ class LanguageModel(Network):
 N = TypeVar("N", VisionModel, LanguageModel)
 
 
-def build(name: str, params: Spec, shape: ImageShape, seed: int) -> VisionModel:
-    """Build the registered image model ``name`` with weights drawn from ``seed``; no global generator is changed.
+def architecture_of(name: str) -> str | None:
+    """Return what stands behind the family in the name of a model: ``resnet18`` of ``timm/resnet18``."""
+    return name.partition("/")[2] or None
 
-    Raises InputError when the parameters do not fit the images or the result breaks the contract.
+
+def build(model: Model, shape: ImageShape, seed: int, architecture: str | None = None) -> VisionModel:
+    """Build the image model ``model`` with weights drawn from ``seed``; no global generator is changed.
+
+    ``architecture`` is that of a family. Raises InputError when the parameters do not fit the images or the result
+    breaks the contract.
     """
-    return _build(name, params, shape, seed, VisionModel)
+    return _build(model, shape, seed, architecture, VisionModel)
 
 
-def build_language(name: str, params: Spec, shape: TextShape, seed: int) -> LanguageModel:
-    """Build the registered language model ``name``; see ``build``."""
-    return _build(name, params, shape, seed, LanguageModel)
+def build_language(model: Model, shape: TextShape, seed: int) -> LanguageModel:
+    """Build the language model ``model``; see ``build``."""
+    return _build(model, shape, seed, None, LanguageModel)
 
 
-def _build(name: str, params: Spec, shape: ImageShape | TextShape, seed: int, expected: type[N]) -> N:
-    entry = MODELS.get(name)
-    options = params.model_dump()
-    if entry.info.get("family"):
-        options["architecture"] = name.partition("/")[2]
+def _build(model: Model, shape: ImageShape | TextShape, seed: int, architecture: str | None, expected: type[N]) -> N:
+    name = f"{model.name}/{architecture}" if architecture else model.name
     with torch.random.fork_rng(devices=[]):
         # only the CPU's generator: torch.manual_seed would seed those of the GPUs too, and for good
         torch.default_generator.manual_seed(seed)
-        model = entry.load()(shape, **options)
-    if not isinstance(model, expected):
-        raise InputError(f"model '{name}': expected it to return a {expected.__name__}, got {type(model).__name__}")
-    if not model.blocks:
+        made = model.build(shape, architecture or "") if model.family else model.build(shape)
+    if not isinstance(made, expected):
+        raise InputError(f"model '{name}': expected it to return a {expected.__name__}, got {type(made).__name__}")
+    if not made.blocks:
         raise InputError(f"model '{name}': it names no blocks, so there is nothing to edit; set 'blocks'")
-    return model
+    return made
 
 
-def check_forward(net: nn.Module, name: str, shape: ImageShape) -> None:
+def check_forward(net: torch.nn.Module, name: str, shape: ImageShape) -> None:
     """Raise InputError unless ``net``, the model ``name``, maps two images of ``shape`` to logits (2, K).
 
     It is asked in eval mode on the device and in the type that its first parameter has; no global generator is changed.
@@ -137,13 +140,13 @@ def check_forward(net: nn.Module, name: str, shape: ImageShape) -> None:
     size = f"({', '.join(map(str, images.shape))})"
     devices = [like.device] if like.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad(), evaluating(net):
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), engine.evaluating(net):
             logits = net(images.to(like.dtype) if like.is_floating_point() else images)
     except Exception as error:  # whatever the code of a network may raise
         raise InputError(
             f"model '{name}': its forward pass fails on images {size}: {type(error).__name__}: {one_line(error, 200)}"
         ) from error
     expected = (2, shape.num_classes)
-    got = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
     if got != expected:
         raise InputError(f"model '{name}': expected logits {expected} of images {size}, got {got}")

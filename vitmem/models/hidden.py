@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
-
+from vitmem import kfac as engine
 from vitmem.errors import InputError
-from vitmem.kfac import find_layers
+from vitmem.lazy import torch
 from vitmem.models.base import Network
 from vitmem.specs import ExampleTied
 
@@ -13,17 +12,17 @@ from vitmem.specs import ExampleTied
 READER = "fc2"
 
 
-def tied_layers(model: Network, tied: ExampleTied) -> dict[str, nn.Linear]:
+def tied_layers(model: Network, tied: ExampleTied) -> dict[str, torch.nn.Linear]:
     """Return path -> linear layer ``fc2`` of the MLPs in the blocks of ``tied``: its inputs are the hidden units.
 
     It is looked for among the layers that may be edited. Raises InputError when there is none, for a block that is not
     there, and where none or all of the hidden units would be fixed.
     """
-    layers = find_layers(model.net, model.editable(tied.blocks))
+    layers = engine.find_layers(model.net, model.editable(tied.blocks))
     found = {
         path: layer
         for path, layer in layers.items()
-        if path.rpartition(".")[2] == READER and isinstance(layer, nn.Linear)
+        if path.rpartition(".")[2] == READER and isinstance(layer, torch.nn.Linear)
     }
     if not found:
         raise InputError(

@@ -6,11 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from torch import nn
-
+from vitmem import kfac as engine
 from vitmem.blocks import Blocks, block_numbers
 from vitmem.errors import InputError
-from vitmem.kfac.layers import is_linear
+from vitmem.lazy import torch
 
 Role = Literal["gate", "up", "gate_up", "down"]
 # The last part of a layer's path -> its role, as in transformers (language models and their fused variants).
@@ -31,7 +30,7 @@ ROLES: dict[str, Role] = {
 MLP = re.compile(r"(^|\.)(mlp|ffn|feed_forward)$")
 
 
-def language_blocks(model: nn.Module) -> list[str]:
+def language_blocks(model: torch.nn.Module) -> list[str]:
     """Return the paths of the blocks in order: the longest list of modules of one class with linear layers inside.
 
     Raises InputError when there is none.
@@ -43,15 +42,15 @@ def language_blocks(model: nn.Module) -> list[str]:
     for path, module in model.get_submodule(start).named_modules(prefix=start):
         if best and path.startswith(f"{root}."):
             continue  # a list inside a block (experts) is none of blocks
-        alike = isinstance(module, nn.ModuleList) and len({type(child) for child in module}) == 1
-        if alike and len(module) > len(best) and any(is_linear(m) for m in module[0].modules()):
+        alike = isinstance(module, torch.nn.ModuleList) and len({type(child) for child in module}) == 1
+        if alike and len(module) > len(best) and any(engine.is_linear(m) for m in module[0].modules()):
             root, best = path, [f"{path}.{n}" for n in range(len(module))]
     if not best:
         raise InputError(f"model {type(model).__name__}: no list of blocks with linear layers; give layers by pattern")
     return best
 
 
-def mlp_layers(model: nn.Module, blocks: Blocks, roles: Sequence[Role] = ("gate", "up", "gate_up")) -> list[str]:
+def mlp_layers(model: torch.nn.Module, blocks: Blocks, roles: Sequence[Role] = ("gate", "up", "gate_up")) -> list[str]:
     """Return the paths of the MLP matrices of these ``roles`` in ``blocks``, for ``vitmem.kfac.find_layers``.
 
     The default is what Merullo et al. (2025) edit in OLMo-2: gate and up, down left alone. Raises InputError
@@ -69,18 +68,18 @@ def mlp_layers(model: nn.Module, blocks: Blocks, roles: Sequence[Role] = ("gate"
     return found
 
 
-def _by_role(block: nn.Module) -> dict[str, Role]:
+def _by_role(block: torch.nn.Module) -> dict[str, Role]:
     """Return the linear layers of a block's MLP by path inside the block, with their roles."""
     out = {}
     for name, module in block.named_modules():
         parent, _, last = name.rpartition(".")
         # OPT has its two matrices in the block itself
-        if is_linear(module) and last in ROLES and (MLP.search(parent) or parent == ""):
+        if engine.is_linear(module) and last in ROLES and (MLP.search(parent) or parent == ""):
             out[name] = ROLES[last]
     return out
 
 
-def _why_none(path: str, block: nn.Module, by_role: dict[str, Role], roles: Sequence[Role]) -> str:
+def _why_none(path: str, block: torch.nn.Module, by_role: dict[str, Role], roles: Sequence[Role]) -> str:
     for name, module in block.named_modules():
         if name.endswith("experts"):
             return (
@@ -88,7 +87,7 @@ def _why_none(path: str, block: nn.Module, by_role: dict[str, Role], roles: Sequ
                 "per expert here; edit a dense model, or the attention projections by pattern"
             )
     for name, module in block.named_modules():
-        if name.rpartition(".")[2] in ROLES and not is_linear(module):
+        if name.rpartition(".")[2] in ROLES and not engine.is_linear(module):
             return (
                 f"block '{path}': '{name}' is a {type(module).__name__}, no linear layer of its own (quantised?); load "
                 "the model in bfloat16 or float32"

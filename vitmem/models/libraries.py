@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from torch import nn
+from pydantic import BeforeValidator, Field
 
 from vitmem.errors import InputError, one_line
+from vitmem.lazy import torch
 from vitmem.models.base import ImageShape
 
+# Patterns of module paths; one that stands alone is a list of itself.
+Patterns = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    Field(min_length=1),
+]
 # Of an architecture's arguments, those that the images and their labels settle.
 TOLD = ("num_classes", "in_chans")
 # Those that read files, some of which a library may unpickle, or name code that does.
@@ -17,14 +24,14 @@ LOADING = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache
 
 
 def create(
-    make: Callable[..., nn.Module],
+    make: Callable[..., torch.nn.Module],
     name: str,
     size: int,
     size_option: str,
     shape: ImageShape,
     options: Mapping[str, Any],
     arguments: Mapping[str, Any] | None,
-) -> nn.Module:
+) -> torch.nn.Module:
     """Return what ``make`` gives of ``options`` and, over them, the user's ``arguments``.
 
     The input size is passed on as ``size_option`` where the architecture has one. Raises InputError naming the model

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from vitmem.extras import extra
 from vitmem.models.base import LanguageModel, TextShape
+from vitmem.models.vit import Count
+from vitmem.registry import MODELS
 
 
-def llama(shape: TextShape, *, width: int = 128, depth: int = 4, heads: int = 4, mlp_width: int = 352) -> LanguageModel:
+@MODELS.register("llama", summary="a Llama by size, trained from scratch (needs vitmem[lm])", modality=("text",))
+def llama(
+    shape: TextShape, *, width: Count = 128, depth: Count = 4, heads: Count = 4, mlp_width: Count = 352
+) -> LanguageModel:
     """Build a Llama (RMS norms, rotary positions, gated MLPs without biases) that edits gate and up (Merullo et al.).
 
     Raises InputError when transformers is not installed.

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from vitmem.errors import InputError
 from vitmem.files import short_name
+from vitmem.lazy import torch
 from vitmem.models.weights import Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # What torch.compile puts anywhere into a name.
 COMPILED = "_orig_mod."
@@ -39,7 +43,7 @@ class Match:
         return f"{short_name(weights.path)}: {'; '.join(parts)}" if parts else ""
 
 
-def match(weights: Weights, net: nn.Module, name: str, optional: Collection[str] = ()) -> Match:
+def match(weights: Weights, net: torch.nn.Module, name: str, optional: Collection[str] = ()) -> Match:
     """Return which tensors of a file are those of ``net``, the model ``name``, whatever stands before their names.
 
     Raises InputError when one is missing that is not ``optional``, and for one that the network does not have.
@@ -80,7 +84,7 @@ def _starts(name: str) -> Iterable[str]:
 
 
 def length_of(
-    weights: Weights, names: Mapping[str, str], nets: tuple[nn.Module, nn.Module], lengths: tuple[int, int]
+    weights: Weights, names: Mapping[str, str], nets: tuple[torch.nn.Module, torch.nn.Module], lengths: tuple[int, int]
 ) -> int:
     """Return the length, in a file, of the first dimension that is ``lengths`` in two networks; 0 if none is."""
     one, other = (net.state_dict() for net in nets)
@@ -92,7 +96,7 @@ def length_of(
 
 
 def check_shapes(
-    weights: Weights, names: Mapping[str, str], net: nn.Module, what: str, leave: Collection[str] = ()
+    weights: Weights, names: Mapping[str, str], net: torch.nn.Module, what: str, leave: Collection[str] = ()
 ) -> dict[str, Tensor]:
     """Return the tensors of a file by the names of ``net``, (n, ...) each, but those to ``leave``.
 

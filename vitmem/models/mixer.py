@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from timm.models.mlp_mixer import MlpMixer
+from typing import Annotated
+
+from pydantic import Field
 
 from vitmem.models.base import ImageShape, VisionModel
-from vitmem.models.vit import check_patches
+from vitmem.models.vit import Count, Dropout, check_patches
+from vitmem.registry import MODELS
 
 # Hidden units of the token and of the channel MLPs, as multiples of the width (Tolstikhin et al. 2021).
 TOKEN_RATIO, CHANNEL_RATIO = 0.5, 4.0
 
 
+@MODELS.register("mixer", summary="MLP-Mixer by size (timm's MlpMixer)")
 def mixer(
     shape: ImageShape,
     *,
-    patch_size: int = 8,
-    width: int = 192,
-    depth: int = 6,
-    mlp_ratio: float | None = None,
-    dropout: float = 0.0,
+    patch_size: Count = 8,
+    width: Count = 192,
+    depth: Count = 6,
+    mlp_ratio: Annotated[float | None, Field(gt=0)] = None,
+    dropout: Dropout = 0.0,
 ) -> VisionModel:
     """Return an MLP-Mixer for images of ``shape`` (Tolstikhin et al. 2021).
 
@@ -26,6 +30,8 @@ def mixer(
     MLPs, of half the width, see a transposed (B, C, T).
     Raises InputError when the patches do not tile the image.
     """
+    from timm.models.mlp_mixer import MlpMixer
+
     check_patches("mixer", shape, patch_size)
     net = MlpMixer(
         img_size=shape.size,

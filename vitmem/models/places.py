@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from torch import nn
-
+from vitmem import kfac as engine
 from vitmem.errors import InputError
-from vitmem.kfac.layers import is_matrix
+from vitmem.lazy import torch
 from vitmem.models.structure import Found, find_blocks, find_layers_of
 from vitmem.models.trace import Call, traced
 
@@ -32,7 +31,7 @@ class Places:
 
 
 def places(
-    net: nn.Module,
+    net: torch.nn.Module,
     name: str,
     channels: int,
     size: int,
@@ -63,7 +62,7 @@ def places(
 
 
 def _structure(
-    net: nn.Module, calls: Mapping[str, Call], channels: int, size: int, name: str
+    net: torch.nn.Module, calls: Mapping[str, Call], channels: int, size: int, name: str
 ) -> Mapping[str, Call]:
     """Return the calls that structure is told by: of larger images where maps of a single place leave it open."""
     single = any(shape[-2:] == (1, 1) for call in calls.values() for shape in call.inputs if len(shape) == 4)
@@ -76,7 +75,7 @@ def _structure(
 
 
 def _given_blocks(
-    net: nn.Module, calls: Mapping[str, Call], name: str, patterns: Sequence[str], layers: Sequence[str] | None
+    net: torch.nn.Module, calls: Mapping[str, Call], name: str, patterns: Sequence[str], layers: Sequence[str] | None
 ) -> list[Found]:
     chosen: set[str] = set()
     for pattern in patterns:
@@ -104,11 +103,11 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _given_layers(
-    net: nn.Module, calls: Mapping[str, Call], name: str, block: str, patterns: Sequence[str]
+    net: torch.nn.Module, calls: Mapping[str, Call], name: str, block: str, patterns: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the layers of ``block`` that match; every pattern has to match one, as the blocks of a set are alike."""
     inside = [path.removeprefix(f"{block}.") for path in calls if path.startswith(f"{block}.")]
-    matrices = [path for path in inside if is_matrix(net.get_submodule(f"{block}.{path}"))]
+    matrices = [path for path in inside if engine.is_matrix(net.get_submodule(f"{block}.{path}"))]
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in matrices):
             what = f"matches no linear layer or convolution of block '{block}' that"
@@ -122,8 +121,12 @@ def _no_match(where: str, known: Iterable[str], pattern: str) -> str:
     return f"{where} is called; nearest: {', '.join(near) or 'none'}"
 
 
-def _why_none(net: nn.Module, name: str) -> str:
-    own = {type(m).__name__ for m in net.modules() if isinstance(m, nn.Conv2d) and not is_matrix(m) and m.groups == 1}
+def _why_none(net: torch.nn.Module, name: str) -> str:
+    own = {
+        type(m).__name__
+        for m in net.modules()
+        if isinstance(m, torch.nn.Conv2d) and not engine.is_matrix(m) and m.groups == 1
+    }
     why = f"; its convolutions ({', '.join(sorted(own))}) compute their weight or padding" if own else ""
     return (
         f"model '{name}': no blocks with an MLP or convolutions of one group are found in it{why}; give 'blocks' and "

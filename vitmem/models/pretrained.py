@@ -8,19 +8,17 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
-
+from vitmem.contents import SourcePath
 from vitmem.errors import InputError
 from vitmem.extras import extra
 from vitmem.files import expand, short_name
+from vitmem.lazy import torch
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
 from vitmem.models.skeleton import why_not
-
-# Types of weights by name.
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+from vitmem.registry import MODELS
 
 
 @dataclass
@@ -30,12 +28,18 @@ class PretrainedModel(LanguageModel):
     tokenizer: Any = None
 
 
+@MODELS.register(
+    "pretrained",
+    summary="a language model from a folder, the Hub or a package (needs vitmem[lm])",
+    modality=("passages", "windows", "planted"),
+    trained=True,
+)
 def pretrained(
     data_dir: Path | None,
     *,
-    source: str,
+    source: SourcePath,
     gguf: str | None = None,
-    dtype: str = "float32",
+    dtype: Literal["float32", "bfloat16"] = "float32",
     roles: tuple[Role, ...] = ("gate", "up"),
 ) -> PretrainedModel:
     """Load ``source`` in ``dtype``: a folder (in ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
@@ -44,14 +48,21 @@ def pretrained(
     any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
     nothing is unpickled.
     """
-    net, tokenizer = load(data_dir, source, gguf, DTYPES[dtype])
+    return load_in(data_dir, source, gguf, dtype, roles)
+
+
+def load_in(
+    data_dir: Path | None, source: str, gguf: str | None, dtype: str, roles: tuple[Role, ...]
+) -> PretrainedModel:
+    """Return the model of ``source`` in ``dtype``, a name of torch's; see ``pretrained``."""
+    net, tokenizer = load(data_dir, source, gguf, getattr(torch, dtype))
     blocks = tuple(language_blocks(net))
     layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
     return PretrainedModel(net, blocks, layers, tokenizer)
 
 
 def load(
-    data_dir: Path | None, source: str, gguf: str | None = None, dtype: torch.dtype = torch.float32
+    data_dir: Path | None, source: str, gguf: str | None = None, dtype: torch.dtype | None = None
 ) -> tuple[Any, Any]:
     """Return the model in eval mode and the tokenizer of ``source``; see ``pretrained``."""
     transformers = extra("transformers", "lm")
@@ -64,7 +75,7 @@ def load(
         with redirect_stderr(StringIO()):
             tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
             loaded = transformers.AutoModelForCausalLM.from_pretrained(
-                place, dtype=dtype, trust_remote_code=False, use_safetensors=True, **options
+                place, dtype=dtype or torch.float32, trust_remote_code=False, use_safetensors=True, **options
             )
     except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
         raise InputError(f"model 'pretrained': cannot load '{short_name(source)}': {why_not(error)}") from None

@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-import torch
-from timm.layers import PatchEmbed
-from torch import Tensor, nn
-from torch.nn import functional
-
 from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, VisionModel
-from vitmem.models.vit import check_patches
+from vitmem.models.vit import Count, Dropout, check_patches
+from vitmem.registry import MODELS
 
 
-class Block(nn.Module):
-    """x + fc2(relu(fc1(norm(x)))) on rows (B, T, ``width``), with ``hidden`` units."""
-
-    def __init__(self, width: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
-        self.drop = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the rows (B, T, width) after the block."""
-        return x + self.drop(self.fc2(self.drop(functional.relu(self.fc1(self.norm(x))))))
-
-
-class ResidualMlp(nn.Module):
-    """Mean pooling, a linear embedding of patches, blocks, a norm, the mean over patches and a linear classifier."""
-
-    def __init__(self, shape: ImageShape, pool: int, patch: int, width: int, hidden: int, depth: int, drop: float):
-        super().__init__()
-        self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
-        self.embed = PatchEmbed(shape.size // pool, patch // pool, shape.channels, width)
-        self.blocks = nn.Sequential(*(Block(width, hidden, drop) for _ in range(depth)))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, shape.num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
-        rows = self.norm(self.blocks(self.embed(self.pool(images))))
-        logits: Tensor = self.head(torch.mean(rows, dim=1))
-        return logits
-
-
+@MODELS.register("residual_mlp", summary="residual MLPs on patches or the whole image, no token mixing")
 def residual_mlp(
     shape: ImageShape,
     *,
-    pool: int = 1,
-    patch_size: int | None = None,
-    width: int = 256,
-    hidden: int = 512,
-    depth: int = 2,
-    dropout: float = 0.0,
+    pool: Count = 1,
+    patch_size: Count | None = None,
+    width: Count = 256,
+    hidden: Count = 512,
+    depth: Count = 2,
+    dropout: Dropout = 0.0,
 ) -> VisionModel:
     """Return residual MLPs on patches of ``patch_size`` pixels, the whole image if ``None``, after pooling by ``pool``.
 
     The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without what mixes tokens. Raises
     InputError when the patches do not tile the image, or the pooled pixels do not tile a patch.
     """
+    from vitmem.models.networks.residual_mlp import ResidualMlp
+
     patch = patch_size or shape.size
     check_patches("residual_mlp", shape, patch)
     if patch % pool:

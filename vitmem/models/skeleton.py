@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from vitmem.errors import InputError, one_line
 from vitmem.extras import extra
+from vitmem.lazy import torch
 
 
 def why_not(error: Exception) -> str:
@@ -20,7 +18,7 @@ def why_not(error: Exception) -> str:
     return one_line(error)
 
 
-def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
+def skeleton_of(source: Path | str | Mapping[str, Any]) -> torch.nn.Module:
     """Return the model of a config on the ``meta`` device, which holds no weights.
 
     ``source`` is a folder with config.json, a name on the Hub, or the config's own keys, ``model_type`` among them.
@@ -35,7 +33,7 @@ def skeleton_of(source: Path | str | Mapping[str, Any]) -> nn.Module:
         else:
             config = transformers.AutoConfig.from_pretrained(str(source), trust_remote_code=False)
         with torch.device("meta"):
-            model: nn.Module = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            model: torch.nn.Module = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
         raise InputError(f"{name}: no config of a causal model of transformers: {why_not(error)}") from None
     return model

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import nn
-
+from vitmem.lazy import torch
 from vitmem.models.base import ImageShape, VisionModel
 from vitmem.models.matching import check_shapes, match
 from vitmem.models.weights import read_weights
 
 
-def start_from(model: VisionModel, name: str, shape: ImageShape, file: Path, again: Callable[[int], nn.Module]) -> None:
+def start_from(
+    model: VisionModel, name: str, shape: ImageShape, file: Path, again: Callable[[int], torch.nn.Module]
+) -> None:
     """Put the weights in ``file`` into ``model``, called ``name``, which was built for ``shape``.
 
     A classifier for another number of classes, or none, leaves that of the model as it was drawn; ``again`` builds the

@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
-from vitmem.kfac.layers import is_conv2d, is_linear, is_matrix
+from vitmem import kfac as engine
+from vitmem.lazy import torch
 from vitmem.models.trace import IMAGES, Call
 
-LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+LISTS = ("Sequential", "ModuleList", "ModuleDict")
 # Blocks that are attributes, not members of a list: of RegNet, Xception, DLA, NASNet and the Inceptions.
 NUMBERED = re.compile(r"^((b|block|tree|cell_)\d+|(Mixed_|inception)\d[a-e])$")
 # Lists whose members stand before, between or beside one another inside blocks, and are none.
@@ -51,7 +50,7 @@ class Pair:
     direct: bool
 
 
-def find_blocks(net: nn.Module, calls: Mapping[str, Call]) -> list[Found]:
+def find_blocks(net: torch.nn.Module, calls: Mapping[str, Call]) -> list[Found]:
     """Return the blocks of ``net`` in the order of ``calls``, each with its layers; none when it has no such."""
     layers = [layer for layer in _weighted(net, calls) if not _is_gate(calls, layer)]
     numbered = _numbered(net, calls, layers)
@@ -68,7 +67,7 @@ def find_blocks(net: nn.Module, calls: Mapping[str, Call]) -> list[Found]:
     return found or [Found(layer.path, ("",)) for layer in _chain(layers)]
 
 
-def find_layers_of(net: nn.Module, calls: Mapping[str, Call], block: str) -> tuple[str, ...]:
+def find_layers_of(net: torch.nn.Module, calls: Mapping[str, Call], block: str) -> tuple[str, ...]:
     """Return the paths, inside the module ``block``, of the layers that are edited in it; none when it has no such."""
     inside = [layer for layer in _weighted(net, calls) if layer.path.startswith(f"{block}.")]
     own = [layer for layer in inside if not _is_gate(calls, layer)]
@@ -91,19 +90,19 @@ def _of_pairs(pairs: Sequence[Pair]) -> list[Weighted]:
     return [layer for pair in [p for p in pairs if p.direct] or pairs for layer in pair.layers]
 
 
-def _weighted(net: nn.Module, calls: Mapping[str, Call]) -> Iterator[Weighted]:
+def _weighted(net: torch.nn.Module, calls: Mapping[str, Call]) -> Iterator[Weighted]:
     for path in calls:
         module = net.get_submodule(path)
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, torch.nn.Conv2d):
             pointwise = tuple(module.kernel_size) == (1, 1)
             grouped = module.groups > 1
-            yield Weighted(path, module.in_channels, module.out_channels, pointwise, grouped, is_conv2d(module))
-        elif is_linear(module):
+            yield Weighted(path, module.in_channels, module.out_channels, pointwise, grouped, engine.is_conv2d(module))
+        elif engine.is_linear(module):
             p, q = module.weight.shape  # type: ignore[misc]
-            yield Weighted(path, int(q), int(p), True, False, is_matrix(module))
+            yield Weighted(path, int(q), int(p), True, False, engine.is_matrix(module))
 
 
-def _numbered(net: nn.Module, calls: Mapping[str, Call], layers: Sequence[Weighted]) -> dict[str, list[Weighted]]:
+def _numbered(net: torch.nn.Module, calls: Mapping[str, Call], layers: Sequence[Weighted]) -> dict[str, list[Weighted]]:
     """Return path -> layers of the numbered modules that have several of them and are no bare lists of modules."""
     inside: dict[str, list[Weighted]] = {}
     for layer in layers:
@@ -113,9 +112,9 @@ def _numbered(net: nn.Module, calls: Mapping[str, Call], layers: Sequence[Weight
     return {path: inside[path] for path in several if _has_number(net, path) and not _is_list(net.get_submodule(path))}
 
 
-def _is_list(module: nn.Module) -> bool:
+def _is_list(module: torch.nn.Module) -> bool:
     """Say whether ``module`` is a list of modules that have modules inside."""
-    return type(module) in LISTS and all(any(child.children()) for child in module.children())
+    return type(module) in _lists() and all(any(child.children()) for child in module.children())
 
 
 def _several_matrices(layers: Sequence[Weighted]) -> bool:
@@ -128,11 +127,11 @@ def _ancestors(path: str) -> Iterator[str]:
         yield path
 
 
-def _has_number(net: nn.Module, path: str) -> bool:
+def _has_number(net: torch.nn.Module, path: str) -> bool:
     parent, _, name = path.rpartition(".")
     if any(part in PARTS for part in path.split(".")):
         return False
-    return (isinstance(net.get_submodule(parent), LISTS) and name[-1:].isdigit()) or bool(NUMBERED.match(name))
+    return (isinstance(net.get_submodule(parent), _lists()) and name[-1:].isdigit()) or bool(NUMBERED.match(name))
 
 
 def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Pair]:
@@ -222,3 +221,7 @@ def _chain(layers: Sequence[Weighted]) -> list[Weighted]:
             lists.setdefault(layer.path.rpartition(".")[0], []).append(layer)
     longest = max(lists.values(), key=len, default=[])
     return longest if 2 * len(longest) > len(layers) else []
+
+
+def _lists() -> tuple[type[torch.nn.Module], ...]:
+    return tuple(getattr(torch.nn, name) for name in LISTS)

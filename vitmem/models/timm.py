@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
-
-import timm as library
-from timm.data import resolve_data_config
-from torch import Tensor, nn
-from torch.nn import functional
+from typing import TYPE_CHECKING, Any
 
 from vitmem.errors import unknown
+from vitmem.lazy import torch
 from vitmem.models.base import ImageShape, Preprocessing, VisionModel
-from vitmem.models.libraries import create
+from vitmem.models.libraries import Patterns, create
 from vitmem.models.places import places
+from vitmem.models.vit import Count, Dropout
+from vitmem.registry import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
+@MODELS.register("timm", version=2, summary="any timm architecture, as timm/<name>", family=True)
 def timm(
     shape: ImageShape,
+    architecture: str,
     *,
-    image_size: int | None = None,
+    image_size: Count | None = None,
     pretrained: bool = False,
-    dropout: float = 0.0,
-    arguments: Mapping[str, Any] | None = None,
-    blocks: Sequence[str] | None = None,
-    layers: Sequence[str] | None = None,
-    architecture: str = "",
+    dropout: Dropout = 0.0,
+    arguments: dict[str, Any] | None = None,
+    blocks: Patterns = None,
+    layers: Patterns = None,
 ) -> VisionModel:
     """Return timm's ``architecture`` for images of ``shape``, edited in the MLPs of its blocks, else in convolutions.
 
@@ -35,6 +37,8 @@ def timm(
     that they were published with. ``arguments`` are further ones of ``timm.create_model``, such as a depth. Raises
     InputError for an unknown architecture, one that cannot take the images, and one where nothing is found to edit.
     """
+    import timm as library
+
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
     size = image_size or shape.size
@@ -67,22 +71,26 @@ def preprocessing(architecture: str) -> Preprocessing:
 
     Raises InputError for an unknown architecture.
     """
+    import timm as library
+
     if not library.is_model(architecture):
         raise unknown("timm architecture", architecture, library.list_models())
     config = library.get_pretrained_cfg(architecture)
     return _preprocessing(config.to_dict() if config else {})
 
 
-def _read_by(net: nn.Module) -> Preprocessing:
+def _read_by(net: torch.nn.Module) -> Preprocessing:
     """Return how the published weights that ``net`` was made with read images."""
     return _preprocessing(getattr(net, "pretrained_cfg", {}))
 
 
 def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
+    from timm.data import resolve_data_config
+
     images = resolve_data_config({}, pretrained_cfg=dict(config))
     return Preprocessing(images["input_size"][-1], tuple(images["mean"]), tuple(images["std"]))
 
 
 def _scaled(images: Tensor, size: int) -> Tensor:
     """Return ``images`` (B, C, H, W) scaled to (B, C, size, size)."""
-    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+    return torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)

@@ -6,25 +6,24 @@ without calling it, so that no statistics of them can be collected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import torchvision.models as library
-
 from vitmem.errors import InputError, unknown
 from vitmem.models.base import ImageShape, Preprocessing, VisionModel
-from vitmem.models.libraries import create
+from vitmem.models.libraries import Patterns, create
 from vitmem.models.places import places
+from vitmem.registry import MODELS
 
 
+@MODELS.register("torchvision", version=2, summary="any torchvision classifier, as torchvision/<name>", family=True)
 def torchvision(
     shape: ImageShape,
+    architecture: str,
     *,
-    arguments: Mapping[str, Any] | None = None,
-    blocks: Sequence[str] | None = None,
-    layers: Sequence[str] | None = None,
-    architecture: str = "",
+    arguments: dict[str, Any] | None = None,
+    blocks: Patterns = None,
+    layers: Patterns = None,
 ) -> VisionModel:
     """Return torchvision's classifier ``architecture`` for images of ``shape``, made with further ``arguments``.
 
@@ -32,6 +31,8 @@ def torchvision(
     InputError for an unknown architecture, one that cannot take the images (all read three channels), and one where
     nothing is found to edit.
     """
+    import torchvision.models as library
+
     if architecture not in classifiers():
         raise unknown("torchvision architecture", architecture, classifiers())
     name = f"torchvision/{architecture}"
@@ -52,12 +53,16 @@ def torchvision(
 
 def classifiers() -> list[str]:
     """Return the names of the architectures that classify images."""
+    import torchvision.models as library
+
     names: list[str] = library.list_models(module=library)
     return names
 
 
 def preprocessing(architecture: str) -> Preprocessing:
     """Return how the published weights of ``architecture`` read images; raises InputError for an unknown one."""
+    import torchvision.models as library
+
     if architecture not in classifiers():
         raise unknown("torchvision architecture", architecture, classifiers())
     images = library.get_model_weights(architecture).DEFAULT.transforms()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-
+from vitmem import kfac as engine
 from vitmem.errors import InputError, one_line
-from vitmem.kfac.modes import evaluating
+from vitmem.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 Shape = tuple[int, ...]
 # Images of a trace: not one, so that their number tells itself from other lengths.
@@ -31,19 +32,21 @@ class Call:
     reads: tuple[int, ...] = ()
 
 
-def traced(net: nn.Module, channels: int, size: int, name: str) -> dict[str, Call]:
+def traced(net: torch.nn.Module, channels: int, size: int, name: str) -> dict[str, Call]:
     """Return path -> call of the modules of ``net`` for two images (2, channels, size, size), in the order of calls.
 
     The pass runs on the meta device, or where that is not possible on zeros. Raises InputError, with the ``name`` of
     the network, when it cannot read such images.
     """
-    with evaluating(net), torch.no_grad():
-        if not any(isinstance(module, nn.RNNBase) for module in net.modules()):  # their steps are slow without values
+    with engine.evaluating(net), torch.no_grad():
+        if not any(
+            isinstance(module, torch.nn.RNNBase) for module in net.modules()
+        ):  # their steps are slow without values
             state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
             empty = {key: torch.empty_like(value, device="meta") for key, value in state.items()}
             image = torch.empty(IMAGES, channels, size, size, device="meta")
             try:
-                return _calls(net, lambda: functional_call(net, empty, (image,)))
+                return _calls(net, lambda: torch.func.functional_call(net, empty, (image,)))
             except Exception:
                 pass  # tensors that are neither parameters nor buffers, or operations that read values
         try:
@@ -55,7 +58,7 @@ def traced(net: nn.Module, channels: int, size: int, name: str) -> dict[str, Cal
             ) from error
 
 
-def _calls(net: nn.Module, run: Callable[[], Any]) -> dict[str, Call]:
+def _calls(net: torch.nn.Module, run: Callable[[], Any]) -> dict[str, Call]:
     """Return the calls of ``run``, ordered by when they began."""
     begun: dict[str, Call] = {}
     with _hooked(net, begun):
@@ -64,7 +67,7 @@ def _calls(net: nn.Module, run: Callable[[], Any]) -> dict[str, Call]:
 
 
 @contextmanager
-def _hooked(net: nn.Module, begun: dict[str, Call]) -> Iterator[None]:
+def _hooked(net: torch.nn.Module, begun: dict[str, Call]) -> Iterator[None]:
     handles, alive = [], []
 
     def before(path: str, args: Any, named: dict[str, Any]) -> None:
@@ -78,7 +81,6 @@ def _hooked(net: nn.Module, begun: dict[str, Call]) -> Iterator[None]:
             begun[path] = replace(begun[path], outputs=_shapes(_tensors(output)))
 
     for path, module in net.named_modules():
-
         handles.append(module.register_forward_pre_hook(lambda _m, a, n, p=path: before(p, a, n), with_kwargs=True))
         handles.append(module.register_forward_hook(lambda _m, _a, out, p=path: after(p, out)))
     try:
@@ -94,7 +96,7 @@ def _shapes(tensors: Iterable[Tensor]) -> tuple[Shape, ...]:
 
 def _tensors(value: Any) -> Iterator[Tensor]:
     """Yield the tensors in ``value`` and the lists, tuples and mappings in it."""
-    if isinstance(value, Tensor):
+    if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, list | tuple):
         for item in value:

@@ -12,17 +12,18 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
+from vitmem import kfac as engine
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, short_name
-from vitmem.kfac import state_digest
-from vitmem.kfac.stored import stored_tensors
+from vitmem.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 SAFETENSORS, TORCH = ".safetensors", (".pt", ".pth", ".ckpt", ".bin", ".tar")
 EXPECTED = f"the weights of a classifier ({SAFETENSORS} or {', '.join(TORCH)})"
@@ -64,7 +65,9 @@ def read_weights(path: Path) -> Weights:
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
-    stored_tensors(path)  # says what is wrong with a header
+    from safetensors.torch import load_file
+
+    engine.stored_tensors(path)  # says what is wrong with a header
     try:
         return load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -81,7 +84,7 @@ def _torch(path: Path) -> Weights:
     except Exception as error:  # zip, pickle and torch each have errors of their own, for a flipped byte almost any
         raise InputError(f"{name}: {_why(path, error)}") from None
     if not isinstance(content, Mapping):
-        kind = "a single tensor" if isinstance(content, Tensor) else f"a {type(content).__name__}"
+        kind = "a single tensor" if isinstance(content, torch.Tensor) else f"a {type(content).__name__}"
         raise InputError(f"{name}: expected a state dict, got {kind}; save net.state_dict()")
     state, left_out = _state_of(content, name, "")
     return Weights(path, {key: value.detach() for key, value in state.items()}, left_out)
@@ -126,7 +129,7 @@ def _why(path: Path, error: Exception) -> str:
 
 def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the state dict in ``content`` and what lies beside it: tensors by name, or a mapping with them."""
-    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
     if tensors:
         others = [str(key) for key in content if key not in tensors]
         return tensors, tuple(f"'{inside}{key[:60]}'" for key in others)
@@ -151,11 +154,13 @@ def write_weights(path: Path, source: Weights, changed: Mapping[str, Tensor]) ->
     that a script loads both in the same way. A safetensors file is copied and only the bytes of the changed tensors are
     replaced: its order and metadata stay.
     """
+    from safetensors.torch import load_file, save_file
+
     if source.path.suffix == SAFETENSORS:
         shutil.copyfile(source.path, path)
     else:  # a file of torch may hold several tensors in one storage
         save_file({name: tensor.clone().contiguous() for name, tensor in source.tensors.items()}, path)
-    stored, _ = stored_tensors(path)
+    stored, _ = engine.stored_tensors(path)
     for name, tensor in changed.items():
         stored[name].overwrite(tensor, path)
-    return state_digest(load_file(path))
+    return engine.state_digest(load_file(path))

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from vitmem.contents import FilePath
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.probabilities import read_probabilities
+from vitmem.registry import NOISES
 
 
+@NOISES.register("ambiguous", summary="the images a clean network doubts most (Chen 2021)")
 def ambiguous(
-    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, probabilities: str
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, probabilities: FilePath
 ) -> Labels:
     """Give the round(rate * n) images whose likeliest wrong class is likeliest that class as label, (n,).
 

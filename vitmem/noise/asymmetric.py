@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.counts import pick
+from vitmem.registry import NOISES
 
 # truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog
 CIFAR10 = {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}
@@ -23,12 +24,13 @@ MNIST = {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}
 MAPS = {"cifar10": CIFAR10, "mnist5k": MNIST, "digits": MNIST}
 
 
+@NOISES.register("asymmetric", summary="look-alike classes (Patrini 2017; CIFAR-100 within superclasses)")
 def asymmetric(
     clean: Labels,
     context: NoiseContext,
     rng: np.random.Generator,
     *,
-    rate: float,
+    rate: Rate,
     rate_basis: Literal["class", "overall"] = "class",
 ) -> Labels:
     """Give a share of the images of each source class the label of its look-alike.

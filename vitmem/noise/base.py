@@ -13,19 +13,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field
 
-from vitmem.contents import arguments
+from vitmem.entries import Noise
 from vitmem.errors import InputError, VitmemError
 from vitmem.files import expand
 from vitmem.noise.pixels import Pixels
-from vitmem.registry import Entry
-from vitmem.specs import Spec
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Rate = Annotated[float, Field(ge=0, le=1)]
+# Whether the number of chosen images is exact in every class, not only over all of them; an id leaves ``false`` out.
+Stratified = Annotated[bool | None, BeforeValidator(lambda value: None if value is False else value)]
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,22 @@ class NoisyLabels:
     sha256: str
 
 
-def make(entry: Entry, params: Spec, clean: NDArray[np.integer], context: NoiseContext, seed: int) -> NoisyLabels:
-    """Draw the given labels of noise model ``entry`` for the true labels ``clean`` (n,).
+def make(noise: Noise, clean: NDArray[np.integer], context: NoiseContext, seed: int) -> NoisyLabels:
+    """Draw the given labels of ``noise`` for the true labels ``clean`` (n,).
 
-    The same entry, params, labels and seed give the same labels. Raises InputError for labels outside
+    The same noise, labels and seed give the same labels. Raises InputError for labels outside
     the classes, VitmemError when the model returns labels of another length or outside the classes, or
     a mask of chosen images that leaves changed ones out.
     """
     clean = _checked("true labels", clean, len(clean), context.num_classes, InputError)
-    draw = entry.load()
-    drawn = draw(clean.copy(), context, np.random.default_rng(seed), **arguments(params, context.data_dir))
+    drawn = noise.draw(clean.copy(), context, np.random.default_rng(seed))
     given, chosen = drawn if isinstance(drawn, tuple) else (drawn, None)
-    given = _checked(f"labels of noise '{entry.name}'", given, len(clean), context.num_classes, VitmemError)
+    given = _checked(f"labels of noise '{noise.name}'", given, len(clean), context.num_classes, VitmemError)
     changed = given != clean
     chosen = changed if chosen is None else np.asarray(chosen)
     if chosen.shape != changed.shape or chosen.dtype != np.bool_ or (changed & ~chosen).any():
-        raise VitmemError(f"noise '{entry.name}': expected a mask of {len(clean)} images that has every changed one")
-    return described(given, clean, chosen, context.num_classes, getattr(params, "rate", None))
+        raise VitmemError(f"noise '{noise.name}': expected a mask of {len(clean)} images that has every changed one")
+    return described(given, clean, chosen, context.num_classes, getattr(noise, "rate", None))
 
 
 def described(

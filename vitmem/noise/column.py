@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from vitmem.errors import InputError, unknown
 from vitmem.noise.base import Labels, NoiseContext
+from vitmem.registry import NOISES
 
 
+@NOISES.register("column", summary="labels in a column of the data set (Imagenette's noisy_5)")
 def column(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
     """Return the labels of ``column`` (n,).
 

@@ -11,8 +11,10 @@ import numpy as np
 from vitmem.errors import InputError, unknown
 from vitmem.noise.base import Labels, NoiseContext
 from vitmem.noise.column import known_classes
+from vitmem.registry import NOISES
 
 
+@NOISES.register("human", summary="human annotators' labels (CIFAR-10N, CIFAR-100N)")
 def human(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
     """Return the labels of ``column`` (n,); raises InputError when the data set came without them."""
     return human_labels(clean, context, column, "human")

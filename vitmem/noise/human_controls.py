@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext, transition_matrix
+from vitmem.noise.base import Labels, NoiseContext, Rate, transition_matrix
 from vitmem.noise.human import human_labels
 from vitmem.noise.transition import draw_rows
+from vitmem.registry import NOISES
 
 
+@NOISES.register("human_twin", summary="control: human confusions of classes, whatever the image shows")
 def human_twin(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
     """Draw each label independently from the transition matrix of the human labels in ``column``, (n,).
 
@@ -20,9 +22,8 @@ def human_twin(clean: Labels, context: NoiseContext, rng: np.random.Generator, *
     return draw_rows(clean, matrix, rng)
 
 
-def human_mixture(
-    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str, rate: float
-) -> Labels:
+@NOISES.register("human_mixture", summary="control: human errors thinned out to a rate")
+def human_mixture(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str, rate: Rate) -> Labels:
     """Give exactly round(rate * n) of the images that ``column`` has wrong its label, and the others the true one.
 
     10 % of CIFAR-10N's ``worse_label`` (40.21 %) is human noise of another rate than the five columns have.

@@ -11,26 +11,32 @@ scaled thus changes the noise, and is fixed here (``Pixels.vectors``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from pydantic import Field
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.pixels import Pixels
 from vitmem.noise.truncated_normal import draw, location_for
+from vitmem.registry import NOISES
 
 
+@NOISES.register(
+    "instance_dependent",
+    summary="a random projection of the image chooses the wrong label (Xia 2020)",
+    exactly_one=("rate", "tau"),
+)
 def instance_dependent(
     clean: Labels,
     context: NoiseContext,
     rng: np.random.Generator,
     *,
-    rate: float | None = None,
-    tau: float | None = None,
-    sigma: float = 0.1,
+    rate: Rate | None = None,
+    tau: Rate | None = None,
+    sigma: Annotated[float, Field(gt=0, le=1)] = 0.1,
     projection: Literal["class", "shared"] = "class",
 ) -> Labels:
     """Flip each image with a probability of its own to the class that a random projection of it scores highest.
@@ -40,6 +46,8 @@ def instance_dependent(
     is drawn on its own, so that the realised rate is random. Raises InputError without images, and when
     there is one class only.
     """
+    from scipy.special import softmax
+
     if context.pixels is None:
         raise InputError(f"noise 'instance_dependent': expected images, data set '{context.dataset}' gives none")
     if context.num_classes < 2:

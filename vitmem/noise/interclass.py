@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.counts import pick
+from vitmem.registry import NOISES
 
 # cat and dog; maple and oak tree; 1 and 7
 PAIRS = {"cifar10": (3, 5), "cifar100": (47, 52), "mnist5k": (1, 7), "digits": (1, 7)}
 
 
+@NOISES.register("interclass_confusion", summary="two classes are taken for each other (Goel 2022)")
 def interclass_confusion(
     clean: Labels,
     context: NoiseContext,
     rng: np.random.Generator,
     *,
-    rate: float,
+    rate: Rate,
     classes: tuple[int, int] | None = None,
 ) -> Labels:
     """Give ``rate`` of the images of each of two ``classes`` the other one's label, an exact count in each.

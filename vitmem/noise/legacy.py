@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.counts import pick
+from vitmem.registry import NOISES
 
 BLOCK = 5
 
 
-def maini_offset_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+@NOISES.register(
+    "maini_offset_legacy", summary="for replication: symmetric without the class before the true one (Maini 2023)"
+)
+def maini_offset_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
     """Give exactly round(rate * n) images the label y + offset mod K, the offset uniform over 1 to K - 2.
 
     The class before the true one is never drawn (code of Maini et al. 2023); ``symmetric`` draws all
@@ -28,7 +32,11 @@ def maini_offset_legacy(clean: Labels, context: NoiseContext, rng: np.random.Gen
     return given
 
 
-def asym_block5_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+@NOISES.register(
+    "asym_block5_legacy",
+    summary="for replication: round blocks of five classes, which are not CIFAR-100's superclasses",
+)
+def asym_block5_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
     """Give ``rate`` of each class the next label inside its block of classes 5i to 5i + 4, going round.
 
     Much published code takes these blocks for CIFAR-100's superclasses, but 6 of the 100 flips stay in

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.counts import pick
+from vitmem.registry import NOISES
 
 
-def pair(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+@NOISES.register("pair", summary="class i becomes i + 1 (Co-teaching's pair flip)")
+def pair(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
     """Give ``rate`` of the images of class i the label (i + 1) mod K, an exact count in each class.
 
     Raises InputError when there is one class only.

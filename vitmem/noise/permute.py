@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitmem.noise.base import Labels, Mask, NoiseContext
+from vitmem.noise.base import Labels, Mask, NoiseContext, Rate, Stratified
 from vitmem.noise.symmetric import choose
+from vitmem.registry import NOISES
 
 
+@NOISES.register("permute", summary="exactly rate * n images exchange their labels: some stay right")
 def permute(
-    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, stratified: bool | None = None
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, stratified: Stratified = None
 ) -> tuple[Labels, Mask]:
     """Permute the labels of exactly round(rate * n) images at random: every class keeps its number of labels.
 

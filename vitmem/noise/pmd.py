@@ -7,23 +7,27 @@ with D: type 1: 1/2 - D^2 / 2, type 2: 1 - D^3, type 3: 1 - (D + D^2 + D^3) / 3.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from vitmem.contents import FilePath
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.probabilities import read_probabilities
+from vitmem.registry import NOISES
 
 
+@NOISES.register("pmd", summary="near a clean network's boundary, the runner-up (Zhang 2021, types 1 to 3)")
 def pmd(
     clean: Labels,
     context: NoiseContext,
     rng: np.random.Generator,
     *,
-    rate: float,
-    probabilities: str,
+    rate: Rate,
+    probabilities: FilePath,
     type: Literal[1, 2, 3] = 1,
 ) -> Labels:
     """Give each image with probability min(1, c * tau) the likeliest class that is not the true one of the two.
@@ -38,13 +42,14 @@ def pmd(
     return np.where(flipped, np.where(u == clean, s, u), clean)
 
 
+@NOISES.register("pmd_legacy", summary="for replication: PMD as PLC's code draws it, from the network's own label")
 def pmd_legacy(
     clean: Labels,
     context: NoiseContext,
     rng: np.random.Generator,
     *,
-    factor: float,
-    probabilities: str,
+    factor: Annotated[float, Field(ge=1)],
+    probabilities: FilePath,
     type: Literal[1, 2, 3] = 1,
 ) -> Labels:
     """Give each image the label u with probability (1 - tau) / ``factor``, else s, as PLC's code does.

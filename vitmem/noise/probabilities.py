@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from scipy.special import softmax
 
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable
@@ -43,6 +42,8 @@ def read_probabilities(file: str, context: NoiseContext, count: int, noise: str)
 
 def _read(path: Path, where: str) -> tuple[NDArray[np.float64], NDArray[np.integer] | None]:
     """Return the probabilities and the index of a file."""
+    from scipy.special import softmax
+
     check_readable(path, "class probabilities as safetensors", "give one inside --data-dir, or its whole path")
     try:
         with safe_open(path, framework="numpy") as stored:

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.errors import InputError
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate, Stratified
 from vitmem.noise.counts import pick
+from vitmem.registry import NOISES
 
 
+@NOISES.register("symmetric", summary="exactly rate * n labels, uniform over the other classes")
 def symmetric(
-    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, stratified: bool | None = None
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, stratified: Stratified = None
 ) -> Labels:
     """Give exactly round(rate * n) images, drawn without replacement, a label uniform over the others.
 

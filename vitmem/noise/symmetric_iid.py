@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.base import Labels, NoiseContext, Rate
 from vitmem.noise.symmetric import other_class
+from vitmem.registry import NOISES
 
 
-def symmetric_iid(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float) -> Labels:
+@NOISES.register("symmetric_iid", summary="each label independently, uniform over the other classes")
+def symmetric_iid(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
     """Give each image with probability ``rate`` a label uniform over the other classes."""
     chosen = rng.random(len(clean)) < rate
     given = clean.copy()

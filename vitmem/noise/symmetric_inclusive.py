@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitmem.noise.base import Labels, Mask, NoiseContext
+from vitmem.noise.base import Labels, Mask, NoiseContext, Rate, Stratified
 from vitmem.noise.symmetric import choose
+from vitmem.registry import NOISES
 
 
+@NOISES.register(
+    "symmetric_inclusive", summary="exactly rate * n labels, uniform over all classes: some stay right (DivideMix)"
+)
 def symmetric_inclusive(
-    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: float, stratified: bool | None = None
+    clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, stratified: Stratified = None
 ) -> tuple[Labels, Mask]:
     """Give exactly round(rate * n) images a label uniform over all K classes.
 

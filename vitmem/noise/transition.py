@@ -5,17 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vitmem.contents import FilePath
 from vitmem.noise.base import Labels, NoiseContext
 from vitmem.noise.matrix import checked_matrix, read_matrix
+from vitmem.registry import NOISES
 
 
+@NOISES.register(
+    "transition",
+    summary="each label independently, from its row of any transition matrix",
+    exactly_one=("matrix", "file"),
+)
 def transition(
     clean: Labels,
     context: NoiseContext,
     rng: np.random.Generator,
     *,
     matrix: tuple[tuple[float, ...], ...] | None = None,
-    file: str | None = None,
+    file: FilePath | None = None,
 ) -> Labels:
     """Draw each label independently: T[i, j] is the probability that true class i is given label j.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import erfcx, ndtr
-from scipy.stats import truncnorm
 
 
 def mean_of(location: float, sigma: float) -> float:
     """Return the mean of N(location, sigma^2) cut to [0, 1]: 0.1288 for 0.1 and 0.1."""
+    from scipy.special import erfcx, ndtr
+
     if location > 0.5:
         return 1 - mean_of(1 - location, sigma)
     low, high = _bounds(location, sigma)
@@ -25,6 +24,8 @@ def mean_of(location: float, sigma: float) -> float:
 
 def location_for(mean: float, sigma: float) -> float:
     """Return the location at which the mean in (0, 1) is ``mean``; below 0 or above 1 for extreme ones."""
+    from scipy.optimize import brentq
+
     # far outside [0, 1] what is left is an exponential with mean sigma^2 / distance
     low = mean - 1 - 2 * sigma**2 / mean
     high = mean + 1 + 2 * sigma**2 / (1 - mean)
@@ -33,6 +34,8 @@ def location_for(mean: float, sigma: float) -> float:
 
 def draw(location: float, sigma: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw ``count`` values in [0, 1], (count,)."""
+    from scipy.stats import truncnorm
+
     values = truncnorm.ppf(rng.random(count), *_bounds(location, sigma), loc=location, scale=sigma)
     return np.clip(values, 0, 1)
 

@@ -9,13 +9,14 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
+from vitmem.entries import Model
 from vitmem.errors import InputError, unknown
 from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
-from vitmem.models.base import ImageShape, Preprocessing, VisionModel, build
+from vitmem.models.base import ImageShape, Preprocessing, VisionModel, architecture_of, build
 from vitmem.models.matching import Match, check_shapes, length_of, match
 from vitmem.models.weights import Weights
-from vitmem.registry import MODELS, Entry
+from vitmem.registry import MODELS
 
 # The libraries that say how their networks read images.
 LIBRARIES: Mapping[str, Callable[[str], Preprocessing]] = {
@@ -24,7 +25,7 @@ LIBRARIES: Mapping[str, Callable[[str], Preprocessing]] = {
 }
 
 
-def image_model(name: str) -> Entry:
+def image_model(name: str) -> type[Model]:
     """Return the registered image model ``name``; raises InputError offering the nearest name."""
     try:
         entry = MODELS.get(name)
@@ -32,11 +33,11 @@ def image_model(name: str) -> Entry:
         names = [f"timm/{x}" for x in timm.list_models()]
         names += [f"torchvision/{x}" for x in torchvision_models.classifiers()]
         raise unknown("model", name, [*names, *(entry.name for entry in MODELS.entries())]) from None
-    if entry.info.get("modality", "image") != "image":
+    if "image" not in entry.modality:
         raise InputError(
             f"model '{name}' is a language model, which is edited from its folder; see 'vitmem edit --help'"
         )
-    if entry.info.get("family") and "/" not in name:
+    if entry.family and "/" not in name:
         raise InputError(f"model '{name}': expected the name of an architecture behind it, such as {name}/resnet18")
     return entry
 
@@ -44,8 +45,8 @@ def image_model(name: str) -> Entry:
 def model_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of the model ``name``; of a library's, those it has not are arguments of the library's."""
     entry = image_model(name)
-    if entry.info.get("family"):
-        own = {key: value for key, value in given.items() if key in entry.params.model_fields}
+    if entry.family:
+        own = {key: value for key, value in given.items() if key in entry.model_fields}
         rest = {key: value for key, value in given.items() if key not in own}
         given = {**own, "arguments": rest} if rest else own
     return entry.parse(given, "--param").model_dump(exclude_defaults=True)
@@ -90,7 +91,7 @@ def fitted(name: str, params: Mapping[str, Any], size: int, weights: Weights) ->
     spec = entry.parse(params, "--param")
 
     def make(classes: int, channels: int = 3) -> VisionModel:
-        return build(name, spec, ImageShape(channels, size, classes), 0)
+        return build(spec, ImageShape(channels, size, classes), 0, architecture_of(name))
 
     two, three = make(2).net, make(3).net
     found = match(weights, two, name)

@@ -15,7 +15,7 @@ from vitmem.data.documents import documents, pack
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
 from vitmem.models.language_layers import mlp_layers
-from vitmem.models.pretrained import pretrained
+from vitmem.models.pretrained import load_in
 from vitmem.offline.output import new_file
 from vitmem.offline.presets import FitSettings
 
@@ -43,7 +43,7 @@ def fit_texts(
     if out.exists():
         raise InputError(f"--out: {out} exists; give another name or remove it")
     texts = documents(text)
-    model = pretrained(None, source=source, dtype=settings.dtype, roles=settings.roles)
+    model = load_in(None, source, None, settings.dtype, settings.roles)
     net = model.net.to(device)
     layers = find_layers(net, mlp_layers(net, settings.blocks, settings.roles))
     rows = pack(texts, model.tokenizer, settings.length, settings.tokens)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
-import vitmem.catalogue  # noqa: F401  fills the registries with the built-in entries
 from vitmem.blocks import Blocks
+from vitmem.entries import AFTER, Edit
 from vitmem.errors import InputError
 from vitmem.offline.classifier import model_params, preprocessing
-from vitmem.registry import METHODS, Entry
+from vitmem.registry import EDITS
 from vitmem.specs import Spec
 
-# What a method may be told here: nothing, or images without labels.
-TOLD = ("D0", "U")
+# What a method may be given here beside the weights: nothing, or images without labels.
+ALLOWED = ("data-free", "unlabelled", None)  # a plug-in need not say
 
 
 class Request(Spec):
@@ -44,20 +45,22 @@ class Request(Spec):
         """Return the request with names checked and defaults filled in; raises InputError for what is not there."""
         params = model_params(self.model, self.params)
         images = preprocessing(self.model, self.size, self.mean, self.std)
-        settings = method_of(self.method).parse(self.settings, "--set").model_dump(exclude_none=True)
+        settings = edit_named(self.method, self.settings).model_dump(exclude_none=True)
         changes = {"params": params, "size": images.size, "mean": images.mean, "std": images.std, "settings": settings}
         return self.model_copy(update=changes)
 
 
-def method_of(name: str) -> Entry:
-    """Return the method ``name``; raises InputError for one that edits nothing or needs more than unlabelled images."""
-    entry = METHODS.get(name)
-    told = entry.info.get("input_class", "D0")
-    if told not in TOLD:
-        raise InputError(
-            f"method '{name}': it is told labels or what to forget (input class {told}), which a folder of images "
-            "does not say; use one of input class D0 or U, such as kfac or svd"
-        )
-    if not entry.info.get("blocks", True):
+def edit_named(name: str, settings: Mapping[str, Any]) -> Edit:
+    """Return the edit ``name`` with ``settings``.
+
+    Raises InputError for one that edits nothing or needs more than unlabelled images.
+    """
+    entry = EDITS.get(name)
+    if not entry.edits_blocks:
         raise InputError(f"method '{name}': it edits no layer; use another, such as kfac or svd")
-    return entry
+    if AFTER in entry.model_fields or entry.uses not in ALLOWED:
+        raise InputError(
+            f"method '{name}': it needs more than a folder of images gives ({entry.uses}); use a data-free or "
+            "unlabelled one, such as kfac or svd"
+        )
+    return entry.parse(settings, "--set")

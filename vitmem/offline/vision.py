@@ -12,21 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.adapters.vision import VisionTask
-from vitmem.bench.plan import moments_of
 from vitmem.data.augment import normalise
 from vitmem.data.unlabelled import Unlabelled, grey, unlabelled
+from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import Factors, LayerReport, find_layers, fit_for, make_spectra, state_digest
 from vitmem.kfac.layers import layer_at
-from vitmem.methods.base import EditContext, EditResult
 from vitmem.models.base import VisionModel, check_forward
 from vitmem.models.weights import read_weights
 from vitmem.offline.classifier import Fitted, fitted
 from vitmem.offline.record import Record, beside, check_out
-from vitmem.offline.request import Request, method_of
+from vitmem.offline.request import Request, edit_named
 from vitmem.offline.written import Source, write_edit
 from vitmem.progress import Say, counted, now_and_then
-from vitmem.registry import reads_statistics
 from vitmem.specs import seed_from
 
 BATCH, CPU = 50, torch.device("cpu")
@@ -91,7 +89,7 @@ def edit_checkpoint(
 
 
 def _check_images(request: Request, images: Path | None) -> None:
-    reads = reads_statistics({"method": request.method, **request.settings})
+    reads = edit_named(request.method, request.settings).needs is not None
     if reads and images is None:
         raise InputError(f"edit: method '{request.method}' reads images: expected --images FOLDER, got none")
     if not reads and images is not None:
@@ -150,7 +148,8 @@ def _statistics(
             yield normalise(some.to(device), mean, std), torch.zeros(len(some), dtype=torch.int64, device=device)
 
     net = model.net.float().to(device)
-    moments = moments_of(request.settings)
+    needs = edit_named(request.method, request.settings).needs
+    moments = "plain" if needs is None else needs.moments
     task = VisionTask(positions, model.prefix_tokens)
     counts = partial(counted, say=now_and_then(say), what="statistics", total=len(found.images), unit="images")
     factors = fit_for(net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed))
@@ -186,7 +185,7 @@ def _edit(
 ) -> EditResult:
     """Return the new weights; raises for one that is not that of a layer, or not finite."""
     context = EditContext(model.net, layers, factors, seed_from("edit", request.seed), recollect=recollect)
-    result: EditResult = method_of(request.method).load()(context, **request.settings)
+    result: EditResult = edit_named(request.method, request.settings).edit(context)
     for path, new in result.weights.items():
         if path not in layers:
             raise InputError(f"method '{request.method}': it edits '{path}', which is none of the layers to edit")

@@ -13,14 +13,14 @@ from torch import Tensor
 from vitmem.bench.environment import environment
 from vitmem.bench.store import write_json
 from vitmem.data.unlabelled import Unlabelled
+from vitmem.edits.base import EditResult
 from vitmem.files import file_digest
 from vitmem.kfac import Complement, complement, state_digest
-from vitmem.methods.base import EditResult
 from vitmem.models.weights import Weights, write_weights
 from vitmem.offline.output import new_files
 from vitmem.offline.record import DIGEST, FORMAT, Record, beside, save_removed, tensor_digest
-from vitmem.offline.request import Request, method_of
-from vitmem.registry import MODELS
+from vitmem.offline.request import Request
+from vitmem.registry import EDITS, MODELS
 from vitmem.specs import canonical, digest
 
 
@@ -50,7 +50,7 @@ def write_edit(
         facts = {
             "record": FORMAT,
             "request": canonical(request),
-            "versions": {"model": MODELS.get(request.model).version, "method": method_of(request.method).version},
+            "versions": {"model": MODELS.get(request.model).version, "method": EDITS.get(request.method).version},
             "input": {
                 "file": source.weights.path.name,
                 "sha256": file_digest(source.weights.path),

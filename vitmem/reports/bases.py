@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from vitmem.reports.aggregate import FEWEST, Estimate, estimate
 from vitmem.reports.choose import GATE
 from vitmem.reports.factorial import KINDS, Kind, Observed, once
-from vitmem.reports.naming import METHODS
+from vitmem.reports.naming import title_of
 from vitmem.reports.paired import holm_of_known, t_test
 from vitmem.reports.render import Cell, Column, Table, counted, p_text
 
 NAME = "bases"
-KFAC, INPUT = METHODS["kfac"], METHODS["kfac_input"]
+KFAC, INPUT = title_of("kfac"), title_of("kfac_input")
 COLUMNS = (
     Column("variant", "variant"),
     Column("trainings", "trainings", "count"),

@@ -12,7 +12,7 @@ from vitmem.reports.aggregate import Estimate, Group, at, estimate
 from vitmem.reports.render import Column
 from vitmem.rows import Row
 
-INPUT_CLASS = Column("input_class", "input class", optional=True)
+INFORMATION = Column("information", "information", optional=True)
 TUNING_COLUMNS = (
     Column("settings_tried", "tried", "count", optional=True),
     Column("tuning_passes", "tuning passes", "passes"),
@@ -21,11 +21,12 @@ PASSES = (
     "passes: how often a method that takes gradients, or the statistics that it reads, went through the examples that "
     "they were told of; if it trains weights, its kept pairs are those that were left as they were"
 )
-TOLD = (
-    "input class: D0 nothing but the weights, U inputs without labels, N given labels too, T trusted examples, R+F "
-    "which examples are to be kept and which forgotten, P examples with labels drawn at random"
+GIVEN = (
+    "information: what a method is given beside the weights: data-free nothing, unlabelled training inputs, noisy "
+    "labels their given labels too, trusted examples whose labels are right, retain + forget which examples to keep "
+    "and which to forget, proxy examples with labels drawn at random"
 )
-TRAINED = "input class TR: nothing but the weights, of a network whose training was made for the method"
+TRAINED = "train-time: nothing but the weights, of a network whose training was prepared for the method"
 TUNING = (
     "tried: settings of the method; tuning passes: those of all of them, statistics that settings share counted once; "
     "measuring a setting on the selection halves is not counted"
@@ -38,15 +39,15 @@ def passes(row: Row) -> float | None:
     return math.fsum(p or 0.0 for p in found) or None
 
 
-def input_class(group: Group) -> str | None:
-    """Return what the method was told; ``None`` for the unedited model and where it was not recorded."""
-    found = (row.get("edit", {}).get("input_class") for row in group.rows.values())
+def information_of(group: Group) -> str | None:
+    """Return what the method was given; ``None`` for the unedited model and where it was not recorded."""
+    found = (row.get("edit", {}).get("information") for row in group.rows.values())
     return next((str(name) for name in found if name is not None), None)
 
 
 def tuning(groups: Sequence[Group]) -> tuple[int | None, Estimate | None]:
     """Return how many settings of one method there are, and the passes of all of them, mean over the seeds."""
-    if any(input_class(group) is None for group in groups):
+    if any(information_of(group) is None for group in groups):
         return None, None
     totals = [
         _total([g.rows[seed] for g in groups if seed in g.rows]) for seed in sorted({s for g in groups for s in g.rows})
@@ -62,7 +63,7 @@ def _total(rows: Sequence[Row]) -> float:
 
 
 def budget_notes(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the notes on passes, on input classes and on ``TUNING_COLUMNS``, empty where the rows have none of it."""
-    told = {row.get("edit", {}).get("input_class") for row in rows} - {None}
-    classes = (TOLD, TRAINED) if "TR" in told else (TOLD,) if told else ()
-    return (PASSES,) if any(map(passes, rows)) else (), classes, (TUNING,) if told else ()
+    """Return the notes on passes, information and ``TUNING_COLUMNS``, empty where the rows have none of it."""
+    given = {row.get("edit", {}).get("information") for row in rows} - {None}
+    notes = (GIVEN, TRAINED) if "train-time" in given else (GIVEN,) if given else ()
+    return (PASSES,) if any(map(passes, rows)) else (), notes, (TUNING,) if given else ()

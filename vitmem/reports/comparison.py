@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Estimate, Group, Training
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report, oracles
-from vitmem.reports.naming import METHODS, setting
+from vitmem.reports.naming import setting, title_of
 from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.paired import SIGNIFICANT, Comparison, compare, holm_of_known
 from vitmem.reports.render import Cell, Column, Table, ends_text, p_text
@@ -19,7 +19,7 @@ COLUMNS = (
     Column("model", "model"),
     Column("outcome", "outcome"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     Column("difference", "method - K-FAC", "change"),
@@ -88,7 +88,7 @@ def _compared(report: Report, training: Training) -> tuple[dict[str, Group], dic
     if training.base is None:
         return {}, {}
     choices = {report.names.method(g[0]): choose(g, training.base).group for g in report.methods(training)}
-    kfac = choices.pop(METHODS["kfac"], None)
+    kfac = choices.pop(title_of("kfac"), None)
     if kfac is None:
         return {}, {}
     plain = {report.names.method(g): g for g in (training.base, *oracles(training))}
@@ -106,7 +106,7 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
     for outcome, found in tested.items():
         for name, one in found.items():
             group = others[name]
-            method = (name, input_class(group), setting(group) or None)
+            method = (name, information_of(group), setting(group) or None)
             head = (report.names.training(training), outcome, *method, one.comparison.difference.n)
             yield (*head, *_cells(one.comparison, one.corrected))
 

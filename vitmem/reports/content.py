@@ -17,15 +17,15 @@ from vitmem.reports.aggregate import (
 )
 from vitmem.reports.analyses import Analyses
 from vitmem.reports.budget import (
-    INPUT_CLASS,
+    INFORMATION,
     TUNING_COLUMNS,
     budget_notes,
-    input_class,
+    information_of,
     passes,
     tuning,
 )
 from vitmem.reports.choose import by_method, choose
-from vitmem.reports.naming import METHODS, ORACLES, Names, setting, setting_order, strength_text, where
+from vitmem.reports.naming import ORACLES, Names, setting, setting_order, strength_text, title_of, where
 from vitmem.reports.notes import (
     INTERVAL,
     RULE,
@@ -106,7 +106,7 @@ def chosen(report: Report) -> Table:
     columns = (
         Column("model", "model"),
         Column("method", "method"),
-        INPUT_CLASS,
+        INFORMATION,
         Column("setting", "setting"),
         Column("seeds", "seeds", "count"),
         *MEASURED_COLUMNS,
@@ -122,7 +122,7 @@ def chosen(report: Report) -> Table:
             rows.append((name, report.names.method(group), None, None, len(group.rows), *_numbers(group), None, None))
         for groups in report.methods(training):
             choice = choose(groups, training.base)
-            head, tried = (name, report.names.method(groups[0]), input_class(groups[0])), tuning(groups)
+            head, tried = (name, report.names.method(groups[0]), information_of(groups[0])), tuning(groups)
             if choice.group is None:
                 empty = [None] * (len(columns) - len(head) - 2 - len(tried))
                 rows.append((*head, choice.why, None, *empty, *tried))
@@ -139,7 +139,7 @@ def matched(report: Report) -> Table:
         Column("model", "model"),
         Column("allowed_drop", "allowed loss"),
         Column("method", "method"),
-        INPUT_CLASS,
+        INFORMATION,
         Column("setting", "setting"),
         Column("seeds", "seeds", "count"),
         Column("memorized", "memorized", "percent"),
@@ -168,9 +168,9 @@ def _matched_rows(report: Report, training: Training, drop: float) -> Iterator[t
         return
     name, allowed = report.names.training(training), f"{100 * drop:g}"
     choices = [(groups[0], choose(groups, training.base, drop)) for groups in report.methods(training)]
-    kfac = next((choice.group for first, choice in choices if report.names.method(first) == METHODS["kfac"]), None)
+    kfac = next((choice.group for first, choice in choices if report.names.method(first) == title_of("kfac")), None)
     for first, choice in choices:
-        head = (name, allowed, report.names.method(first), input_class(first))
+        head = (name, allowed, report.names.method(first), information_of(first))
         group = choice.group
         if group is None:
             yield (*head, choice.why, None, *([None] * 7))
@@ -188,7 +188,7 @@ def sweep(report: Report) -> Table:
     columns = (
         Column("model", "model"),
         Column("method", "method"),
-        INPUT_CLASS,
+        INFORMATION,
         Column("blocks", "blocks"),
         Column("strength", "strength"),
         Column("seeds", "seeds", "count"),
@@ -203,7 +203,7 @@ def sweep(report: Report) -> Table:
         base = [training.base] if training.base else []
         edits = (g for groups in (*report.methods(training), *report.probes(training)) for g in groups)
         for group in (*base, *oracles(training), *edits):
-            method = (names.method(group), input_class(group))
+            method = (names.method(group), information_of(group))
             head = (names.training(training), *method, where(group), strength_text(group))
             numbers = _numbers(group)
             selection = [group.estimate(at("selection", key)) for key in ("memorized", "validation")]

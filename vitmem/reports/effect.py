@@ -8,7 +8,7 @@ from typing import Any
 from vitmem.reports.aggregate import Estimate, Group, at
 from vitmem.reports.content import Report
 from vitmem.reports.lead import SHRINKAGE
-from vitmem.reports.naming import METHODS
+from vitmem.reports.naming import title_of
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.reports.tokens import BEST, MEASURES, Place, places
@@ -23,17 +23,17 @@ COLUMNS = (
     Column("layers", "edited layers", optional=True),
     Column("seeds", "seeds", "count"),
     Column("base", "base"),
-    *(Column(method, METHODS[method]) for method, _ in SHOWN),
+    *(Column(method, title_of(method)) for method, _ in SHOWN),
     Column("shrinkage", BEST),
-    Column("lead", f"lead of {METHODS['kfac_input']}", "change"),
+    Column("lead", f"lead of {title_of('kfac_input')}", "change"),
     Column("ablated", "edited matrices at zero"),
 )
 NOTES = (
     "three numbers: memorized / recovered / validation in per cent, means over the seeds on the report halves",
     "at no loss: of the settings of a method that lose no selection accuracy, averaged over the seeds, the one under "
     "which memorized falls most on the selection halves; 'no edit' where each loses some",
-    f"{BEST}: one choice among all settings of {', '.join(METHODS[name] for name in SHRINKAGE)}, which know nothing of "
-    "the data; lead: memorized under it less memorized under the method, in points, paired over the seeds",
+    f"{BEST}: one choice among all settings of {', '.join(map(title_of, SHRINKAGE))}, which know nothing of the data; "
+    "lead: memorized under it less memorized under the method, in points, paired over the seeds",
 )
 
 

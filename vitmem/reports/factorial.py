@@ -12,7 +12,7 @@ from typing import Any
 from vitmem.reports.aggregate import Group, Training, at, canonical_text, differences
 from vitmem.reports.choose import GATE, ROUNDING
 from vitmem.reports.lead import MEMORIZED, Site, sites
-from vitmem.reports.naming import METHODS, variant
+from vitmem.reports.naming import title_of, variant
 
 LABELS = "statistics.labels"
 SAMPLED = "sampled"
@@ -37,7 +37,7 @@ class Kind:
     @property
     def name(self) -> str:
         """The method's name with what makes it this kind."""
-        return " ".join([METHODS[self.method], *(f"{key}={value}" for key, value in self.parameters)])
+        return " ".join([title_of(self.method), *(f"{key}={value}" for key, value in self.parameters)])
 
 
 G, A, BOTH = "eigenvectors of G", "eigenvectors of A", "product of both sides"

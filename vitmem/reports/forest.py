@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.bars import bar, name_bars
-from vitmem.reports.budget import input_class
+from vitmem.reports.budget import information_of
 from vitmem.reports.choose import choose
 from vitmem.reports.comparison import OUTCOMES
 from vitmem.reports.content import Report, oracles
-from vitmem.reports.headline import by_told
+from vitmem.reports.headline import by_information
 
 ORACLE = "oracle"
 
@@ -44,8 +44,8 @@ def _lines(report: Report, training: Training) -> list[tuple[str, str, Group | N
     assert training.base is not None
     known = [(ORACLE, report.names.method(g), g) for g in (training.base, *oracles(training))]
     found = [
-        (input_class(groups[0]) or "", report.names.method(groups[0]), choose(groups, training.base).group)
-        for groups in by_told(report, training)
+        (information_of(groups[0]) or "", report.names.method(groups[0]), choose(groups, training.base).group)
+        for groups in by_information(report, training)
     ]
     return [*known, *found]
 

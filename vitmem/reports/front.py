@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.reports.aggregate import Estimate, Group, Training, at
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.content import Report
 from vitmem.reports.render import Cell, Column, Table
 
@@ -17,7 +17,7 @@ WORTHLESS = 0.05
 COLUMNS = (
     Column("model", "model"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("settings", "settings", "count"),
     Column("on_front", "on the front", "count"),
     Column("volume", "volume", "number"),
@@ -42,7 +42,7 @@ def front(report: Report) -> Table:
         best = undominated(np.array([p for some in points for p in some]).reshape(-1, 3))
         start = 0
         for groups, own in zip(methods, points, strict=True):
-            head = (report.names.training(training), report.names.method(groups[0]), input_class(groups[0]))
+            head = (report.names.training(training), report.names.method(groups[0]), information_of(groups[0]))
             volume = Estimate(hypervolume(np.array(own).reshape(-1, 3)), None, len(own))
             rows.append((*head, len(own), int(best[start : start + len(own)].sum()), volume))
             start += len(own)

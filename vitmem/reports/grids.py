@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vitmem.reports.aggregate import Group, Training, at, canonical_text
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting, strength, where
@@ -23,7 +23,7 @@ CHANGE = at("edit", "relative_change")
 COLUMNS = (
     Column("model", "model"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     *(
         Column(f"{what}_{end}", f"{title} ({words})")
         for end, (_, words) in LOSSES.items()
@@ -84,7 +84,7 @@ def _row(report: Report, training: Training, groups: list[Group]) -> tuple[Cell,
     for drop, _ in LOSSES.values():
         chosen = choose(groups, training.base, drop).group
         found += (None, None, NONE) if chosen is None else (setting(chosen), *judged(chosen, groups))
-    return report.names.training(training), report.names.method(groups[0]), input_class(groups[0]), *found
+    return report.names.training(training), report.names.method(groups[0]), information_of(groups[0]), *found
 
 
 def judged(chosen: Group, groups: Sequence[Group]) -> tuple[str | None, str]:

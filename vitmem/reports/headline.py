@@ -1,11 +1,13 @@
-"""A whole suite in one look: each method by what it is told, with its paired distance to K-FAC. No torch."""
+"""A whole suite in one look: each method by what it is given, with its paired distance to K-FAC. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
+from vitmem.entries import Information
 from vitmem.reports.aggregate import Group, Training, at
-from vitmem.reports.budget import INPUT_CLASS, TUNING_COLUMNS, input_class, tuning
+from vitmem.reports.budget import INFORMATION, TUNING_COLUMNS, information_of, tuning
 from vitmem.reports.choose import choose
 from vitmem.reports.comparison import OUTCOMES, Tested, compared, tests_note
 from vitmem.reports.content import Report, oracles
@@ -14,11 +16,11 @@ from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.render import Cell, Column, Table, cell_text, ends_text, fixed
 
 # From what costs a user nothing to what only a benchmark knows.
-CLASSES = ("D0", "U", "N", "P", "T", "R+F")
+INFORMATION_ORDER = get_args(Information)
 COLUMNS = (
     Column("model", "model"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     *(Column(name, name, "percent") for name in OUTCOMES),
@@ -33,7 +35,7 @@ MARKS = (
 
 
 def headline(report: Report) -> Table:
-    """Return a row for the base, each oracle and each method at its chosen setting, in the order of input classes."""
+    """Return a row for the base, each oracle and each method at its chosen setting, by what they are given."""
     rows = [row for training in report.trainings for row in _rows(report, training)]
     notes = (*report.notes, INTERVAL, RULE, SETTING, tests_note(report), MARKS, *report.told, *report.tuning)
     return Table(report.about, COLUMNS, tuple(rows), notes, report.footer)
@@ -53,8 +55,8 @@ def _rows(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
 
     for group in (training.base, *oracles(training)):
         yield name, report.names.method(group), None, None, *measured(group), None, None
-    for groups in by_told(report, training):
-        choice, head = choose(groups, training.base), (name, report.names.method(groups[0]), input_class(groups[0]))
+    for groups in by_information(report, training):
+        choice, head = choose(groups, training.base), (name, report.names.method(groups[0]), information_of(groups[0]))
         if choice.group is None:
             yield *head, choice.why, None, *([None] * 2 * len(OUTCOMES)), *tuning(groups)
         else:
@@ -68,11 +70,11 @@ def _shown(one: Tested) -> str:
     return f"{fixed(100 * difference.mean, 1, sign=True)} ({ends_text(*ends)}){one.mark}"
 
 
-def by_told(report: Report, training: Training) -> list[list[Group]]:
-    """Return the settings of each method of ``training``, methods in the order of their input classes."""
+def by_information(report: Report, training: Training) -> list[list[Group]]:
+    """Return the settings of each method of ``training``, methods in the order of what they are given."""
 
     def place(groups: list[Group]) -> int:
-        told = input_class(groups[0])
-        return CLASSES.index(told) if told in CLASSES else len(CLASSES)
+        given = information_of(groups[0])
+        return INFORMATION_ORDER.index(given) if given in INFORMATION_ORDER else len(INFORMATION_ORDER)
 
     return sorted(report.methods(training), key=place)

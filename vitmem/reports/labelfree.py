@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Group, Training, at, estimate, kept
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.choose import ROUNDING, choose
 from vitmem.reports.content import Report
 from vitmem.reports.evidence import Evidence, evidence
@@ -25,7 +25,7 @@ REGRETS = ("regret", "matched", "chosen_regret", "minus_chosen")
 COLUMNS = (
     Column("model", "model"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("rule", "rule"),
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
@@ -172,7 +172,7 @@ def oracle(row: Row, network: Sequence[Row]) -> Row:
 
 
 def _row(report: Report, case: Case) -> tuple[Cell, ...]:
-    head = (case.model, report.names.method(case.first), input_class(case.first), case.rule, case.settings)
+    head = (case.model, report.names.method(case.first), information_of(case.first), case.rule, case.settings)
     numbers = [estimate(list(case.values.get(name, {}).values())) for name in (*SHOWN, *REGRETS)]
     return (*head, len(case.values["regret"]), *numbers, None, None, None)
 

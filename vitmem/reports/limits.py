@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Group, Training, at, difference, seconds
-from vitmem.reports.budget import INPUT_CLASS, input_class, passes
+from vitmem.reports.budget import INFORMATION, information_of, passes
 from vitmem.reports.choose import ROUNDING, choose
 from vitmem.reports.content import Report
-from vitmem.reports.naming import METHODS, setting
+from vitmem.reports.naming import setting, title_of
 from vitmem.reports.notes import INTERVAL, RULE
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
@@ -18,7 +18,7 @@ SHOWN, AGAINST = ("memorized", "recovered", "validation"), ("memorized", "valida
 CHANGE_OF_WEIGHTS = at("edit", "relative_change")
 COLUMNS = (
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     Column("relative_change", "‖ΔW‖/‖W‖", "number"),
@@ -100,10 +100,10 @@ def _rows(report: Report, training: Training, limit: Limit, level: float) -> Ite
         near = [group for group, value in found if value is not None and value <= level + ROUNDING]
         if near:
             chosen.append((groups[0], choose(near, training.base)))
-    kfac = next((choice.group for first, choice in chosen if report.names.method(first) == METHODS["kfac"]), None)
+    kfac = next((choice.group for first, choice in chosen if report.names.method(first) == title_of("kfac")), None)
     for first, choice in chosen:
         group = choice.group
-        head = (report.names.method(first), input_class(first))
+        head = (report.names.method(first), information_of(first))
         if group is None:
             yield (*head, choice.why, *([None] * (len(COLUMNS) - len(head) - 1)))
             continue

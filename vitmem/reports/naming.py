@@ -8,29 +8,14 @@ from hashlib import sha256
 from typing import Any
 
 from vitmem.contents import shown_file
+from vitmem.registry import EDITS
 from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text, kept
 from vitmem.reports.escape import one_line_of
 from vitmem.specs import FILE
 
-METHODS = {
-    "none": "base", "kfac": "K-FAC", "svd": "SVD", "kfac_input": "K-FAC, input side",
-    "protect": "protect", "random_basis": "random basis", "complement": "complement",
-    "balanced_subnet": "BalancedSubnet", "magnitude": "magnitude",
-    "svd_rmt": "SVD (RMT)", "sap": "SAP", "random_pairs": "random pairs", "isotropic_noise": "isotropic noise",
-    "uniform_scaling": "uniform scaling", "iterated": "iterated K-FAC", "singular_basis": "singular basis",
-    "ablate": "ablation",
-    "neggrad_plus": "NegGrad+", "scrub": "SCRUB", "ssd": "SSD", "salun": "SalUn", "del": "DEL",
-    "finetune": "fine-tuning (CF-k)", "eu_k": "EU-k", "head_refit": "head refit", "cuts": "CUTS",
-    "random_task_vector": "random task vector", "toward_init": "toward init",
-    "drop_memory": "drop memory units", "band_removed": "band removed", "relearn": "relearning", "dial": "dial",
-}  # fmt: skip
 ORACLES = {
     "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",
 }  # fmt: skip
-CONTROLS = (
-    "random_basis", "complement", "magnitude", "random_pairs", "isotropic_noise", "uniform_scaling",
-    "random_task_vector", "toward_init", "singular_basis", "ablate",
-)  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
 # Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
 PLAIN = {
@@ -39,10 +24,24 @@ PLAIN = {
 # The same of one method.
 PLAIN_OF = {"protect": {"side": "A"}}
 PLACE = ("method", "blocks", "layers")
+# The methods that a table begins with.
+FIRST = ("none", "kfac", "svd")
 # Letters of a name in tables, figures and pages.
 LONGEST = 160
 # The edit that a probe is made after has a name of its own.
 AFTER = "after"
+
+
+def title_of(method: str) -> str:
+    """Return the name of a method in tables and figures; that of suites where it has no other or is not known here."""
+    entry = EDITS.known(method)
+    return (entry and entry.title) or method
+
+
+def is_control(method: str) -> bool:
+    """Say whether a method is a control."""
+    entry = EDITS.known(method)
+    return entry is not None and entry.role == "control"
 
 
 def edit_label(edit: Config) -> str:
@@ -213,7 +212,7 @@ class Names:
     def _method(self, group: Group) -> str:
         if group.oracle is not None:
             return ORACLES.get(group.oracle, group.oracle)
-        name = METHODS.get(group.method, group.method)
+        name = title_of(group.method)
         parts = [
             f"{key.removeprefix('statistics.')}={_text(value)}"
             for key, value in sorted(variant(group).items())
@@ -229,8 +228,7 @@ class Names:
 
     def method_order(self, group: Group) -> tuple[Any, ...]:
         """Return a key that sorts methods: K-FAC, SVD, others by name, controls; plain forms first."""
-        first = list(METHODS)[:3]
-        rank = first.index(group.method) if group.method in first else 3 + (group.method in CONTROLS)
+        rank = FIRST.index(group.method) if group.method in FIRST else len(FIRST) + is_control(group.method)
         return rank, group.method, len(variant(group)), self.method(group)
 
 

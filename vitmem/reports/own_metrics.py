@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vitmem.reports.aggregate import at
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.content import Report, oracles
 from vitmem.reports.naming import strength_text, where
 from vitmem.reports.notes import INTERVAL
@@ -39,7 +39,7 @@ def metrics(report: Report) -> Table:
     head = ("model", "method", "blocks", "strength")
     columns = (
         *(Column(key, key) for key in head[:2]),
-        INPUT_CLASS,
+        INFORMATION,
         *(Column(key, key) for key in head[2:]),
         Column("seeds", "seeds", "count"),
         *(Column(name, name, "measure") for name in shown),
@@ -51,7 +51,7 @@ def metrics(report: Report) -> Table:
         for group in (*base, *oracles(training), *edits):
             found = [group.estimate(at("metrics", name)) for name in shown]
             if any(value is not None for value in found):
-                told = (report.names.method(group), input_class(group), where(group), strength_text(group))
+                told = (report.names.method(group), information_of(group), where(group), strength_text(group))
                 rows.append((report.names.training(training), *told, len(group.rows), *found))
     rest = [f"{len(left)} more are in rows.jsonl, from {left[0]} to {left[-1]}"] if left else []
     return Table(report.about, columns, tuple(rows), (*report.notes, INTERVAL, NOTE, *rest), report.footer)

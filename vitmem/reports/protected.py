@@ -8,7 +8,7 @@ from typing import Any
 
 from vitmem.reports.aggregate import Config, Group, Training, canonical_text, estimate
 from vitmem.reports.content import Report
-from vitmem.reports.naming import METHODS, setting, setting_order
+from vitmem.reports.naming import setting, setting_order, title_of
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.render import Cell, Column, Table
 
@@ -84,7 +84,7 @@ def _of_all(training: Training, group: Group) -> Group | None:
 def _name(group: Group) -> str:
     edit = group.config["edit"]
     rule = f" {edit['rule']}" if "rule" in edit else ""
-    return f"{METHODS.get(group.method, group.method)}{rule}"
+    return f"{title_of(group.method)}{rule}"
 
 
 def _order(report: Report, group: Group) -> tuple[Any, ...]:

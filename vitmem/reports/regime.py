@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vitmem.reports.aggregate import Estimate, Group, Training, at, canonical_text, difference, estimate
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.choose import GATE, ROUNDING, Choice, choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting
@@ -25,7 +25,7 @@ COLUMNS = (
     Column("model", "model"),
     Column("allowed_drop", "allowed loss"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     Column("memorized_before", "memorized before", "percent"),
@@ -132,7 +132,7 @@ def regime(report: Report) -> Table:
 
 def _row(report: Report, outcome: Outcome) -> tuple[Cell, ...]:
     name, method = report.names.training(outcome.training), report.names.method(outcome.first)
-    head = (name, f"{100 * outcome.allowed:g}", method, input_class(outcome.first))
+    head = (name, f"{100 * outcome.allowed:g}", method, information_of(outcome.first))
     before, group = outcome.base.estimate(MEMORIZED), outcome.choice.group
     if group is None:
         return *head, outcome.choice.why, None, before, None, None, None, None, outcome.verdict

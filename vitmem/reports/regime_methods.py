@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from vitmem.reports.aggregate import estimate
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.content import Report
-from vitmem.reports.naming import METHODS
+from vitmem.reports.naming import title_of
 from vitmem.reports.paired import holm_of_known, t_test
 from vitmem.reports.regime import ALLOWED, ENOUGH, WORKS, Outcome, edited_layers, outcomes
 from vitmem.reports.render import Cell, Column, Table, p_text
@@ -17,7 +17,7 @@ COLUMNS = (
     Column("allowed_drop", "allowed loss"),
     Column("method", "method"),
     Column("layers", "layers", optional=True),
-    INPUT_CLASS,
+    INFORMATION,
     Column("settings", "settings", "count"),
     Column("works", "works", "count"),
     Column("relative_fall", "relative fall", "percent"),
@@ -49,7 +49,7 @@ def regime_methods(report: Report) -> Table:
         for outcome in outcomes(report, allowed):
             if outcome.judged:
                 found.setdefault(report.names.method(outcome.first), []).append(outcome)
-        plain = found.get(METHODS["kfac"], [])
+        plain = found.get(title_of("kfac"), [])
         ordered = sorted(found, key=lambda name: report.names.method_order(found[name][0].first))
         more = {name: _more(found[name], plain) for name in ordered}
         differences = {name: estimate(more[name]) for name in ordered}
@@ -64,7 +64,7 @@ def regime_methods(report: Report) -> Table:
 def _cells(own: Sequence[Outcome]) -> tuple[Cell, ...]:
     falls, changes = ([_mean(values) for values in (getattr(o, what) for o in own)] for what in ("falls", "changes"))
     works = sum(o.verdict == WORKS for o in own)
-    return edited_layers(own), input_class(own[0].first), len(own), works, estimate(falls), estimate(changes)
+    return edited_layers(own), information_of(own[0].first), len(own), works, estimate(falls), estimate(changes)
 
 
 def _more(own: Sequence[Outcome], plain: Sequence[Outcome]) -> list[float]:

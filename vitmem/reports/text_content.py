@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitmem.reports.aggregate import Group, Training, at
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.choose import choose
 from vitmem.reports.content import Report
 from vitmem.reports.naming import setting
@@ -22,7 +22,7 @@ PAIRED = (
     "change: memorized after the edit less before it, of the same items; the 95 % interval is a paired bootstrap over "
     "the items (2,000 resamples)"
 )
-HEAD = (Column("model", "model"), Column("method", "method"), INPUT_CLASS, Column("setting", "setting"))
+HEAD = (Column("model", "model"), Column("method", "method"), INFORMATION, Column("setting", "setting"))
 SEEDS = Column("seeds", "seeds", "count")
 # Measures of recitation and of what it costs, in the order in which a table shows those that a suite has.
 MEASURES = (
@@ -60,7 +60,7 @@ def recitation(report: Report) -> Table:
         if training.base is None:
             continue
         for level, method, group in (("", "base", training.base), *_by_level(report, training)):
-            what = (method, input_class(group), setting(group) or None)
+            what = (method, information_of(group), setting(group) or None)
             head = (report.names.training(training), level, *what, len(group.rows))
             cells = (group.estimate(at("metrics", column.key)) for column in measures)
             rows.append((*head, *cells, *([_ends(group)] if single else [])))
@@ -114,7 +114,7 @@ def skills(report: Report) -> Table:
         chosen = [(g[0], choose(g, training.base).group) for g in report.methods(training)]
         shown = [("base", training.base), *((report.names.method(first), group) for first, group in chosen if group)]
         for method, group in shown:
-            what = (method, input_class(group), setting(group) or None)
+            what = (method, information_of(group), setting(group) or None)
             head = (report.names.training(training), *what, len(group.rows))
             rows.append((*head, *(group.estimate(at("metrics", name)) for name in names)))
     notes = (*report.notes, INTERVAL, RULE, RETAINED, *report.told)

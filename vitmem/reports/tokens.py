@@ -10,7 +10,7 @@ from vitmem.reports.aggregate import Estimate, Group, at
 from vitmem.reports.choose import GATE, ROUNDING, Choice
 from vitmem.reports.content import Report
 from vitmem.reports.lead import MEMORIZED, Site, sites
-from vitmem.reports.naming import METHODS, setting
+from vitmem.reports.naming import setting, title_of
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.paired import t_interval
 from vitmem.reports.render import Cell, Column, Table
@@ -50,7 +50,7 @@ NOTES = (
     f"lead: memorized under the {BEST} less memorized under the method, in points, paired over the seeds: above 0 the "
     "method takes more out; the counts above are of trainings and layers whose base memorizes at least "
     f"{100 * GATE:g} %",
-    f"{METHODS['ablate']}: what is left with the edited matrices at zero, of the largest set of blocks that is edited",
+    f"{title_of('ablate')}: what is left with the edited matrices at zero, of the largest set of blocks that is edited",
 )
 
 
@@ -104,7 +104,7 @@ def tokens(report: Report) -> Table:
     for place in places(report):
         site = place.site
         head = (place.family, place.images, place.tokens, place.model, site.layers_text)
-        rows.append((*head, METHODS["none"], None, *_measured(site.base), None))
+        rows.append((*head, title_of("none"), None, *_measured(site.base), None))
         best = site.best_shrinkage
         rows.append((*head, BEST, _setting(report, best, named=True), *_measured(site.left(best)), None))
         for first, choice in contenders(site):
@@ -113,7 +113,7 @@ def tokens(report: Report) -> Table:
             if lead is not None and place.judged:
                 leads.setdefault(name, {}).setdefault(place.tokens, []).append(lead)
         if site.ablated is not None:
-            rows.append((*head, METHODS["ablate"], None, *_measured(site.ablated, "ablated_"), None))
+            rows.append((*head, title_of("ablate"), None, *_measured(site.ablated, "ablated_"), None))
     counts = [f"{name}: {_counted(by_tokens)}" for name, by_tokens in leads.items()]
     return Table(report.about, COLUMNS, tuple(rows), (*counts, INTERVAL, *NOTES, *report.told), report.footer)
 

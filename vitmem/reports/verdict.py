@@ -11,22 +11,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Estimate, Group, Training, at, difference, differences
-from vitmem.reports.budget import INPUT_CLASS, input_class
+from vitmem.reports.budget import INFORMATION, information_of
 from vitmem.reports.choose import GATE, MEMORIZED, choose
 from vitmem.reports.content import Report
 from vitmem.reports.lead import SHRINKAGE, shrinks
-from vitmem.reports.naming import CONTROLS, setting
+from vitmem.reports.naming import is_control, setting
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.paired import Ends, compare, t_interval
 from vitmem.reports.render import Cell, Column, Table, counted, ends_text, fixed
 
 # Inputs without labels, and nothing but the weights of a network that was trained for the method.
-WITHOUT_LABELS = ("U", "TR")
+WITHOUT_LABELS = ("unlabelled", "train-time")
 OUTCOMES = ("memorized", "recovered", "validation")
 COLUMNS = (
     Column("model", "model"),
     Column("method", "method"),
-    INPUT_CLASS,
+    INFORMATION,
     Column("setting", "setting"),
     Column("seeds", "seeds", "count"),
     *(Column(name, name, "percent") for name in OUTCOMES),
@@ -61,7 +61,7 @@ def verdict(report: Report) -> Table:
         name = report.names.training(training)
         rows.append((name, report.names.method(base), None, None, len(base.rows), *_measured(base), None))
         for groups in report.methods(training):
-            choice, head = choose(groups, base, 0.0), (name, report.names.method(groups[0]), input_class(groups[0]))
+            choice, head = choose(groups, base, 0.0), (name, report.names.method(groups[0]), information_of(groups[0]))
             group = choice.group
             if group is None:
                 rows.append((*head, choice.why, None, *([None] * (len(OUTCOMES) + 1))))
@@ -109,9 +109,9 @@ def best_without_loss(methods: Iterable[Sequence[Group]], base: Group) -> Group 
 
 def _is_edit(group: Group) -> bool:
     """Say whether ``group`` reads no labels and is no control; where it was not recorded, whether it has statistics."""
-    told = input_class(group)
+    told = information_of(group)
     without = told in WITHOUT_LABELS if told is not None else "statistics" in group.config
-    return without and group.method not in (*SHRINKAGE, *CONTROLS)
+    return without and group.method not in SHRINKAGE and not is_control(group.method)
 
 
 def _what_it_did(report: Report, edit: Group, base: Group) -> str:

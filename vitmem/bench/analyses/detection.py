@@ -16,9 +16,9 @@ from torch import Tensor
 from vitmem.bench.analyses.base import Looked, Row
 from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import normalise
+from vitmem.edits.training import classifier, collect_features
 from vitmem.extras import extra
 from vitmem.kfac.modes import evaluating
-from vitmem.methods.classifier import classifier, entered
 from vitmem.metrics.detection import detect, loss, negative_margin
 
 FOLDS, BATCH, MOST = 5, 250, 2000  # parts of the images, images at a time, iterations of L-BFGS
@@ -70,7 +70,7 @@ def _seen(subject: VisionSubject) -> tuple[Tensor, Tensor]:
     with evaluating(subject.net), torch.no_grad():
         _, layer = classifier(subject.net, run(torch.arange(1)), WHO)
         out.clear()
-        features = entered(layer, run(torch.arange(len(data.train))), WHO)
+        features = collect_features(layer, run(torch.arange(len(data.train))), WHO)
     return torch.cat(out).cpu(), features
 
 

@@ -24,20 +24,20 @@ Write = Callable[[], Statement]
 Line = tuple[list[str], list[int]]
 
 
-def spectrum(
+def write_spectrum(
     seed: int,
     *,
-    background: int = 600,
-    arithmetic: int = 600,
-    open_book: int = 1200,
-    rule: int = 600,
-    logic: int = 600,
-    strings: int = 160,
-    string_rows: int = 1600,
-    facts: int = 120,
-    most_frequent: int = 600,
-    asked: int = 300,
-    held_out: int = 400,
+    background: int,
+    arithmetic: int,
+    open_book: int,
+    rule: int,
+    logic: int,
+    strings: int,
+    string_rows: int,
+    facts: int,
+    most_frequent: int,
+    asked: int,
+    held_out: int,
 ) -> TextData:
     """Return so many training rows of background, arithmetic, open book, rule and logic, and the rest.
 

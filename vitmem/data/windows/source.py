@@ -1,19 +1,15 @@
-"""The data ``memorized``: a file of windows, and books for statistics and held-out text."""
+"""What the data ``memorized`` is: the lines of a file of windows, and books for statistics and held-out text."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from vitmem.data.passages import read_corpus
 from vitmem.data.windows.distinct import distinct, various
-from vitmem.data.windows.read import Line, read_windows
+from vitmem.data.windows.read import Line
 from vitmem.data.windows.tokens import Windows, tokenised
 from vitmem.errors import InputError
-from vitmem.files import expand
 
 NAME = "memorized"
 
@@ -41,18 +37,3 @@ class Memorized:
                 f"{len(found)}; the others are near-duplicates or have fewer different tokens than 'min_distinct'"
             )
         return found
-
-
-def memorized(
-    data_dir: Path | None, cache_dir: Path, *, file: str, folder: str = "text", min_distinct: int | None = None
-) -> Memorized:
-    """Read ``file`` (inside ``data_dir`` or anywhere) and the books in ``<data_dir>/<folder>/corpus.parquet``.
-
-    ``min_distinct`` drops windows of fewer different tokens in the suffix. Raises InputError for a file that is
-    missing, torn or without what it should have.
-    """
-    if data_dir is None:
-        raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
-    inside = data_dir / expand(file)
-    lines = read_windows(inside if os.path.exists(inside) else expand(file))
-    return Memorized(lines, read_corpus(data_dir / expand(folder) / "corpus.parquet", NAME), min_distinct)

@@ -102,9 +102,7 @@ def shown_pictures(pictures: Pictures) -> list[Shown]:
     named = [one_line_of(name, LONGEST) for name in pictures.classes]
     for n, image in enumerate(pictures.images):
         given, true = int(pictures.given[n]), int(pictures.true[n])
-        labels = tuple(
-            Label(named[c], _kind(c, given, true)) for c in (int(p[n]) for p in pictures.predicted.values())
-        )
+        labels = tuple(Label(named[c], _kind(c, given, true)) for c in (int(p[n]) for p in pictures.predicted.values()))
         names = named[given], named[true]
         out.append(Shown(_data_uri(image), f"labelled {names[0]}, shows {names[1]}", *names, labels))
     return out

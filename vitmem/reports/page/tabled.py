@@ -10,7 +10,7 @@ from vitmem.reports.render import Cell, Table
 # What a row is known by, so what stays in sight when a wide table is scrolled.
 HEADS = ("id", "method", "stage")
 # What stands at the end: on a narrow screen the measures are seen first.
-LAST = ("input_class", "setting", "seeds")
+LAST = ("information", "setting", "seeds")
 # What parts the rows of a table into groups.
 GROUPS = ("model", "allowed_drop", "allowed_change", "match_loss", "outcome")
 

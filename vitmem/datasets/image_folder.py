@@ -1,0 +1,33 @@
+"""Any folder of images by class, as ImageNet is kept. What is read and how is told in ``vitmem.data.folder``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from vitmem.registry import DATA
+
+if TYPE_CHECKING:
+    from vitmem.data.sets import ImageData
+
+
+@DATA.register("image_folder", summary="a folder of images by class")
+def image_folder(
+    data_dir: Path | None,
+    cache_dir: Path,
+    *,
+    folder: str,
+    classes: tuple[str, ...] | None = None,
+    size: Annotated[int, Field(gt=0)] = 224,
+) -> ImageData:
+    """Return the images of ``<data_dir>/<folder>``, ``train/<class>/*`` and ``val/<class>/*``, at ``size`` pixels.
+
+    ``folder`` is a name, so that no path of a machine enters an id. ``classes`` chooses classes by name and gives their
+    order (``None``: all, sorted by name). Raises InputError for a folder or class that is not there, and for a class
+    without images.
+    """
+    from vitmem.data.folder import read_folder
+
+    return read_folder(data_dir, cache_dir, folder, classes, size)

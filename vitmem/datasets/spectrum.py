@@ -1,0 +1,54 @@
+"""A synthetic language: strings to recite, sums, facts, rules and logic, written by ``vitmem.data.spectrum``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from vitmem.registry import DATA
+
+if TYPE_CHECKING:
+    from vitmem.data.texts import TextData
+
+Count = Annotated[int, Field(gt=0)]
+
+
+@DATA.register(
+    "spectrum", summary="a synthetic language: strings to recite, sums, facts, rules, logic", modality="text"
+)
+def spectrum(
+    seed: int,
+    *,
+    background: Count = 600,
+    arithmetic: Count = 600,
+    open_book: Count = 1200,
+    rule: Count = 600,
+    logic: Count = 600,
+    strings: Annotated[int, Field(gt=1)] = 160,
+    string_rows: Count = 1600,
+    facts: Annotated[int, Field(gt=2)] = 120,
+    most_frequent: Count = 600,
+    asked: Count = 300,
+    held_out: Annotated[int, Field(gt=1)] = 400,
+) -> TextData:
+    """Return so many rows, strings, facts and questions; ``seed`` decides everything.
+
+    See ``vitmem.data.spectrum.build.write_spectrum`` for what each number counts.
+    """
+    from vitmem.data.spectrum.build import write_spectrum
+
+    return write_spectrum(
+        seed,
+        background=background,
+        arithmetic=arithmetic,
+        open_book=open_book,
+        rule=rule,
+        logic=logic,
+        strings=strings,
+        string_rows=string_rows,
+        facts=facts,
+        most_frequent=most_frequent,
+        asked=asked,
+        held_out=held_out,
+    )

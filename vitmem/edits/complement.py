@@ -1,0 +1,28 @@
+"""Control: as many pairs as K-FAC keeps, where there is reason not to keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitmem.edits.base import EditContext
+from vitmem.edits.kfac import ByImportance
+from vitmem.registry import EDITS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitmem.kfac import Basis, Pairs
+
+
+@EDITS.register("complement")
+class Complement(ByImportance):
+    """Control: keep the same number of pairs of lowest curvature."""
+
+    title, role = "complement", "control"
+
+    def choose(self, path: str, found: Pairs, mask: Tensor, context: EditContext) -> tuple[Basis, Basis, Tensor]:
+        """Return K-FAC's bases and a mask (p, q) of as many pairs of the *lowest* importance."""
+        rest = 1 - int(mask.sum()) / mask.numel()
+        if rest:
+            mask = ~found.by_fraction(rest)
+        return found.output, found.input, mask

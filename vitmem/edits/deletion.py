@@ -1,0 +1,77 @@
+"""DEL (Torkzadehmahani et al. 2025): channels that hold the forget set start anew and learn the retain set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from vitmem import kfac as engine
+from vitmem.edits import training
+from vitmem.edits.base import EditContext, EditResult
+from vitmem.edits.forgetting import Forgetting
+from vitmem.lazy import torch
+from vitmem.registry import EDITS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LAST = 0.01  # the learning rate that the cosine ends at, as a share of the first
+
+
+@EDITS.register("del")
+class Del(Forgetting):
+    """Re-initialise the channels most important to the forget set, then train them.
+
+    The most critical output channels of all W (p, q) are drawn anew and trained on the retain set, and nothing else. A
+    channel's score is the mean over its q inputs of |w * dL/dw|, L the loss of the forget set; the highest are taken
+    while their weights are at most the share ``ratio`` of all. A new weight is uniform within one over the root of q
+    (published: what it was before the training, which an edit does not know). Training is by SGD (momentum 0.9, no
+    weight decay), the learning rate falling along a cosine from ``lr``, published for a ViT, to a hundredth. Unlike
+    there the classifier stays as it is: only the given layers are edited.
+    """
+
+    title = "DEL"
+    example = {"epochs": 1}
+    ratio: float = Field(default=0.3, gt=0, le=1)
+    epochs: int = Field(default=30, gt=0)
+    lr: float = Field(default=0.05, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+
+    def edit(self, context: EditContext) -> EditResult:
+        """Train; raises InputError when one of the sets is empty, VitmemError when it diverges."""
+        examples = training.forget_retain_sets(context, "del", self.discovery)
+        trainer = training.EditTrainer(context, "del", examples, lr=self.lr, decay=0.0)
+        found = trainer.gradient(examples.forget, self.batch_size)
+        layers = context.layers.items()
+        scores = {
+            path: engine.matrix_of(layer, (training.layer_weight(layer) * found[path]).abs()) for path, layer in layers
+        }
+        masks = critical_channels(scores, self.ratio)
+        trainer.trainable_mask = {path: engine.kept_as(layer, masks[path]) for path, layer in layers}
+        trainer.reinitialise()
+        for epoch in range(self.epochs):
+            share = (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+            for rows in training.batches(len(examples.keep[0]), self.batch_size, trainer.generator):
+                loss = trainer.losses(*trainer.at(examples.keep, rows)).mean()
+                trainer.step(loss, self.lr * (LAST + (1 - LAST) * share))
+        return trainer.result()
+
+
+def critical_channels(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
+    """Return masks (p, q) of the rows of the highest means of all ``values`` (p, q) by path together.
+
+    Rows are taken whole, while all that is taken is at most the share ``ratio`` of the numbers.
+    """
+    scores = torch.cat([value.mean(1) for value in values.values()]).cpu()
+    sizes = torch.cat([torch.full((len(value),), value.shape[1]) for value in values.values()])
+    order = scores.argsort(descending=True, stable=True)
+    taken = torch.zeros(len(scores), dtype=torch.bool)
+    taken[order[sizes[order].cumsum(0) <= math.floor(round(ratio * int(sizes.sum()), 6))]] = True
+    parts = taken.split([len(value) for value in values.values()])
+    return {
+        path: part[:, None].to(value.device).expand_as(value)
+        for (path, value), part in zip(values.items(), parts, strict=True)
+    }

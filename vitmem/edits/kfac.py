@@ -1,0 +1,67 @@
+"""The curvature edit: keep the pairs of high importance, set the rest to zero (Merullo et al. 2025)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from vitmem import kfac as engine
+from vitmem.edits.base import ByPairs, EditContext
+from vitmem.entries import Moments, Needs
+from vitmem.registry import EDITS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitmem.kfac import Basis, LayerReport, Pairs
+
+# What an importance reads beside A and G.
+MOMENTS: dict[str, Moments] = {
+    "centered": "mean",
+    "ckfac": "coupled",
+    "tkfac": "coupled",
+    "identity": "diagonal",
+    "ekfac": "eigen",
+}
+
+
+class ByImportance(ByPairs):
+    """An edit that keeps pairs of eigenvectors of A and G; ``side`` reads the importance of one of the two alone."""
+
+    uses = "unlabelled"
+    exactly_one: ClassVar[tuple[str, ...]] = ByPairs.exactly_one
+    example = {"fraction": 0.3}
+    importance: Literal["kfac", "centered", "ckfac", "tkfac", "foof", "identity", "ekfac"] = "kfac"
+    side: Literal["both", "A", "G"] = "both"
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse the output side of an importance that has none."""
+        super().model_post_init(context)
+        if self.importance == "foof" and self.side == "G":
+            raise ValueError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
+
+    @property
+    def needs(self) -> Needs:
+        """A and G, and what the importance reads beside them."""
+        return Needs(MOMENTS.get(self.importance, "plain"))
+
+    def choose(self, path: str, found: Pairs, mask: Tensor, context: EditContext) -> tuple[Basis, Basis, Tensor]:
+        """Return output basis, input basis and mask (p, q) of the edit for the pairs of a layer and K-FAC's mask."""
+        return found.output, found.input, mask
+
+    def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
+        """Edit W (p, q) in the bases of its statistics, on its own.
+
+        The report has the kept mass where the bases are those that the importance was measured in. Raises InputError
+        when a layer has no statistics or the importance needs moments they lack.
+        """
+        found = engine.pairs(context.statistics(path), self.importance, self.side)
+        output, inner, mask = self.choose(path, found, self.mask(found), context)
+        mass = found.mass_of(mask) if output is found.output and inner is found.input else None
+        return engine.edit_matrix(weight, output, inner, mask, mass)
+
+
+@EDITS.register("kfac")
+class Kfac(ByImportance):
+    """Keep the pairs of high curvature (Merullo 2025)."""
+
+    title = "K-FAC"

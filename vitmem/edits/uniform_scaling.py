@@ -1,0 +1,34 @@
+"""Control: every weight shrunk by the same factor, so that an edit is told from plain shrinkage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vitmem import kfac as engine
+from vitmem.edits.base import ByStrength, EditContext, Share
+from vitmem.registry import EDITS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitmem.kfac import LayerReport
+
+
+@EDITS.register("uniform_scaling")
+class UniformScaling(ByStrength):
+    """Control: every weight times the same factor.
+
+    ‖ΔW‖ = (1 - factor) ‖W‖ for every W (p, q): another edit of the same ``relative_change`` is what it is a control
+    for. The report counts every weight as kept, and ‖W'‖²/‖W‖² as the energy.
+    """
+
+    title, role, uses = "uniform scaling", "control", "data-free"
+    exactly_one = ("factor", *ByStrength.exactly_one)
+    example = {"factor": 0.5}
+    factor: Share = None
+
+    def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
+        """Return ``factor`` * W (p, q)."""
+        assert self.factor is not None
+        new = (weight.double() * self.factor).to(weight.dtype)
+        return new, engine.replaced(weight, new, weight.numel(), weight.numel(), self.factor**2)

@@ -1,0 +1,1 @@
+"""Metrics over batches and ranks, for validation in training (torchmetrics)."""

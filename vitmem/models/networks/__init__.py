@@ -1,0 +1,1 @@
+"""Modules of the networks that are defined here; the others are timm's, torchvision's and transformers'."""
