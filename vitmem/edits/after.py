@@ -62,7 +62,7 @@ class AfterEdit(Edit):
 
     def edit_before(self, context: EditContext) -> EditResult:
         """Return the result of the inner edit, by the seed that it has when it is alone; raises what that raises."""
-        name = self.inner.name
+        name = self.after["method"]
         seed = seed_from(context.seed, name) if context.seed_of is None else context.seed_of(name)
         layers = context.layers if self.inner.edits_blocks else {}
         result: EditResult = self.inner.edit(replace(context, seed=seed, layers=layers))
