@@ -18,13 +18,15 @@ from vitmem.edits.magnitude import Magnitude
 from vitmem.entries import Edit
 from vitmem.errors import InputError, VitmemError
 from vitmem.noise.base import NoiseContext
-from vitmem.registry import EDITS, NOISES, REGISTRIES, edit_of
+from vitmem.registry import EDITS, MODELS, NOISES, REGISTRIES, edit_of
 
 KINDS = ("models", "datasets", "noise", "edits", "metrics")
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
+    for registry in REGISTRIES.values():
+        registry.entries()
     before = {kind: set(registry._entries) for kind, registry in REGISTRIES.items()}
     yield
     for kind, registry in REGISTRIES.items():
@@ -99,6 +101,30 @@ def test_an_edit_of_a_config_is_made_once() -> None:
     config = {"method": "kfac", "blocks": "all", "layers": ["mlp.fc1"], "fraction": 0.1}
     assert edit_of(config) is edit_of(dict(config)) and edit_of(config) == Kfac(fraction=0.1)
     assert isinstance(edit_of({"method": "none"}), Edit)
+
+
+def test_a_plug_in_that_fails_takes_no_built_in_entry_with_it(tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text(
+        "from vitmem.registry import NOISES\nNOISES.get('pair')\nraise ValueError('no')\n"
+    )
+    program = (
+        "from vitmem.bench.plugins import load_plugins\nfrom vitmem.errors import InputError\n"
+        "from vitmem.registry import NOISES\n"
+        f"try:\n    load_plugins([{str(tmp_path / 'fails.py')!r}])\nexcept InputError as error:\n    print(error)\n"
+        "print(NOISES.get('symmetric').name)"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    said, name = out.stdout.splitlines()
+    assert "cannot be loaded: ValueError: no" in said and name == "symmetric"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "parsed"), [(None, None), ("blocks.*", ("blocks.*",)), (["a", "b"], ("a", "b"))], ids=str
+)
+def test_patterns_of_a_network_may_stand_alone_or_be_left_out(blocks: object, parsed: object) -> None:
+    assert MODELS.get("timm/test_vit").parse({"blocks": blocks}, "model").model_dump()["blocks"] == parsed
+    with pytest.raises(InputError, match="'blocks'"):
+        MODELS.get("timm/test_vit").parse({"blocks": []}, "model")
 
 
 INSTALLED = """[vitmem.edits]

@@ -1,3 +1,7 @@
 """vitmem: measure what a vision transformer has memorized and what is left when it is edited out."""
 
+import lazy_loader
+
 __version__ = "0.1.0"
+# Names are in __init__.pyi; they are imported when they are asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

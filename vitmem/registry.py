@@ -218,7 +218,8 @@ def guarded(name: str, load: Callable[[], object]) -> None:
         sys.path[:] = path
         for kind, registry in REGISTRIES.items():
             for added in set(registry._entries) - before[kind]:
-                registry.discard(added)
+                if not registry._entries[added].built_in():  # which the plug-in's import may have found
+                    registry.discard(added)
         at = raised_at(error)
         raise InputError(f"plug-in '{name}' cannot be loaded: {reason(error)}{at and f' ({at})'}") from error
 

@@ -21,9 +21,10 @@ from vitmem.extras import extra
 from vitmem.kfac import model_fingerprint
 from vitmem.kfac.modes import evaluating
 from vitmem.parsing import read_yaml
+from vitmem.shipped import shipped
 from vitmem.specs import Spec, explain
 
-PRESETS = Path("configs/lm_eval")
+PRESETS = shipped("lm_eval")
 
 
 class Family(Spec):
@@ -56,7 +57,7 @@ def load_preset(name: str) -> Preset:
     """Read a preset by its path, or by its name in ``configs/lm_eval``; raises InputError when it is not one."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml"))) or f"none, there is no folder {PRESETS} here"
+        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml"))) or "none"
         raise InputError(f"--preset: no file {path}; presets: {known}")
     try:
         return Preset.model_validate(read_yaml(path))

@@ -115,7 +115,7 @@ class Suite(Spec):
 
 def load_suite(path: Path) -> Suite:
     """Read a suite and import its plug-ins; raises InputError with file, place, what was expected and what came."""
-    content = read_yaml(path, "shipped suites are in configs/suites")
+    content = read_yaml(path, "a shipped suite is named alone, such as demo")
     where = short_name(path)
     if not isinstance(content, dict):
         raise InputError(f"{where}: expected a mapping of keys, got {shown(content)}")

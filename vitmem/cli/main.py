@@ -14,6 +14,7 @@ from vitmem.cli.edit_options import edit
 from vitmem.cli.exits import debug as set_debug
 from vitmem.cli.exits import debugging, exit_code
 from vitmem.cli.options import Plugin, call
+from vitmem.shipped import find_suite
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +23,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-SuiteFile = Annotated[Path, typer.Argument(help="the suite, a YAML file such as configs/suites/demo.yaml")]
+SuiteFile = Annotated[
+    Path, typer.Argument(help="the suite: a YAML file, or the name of a shipped one such as demo", callback=find_suite)
+]
 Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
@@ -60,7 +63,7 @@ def plan(
 
     Time, memory and disk are those of rows, and of folders in the store, of the same data and network.
 
-    Example: vitmem plan configs/suites/demo.yaml
+    Example: vitmem plan demo
     """
     call("vitmem.cli.plan:plan", **locals())
 
@@ -84,7 +87,7 @@ def run(
 ) -> None:
     """Run a suite: every cell without a row gets one, then the tables are written.
 
-    Example: vitmem run configs/suites/cifar10_noise10_small.yaml --data-dir ~/data --workers 2
+    Example: vitmem run cifar10_noise10_small --data-dir ~/data --workers 2
     """
     call("vitmem.cli.run:run", **{**locals(), "only": only or [], "debug": debug or debugging()})
 
@@ -277,7 +280,7 @@ def analyse(
 ) -> None:
     """Look inside the trained networks of a suite: one file for each analysis in results/<suite>/analyses.
 
-    Example: vitmem analyse configs/suites/demo.yaml --only spectrum
+    Example: vitmem analyse demo --only spectrum
     """
     call("vitmem.cli.analyse:analyse", **locals())
 

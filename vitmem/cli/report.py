@@ -17,8 +17,7 @@ from vitmem.reports.page.gallery import Wanted, draw, wanted
 from vitmem.reports.page.material import Curve, Material, Pictures
 from vitmem.reports.page.write import write_page
 from vitmem.rows import Row
-
-SUITES = Path("configs/suites")
+from vitmem.shipped import shipped
 
 
 def report(
@@ -53,9 +52,10 @@ def report(
 def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) -> Material:
     """Return the rows in ``folder`` with what the store has of them and, for images, the data."""
     rows = rows_of(folder / "rows.jsonl")
-    file = SUITES / f"{folder.name}.yaml"
-    there = file.is_file()
-    name, source = (str(file), file.read_text()) if there else (file.name, None)
+    own, came = (place / f"{folder.name}.yaml" for place in (Path("configs/suites"), shipped("suites")))
+    # what the page says to run again: a file of the user's own, or the name of a shipped suite
+    name, file = (str(own), own) if own.is_file() else (folder.name, came) if came.is_file() else (own.name, None)
+    source = None if file is None else file.read_text()
     material = Material(folder.name, rows, name, source, analyses=read_analyses(folder))
     if not store.is_dir():
         why = f"left out, there is no store at {store} (--store)."

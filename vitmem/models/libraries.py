@@ -13,9 +13,8 @@ from vitmem.models.base import ImageShape
 
 # Patterns of module paths; one that stands alone is a list of itself.
 Patterns = Annotated[
-    tuple[str, ...] | None,
+    Annotated[tuple[str, ...], Field(min_length=1)] | None,
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-    Field(min_length=1),
 ]
 # Of an architecture's arguments, those that the images and their labels settle.
 TOLD = ("num_classes", "in_chans")

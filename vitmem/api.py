@@ -1,0 +1,76 @@
+"""The package from Python: what the command line does, as functions that return what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitmem.bench.current import rows_of
+from vitmem.bench.plan import Plan, make_plan
+from vitmem.bench.plugins import load_plugins
+from vitmem.bench.suite import load_suite
+from vitmem.errors import InputError
+from vitmem.reports.tables import write_tables
+from vitmem.shipped import find_suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vitmem.bench.runner import Outcome
+
+
+def plan(suite: str | Path, *, data_dir: Path | None = None, plugins: Sequence[str] = ()) -> Plan:
+    """Return the cells of a suite: a YAML file, or the name of a shipped one. No torch is loaded.
+
+    ``data_dir`` has the files that the suite names. Raises InputError for what is wrong with the suite.
+    """
+    load_plugins(plugins)
+    file = find_suite(Path(suite))
+    return make_plan(load_suite(file), file, data_dir)
+
+
+def run(
+    suite: str | Path,
+    *,
+    results: str | Path = "results",
+    store: str | Path = "store",
+    data_dir: Path | None = None,
+    cache_dir: str | Path = "~/.cache/vitmem",
+    device: str = "auto",
+    workers: int = 1,
+    plugins: Sequence[str] = (),
+) -> Outcome:
+    """Make the missing rows of a suite and write its tables; returns how many cells there are, were made and failed.
+
+    Raises InputError for what can be mended, DiskFullError when the disk is full; the same call goes on.
+    """
+    from vitmem.bench.runner import run_suite
+    from vitmem.bench.store import Store
+    from vitmem.bench.subject import Places
+
+    made = plan(suite, data_dir=data_dir, plugins=plugins)
+    places = Places(Store(Path(store)), data_dir, Path(cache_dir).expanduser(), device, progress=False)
+    outcome = run_suite(made, places, Path(results), workers=workers, plugins=plugins)
+    write_tables(Path(results), made.suite.name)
+    return outcome
+
+
+def load_rows(suite: str | Path, *, results: str | Path = "results") -> pd.DataFrame:
+    """Return the rows of a suite, one a cell: its name in ``results``, or a folder that has ``rows.jsonl``.
+
+    Columns are named by dotted places, such as ``metrics.memorized``, ``config.edit.method`` and ``config.seed``;
+    shares are fractions in [0, 1]. Raises InputError when there are no rows or one is damaged.
+    """
+    import pandas as pd
+
+    folder = Path(suite) if (Path(suite) / "rows.jsonl").exists() else Path(results) / suite
+    rows = rows_of(folder / "rows.jsonl")
+    if not rows:
+        raise InputError(f"{folder}: no rows here; run the suite first ('vitmem run'), or give its folder")
+    return pd.json_normalize(rows)
+
+
+def tables(results: str | Path = "results", *, suite: str | None = None) -> list[Path]:
+    """Write the tables of all suites in ``results``, or of one, from their rows; returns the files."""
+    return write_tables(Path(results), suite)
