@@ -131,3 +131,9 @@ def test_what_the_readme_names_exists() -> None:
         assert (ROOT / path).is_file(), path
     assert "make test" in README
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_rows_are_read_as_it_says() -> None:
+    (block,) = [b for b in BLOCKS if "load_rows" in b]
+    out = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(r"residual_mlp +kfac_input +0\.\d+", out.stdout)

@@ -19,6 +19,7 @@ from vitmem.entries import Edit
 from vitmem.errors import InputError, VitmemError
 from vitmem.noise.base import NoiseContext
 from vitmem.registry import EDITS, MODELS, NOISES, REGISTRIES, edit_of
+from vitmem.reports.naming import title_of
 
 KINDS = ("models", "datasets", "noise", "edits", "metrics")
 
@@ -45,7 +46,7 @@ def test_a_function_is_an_entry_with_bounds_and_defaults() -> None:
     assert entry.parse({}, "suite").edit(None) == EditResult(passes=0.5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"suite \(method 'halve'\): 'share': input should be less than or equal to 1"):
         entry.parse({"share": 2}, "suite")
-    assert entry.defined_by() is halve.__wrapped__ if hasattr(halve, "__wrapped__") else entry.defined_by() is halve
+    assert entry.defined_by() is halve and not entry.built_in()
 
 
 def test_a_class_is_an_entry_of_its_own() -> None:
@@ -59,6 +60,22 @@ def test_a_class_is_an_entry_of_its_own() -> None:
     assert EDITS.get("zeros") is Zeros and Zeros.version == 3
     with pytest.raises(ValidationError, match="give exactly one of 'share', 'match_drop' and 'match_loss'"):
         Zeros(share=0.1, match_drop=0.1)
+
+
+def test_a_class_of_a_registered_parent_has_a_name_and_a_summary_of_its_own() -> None:
+    @EDITS.register("own")
+    class Own(Kfac):
+        """Another edit."""
+
+    assert (Own.summary, Own.title, title_of("own")) == ("Another edit", None, "own")
+    assert (Kfac.title, title_of("kfac")) == ("K-FAC", "K-FAC")
+
+
+@pytest.mark.parametrize(("statistics", "moments"), [(False, None), (True, "plain"), ("coupled", "coupled")])
+def test_a_function_says_which_statistics_it_reads(statistics: object, moments: str | None) -> None:
+    EDITS.register("reads", statistics=statistics)(lambda context: EditResult())
+    needs = EDITS.get("reads")().needs
+    assert (needs and needs.moments) == moments
 
 
 def test_what_is_wrong_with_an_entry_is_said() -> None:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from vitmem.bench.runner import Outcome
 
 
-def plan(suite: str | Path, *, data_dir: Path | None = None, plugins: Sequence[str] = ()) -> Plan:
+def plan(suite: str | Path, *, data_dir: str | Path | None = None, plugins: Sequence[str] = ()) -> Plan:
     """Return the cells of a suite: a YAML file, or the name of a shipped one. No torch is loaded.
 
     ``data_dir`` has the files that the suite names. Raises InputError for what is wrong with the suite.
     """
     load_plugins(plugins)
     file = find_suite(Path(suite))
-    return make_plan(load_suite(file), file, data_dir)
+    return make_plan(load_suite(file), file, None if data_dir is None else Path(data_dir))
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     *,
     results: str | Path = "results",
     store: str | Path = "store",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     cache_dir: str | Path = "~/.cache/vitmem",
     device: str = "auto",
     workers: int = 1,
@@ -49,8 +49,10 @@ def run(
     from vitmem.bench.store import Store
     from vitmem.bench.subject import Places
 
-    made = plan(suite, data_dir=data_dir, plugins=plugins)
-    places = Places(Store(Path(store)), data_dir, Path(cache_dir).expanduser(), device, progress=False)
+    made, data = plan(suite, data_dir=data_dir, plugins=plugins), None if data_dir is None else Path(data_dir)
+    if data is not None and not data.is_dir():
+        raise InputError(f"data_dir: no such folder: {data}")
+    places = Places(Store(Path(store)), data, Path(cache_dir).expanduser(), device, progress=False)
     outcome = run_suite(made, places, Path(results), workers=workers, plugins=plugins)
     write_tables(Path(results), made.suite.name)
     return outcome

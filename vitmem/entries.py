@@ -157,7 +157,8 @@ class Edit(Entry):
     edits_blocks: ClassVar[bool] = True
     needs_tied: ClassVar[bool] = False
     reads_second: ClassVar[bool] = False  # a second set of statistics, as its parameter ``second`` asks for
-    statistics: ClassVar[bool] = False  # of a decorated function: whether it reads A and G
+    # of a decorated function: whether it reads A and G, or what it reads beside them
+    statistics: ClassVar[bool | Moments] = False
 
     @property
     def information(self) -> Information | None:
@@ -167,7 +168,9 @@ class Edit(Entry):
     @property
     def needs(self) -> Needs | None:
         """The statistics of the trained network that are read; ``None`` for none."""
-        return Needs() if self.statistics else None
+        if not self.statistics:
+            return None
+        return Needs() if self.statistics is True else Needs(self.statistics)
 
     def chain(self) -> Iterator[Edit]:
         """Yield this edit and the ones that it is applied after, outermost first."""

@@ -104,10 +104,14 @@ class Registry(Generic[E]):
         if self._found:
             return
         self._found = True
-        folder = importlib.import_module(self.folder)
-        for module in pkgutil.iter_modules(folder.__path__, f"{self.folder}."):
-            if not module.ispkg:
-                importlib.import_module(module.name)
+        try:
+            folder = importlib.import_module(self.folder)
+            for module in pkgutil.iter_modules(folder.__path__, f"{self.folder}."):
+                if not module.ispkg:
+                    importlib.import_module(module.name)
+        except BaseException:
+            self._found = False  # a part of the entries is none: whoever asks next is told the reason again
+            raise
 
     def _load_installed(self, points: Sequence[EntryPoint]) -> None:
         for point in points:
@@ -127,6 +131,9 @@ class Registry(Generic[E]):
                     f"{self.kind} '{name}': expected a subclass of {self.base.__name__} or a function, got the class "
                     f"{registered.__name__}"
                 )
+            for fact in ("title", "summary"):  # those of a registered parent are not its own
+                if fact not in vars(registered):
+                    setattr(registered, fact, getattr(self.base, fact))
             done = getattr(registered, self.base.work)
             setattr(registered, self.base.work, _stays(done, f"{self.kind} '{name}'"))
             return registered
