@@ -136,4 +136,10 @@ def test_what_the_readme_names_exists() -> None:
 def test_rows_are_read_as_it_says() -> None:
     (block,) = [b for b in BLOCKS if "load_rows" in b]
     out = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.search(r"residual_mlp +kfac_input +0\.\d+", out.stdout)
+    rows = read_rows(ROOT / "results" / "demo" / "rows.jsonl")
+    for name in ("residual_mlp", "vit"):
+        own = [
+            row for row in rows if row["config"]["model"]["name"] == name and row["config"]["edit"]["method"] == "none"
+        ]
+        shown = [float(line.split()[1]) for line in out.stdout.splitlines() if line.startswith(name)]
+        assert shown == [pytest.approx(sum(row["metrics"]["memorized"] for row in own) / len(own), abs=1e-6)]
