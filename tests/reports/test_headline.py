@@ -114,6 +114,7 @@ def test_committed_tests_and_intervals_agree(path: Path, interval: str) -> None:
             out = low > 0 or high < 0
         assert (row["p"].startswith("<") or float(row["p"]) <= 0.05) == out, row
         tested += 1
-    # nothing is tested of two seeds, without K-FAC, or of which quantities foretell what seven ways to train give
-    untested = {"interval": ("regime_small", "protect_small"), "spearman_ends": ("variants_cifar10_small",)}
+    # nothing is tested of two seeds, without K-FAC, or of which quantities foretell what less than ten trainings give
+    few = ("variants_cifar10_small", "fashion_tokens")
+    untested = {"interval": ("regime_small", "protect_small"), "spearman_ends": few}
     assert tested or path.parts[-3] in untested.get(interval, ())
