@@ -9,7 +9,7 @@ from scipy.linalg import subspace_angles
 from scipy.stats import entropy
 from sklearn.decomposition import PCA
 
-from vitmem.kfac.spectrum import centered, effective_rank, overlap
+from vitmem.kfac.spectrum import centered, effective_rank, eigen, overlap
 
 
 def test_effective_rank() -> None:
@@ -49,3 +49,19 @@ def test_centered_is_the_mean_and_the_principal_components_across_it() -> None:
 def test_centered_without_a_mean_is_the_covariance() -> None:
     second = torch.diag(torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64))
     assert centered(second, torch.zeros(3)).values.tolist() == [3, 2, 1]
+
+
+def test_a_spectrum_that_divide_and_conquer_does_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.randn(5, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = rows.T @ rows
+    wanted = eigen(matrix)
+
+    def fails(_: torch.Tensor) -> None:
+        raise torch.linalg.LinAlgError("linalg.eigh: The algorithm failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "eigh", fails)
+    found = eigen(matrix)
+    assert torch.allclose(found.values, wanted.values, atol=1e-10) and (found.values >= 0).all()
+    assert torch.equal(found.values, found.values.sort(descending=True).values)
+    rebuilt = found.vectors * found.values @ found.vectors.T
+    assert torch.allclose(rebuilt, matrix, atol=1e-10)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -22,7 +23,13 @@ class Eigen:
 def eigen(matrix: Tensor) -> Eigen:
     """Return the spectrum of a symmetric positive semi-definite ``matrix`` (n, n)."""
     matrix = matrix.double()
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    symmetric = (matrix + matrix.T) / 2
+    try:
+        values, vectors = torch.linalg.eigh(symmetric)
+    except torch.linalg.LinAlgError:
+        # divide and conquer may fail where most of the spectrum is zero, as of few inputs; QR iterations do not
+        found = scipy.linalg.eigh(symmetric.cpu().numpy(), driver="ev")
+        values, vectors = (torch.from_numpy(part).to(matrix.device) for part in found)
     return Eigen(values.flip(0).clamp_min(0), vectors.flip(1))
 
 
