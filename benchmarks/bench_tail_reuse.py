@@ -19,6 +19,7 @@ import torch
 from timing import Claims, assert_claims, options
 from torch import Tensor
 
+from vitmem.bench.cells import as_training
 from vitmem.bench.store import Store
 from vitmem.bench.subject import Places
 from vitmem.bench.vision import VisionSubject, vision_subject
@@ -75,7 +76,7 @@ def main() -> None:
         config = {**CONFIG, **{part: {**CONFIG[part], **change} for part, change in smaller.items()}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subject = vision_subject(config, Places(Store(folder / "store"), None, folder / "cache", "cpu"))
+        subject = vision_subject(as_training(config), Places(Store(folder / "store"), None, folder / "cache", "cpu"))
     subject.predict({})  # warms up
     assert_claims(lambda: compared(subject, 8 if quick else 16, QUICK_LIMIT if quick else LIMIT))
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, model_serializer, model_validator
 
@@ -26,6 +25,7 @@ PACKAGE = "package:"
 OF_A_MODEL = (".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken")
 RECORD = "vitmem_edit.json"
 DIGITS = 16
+S = TypeVar("S", bound=BaseModel)
 
 
 class File(Spec):
@@ -103,13 +103,11 @@ FilePath = Annotated[str, File]
 SourcePath = Annotated[str, Source]
 
 
-def by_content(values: Mapping[str, Any], spec: type[BaseModel], data_dir: Path | None) -> dict[str, Any]:
-    """Return ``values`` of ``spec`` with the digest of every file among them."""
-    kinds = {name: _file_of(field.annotation) for name, field in spec.model_fields.items()}
-    return {
-        name: kind.model_validate(value).known(data_dir).model_dump() if (kind := kinds.get(name)) else value
-        for name, value in values.items()
-    }
+def by_content(spec: S, data_dir: Path | None) -> S:
+    """Return ``spec`` with the digest of every file among its values."""
+    files = {name: value for name in type(spec).model_fields if isinstance(value := getattr(spec, name), File)}
+    known = {name: file.known(data_dir) for name, file in files.items()}
+    return spec.model_copy(update=known) if known else spec
 
 
 def arguments(params: BaseModel, data_dir: Path | None) -> dict[str, Any]:
@@ -122,9 +120,3 @@ def arguments(params: BaseModel, data_dir: Path | None) -> dict[str, Any]:
 def shown_file(value: Any) -> Any:
     """Return the name of a file in a config, and any other value as it is."""
     return str(value["path"]).rpartition("/")[2] if isinstance(value, dict) and value.keys() == FILE else value
-
-
-def _file_of(annotation: Any) -> type[File] | None:
-    """Return the kind of file that a field's ``annotation`` is of, ``None`` for any other value."""
-    kinds = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, File)]
-    return kinds[0] if kinds else None

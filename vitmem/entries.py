@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from vitmem.contents import arguments
 from vitmem.errors import InputError
-from vitmem.specs import Spec, explain
+from vitmem.specs import Spec, Statistics, explain
 
 # The parameter that is an edit of its own, which another one is applied after.
 AFTER = "after"
@@ -171,6 +171,11 @@ class Edit(Entry):
         if not self.statistics:
             return None
         return Needs() if self.statistics is True else Needs(self.statistics)
+
+    @property
+    def second_set(self) -> Statistics | None:
+        """How a second set of statistics is collected; ``None`` for an edit that reads one set or none."""
+        return getattr(self, "second") if self.reads_second else None  # noqa: B009  a field of those that read it
 
     def chain(self) -> Iterator[Edit]:
         """Yield this edit and the ones that it is applied after, outermost first."""

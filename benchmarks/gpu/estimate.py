@@ -83,8 +83,8 @@ def _one_epoch(
 ) -> tuple[dict[str, Any], int]:
     """Return the row of one epoch of the first training, and how many epochs the suite gives it."""
     script = (
-        "import sys, yaml; from pathlib import Path; from vitmem.bench.suite import load_suite, cell_configs; "
-        "path = Path(sys.argv[1]); c = next(cell_configs(load_suite(path), path, None)); r = c['recipe']; "
+        "import sys, yaml; from pathlib import Path; from vitmem.bench.suite import load_suite, cells_of; "
+        "path = Path(sys.argv[1]); c = next(cells_of(load_suite(path), path, None)).config; r = c['recipe']; "
         "s = dict(name='measure', seeds=[c['seed']], data=c['data'], noise=c['noise'], model=c['model'], "
         "recipe={**r, 'epochs': 1, 'warmup_epochs': 0}, edits=[dict(method='none')]); "
         "Path(sys.argv[2]).write_text(yaml.safe_dump(s)); print(r['epochs'])"

@@ -26,6 +26,7 @@ from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError
 from vitmem.kfac import Factors
+from vitmem.specs import Statistics
 
 HERE = Path(__file__).parent
 LAST = "blocks.1.mlp.fc1"  # behind it only the class token is read, so the statistics see all of its gradient
@@ -58,11 +59,11 @@ def trained(folder: Path) -> list[tuple[Bench, Factors]]:
     """Return each seed's trained subject with its statistics."""
     out = []
     for job in make_plan(load_suite(folder / "two.yaml"), folder / "two.yaml").jobs():
-        bench = prepare(job.config, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
-        weights = folder / "store" / "training" / job.training / "model.safetensors"
+        bench = prepare(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
+        weights = folder / "store" / "training" / job.training.id / "model.safetensors"
         bench.subject.net.load_state_dict(load_file(weights))
         bench.subject.net.eval()
-        (id,) = {cell.statistics for cell in job.cells if cell.statistics is not None}
+        (id,) = {cell.statistics_id for cell in job.cells if cell.statistics is not None}
         parts = [Factors.load(path) for path in (folder / "store" / "statistics" / str(id)).glob("*/*.safetensors")]
         out.append((bench, Factors({path: layer for part in parts for path, layer in part.layers.items()})))
     return out
@@ -143,7 +144,7 @@ def test_detection(folder: Path) -> None:
     assert list(lines) == ["loss", "margin", "cleanlab_self_confidence", "cleanlab_margin"]
     subject: Any = bench.subject
     noisy, half = subject.noisy, subject.halves.noisy_report
-    batch = [torch.cat(parts) for parts in zip(*subject.batches({})[0], strict=True)]
+    batch = [torch.cat(parts) for parts in zip(*subject.batches(Statistics())[0], strict=True)]
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(subject.net(batch[0]), batch[1], reduction="none")
     wrong = np.isin(np.arange(400), half.numpy())
@@ -178,12 +179,12 @@ def test_learned(folder: Path) -> None:
     bench, _ = trained(folder)[0]
     subject: Any = bench.subject
     job = make_plan(load_suite(two), two).jobs()[0]
-    kept = load_file(folder / "store" / "training" / job.training / "learned.safetensors")
+    kept = load_file(folder / "store" / "training" / job.training.id / "learned.safetensors")
     assert kept["epochs"].tolist() == [1, 2, 3] and kept["hits"].shape == (3, 400)
     hits = kept["hits"][:, kept["rows"].argsort()].numpy()
     stored = {
         cell.config["edit"]["method"]: load_file(
-            folder / "store" / "evaluation" / cell.evaluation / "predictions.safetensors"
+            folder / "store" / "evaluation" / cell.evaluation_id / "predictions.safetensors"
         )
         for cell in job.cells
     }

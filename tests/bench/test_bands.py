@@ -38,8 +38,8 @@ def read(name: str, folder: Path, basis: str = "kfac") -> list[dict[str, str]]:
 def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
     """Return the trained subject of a suite of one training, and its statistics, from the store."""
     (job,) = make_plan(load_suite(suite), suite).jobs()
-    bench = prepare(job.config, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
-    bench.subject.net.load_state_dict(load_file(folder / "store" / "training" / job.training / "model.safetensors"))
+    bench = prepare(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
+    bench.subject.net.load_state_dict(load_file(folder / "store" / "training" / job.training.id / "model.safetensors"))
     files = sorted(folder.glob("store/statistics/*/*/factors.safetensors"))
     parts = [Factors.load(path) for path in files]
     return bench, Factors({path: layer for part in parts for path, layer in part.layers.items()}, parts[0].metadata)

@@ -97,7 +97,7 @@ def test_the_content_and_not_the_place_makes_the_id(name: str, tmp_path: Path) -
 
     def planned(file: str) -> tuple[str, int]:
         (cell,) = make_plan(load_suite(path := suite(tmp_path, **of(file))), path, tmp_path / "data").cells
-        return cell.training, seed_from("noise", cell.config["noise"], cell.config["model"], cell.config["data"])
+        return cell.training.id, seed_from("noise", cell.config["noise"], cell.config["model"], cell.config["data"])
 
     write(tmp_path / "data" / "mine", 0.1 if name == "transition" else 1)
     first = planned("mine")
@@ -126,11 +126,11 @@ def test_a_network_starts_from_the_weights_in_a_file(tmp_path: Path) -> None:
         {"state_dict": {f"module.{k}": v for k, v in network(1).state_dict().items()}, "epoch": 3}, tmp_path / "w.pt"
     )
     plan = make_plan(load_suite(path := suite(tmp_path, model={**VIT, "weights": "w.pt"})), path, tmp_path)
-    bench = prepare(plan.jobs()[0].config, places(tmp_path))
+    bench = prepare(plan.jobs()[0].training, places(tmp_path))
     expected = network(1).state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in bench.subject.net.state_dict().items())
     assert run_suite(plan, places(tmp_path), tmp_path / "results").failed == 0
-    trained = load_file(tmp_path / "store" / "training" / plan.cells[0].training / "model.safetensors")
+    trained = load_file(tmp_path / "store" / "training" / plan.cells[0].training.id / "model.safetensors")
     apart = float((trained["patch_embed.proj.weight"] - expected["patch_embed.proj.weight"]).norm())
     assert 0 < apart < 0.5 * float(expected["patch_embed.proj.weight"].norm())
     assert "sha256" in (tmp_path / "results" / "contents" / "rows.jsonl").read_text()
@@ -141,7 +141,7 @@ def test_another_classifier_is_drawn_anew(classes: int, tmp_path: Path) -> None:
     state = network(1, classes or 10).state_dict()
     save_file({k: v for k, v in state.items() if classes or "head" not in k}, tmp_path / "w.safetensors")
     plan = make_plan(load_suite(path := suite(tmp_path, model={**VIT, "weights": "w.safetensors"})), path, tmp_path)
-    found = prepare(plan.jobs()[0].config, places(tmp_path)).subject.net.state_dict()
+    found = prepare(plan.jobs()[0].training, places(tmp_path)).subject.net.state_dict()
     assert all(torch.equal(found[key], value) for key, value in state.items() if "head" not in key)
     assert found["head.weight"].shape == (10, 12)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.costs import costs
-from vitmem.bench.plan import Cell, Plan, make_plan
+from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.cli.plan import plan as print_plan
@@ -34,7 +35,7 @@ def row(cell: Cell, **taken: float) -> dict[str, Any]:
     if cell.statistics is not None:
         seconds["statistics_seconds"] = 10.0
     machine = {"device": "cpu", "device_name": "a processor", "threads": 4}
-    ids = {"training": cell.training}
+    ids = {"training": cell.training.id}
     return {
         "schema": 1, "id": cell.id, "suite": "small", "ids": ids, "config": cell.config, "status": "ok",
         "metrics": {}, "selection": {}, "counts": {}, "data": {"sha256": "0"}, "edit": {"layers": {}},
@@ -75,9 +76,9 @@ def test_the_disk_is_what_folders_of_the_kind_hold(write: Write, tmp_path: Path)
     plan = plan_of(write(**SUITE))
     first, store = [cell for cell in plan.cells if cell.config["seed"] == 0], tmp_path / "store"
     for folder, size in {
-        **{store / "evaluation" / cell.evaluation: 10 for cell in first},
-        **{store / "statistics" / str(cell.statistics): 1000 for cell in first if cell.statistics},
-        store / "training" / first[0].training: 5000,
+        **{store / "evaluation" / cell.evaluation_id: 10 for cell in first},
+        **{store / "statistics" / str(cell.statistics_id): 1000 for cell in first if cell.statistics_id},
+        store / "training" / first[0].training.id: 5000,
     }.items():
         (folder / "inner").mkdir(parents=True, exist_ok=True)
         (folder / "inner" / "file").write_bytes(b"x" * size)

@@ -47,12 +47,12 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
     assert row["edit"]["kept_pairs"] < row["edit"]["total_pairs"]
     for report in row["edit"]["layers"].values():
         assert report["kept_pairs"] == report["total_pairs"] - report["total_pairs"] // 5
-    config = plan.cells[0].config
-    subject: Any = (vision_subject if name == "tiny" else language_subject)(config, places)
+    training = plan.cells[0].training
+    subject: Any = (vision_subject if name == "tiny" else language_subject)(training, places)
     before = subject.net.state_dict()  # drawn anew: what was trained is in the store
     assert all(torch.equal(value, before[key]) for key, value in subject.initial().state_dict().items())
     if name == "tiny":
-        images = vision_subject(config, places)
+        images = vision_subject(training, places)
         found = images.examples()
         chosen = images.halves.noisy_selection
         assert torch.equal(found.forget[1], images.noisy.given[chosen])
@@ -64,7 +64,7 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             found.proxy(0.99999)
     else:
-        text = language_subject(config, places)
+        text = language_subject(training, places)
         forget, keep = text.examples().forget[0], text.examples().keep[0]
         assert torch.equal(forget, text.texts.memorized.tokens[text.halves["strings_selection"]])
         assert not {tuple(r) for r in keep.tolist()} & {tuple(r) for r in text.texts.memorized.tokens.tolist()}

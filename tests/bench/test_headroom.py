@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from vitmem.bench.plan import ablated_cell, make_plan
+from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
 from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.store import Store
@@ -46,11 +46,11 @@ def test_each_edit_has_the_numbers_without_its_matrices(tmp_path: Path) -> None:
     rows = {row["id"]: row for row in read_rows(tmp_path / "results" / "tiny" / "rows.jsonl")}
     assert len(rows) == 6 and all(row["status"] == "ok" for row in rows.values())
 
-    bench = prepare(plan.cells[0].config, places)
+    bench = prepare(plan.cells[0].training, places)
     ensure_training(bench, print)
     for cell in plan.cells:
         edit, metrics = cell.config["edit"], rows[cell.id]["metrics"]
-        ablated = ablated_cell(cell)
+        ablated = cell.ablated
         if ablated is None:
             assert edit["method"] == "none" and not [name for name in metrics if name.startswith("ablated_")]
             continue

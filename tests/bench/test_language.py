@@ -23,6 +23,7 @@ from vitmem.extras import extra
 from vitmem.outcomes import unpacked
 from vitmem.reports.tables import write_tables
 from vitmem.rows import read_rows
+from vitmem.specs import Statistics
 from vitmem.training.texts import recite, right
 
 TINY = Path(__file__).parent / "tiny_text.yaml"
@@ -47,11 +48,11 @@ def rows(finished: Path) -> list[dict[str, Any]]:
 
 def test_statistics_can_be_of_distinct_rows(finished: Path) -> None:
     (cell, *_) = make_plan(load_suite(TINY), TINY).cells
-    subject = language_subject(cell.config, places(finished))
-    batches, count = subject.batches({"distinct": True})
+    subject = language_subject(cell.training, places(finished))
+    batches, count = subject.batches(Statistics(distinct=True))
     read = [tuple(row) for batch in batches for row in batch["input_ids"].tolist()]
     train = [tuple(row) for row in subject.texts.train.tokens.tolist()]
-    assert len(read) == count == len(set(train)) < len(train) == subject.batches({})[1]
+    assert len(read) == count == len(set(train)) < len(train) == subject.batches(Statistics())[1]
 
 
 def test_rows_have_the_schema_of_images(rows: list[dict[str, Any]]) -> None:
@@ -94,8 +95,8 @@ def test_a_table_of_skills(finished: Path) -> None:
 
 def test_an_answer_is_right_when_greedy_decoding_says_it(finished: Path) -> None:
     (cell, *_) = make_plan(load_suite(TINY), TINY).cells
-    subject = language_subject(cell.config, places(finished))
-    subject.net.load_state_dict(load_file(finished / "store" / "training" / cell.training / "model.safetensors"))
+    subject = language_subject(cell.training, places(finished))
+    subject.net.load_state_dict(load_file(finished / "store" / "training" / cell.training.id / "model.safetensors"))
     texts = subject.texts
     strings = texts.memorized
     # ask for what the network says after two tokens, so that some answers are right

@@ -10,7 +10,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from vitmem.bench.plan import Cell, make_plan
+from vitmem.bench.cells import Cell
+from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.store import Store
@@ -20,6 +21,7 @@ from vitmem.edits.base import EditContext
 from vitmem.edits.svd import Svd
 from vitmem.kfac import edited, find_layers
 from vitmem.rows import read_rows
+from vitmem.specs import Statistics
 
 TINY = Path(__file__).parent / "tiny.yaml"
 ATTENTION = ("attn.qkv", "attn.proj")
@@ -66,12 +68,12 @@ def test_a_suite(case: str, tmp_path: Path) -> None:
 
 def _check_predictions(cell: Cell, places: Places) -> None:
     """Assert that what the store has of a cell are full passes of the edited network."""
-    bench = prepare(cell.config, places)
+    bench = prepare(cell.training, places)
     ensure_training(bench)
     net, edit = bench.subject.net, cell.config["edit"]
     layers = find_layers(net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
     context = EditContext(net, layers, None, seed=0)
-    batches, _ = bench.subject.batches({})
+    batches, _ = bench.subject.batches(Statistics())
     with torch.no_grad(), edited(net, Svd(rank_fraction=edit["rank_fraction"]).edit(context).weights):
         logits = torch.cat([net(images) for images, _ in batches])
     stored = load_file(places.store.folder("evaluation", cell.id) / "predictions.safetensors")["logits"]

@@ -12,6 +12,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from vitmem.bench.cells import as_training
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.stages import prepare
@@ -79,7 +80,7 @@ def rows_of(folder: Path) -> dict[str, dict[str, Any]]:
 def trained_on(folder: Path, oracle: str) -> tuple[NoisyImages, NoisyImages]:
     """Return what an oracle is trained on, and the images that it is measured on."""
     config = rows_of(folder)[oracle]["config"]
-    subject = prepare({k: v for k, v in config.items() if k != "edit"}, places(folder)).subject
+    subject = prepare(as_training(config), places(folder)).subject
     assert isinstance(subject, VisionSubject)
     return subject.trained_on(), subject.noisy
 
@@ -89,7 +90,7 @@ def test_ids_of_what_is_no_oracle_do_not_know_of_them(tmp_path: Path) -> None:
     ids = [cell.id for cell in make_plan(load_suite(without), without).cells]
     with_oracles = make_plan(load_suite(write(tmp_path, oracles=ORACLES)), path)
     assert [cell.id for cell in with_oracles.cells][: len(ids)] == ids
-    assert len({cell.training for cell in with_oracles.cells}) == len(with_oracles.jobs()) == 4
+    assert len({cell.training.id for cell in with_oracles.cells}) == len(with_oracles.jobs()) == 4
 
 
 def test_without_noisy_never_sees_a_noisy_image(finished: Path) -> None:
@@ -113,7 +114,7 @@ def test_true_labels_are_all_right(finished: Path) -> None:
 
 def test_early_stopping_is_at_the_best_epoch_of_the_selection_half(finished: Path) -> None:
     row = rows_of(finished)["early_stopped"]
-    subject = prepare(row["config"], places(finished)).subject
+    subject = prepare(as_training(row["config"]), places(finished)).subject
     assert isinstance(subject, VisionSubject)
     kept = load_file(finished / "store" / "training" / row["ids"]["training"] / "model.safetensors")
     by_epoch = []
@@ -133,7 +134,7 @@ def test_early_stopping_is_at_the_best_epoch_of_the_selection_half(finished: Pat
 def weights_by_epoch(folder: Path, config: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
     """Return the weights after each epoch of the base's training, as they are when a point of the curves is told."""
     plain = {k: v for k, v in config.items() if k not in ("edit", "oracle")}
-    subject = prepare(plain, places(folder)).subject
+    subject = prepare(as_training(plain), places(folder)).subject
     target = folder / "again"
     target.mkdir()
     out = []

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vitmem.bench.plan import Plan, make_plan, training_id
+from vitmem.bench.cells import as_cell
+from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.suite import load_suite
 from vitmem.specs import digest, seed_from
 
@@ -38,16 +39,16 @@ def test_ids_are_unique_and_do_not_depend_on_order_or_place(write: Write, tmp_pa
 
 def test_edits_share_trainings_and_statistics(write: Write, tmp_path: Path) -> None:
     plan = plan_of(write())
-    assert len({c.training for c in plan.cells}) == len(plan.jobs()) == 8
-    assert len({c.statistics for c in plan.cells} - {None}) == 8
+    assert len({c.training.id for c in plan.cells}) == len(plan.jobs()) == 8
+    assert len({c.statistics_id for c in plan.cells} - {None}) == 8
 
 
 def test_what_the_coupled_importance_reads_is_collected_only_for_it(write: Write, tmp_path: Path) -> None:
     importances = ["kfac", "foof", "ckfac", "tkfac", "ekfac"]
     edit = {"method": "kfac", "blocks": "last", "fraction": 0.1, "importance": importances}
     plan = plan_of(write(edits=[edit], seeds=[0], noise=[{"name": "pair", "rate": 0.2}], model={"name": "vit"}))
-    assert len({c.training for c in plan.cells}) == 1
-    statistics = {c.config["edit"]["importance"]: c.statistics for c in plan.cells}
+    assert len({c.training.id for c in plan.cells}) == 1
+    statistics = {c.config["edit"]["importance"]: c.statistics_id for c in plan.cells}
     assert statistics["foof"] == statistics["kfac"] and statistics["tkfac"] == statistics["ckfac"]
     assert len(set(statistics.values())) == 3
 
@@ -59,9 +60,11 @@ def test_what_the_coupled_importance_reads_is_collected_only_for_it(write: Write
 def test_each_part_of_a_training_changes_its_id(
     write: Write, tmp_path: Path, part: str, key: str, value: float
 ) -> None:
-    config = plan_of(write()).cells[0].config
-    assert training_id({**config, part: {**config[part], key: value}}) != training_id(config)
-    assert training_id({**config, "edit": {"method": "svd"}}) == training_id(config)
+    cell = plan_of(write()).cells[0]
+    config = cell.config
+    assert as_cell({**config, part: {**config[part], key: value}}).training.id != cell.training.id
+    other = as_cell({**config, "edit": {"method": "svd", "rank_fraction": 0.5, "blocks": "last"}})
+    assert other.training.id == cell.training.id and other.id != cell.id
 
 
 def test_finished_cells_are_left_out(write: Write, tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def test_an_inner_edit_sweeps_like_any_other_and_reads_its_own_statistics(tmp_pa
     for cell in planned(tmp_path, edits).cells:
         (probes if cell.config["edit"]["method"] == "relearn" else alone).append(cell)
     assert len(probes) == (2 * 2 + 1) * 2
-    known = {cell.config["edit"]["importance"]: cell.statistics for cell in alone}
+    known = {cell.config["edit"]["importance"]: cell.statistics_id for cell in alone}
     for cell in probes:
-        assert cell.statistics == known.get(cell.config["edit"]["after"].get("importance"))
+        assert cell.statistics_id == known.get(cell.config["edit"]["after"].get("importance"))
     assert planned(tmp_path, [{**RELEARN, "after": {"method": "none"}}]).cells[0].config["edit"]["train_on"] == "given"
     classes = planned(tmp_path, [{**RELEARN, "after": {"method": "none"}, "classes": [[1], [2, 3]]}]).cells
     assert [cell.config["edit"]["classes"] for cell in classes] == [[1], [2, 3]]
@@ -50,7 +50,7 @@ def test_an_inner_edit_sweeps_like_any_other_and_reads_its_own_statistics(tmp_pa
 def test_bands_sweep_and_the_singular_vectors_need_no_statistics(tmp_path: Path) -> None:
     edit = {"method": "band_removed", "blocks": "last", "band": ["0-10", "10-25"], "basis": ["kfac", "svd"]}
     found = {
-        (c.config["edit"]["basis"], c.config["edit"]["band"]): c.statistics for c in planned(tmp_path, [edit]).cells
+        (c.config["edit"]["basis"], c.config["edit"]["band"]): c.statistics_id for c in planned(tmp_path, [edit]).cells
     }
     assert {place: statistics is not None for place, statistics in found.items()} == {
         ("kfac", "0-10"): True, ("kfac", "10-25"): True, ("svd", "0-10"): False, ("svd", "10-25"): False,
@@ -78,9 +78,9 @@ def test_the_shipped_suite_shares_trainings_and_statistics_with_that_of_the_meth
         make_plan(load_suite(path), path)
         for path in (SHIPPED / f"{name}_cifar10_small.yaml" for name in ("inside", "methods"))
     )
-    plain = {cell.training for cell in methods.cells if "oracle" not in cell.config}
-    assert {cell.training for cell in inside.cells} == plain
-    assert {cell.statistics for cell in inside.cells} <= {cell.statistics for cell in methods.cells}
+    plain = {cell.training.id for cell in methods.cells if "oracle" not in cell.config}
+    assert {cell.training.id for cell in inside.cells} == plain
+    assert {cell.statistics_id for cell in inside.cells} <= {cell.statistics_id for cell in methods.cells}
     alone = [cell for cell in inside.cells if cell.config["edit"]["method"] not in ("relearn", "dial", "band_removed")]
     assert {cell.id for cell in alone} <= {cell.id for cell in methods.cells} and len(alone) == 3 * 7
 
@@ -107,7 +107,7 @@ def test_rows_of_probes(tmp_path: Path) -> None:
     }
     logits = {
         (cell.config["edit"]["method"], cell.config["edit"].get("lr")): load_file(
-            places.store.folder("evaluation", cell.evaluation) / PREDICTIONS
+            places.store.folder("evaluation", cell.evaluation_id) / PREDICTIONS
         )["logits"]
         for cell in plan.cells
     }

@@ -44,7 +44,7 @@ def test_published_weights_read_images_their_own_way(tmp_path: Path, monkeypatch
     for pretrained in (True, False):
         name = {"name": "timm/test_vit", "image_size": 32, "pretrained": pretrained}
         plan, places = planned(tmp_path, name)
-        seen[pretrained] = vision_subject(plan.cells[0].config, places).noisy
+        seen[pretrained] = vision_subject(plan.cells[0].training, places).noisy
     own, theirs = seen[False], seen[True]
     half = torch.full((own.data.channels,), 0.5)
     assert torch.equal(theirs.data.mean, half) and not torch.equal(own.data.mean, half)
@@ -67,7 +67,7 @@ def test_a_suite_refuses_a_computed_weight_before_it_trains(tmp_path: Path) -> N
 
     try:
         plan, places = planned(tmp_path, {"name": "weight_normed"})
-        bench = prepare(plan.cells[0].config, places)
+        bench = prepare(plan.cells[0].training, places)
         with pytest.raises(InputError, match=r"layer '1\.0': its weight is computed by a parametrization"):
             check_cells(bench, plan.cells)
     finally:

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.job import check_cells, run_job
-from vitmem.bench.plan import Cell, Plan, make_plan, second_cell, training_config
+from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
@@ -25,6 +26,7 @@ from vitmem.edits.base import EditContext
 from vitmem.edits.protect import Protect
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers, fit
+from vitmem.specs import Statistics
 
 Config = dict[str, Any]
 CHANGES: Config = {
@@ -63,11 +65,11 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def bench(cells: Callable[..., list[Cell]], places: Places) -> Bench:
-    return prepare(training_config(cells()[0].config), places)
+    return prepare(cells()[0].training, places)
 
 
 def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
-    batches, count = bench.subject.batches(request)
+    batches, count = bench.subject.batches(Statistics(**request))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert len(images) == len(labels) == count
     return images, labels
@@ -75,12 +77,12 @@ def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
 
 def test_what_is_read_stands_in_the_id_once(cells: Callable[..., list[Cell]]) -> None:
     ways = [{}, {"source": MNIST}, {"source": {"name": "mnist5k"}}, {"classes": [3, 1]}, {"without": [3, 1]}]
-    assert len({cell.statistics for cell in cells(ways)}) == 5
+    assert len({cell.statistics_id for cell in cells(ways)}) == 5
     assert cells({"classes": [3, 1]})[0].id == cells({"classes": [1, 3, 3]})[0].id
     one, other = cells({}, [PROTECT, {**PROTECT, "second": {"without": [3]}}])
-    assert one.id != other.id and one.statistics == other.statistics
-    second = second_cell(one)
-    assert second is not None and second.statistics == cells({"classes": [3]})[0].statistics
+    assert one.id != other.id and one.statistics_id == other.statistics_id
+    second = one.second
+    assert second is not None and second.statistics_id == cells({"classes": [3]})[0].statistics_id
 
 
 def test_lists_inside_a_source_and_a_second_set_are_sweeps(cells: Callable[..., list[Cell]]) -> None:
@@ -89,7 +91,7 @@ def test_lists_inside_a_source_and_a_second_set_are_sweeps(cells: Callable[..., 
     inner = {key: value for key, value in PROTECT.items() if key != "blocks"}
     dial = {"method": "dial", "blocks": "all", "after": inner, "turn": 0.5}
     (cell,) = cells({}, dial)
-    assert second_cell(cell) is not None
+    assert cell.second is not None
 
 
 def test_another_source_is_read_in_order_and_without_labels(bench: Bench, tmp_path: Path) -> None:
@@ -173,13 +175,13 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
     assert rows["mixture"]["sources"]["second"]["name"] == "mnist5k"
     assert rows["span"]["ids"]["second"] != rows["span"]["ids"]["statistics"]
     assert rows["span"]["costs"]["second_passes"] == 1
-    bench = prepare(training_config(made.cells[0].config), places)
+    bench = prepare(made.cells[0].training, places)
     ensure_training(bench, lambda text: None)
     net, subject = bench.subject.net, bench.subject
     layers = find_layers(net, subject.patterns("all", None))
     sets = [
-        fit(net, layers, subject.task({})[0], list(subject.batches(r)[0]), seed=0)
-        for r in ({"without": [3]}, {"classes": [3]})
+        fit(net, layers, subject.task(Statistics())[0], list(subject.batches(r)[0]), seed=0)
+        for r in (Statistics(without=[3]), Statistics(classes=[3]))
     ]
     by_hand = Protect(fraction=0.3, second={}).edit(EditContext(net, layers, sets[0], seed=0, second=sets[1]))
     for path, report in by_hand.reports.items():
@@ -198,7 +200,7 @@ def test_a_source_that_has_changed_is_noticed(
     ensure_training(bench, lambda text: None)
     ensure_statistics(bench, cell, lambda text: None)
     Image.new("RGB", (8, 8), (200, 200, 0)).save(tmp_path / "pets" / "train/a/1.png")
-    again = prepare(training_config(cell.config), places)
+    again = prepare(cell.training, places)
     ensure_training(again, lambda text: None)
     with pytest.raises(InputError, match="statistics of other images than 'source' image_folder has now; put the old"):
         ensure_statistics(again, cell, lambda text: None)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_evaluation
 from vitmem.bench.job import _told, check_cells
-from vitmem.bench.plan import Cell, make_plan, training_config
+from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
@@ -24,7 +25,7 @@ from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import draw_corners, draw_mirrored, normalise
 from vitmem.errors import InputError
 from vitmem.kfac import fit
-from vitmem.specs import seed_from
+from vitmem.specs import Statistics, seed_from
 
 Config = dict[str, Any]
 CHANGES: Config = {
@@ -52,11 +53,11 @@ def cells(write: Callable[..., Path]) -> Callable[..., list[Cell]]:
 @pytest.fixture
 def bench(cells: Callable[..., list[Cell]], tmp_path: Path) -> Bench:
     places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
-    return prepare(training_config(cells({})[0].config), places)
+    return prepare(cells({})[0].training, places)
 
 
 def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
-    batches, count = bench.subject.batches(request)
+    batches, count = bench.subject.batches(Statistics(**request))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert len(images) == len(labels) == count
     return images, labels
@@ -66,7 +67,7 @@ def test_what_is_off_has_the_id_of_what_is_not_named(cells: Callable[..., list[C
     off = {"held_out": False, "crop": 0, "flip": False, "temperature": 1}
     assert [cell.id for cell in cells(off)] == [cell.id for cell in cells({})]
     ways = [{"held_out": True}, {"crop": 2}, {"flip": True}, {"temperature": 2}, {}]
-    assert len({cell.statistics for cell in cells(ways)}) == 5
+    assert len({cell.statistics_id for cell in cells(ways)}) == 5
 
 
 def test_held_out_images_are_the_selection_half_without_labels(bench: Bench) -> None:
@@ -97,7 +98,7 @@ def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batc
     flipped = read(bench, flip=True)[0]
     assert all(torch.equal(flipped[n], plain[n].flip(-1) if mirrored[n] else plain[n]) for n in range(150))
     assert isinstance(bench.subject, VisionSubject)
-    small = bench.subject._batches(data.train.images, given, torch.arange(150), {"crop": 2, "flip": True}, 7)
+    small = bench.subject._batches(data.train.images, given, torch.arange(150), Statistics(crop=2, flip=True), 7)
     assert torch.equal(torch.cat([images for images, _ in small]), seen)
 
 
@@ -120,7 +121,7 @@ def test_an_empty_selection_half_is_named(bench: Bench) -> None:
     assert isinstance(bench.subject, VisionSubject)
     bench.subject.halves = replace(bench.subject.halves, validation_selection=torch.arange(0))
     with pytest.raises(InputError, match="'held_out': the selection half has no image; take more validation images"):
-        bench.subject.batches({"held_out": True})
+        bench.subject.batches(Statistics(held_out=True))
 
 
 @pytest.mark.parametrize(
@@ -156,8 +157,8 @@ def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
     with torch.no_grad():
         head.weight.div_(3), head.bias.div_(3)
     layers = {path: bench.subject.net.get_submodule(path)}
-    batches, _ = bench.subject.batches({})
-    by_hand = fit(bench.subject.net, layers, bench.subject.task({})[0], batches, seed=0, labels="exact")
+    batches, _ = bench.subject.batches(Statistics())
+    by_hand = fit(bench.subject.net, layers, bench.subject.task(Statistics())[0], batches, seed=0, labels="exact")
     torch.testing.assert_close(found[3].layers[path].g, by_hand.layers[path].g, rtol=1e-4, atol=1e-12)
     assert not torch.allclose(found[1].layers[path].g / 9, found[3].layers[path].g, rtol=1e-4, atol=0)
 
@@ -165,10 +166,10 @@ def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
 def test_an_iterated_edit_collects_what_its_cell_asks_for(bench: Bench, cells: Callable[..., list[Cell]]) -> None:
     ensure_training(bench, lambda text: None)
     iterated = {"method": "iterated", "rounds": 3, "blocks": "all", "fraction": 0.3}
-    asked: list[Config] = []
+    asked: list[Statistics] = []
     batches = bench.subject.batches
 
-    def noted(request: Config) -> Any:
+    def noted(request: Statistics) -> Any:
         asked.append(request)
         return batches(request)
 
@@ -176,5 +177,5 @@ def test_an_iterated_edit_collects_what_its_cell_asks_for(bench: Bench, cells: C
     (cell,) = cells({"held_out": True}, iterated)
     before = {k: v.clone() for k, v in bench.subject.net.state_dict().items()}
     result = ensure_evaluation(bench, cell, lambda text: None)
-    assert result["passes"] == 2 and len(asked) >= 3 and all(request["held_out"] for request in asked)
+    assert result["passes"] == 2 and len(asked) >= 3 and all(request.held_out for request in asked)
     assert all(torch.equal(v, before[k]) for k, v in bench.subject.net.state_dict().items())

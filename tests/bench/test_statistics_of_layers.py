@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import vitmem.bench.statistics as stage
+from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_base, ensure_evaluation
 from vitmem.bench.job import run_job
-from vitmem.bench.plan import Cell, make_plan, training_config
+from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import collected, ensure_statistics, statistics_record
 from vitmem.bench.store import Store
@@ -44,12 +45,12 @@ def cells(write: Callable[..., Path]) -> dict[str, Cell]:
     """Return the cells by the blocks that they edit; they share one id of statistics."""
     path = write(**CHANGES)
     found = {str(cell.config["edit"]["blocks"]): cell for cell in make_plan(load_suite(path), path).cells}
-    assert len({cell.statistics for cell in found.values()}) == 1
+    assert len({cell.statistics_id for cell in found.values()}) == 1
     return found
 
 
 def opened(cells: dict[str, Cell], places: Places, *coming: str) -> Bench:
-    bench = prepare(training_config(cells["last"].config), places, [cells[name] for name in coming])
+    bench = prepare(cells["last"].training, places, [cells[name] for name in coming])
     ensure_training(bench, lambda text: None)
     return bench
 
@@ -60,7 +61,7 @@ def quiet(text: str) -> None:
 
 def layers_of(places: Places, cell: Cell) -> set[str]:
     """Return the names of the folders of layers that the store has."""
-    folder = places.store.root / "statistics" / str(cell.statistics)
+    folder = places.store.root / "statistics" / str(cell.statistics_id)
     return {path.parent.name for path in folder.glob("*/factors.safetensors")}
 
 
@@ -134,7 +135,7 @@ def test_a_layer_that_is_gone_is_collected_again_alone(
     bench = opened(cells, places)
     before = ensure_statistics(bench, cells["all"], quiet)
     lost, _ = LAST
-    folder = places.store.root / "statistics" / str(cells["all"].statistics) / lost
+    folder = places.store.root / "statistics" / str(cells["all"].statistics_id) / lost
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
@@ -155,7 +156,7 @@ def test_an_edit_of_the_last_block_predicts_the_same_whatever_was_collected(
         ensure_base(bench, quiet)
         ensure_statistics(bench, cells[first], quiet)
         ensure_evaluation(bench, cells["last"], quiet)
-        file = places.store.folder("evaluation", cells["last"].evaluation) / "predictions.safetensors"
+        file = places.store.folder("evaluation", cells["last"].evaluation_id) / "predictions.safetensors"
         logits.append(file.read_bytes())
     assert logits[0] == logits[1]
 

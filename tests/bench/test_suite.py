@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vitmem.bench.plan import make_plan
-from vitmem.bench.suite import cell_configs, load_suite
+from vitmem.bench.suite import cells_of, load_suite
 from vitmem.errors import InputError
 
 SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "suites").glob("*.yaml"))
@@ -16,7 +16,7 @@ Write = Callable[..., Path]
 
 
 def cells(path: Path) -> list[dict]:
-    return list(cell_configs(load_suite(path), path))
+    return [cell.config for cell in cells_of(load_suite(path), path)]
 
 
 def test_the_product_of_axes_and_sweeps(write: Write, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_every_shipped_suite_is_planned(path: Path) -> None:
 def test_blocks_of_a_network_are_a_list_and_no_sweep(write: Callable[..., Path]) -> None:
     model = {"name": "timm/test_vit", "blocks": ["blocks.0", "blocks.1"], "layers": ["mlp.fc1"]}
     path = write(model=model, noise={"name": "symmetric", "rate": 0.1}, seeds=[0], edits=[{"method": "none"}])
-    (config,) = cell_configs(load_suite(path), path)
+    (config,) = cells(path)
     assert config["model"]["blocks"] == ["blocks.0", "blocks.1"] and config["model"]["layers"] == ["mlp.fc1"]
 
 

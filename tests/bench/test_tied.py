@@ -11,7 +11,8 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vitmem.bench.plan import Cell, make_plan
+from vitmem.bench.cells import Cell, as_training
+from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.stages import prepare
 from vitmem.bench.store import Store
@@ -43,7 +44,7 @@ def test_ids_of_other_trainings_do_not_know_of_it(tmp_path: Path) -> None:
     both = cells(write(tmp_path, [None, TIED, {**TIED, "blocks": "last"}], edits=TINY["edits"]))
     assert [cell.id for cell in both[: len(plain)]] == [cell.id for cell in plain]
     assert "example_tied" not in both[0].config["recipe"]
-    assert len({cell.training for cell in both}) == 3 and len({cell.id for cell in both}) == 3 * len(plain)
+    assert len({cell.training.id for cell in both}) == 3 and len({cell.id for cell in both}) == 3 * len(plain)
     assert both[-1].config["recipe"]["example_tied"] == {**TIED, "blocks": "last"}
     # what is left out is the default
     filled = cells(write(tmp_path, {"fixed": 0.2, "memory": 0.1, "blocks": "all"}))
@@ -119,6 +120,6 @@ def predictions(folder: Path, row: dict[str, Any]) -> dict[str, Tensor]:
 
 def by_hand(folder: Path, row: dict[str, Any], weights: dict[str, Tensor]) -> Tensor:
     """Return the logits of a network that was built anew and given ``weights``."""
-    subject = prepare({k: v for k, v in row["config"].items() if k != "edit"}, places(folder)).subject
+    subject = prepare(as_training(row["config"]), places(folder)).subject
     subject.net.load_state_dict(weights)
     return subject.predict({})["logits"].float()

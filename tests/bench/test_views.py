@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from vitmem.bench.plan import Plan, make_plan, training_config
+from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.stages import prepare
 from vitmem.bench.store import Store
@@ -78,9 +78,11 @@ def run(folder: Path, made: Plan) -> Outcome:
 
 def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
     plain, asked = plan(folder), plan(folder, views=VIEWS)
-    assert [c.evaluation for c in asked.cells] == [c.id for c in plain.cells] == [c.evaluation for c in plain.cells]
+    assert (
+        [c.evaluation_id for c in asked.cells] == [c.id for c in plain.cells] == [c.evaluation_id for c in plain.cells]
+    )
     assert not {c.id for c in asked.cells} & {c.id for c in plain.cells}
-    assert plan(folder, views=VIEWS[::-1]).cells == asked.cells
+    assert [c.id for c in plan(folder, views=VIEWS[::-1]).cells] == [c.id for c in asked.cells]
     assert run(folder, plain) == Outcome(cells=2, found=0, made=2, failed=0)
     before = read_rows(rows_path(folder / "results", "tiny"))
     assert "without duplicates" not in render_tables("tiny", before)["sweep.md"]
@@ -97,12 +99,12 @@ def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
 
     rows = read_rows(rows_path(folder / "results", "tiny"))  # those without views have made way
     assert {row["id"] for row in rows} == {cell.id for cell in asked.cells}
-    subject = prepare(training_config(asked.cells[0].config), places(folder)).subject
+    subject = prepare(asked.cells[0].training, places(folder)).subject
     assert isinstance(subject, VisionSubject)
     halves = subject.halves
     old = {row["config"]["edit"]["method"]: row for row in before}
     for row, cell in zip(sorted(rows, key=lambda r: r["id"]), sorted(asked.cells, key=lambda c: c.id), strict=True):
-        stored = load_file(folder / "store" / "evaluation" / cell.evaluation / "predictions.safetensors")
+        stored = load_file(folder / "store" / "evaluation" / cell.evaluation_id / "predictions.safetensors")
         said, original = stored["validation_logits"].argmax(1).numpy(), ROWS[stored["validation_index"].numpy()]
         hits, left = said == TEST[original], ~np.isin(original, TWINS)
         for half, key in (("validation_report", "metrics"), ("validation_selection", "selection")):

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
+from vitmem.bench.cells import as_training
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
@@ -127,7 +128,9 @@ def test_examples_to_forget_are_the_windows_of_the_selection_half(folder: Path, 
     quotes = [{"prefix": "w1 w2 w3", "target_suffix": " w4 w5"}, {"prefix": "w7", "suffix": " w8 w9 w1"}]
     (folder / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*lines, *quotes]))
     data = {**CONFIG["data"], "file": str(folder / "mixed.jsonl")}
-    subject = windows_subject({**CONFIG, "data": data, "seed": 0}, places_of(folder, tmp_path))
+    subject = windows_subject(
+        as_training({**CONFIG, "noise": {"name": "none"}, "data": data, "seed": 0}), places_of(folder, tmp_path)
+    )
     tokens, labels = subject.examples().forget
     stored = subject.predict({})
     halves = {half: subject.predictions(stored, half) for half in ("selection", "report")}

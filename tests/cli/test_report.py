@@ -101,8 +101,8 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
 def synthetic(file: Path, results: Path, store: Path) -> int:
     """Write rows, curves and predictions of every cell of a suite as if it had been run; return their number."""
     plan, rng = make_plan(load_suite(file), file), np.random.default_rng(0)
-    first = plan.cells[0].config
-    images = {n: noisy_images(first["data"], first["noise"], n, None, results) for n in plan.suite.seeds}
+    first = plan.cells[0].training
+    images = {n: noisy_images(first.data, first.noise, n, None, results) for n in plan.suite.seeds}
     rows = []
     for cell in plan.cells:
         config = cell.config
@@ -122,7 +122,7 @@ def synthetic(file: Path, results: Path, store: Path) -> int:
         totals = {"kept_pairs": 5, "total_pairs": 10, "relative_change": float(rng.uniform()), "layers": layers}
         rows.append({
             "schema": 1, "id": cell.id, "suite": "pages", "status": "ok", "config": config,
-            "ids": {"training": cell.training}, "metrics": half, "selection": half, "noise": {"realised": 0.2},
+            "ids": {"training": cell.training.id}, "metrics": half, "selection": half, "noise": {"realised": 0.2},
             "counts": {"train": 1000, "noisy": 200, "noisy_report": 100}, "edit": totals if edited else {"layers": {}},
             "costs": {"training_seconds": 100.0, "edit_seconds": 1.0, "evaluate_seconds": 1.0},
             "environment": {"device": "cpu", "python": "3.12.1", "torch": "2.9.0", "vitmem": "0.1.0"},
@@ -133,7 +133,7 @@ def synthetic(file: Path, results: Path, store: Path) -> int:
         labels = {"given": noisy.given.numpy(), "true": noisy.true.numpy(), "index": noisy.data.train.index.numpy()}
         save_file({**labels, "logits": logits}, folder / "predictions.safetensors")
         write_manifest(folder, {})
-        curves = store / "training" / cell.training / "curves.csv"
+        curves = store / "training" / cell.training.id / "curves.csv"
         curves.parent.mkdir(parents=True, exist_ok=True)
         curves.write_text("epoch,train_loss,memorized\n" + "".join(f"{n},{1 / n},{n / 50}\n" for n in range(1, 51)))
         write_manifest(curves.parent, {})

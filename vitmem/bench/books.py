@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.adapters.language import LanguageTask, language_task
-from vitmem.bench.subject import Places, Say, Weights, device_of, own
-from vitmem.bench.suite import Config
+from vitmem.bench.cells import Training
+from vitmem.bench.subject import Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
 from vitmem.models.pretrained import PretrainedModel
-from vitmem.registry import DATA, MODELS
-from vitmem.specs import seed_from
+from vitmem.specs import Statistics, seed_from
 from vitmem.training.texts import next_tokens
 
 # Tokens in a row of text, and how many rows are held out of the statistics.
@@ -35,7 +34,7 @@ class BookSubject:
     ``fingerprint`` is the digest of all data, the books and whatever else there is.
     """
 
-    config: Config
+    training: Training
     model: PretrainedModel
     corpus: Mapping[str, str]
     fingerprint: str
@@ -62,9 +61,9 @@ class BookSubject:
         """Leave the model as it is: nothing is written, for its weights lie where they came from."""
         return 0.0
 
-    def task(self, request: Config) -> tuple[LanguageTask, str]:
+    def task(self, request: Statistics) -> tuple[LanguageTask, str]:
         """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""
-        positions = request.get("positions") or "all"
+        positions = request.positions or "all"
         if positions != "all":
             raise InputError(f"statistics: a language model has no positions '{positions}'; use 'all' or leave it out")
         return language_task(self.net), positions
@@ -85,15 +84,15 @@ class BookSubject:
         rows = torch.cat(parts) if parts else torch.empty(0, LENGTH, dtype=torch.int64)
         if len(rows) <= HELD_OUT:
             raise InputError(
-                f"data '{self.config['data']['name']}': expected books of more than {HELD_OUT * LENGTH} tokens, got "
+                f"data '{self.training.data.name}': expected books of more than {HELD_OUT * LENGTH} tokens, got "
                 f"{rows.numel()}"
             )
         return rows[torch.randperm(len(rows), generator=self.generator("rows"))]
 
-    def batches(self, request: Config) -> tuple[Iterator[dict[str, Tensor]], int]:
+    def batches(self, request: Statistics) -> tuple[Iterator[dict[str, Tensor]], int]:
         """Return batches of rows, input_ids (B, S), that are not held out: ``images`` of them, or all."""
         rows = self.rows[HELD_OUT:]
-        count = request.get("images", len(rows))
+        count = request.images or len(rows)
         if count > len(rows):
             raise InputError(f"statistics: 'images': the books have {len(rows)} rows of {LENGTH} tokens, got {count}")
         device = device_of(self.net)
@@ -101,7 +100,7 @@ class BookSubject:
 
     def initial(self) -> nn.Module:
         """Raise InputError: the model came trained."""
-        raise InputError(f"model '{self.config['model']['name']}': it came trained; what it was before is not known")
+        raise InputError(f"model '{self.training.model.name}': it came trained; what it was before is not known")
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""
@@ -123,7 +122,7 @@ class BookSubject:
 
     def generator(self, what: str) -> torch.Generator:
         """Return a generator of its own for ``what``, from the data and the seed of the config."""
-        return torch.Generator().manual_seed(seed_from(what, self.config["data"], self.config["seed"]))
+        return torch.Generator().manual_seed(seed_from(what, self.training.data.config, self.training.seed))
 
     def half(self, kind: str, count: int, half: str) -> Tensor:
         """Return the positions of one half of ``count`` texts of a kind, sorted, (k,) int64."""
@@ -131,11 +130,8 @@ class BookSubject:
         return (first if half == "selection" else second).sort().values
 
 
-def read_parts(config: Config, places: Places) -> tuple[Any, PretrainedModel]:
-    """Read the data and load the model of a config; raises InputError when either cannot be."""
-    data, model = config["data"], config["model"]
-    named = DATA.get(data["name"]).parse(own(data, "name"), "data")
-    network = MODELS.get(model["name"]).parse(own(model, "name"), "model")
+def read_parts(training: Training, places: Places) -> tuple[Any, PretrainedModel]:
+    """Read the data and load the model of a training; raises InputError when either cannot be."""
     # by name: a file that either has is looked for in the data folder
-    texts = named.load(data_dir=places.data_dir, cache_dir=places.cache_dir)
-    return texts, network.build(data_dir=places.data_dir)
+    texts = training.data.entry.load(data_dir=places.data_dir, cache_dir=places.cache_dir)
+    return texts, training.model.entry.build(data_dir=places.data_dir)

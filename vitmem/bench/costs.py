@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from vitmem.bench.plan import Cell, Config, Plan
+from vitmem.bench.cells import Cell
+from vitmem.bench.ids import Config
+from vitmem.bench.plan import Plan
 from vitmem.specs import digest
 
 # So many of a kind give a mean.
@@ -44,20 +46,20 @@ def costs(plan: Plan, done: Collection[str], results: Path, store: Path) -> Cost
     method. The memory is the largest of any of these, the bytes are those of the same in ``store``.
     """
     todo = [cell for cell in plan.cells if cell.id not in done]
-    kinds = {training: _key(config) for training, config in {c.training: c.config for c in plan.cells}.items()}
-    times, peak, machine = _times({kinds[cell.training] for cell in todo}, results)
-    trainings = _new({c.training: c for c in todo}, store / "training")
-    statistics = _new({c.statistics: c for c in todo if c.statistics}, store / "statistics")
+    kinds = {training.id: _key(training.config) for training in {cell.training for cell in plan.cells}}
+    times, peak, machine = _times({kinds[cell.training.id] for cell in todo}, results)
+    trainings = _new({c.training.id: c for c in todo}, store / "training")
+    statistics = _new({c.statistics_id: c for c in todo if c.statistics_id}, store / "statistics")
     parts = [
-        [_mean(times, _recipe_key(c.config)) for c in trainings],
-        [_mean(times, kinds[c.training] + "statistics") for c in statistics],
-        [_mean(times, kinds[c.training] + c.config["edit"]["method"]) for c in todo],
+        [_mean(times, _recipe_key(c.training.config)) for c in trainings],
+        [_mean(times, kinds[c.training.id] + "statistics") for c in statistics],
+        [_mean(times, kinds[c.training.id] + c.method) for c in todo],
     ]
-    evaluations = {cell.evaluation: cell for cell in todo}.values()
+    evaluations = {cell.evaluation_id: cell for cell in todo}.values()
     stored = (
-        _stored(store / "training", kinds, {c.training: c for c in plan.cells}, trainings),
-        _stored(store / "statistics", kinds, {c.statistics: c for c in plan.cells if c.statistics}, statistics),
-        _stored(store / "evaluation", kinds, {c.evaluation: c for c in plan.cells}, evaluations),
+        _stored(store / "training", kinds, {c.training.id: c for c in plan.cells}, trainings),
+        _stored(store / "statistics", kinds, {c.statistics_id: c for c in plan.cells if c.statistics_id}, statistics),
+        _stored(store / "evaluation", kinds, {c.evaluation_id: c for c in plan.cells}, evaluations),
     )
     return Costs(
         len(trainings),
@@ -135,7 +137,7 @@ def _stored(folder: Path, kinds: dict[str, str], cells: dict[str, Cell], new: Co
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     sizes: Known = {}
     for id in there & set(cells):
-        if len(some := sizes.setdefault(kinds[cells[id].training], [])) < SAMPLES:
+        if len(some := sizes.setdefault(kinds[cells[id].training.id], [])) < SAMPLES:
             some.append(sum(f.stat().st_size for f in (folder / id).rglob("*") if f.is_file()))
-    found = [_mean(sizes, kinds[cell.training]) for cell in new]
+    found = [_mean(sizes, kinds[cell.training.id]) for cell in new]
     return None if None in found else sum(size for size in found if size is not None)

@@ -8,11 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitmem.bench.plan import Config, edit_versions, make_cell, training_config, training_id, training_versions
-from vitmem.entries import AFTER
+from vitmem.bench.ids import (
+    Config,
+    evaluation_id,
+    request_config,
+    row_id,
+    statistics_id,
+    training_config,
+    training_id,
+)
+from vitmem.entries import AFTER, Edit
 from vitmem.errors import InputError
 from vitmem.metrics.versions import Currency
-from vitmem.registry import EDITS
+from vitmem.registry import DATA, EDITS, MODELS, NOISES, edit_of
 from vitmem.rows import Row, new_rows_path, read_rows
 
 
@@ -51,13 +59,20 @@ class RowIds:
                 return True
             key = json.dumps(training_config(config), sort_keys=True)
             if key not in self._trainings:
-                some = _up_to(training_versions(config))
+                some = _up_to(_training_versions(config))
                 self._trainings[key] = frozenset(training_id(config, versions) for versions in some)
             if ids["training"] not in self._trainings[key]:
                 return False
-            views = row.get("views", ())
-            cells = (make_cell(config, ids["training"], views, some) for some in _up_to(edit_versions(config)))
-            return any(cell.id == row["id"] and cell.statistics == ids.get("statistics") for cell in cells)
+            edit = edit_of(config["edit"])
+            statistics = _statistics_id(config, ids["training"], edit)
+            if statistics != ids.get("statistics"):
+                return False
+            views = sorted(set(row.get("views", ())))
+            evaluations = (
+                evaluation_id(ids["training"], statistics, config["edit"], versions)
+                for versions in _up_to([one.version for one in edit.chain()])
+            )
+            return any(row_id(evaluation, views) == row["id"] for evaluation in evaluations)
         except (InputError, KeyError, TypeError, ValueError, AttributeError):  # a config that no suite gives
             return False
 
@@ -66,12 +81,25 @@ def _known(config: Config) -> bool:
     """Say whether everything that ``config`` names is registered here."""
     edits = [config["edit"], *([inner] if isinstance(inner := config["edit"].get(AFTER), dict) else [])]
     try:
-        training_versions(config)
+        _training_versions(config)
         for edit in edits:
             EDITS.get(edit["method"])
     except InputError:
         return False
     return True
+
+
+def _training_versions(config: Config) -> list[int]:
+    """Return the versions of the data, noise and model of a row's config."""
+    kinds = (("data", DATA), ("noise", NOISES), ("model", MODELS))
+    return [registry.get(config[kind]["name"]).version for kind, registry in kinds]
+
+
+def _statistics_id(config: Config, training: str, edit: Edit) -> str | None:
+    if "statistics" not in config:
+        return None
+    moments = "plain" if edit.needs is None else edit.needs.moments
+    return statistics_id(training, request_config(config["statistics"], moments, config["edit"].get("layers")))
 
 
 def _up_to(versions: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -14,8 +14,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
-from vitmem.bench.plan import Cell, ablated_cell, base_cell, second_cell, training_config
 from vitmem.bench.stages import Bench, ensure_training, peak_memory, prepare, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
@@ -29,7 +29,6 @@ from vitmem.metrics.measure import AnyPredictions, measure
 from vitmem.metrics.outcomes import outcomes
 from vitmem.metrics.predictions import Predictions
 from vitmem.outcomes import packed
-from vitmem.registry import edit_of
 from vitmem.specs import PREDICTIONS, seed_from
 
 HALVES = ("report", "selection")
@@ -42,11 +41,11 @@ def ensure_evaluation(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
     """
     folder = bench.places.store.make(
         "evaluation",
-        cell.evaluation,
+        cell.evaluation_id,
         lambda folder: _evaluate(bench, cell, folder, say),
         say=say,
         # the network that knows nothing, which an oracle is measured beside, has weights of its own
-        made_from=bench.made_from if cell.training == bench.id else None,
+        made_from=bench.made_from if cell.training.id == bench.training.id else None,
     )
     out: dict[str, Any] = read_json(folder / "result.json")
     return out
@@ -57,24 +56,23 @@ def ensure_base(bench: Bench, say: Say = print) -> None:
 
     Of an oracle that is the network which knows nothing, trained here when it is not there yet.
     """
-    cell = base_cell(bench.config)
-    if cell.training != bench.id and not bench.places.store.has("evaluation", cell.evaluation, say):
-        bench = prepare(training_config(cell.config), bench.places)
+    cell = bench.training.unedited
+    other = cell.training.id != bench.training.id
+    if other and not bench.places.store.has("evaluation", cell.evaluation_id, say):
+        bench = prepare(cell.training, bench.places)
         ensure_training(bench, say)
     ensure_evaluation(bench, cell, say)
 
 
 def ensure_ablated(bench: Bench, cell: Cell, say: Say = print) -> None:
     """Predict images with the matrices that ``cell`` edits at zero; nothing is done when it edits none."""
-    ablated = ablated_cell(cell)
-    if ablated is not None and isinstance(bench.subject, VisionSubject):
-        ensure_evaluation(bench, ablated, say)
+    if cell.ablated is not None and isinstance(bench.subject, VisionSubject):
+        ensure_evaluation(bench, cell.ablated, say)
 
 
 def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
-    factors = ensure_statistics(bench, cell, say) if cell.statistics else None
-    two = second_cell(cell)
-    second = None if two is None else ensure_statistics(bench, two, say, kept="second")
+    factors = None if cell.statistics is None else ensure_statistics(bench, cell, say)
+    second = None if cell.second is None else ensure_statistics(bench, cell.second, say, kept="second")
     reset_peak_memory(bench.device)
     started = time.perf_counter()
     result = _edit(bench, cell, factors, second)
@@ -94,30 +92,29 @@ def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
 
 
 def _edit(bench: Bench, cell: Cell, factors: Factors | None, second: Factors | None) -> EditResult:
-    edit, subject = cell.config["edit"], bench.subject
-    blocks = edit.get("blocks")
-    layers = find_layers(subject.net, subject.patterns(blocks, edit.get("layers"))) if blocks is not None else {}
+    subject = bench.subject
+    layers = {} if cell.blocks is None else find_layers(subject.net, subject.patterns(cell.blocks, cell.layers))
 
     def seed_of(method: str) -> int:
-        return seed_from("edit", cell.training, method)
+        return seed_from("edit", cell.training.id, method)
 
     context = EditContext(
         model=subject.net,
         layers=layers,
         factors=factors,
         second=second,
-        seed=seed_of(edit["method"]),
+        seed=seed_of(cell.method),
         evaluate=lambda weights: subject.selection(weights)[0],
         loss=lambda weights: subject.selection(weights)[1],
         examples=subject.examples,
         initial=subject.initial,
         tied=subject.tied if isinstance(subject, VisionSubject) else {},
         seed_of=seed_of,
-        recollect=(lambda: collected(bench, cell)) if cell.statistics else None,
+        recollect=None if cell.statistics is None else lambda: collected(bench, cell),
     )
-    result = edit_of(edit).edit(context)
+    result = cell.edit.entry.edit(context)
     if not isinstance(result, EditResult):
-        raise VitmemError(f"method '{edit['method']}': expected an EditResult, got {type(result).__name__}")
+        raise VitmemError(f"method '{cell.method}': expected an EditResult, got {type(result).__name__}")
     return result
 
 
@@ -135,10 +132,10 @@ def measured(bench: Bench, cell: Cell) -> Measured:
 
     The predictions of the cell are read once, those of the unedited network once a training.
     """
-    plain = base_cell(bench.config)
+    plain = bench.training.unedited
     if bench.base is None:
         bench.base = _both_halves(bench, _stored(bench, plain))
-    own = bench.base if cell.evaluation == plain.evaluation else _both_halves(bench, _stored(bench, cell))
+    own = bench.base if cell.evaluation_id == plain.evaluation_id else _both_halves(bench, _stored(bench, cell))
     own = _beside_ablated(bench, cell, own)
     if cell.views:
         own = {half: _with_views(bench, cell, found) for half, found in own.items()}
@@ -148,7 +145,7 @@ def measured(bench: Bench, cell: Cell) -> Measured:
 
 
 def _stored(bench: Bench, cell: Cell) -> dict[str, Tensor]:
-    return load_file(bench.places.store.folder("evaluation", cell.evaluation) / PREDICTIONS)
+    return load_file(bench.places.store.folder("evaluation", cell.evaluation_id) / PREDICTIONS)
 
 
 def _both_halves(bench: Bench, stored: Mapping[str, Tensor]) -> dict[str, AnyPredictions]:
@@ -157,12 +154,12 @@ def _both_halves(bench: Bench, stored: Mapping[str, Tensor]) -> dict[str, AnyPre
 
 def _beside_ablated(bench: Bench, cell: Cell, own: dict[str, AnyPredictions]) -> dict[str, AnyPredictions]:
     """Add what images are predicted as without the matrices that ``cell`` edits; it is read once for all its edits."""
-    ablated = ablated_cell(cell)
+    ablated = cell.ablated
     if ablated is None or not isinstance(bench.subject, VisionSubject):
         return own
-    if ablated.evaluation not in bench.ablated:
-        bench.ablated[ablated.evaluation] = _both_halves(bench, _stored(bench, ablated))
-    found = bench.ablated[ablated.evaluation]
+    if ablated.evaluation_id not in bench.ablated:
+        bench.ablated[ablated.evaluation_id] = _both_halves(bench, _stored(bench, ablated))
+    found = bench.ablated[ablated.evaluation_id]
     return {half: replace(one, ablated=found[half]) for half, one in own.items()}  # type: ignore[arg-type]
 
 
@@ -170,7 +167,7 @@ def _with_views(bench: Bench, cell: Cell, found: AnyPredictions) -> AnyPredictio
     """Add the views of ``cell`` to predictions of images; each is read once a training."""
     if not isinstance(found, Predictions) or not isinstance(bench.subject, VisionSubject):
         return found
-    name, seen = bench.config["data"]["name"], bench.subject.noisy.data.validation
+    name, seen = bench.training.data.name, bench.subject.noisy.data.validation
     folders = view_folders(name, bench.places.data_dir, bench.places.cache_dir)
     for view in cell.views:
         if view not in bench.views:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitmem.bench.subject import own
-from vitmem.bench.suite import Config
+from vitmem.bench.cells import ChosenNoise, Data, Training
+from vitmem.bench.ids import Config
 from vitmem.data.load import load_data
 from vitmem.data.noisy import Halves, NoisyImages, add_noise
-from vitmem.registry import DATA, NOISES
 from vitmem.specs import seed_from
 
 
-def noisy_images(data: Config, noise: Config, seed: int, data_dir: Path | None, cache_dir: Path) -> NoisyImages:
-    """Load the images and draw their given labels; ``data`` and ``noise`` are configs of a cell.
+def noisy_images(data: Data, noise: ChosenNoise, seed: int, data_dir: Path | None, cache_dir: Path) -> NoisyImages:
+    """Load the images and draw their given labels.
 
     Raises InputError for data that cannot be read and noise that cannot be drawn on them.
     """
-    named = without_validation(data)
+    named, shared = without_validation(data), data.shared
     images = load_data(
-        DATA.get(data["name"]).parse(own(data, "name", "train", "validation"), "data"),
+        data.entry,
         data_dir,
         cache_dir,
-        train=data.get("train"),
-        validation=data.get("validation"),
+        train=shared.train,
+        validation=shared.validation,
         seed=seed_from("subset", named, seed),
     )
-    model = NOISES.get(noise["name"]).parse(own(noise, "name"), "noise")
-    return add_noise(images, model, seed_from("noise", named, noise, seed), data_dir)
+    return add_noise(images, noise.entry, seed_from("noise", named, noise.config, seed), data_dir)
 
 
-def image_halves(noisy: NoisyImages, config: Config) -> Halves:
-    """Return the halves of the images of a training's config that choose and report, the same for every model."""
-    return noisy.halves(seed_from("halves", without_validation(config["data"]), config["noise"], config["seed"]))
+def image_halves(noisy: NoisyImages, training: Training) -> Halves:
+    """Return the halves of the images of a training that choose and report, the same for every model."""
+    return noisy.halves(seed_from("halves", without_validation(training.data), training.noise.config, training.seed))
 
 
-def without_validation(data: Config) -> Config:
+def without_validation(data: Data) -> Config:
     """Return the part of a data set's config that seeds depend on: training images alone."""
-    return {k: v for k, v in data.items() if k != "validation"}
+    return {k: v for k, v in data.config.items() if k != "validation"}

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vitmem.bench.second import SourceCommon
-from vitmem.bench.subject import Places, own
-from vitmem.bench.suite import Config
+from vitmem.bench.cells import SourceShared, choose
+from vitmem.bench.subject import Places
 from vitmem.data.fitted import fitted
 from vitmem.data.load import load_data
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.sets import ImageData
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
-from vitmem.registry import DATA
-from vitmem.specs import seed_from
+from vitmem.specs import Statistics, seed_from
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Read:
     sha256: str | None = None
 
 
-def images_read(request: Config, noisy: NoisyImages, halves: Halves, places: Places) -> Read:
+def images_read(request: Statistics, noisy: NoisyImages, halves: Halves, places: Places) -> Read:
     """Return the training images with their given labels, or others that ``request`` names, all or a random part.
 
     With ``held_out`` they are the selection half of the validation images, with ``source`` the training images of
@@ -41,19 +39,19 @@ def images_read(request: Config, noisy: NoisyImages, halves: Halves, places: Pla
     for more images than there are, for classes that the data has not, and for a source that the network cannot read.
     """
     images, labels, where = noisy.data.train.images, noisy.given, "statistics: 'images'"
-    if request.get("source") is not None:
+    if request.source is not None:
         return _of_source(request, noisy.data, places)
-    if request.get("held_out"):
+    if request.held_out:
         images = noisy.data.validation.images[halves.validation_selection]
         if not len(images):
             raise InputError("statistics: 'held_out': the selection half has no image; take more validation images")
         labels = torch.zeros(len(images), dtype=torch.int64)
     candidates = torch.arange(len(images))
-    for key in ("classes", "without"):
-        if request.get(key) is not None:
-            candidates = candidates[_of_classes(labels, request[key], key, noisy.data.num_classes)]
+    for key, classes in (("classes", request.classes), ("without", request.without)):
+        if classes is not None:
+            candidates = candidates[_of_classes(labels, classes, key, noisy.data.num_classes)]
     # a random part: files may lie sorted by class
-    rows = some_of(len(candidates), request.get("images", len(candidates)), 0, where)
+    rows = some_of(len(candidates), request.images or len(candidates), 0, where)
     return Read(images, labels, candidates[rows])
 
 
@@ -67,21 +65,24 @@ def _of_classes(given: Tensor, classes: Sequence[int], key: str, count: int) -> 
     return found
 
 
-def _of_source(request: Config, data: ImageData, places: Places) -> Read:
+def _of_source(request: Statistics, data: ImageData, places: Places) -> Read:
     """Return the first images of another data set, as the network reads images."""
-    source = request["source"]
-    named = DATA.get(source["name"]).parse(own(source, *SourceCommon.model_fields), "statistics: 'source'")
-    seed = seed_from("source", source)
+    source = choose(SourceShared, request.source or {})
     whole = load_data(
-        named, places.data_dir, places.cache_dir, train=source.get("train"), validation=1, seed=seed
+        source.entry,
+        places.data_dir,
+        places.cache_dir,
+        train=source.shared.train,
+        validation=1,
+        seed=seed_from("source", source.config),
     ).train.images
-    count = request.get("images", len(whole))
+    count = request.images or len(whole)
     if not 0 < count <= len(whole):
         raise InputError(
-            f"statistics: 'images': expected a number from 1 to {len(whole)}, all of 'source' {source['name']}, got "
+            f"statistics: 'images': expected a number from 1 to {len(whole)}, all of 'source' {source.name}, got "
             f"{count}"
         )
-    images = fitted(whole[:count], data.channels, data.size, source["name"])
+    images = fitted(whole[:count], data.channels, data.size, source.name)
     sha256 = hashlib.sha256(repr(tuple(images.shape)).encode())
     sha256.update(images.contiguous().numpy().data)
     return Read(images, torch.zeros(count, dtype=torch.int64), torch.arange(count), sha256.hexdigest()[:16])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import ensure_ablated, ensure_base, ensure_evaluation, measured
-from vitmem.bench.plan import Cell, Job, second_cell
-from vitmem.bench.second import second_of
+from vitmem.bench.plan import Job
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
@@ -21,10 +21,8 @@ from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import load_view, view_folders
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.kfac import find_layers
-from vitmem.metrics.versions import metric_versions, modality_of
-from vitmem.registry import DATA, edit_of
+from vitmem.metrics.versions import measured_as, metric_versions
 from vitmem.rows import ROW_SCHEMA
-from vitmem.specs import digest
 
 Row = dict[str, Any]
 
@@ -36,14 +34,14 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
     """
     try:
-        bench = prepare(job.config, places, job.cells)
+        bench = prepare(job.training, places, job.cells)
         check_cells(bench, job.cells)
         ensure_training(bench, say)
         ensure_base(bench, say)
     except (InputError, DiskFullError):
         raise
     except (Exception, SystemExit) as error:  # a plug-in's network may call sys.exit
-        where = places.store.failed(job.training, error)
+        where = places.store.failed(job.training.id, error)
         for cell in job.cells:
             yield failed_row(cell, suite, f"training: {reason(error)}", where)
         return
@@ -65,14 +63,13 @@ def check_jobs(jobs: Sequence[Job], places: Places) -> None:
     Looked at are jobs whose noise, network or oracle none before them has; the first one looks at itself. What fails
     for another reason becomes rows in its own time.
     """
-    seen: set[str] = set()
+    seen: set[Hashable] = set()
     for number, job in enumerate(jobs):
-        config = job.config
-        pairs = ([key, config["data"], config.get(key)] for key in ("noise", "model"))
-        parts = {digest(pair) for pair in (*pairs, [config["noise"], config.get("oracle")])}
+        one = job.training
+        parts: set[Hashable] = {(one.data, one.noise), (one.data, one.model), (one.noise, one.oracle)}
         if number and not parts <= seen:
             try:
-                check_cells(prepare(config, places), job.cells)
+                check_cells(prepare(one, places), job.cells)
             except InputError:
                 raise
             except (Exception, SystemExit):
@@ -88,17 +85,17 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
     nothing to train on.
     """
     for cell in cells:
-        edit = cell.config["edit"]
-        if edit.get("blocks") is not None:
-            find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
-        for one in (cell, second_cell(cell)):
+        if cell.blocks is not None:
+            find_layers(bench.subject.net, bench.subject.patterns(cell.blocks, cell.layers))
+        for one in (cell, cell.second):
             if one is not None and one.statistics is not None:
-                bench.subject.task(one.config["statistics"])
+                bench.subject.task(one.statistics)
     if isinstance(bench.subject, VisionSubject):
         bench.subject.trained_on()
-        reading = [one for cell in cells for one in (cell, second_cell(cell)) if one is not None]
-        for request in {one.statistics: one.config["statistics"] for one in reading if one.statistics}.values():
-            bench.subject.batches(request)
+        reading = [one for cell in cells for one in (cell, cell.second) if one is not None]
+        for request in {one.statistics_id: one.statistics for one in reading}.values():
+            if request is not None:
+                bench.subject.batches(request)
         _check_views(bench, bench.subject, {view for cell in cells for view in cell.views})
 
 
@@ -118,7 +115,7 @@ def _check_views(bench: Bench, subject: VisionSubject, views: Collection[str]) -
 
 def _data_place(bench: Bench) -> tuple[str, list[Path]]:
     """Return the name of the data set and the folders that its files may lie in."""
-    name = bench.config["data"]["name"]
+    name = bench.training.data.name
     return name, view_folders(name, bench.places.data_dir, bench.places.cache_dir)
 
 
@@ -128,18 +125,18 @@ def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
 
 
 def _identity(cell: Cell, suite: str) -> Row:
-    ids = {"training": cell.training}
-    if cell.statistics is not None:
-        ids["statistics"] = cell.statistics
-    if (second := second_cell(cell)) is not None and second.statistics is not None:
-        ids["second"] = second.statistics
+    ids = {"training": cell.training.id}
+    if cell.statistics_id is not None:
+        ids["statistics"] = cell.statistics_id
+    if cell.second is not None and cell.second.statistics_id is not None:
+        ids["second"] = cell.second.statistics_id
     return {"schema": ROW_SCHEMA, "id": cell.id, "suite": suite, "ids": ids, "config": cell.config}
 
 
 def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], say: Say) -> Row:
     """Join what the stages left in the store into one row of raw numbers."""
     store, facts = bench.places.store, bench.subject.facts()
-    stages = {"training": read_json(store.folder("training", cell.training) / "training.json")}
+    stages = {"training": read_json(store.folder("training", cell.training.id) / "training.json")}
     if cell.statistics is not None:
         stages["statistics"] = statistics_record(bench, cell, say)
     costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
@@ -150,8 +147,8 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], 
         costs["statistics_passes"] = 2 if stages["statistics"]["request"]["moments"] == "eigen" else 1
     costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
     records = {"first": stages.get("statistics")}
-    if (second := second_cell(cell)) is not None:
-        records["second"] = found = statistics_record(bench, second, say)
+    if cell.second is not None:
+        records["second"] = found = statistics_record(bench, cell.second, say)
         costs["statistics_seconds"] += found["statistics_seconds"]
         costs["second_passes"] = 1
     everything = {**stages, "edit": result}
@@ -160,7 +157,7 @@ def _finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], 
         **_identity(cell, suite),
         "status": "ok",
         **vars(measured(bench, cell)),
-        "metric_versions": metric_versions(modality_of(bench.config)),
+        "metric_versions": metric_versions(measured_as(bench.training.modality)),
         **facts,
         **_sources(records),
         **({"views": _view_files(bench, cell)} if cell.views else {}),
@@ -181,7 +178,7 @@ def _sources(records: Mapping[str, Row | None]) -> Row:
 
 def _told(cell: Cell) -> Row:
     """Return what the method is told, where it says so, and whether it looks into a network and competes with none."""
-    edit = edit_of(cell.config["edit"])
+    edit = cell.edit.entry
     information = edit.information
     if information == "unlabelled" and _reads_given(cell):
         information = "noisy labels"
@@ -191,14 +188,14 @@ def _told(cell: Cell) -> Row:
 
 def _reads_given(cell: Cell) -> bool:
     """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
-    *_, reading = edit_of(cell.config["edit"]).chain()
+    *_, reading = cell.edit.entry.chain()
     # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
     mixed = reading.reads_second and getattr(reading, "side", None) == "both"
     gradients = mixed or getattr(reading, "importance", "foof") != "foof"
-    images = DATA.get(cell.config["data"]["name"]).modality == "image"
-    requests = [cell.config.get("statistics", {}), second_of(reading) or {}]
-    chosen = any(one.get(key) is not None for one in requests for key in ("classes", "without"))
-    return images and (chosen or (gradients and any(one.get("labels") == "given" for one in requests)))
+    images = cell.training.modality == "image"
+    requests = [one for one in (cell.statistics, reading.second_set) if one is not None]
+    chosen = any(one.classes is not None or one.without is not None for one in requests)
+    return images and (chosen or (gradients and any(one.labels == "given" for one in requests)))
 
 
 def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.adapters.language import LanguageTask, language_task, token_logits, token_losses
-from vitmem.bench.subject import Places, Say, Weights, device_of, own
-from vitmem.bench.suite import Config
+from vitmem.bench.cells import Training
+from vitmem.bench.subject import Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.data.split import some_of
 from vitmem.data.texts import Items, TextData
@@ -23,8 +23,7 @@ from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.models.base import LanguageModel, TextShape, build_language
-from vitmem.registry import DATA, MODELS
-from vitmem.specs import Recipe, seed_from
+from vitmem.specs import Statistics, seed_from
 from vitmem.training.perturbed import perturbed_prefix
 from vitmem.training.texts import next_tokens, predict_tokens, recite, right, train_texts
 
@@ -38,7 +37,7 @@ PERTURBED = 40
 class LanguageSubject:
     """Rows, questions and network of one training. Strings and held-out rows are split into halves at random."""
 
-    config: Config
+    training: Training
     places: Places
     texts: TextData
     model: LanguageModel
@@ -59,24 +58,24 @@ class LanguageSubject:
 
     def train(self, folder: Path, say: Say) -> float:
         """Train on all rows; see ``vitmem.training.texts.train_texts``."""
-        seed = seed_from("train", *(self.config[k] for k in ("data", "model", "recipe", "seed")))
-        recipe = Recipe.model_validate(self.config["recipe"])
-        places = self.places
+        config, recipe, places = self.training.config, self.training.recipe, self.places
+        assert recipe is not None
+        seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))
         return train_texts(
             self.net, self.texts, recipe, seed, folder, device=places.device, progress=places.progress, say=say
         )
 
-    def task(self, request: Config) -> tuple[LanguageTask, str]:
+    def task(self, request: Statistics) -> tuple[LanguageTask, str]:
         """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""
-        positions = request.get("positions") or "all"
+        positions = request.positions or "all"
         if positions != "all":
             raise InputError(f"statistics: a language model has no positions '{positions}'; use 'all' or leave it out")
         return language_task(self.net), positions
 
-    def batches(self, request: Config) -> tuple[Iterator[dict[str, Tensor]], int]:
+    def batches(self, request: Statistics) -> tuple[Iterator[dict[str, Tensor]], int]:
         """Return batches of training rows, input_ids and labels (B, S) each, of all rows or a random part."""
-        train = self.texts.train.distinct() if request.get("distinct") else self.texts.train
-        rows = some_of(len(train), request.get("images", len(train)), 0, "statistics: 'images'")
+        train = self.texts.train.distinct() if request.distinct else self.texts.train
+        rows = some_of(len(train), request.images or len(train), 0, "statistics: 'images'")
         return (self.batch(train.tokens[some], train.labels[some]) for some in rows.split(64)), len(rows)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
@@ -139,7 +138,7 @@ class LanguageSubject:
 
     def initial(self) -> nn.Module:
         """Return the network as it was before training."""
-        return _network(self.config, self.texts).net
+        return _network(self.training, self.texts).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return tokens and labels (n, S) as the task reads them."""
@@ -175,20 +174,19 @@ class LanguageSubject:
         return {"counts": counts, "data": {"sha256": texts.fingerprint}}
 
 
-def language_subject(config: Config, places: Places) -> LanguageSubject:
-    """Write the texts and build the untrained network of a training's config."""
-    data, seed = config["data"], config["seed"]
-    texts: TextData = DATA.get(data["name"]).parse(own(data, "name"), "data").load(seed_from("texts", data, seed))
+def language_subject(training: Training, places: Places) -> LanguageSubject:
+    """Write the texts and build the untrained network of a training."""
+    data, seed = training.data.config, training.seed
+    texts: TextData = training.data.entry.load(seed_from("texts", data, seed))
     halves = {}
     generator = torch.Generator().manual_seed(seed_from("halves", data, seed))
     for name, count in (("strings", len(texts.memorized)), ("rows", len(texts.held_out))):
         order = torch.randperm(count, generator=generator)
         halves[f"{name}_selection"], halves[f"{name}_report"] = (part.sort().values for part in order.tensor_split(2))
-    return LanguageSubject(config, places, texts, _network(config, texts), halves)
+    return LanguageSubject(training, places, texts, _network(training, texts), halves)
 
 
-def _network(config: Config, texts: TextData) -> LanguageModel:
-    """Return the untrained network of a training's config."""
-    model, seed = config["model"], seed_from("init", config["model"], config["data"]["name"], config["seed"])
-    network = MODELS.get(model["name"]).parse(own(model, "name"), "model")
-    return build_language(network, TextShape(texts.vocab_size, texts.length), seed)
+def _network(training: Training, texts: TextData) -> LanguageModel:
+    """Return the untrained network of a training."""
+    seed = seed_from("init", training.model.config, training.data.name, training.seed)
+    return build_language(training.model.entry, TextShape(texts.vocab_size, texts.length), seed)

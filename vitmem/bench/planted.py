@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from vitmem.bench.books import HELD_OUT, KEPT, LENGTH, BookSubject, read_parts
+from vitmem.bench.cells import Training
 from vitmem.bench.subject import Places, Say
-from vitmem.bench.suite import Config
 from vitmem.bench.windows import WindowSubject
 from vitmem.data.texts import Items, Rows, TextData
 from vitmem.data.windows.tokens import Windows
 from vitmem.datasets.planted import Planted
 from vitmem.errors import InputError
-from vitmem.specs import Recipe, seed_from
+from vitmem.specs import seed_from
 from vitmem.training.texts import train_texts
 
 
@@ -53,9 +53,9 @@ class PlantedSubject(WindowSubject):
             memorized=Items(window, answer, torch.full((len(window),), self.planted.repeats)),
             items={},
         )
-        seed = seed_from("train", *(self.config[k] for k in ("data", "model", "recipe", "seed")))
-        recipe = Recipe.model_validate(self.config["recipe"])
-        places = self.places
+        config, recipe, places = self.training.config, self.training.recipe, self.places
+        assert recipe is not None
+        seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))
         return train_texts(
             self.net, data, recipe, seed, folder, device=places.device, progress=places.progress, say=say
         )
@@ -71,17 +71,17 @@ class PlantedSubject(WindowSubject):
         return others[-count:]
 
 
-def planted_subject(config: Config, places: Places) -> PlantedSubject:
-    """Read the books, load the model of a config and choose the windows."""
-    data, model = read_parts(config, places)
+def planted_subject(training: Training, places: Places) -> PlantedSubject:
+    """Read the books, load the model of a training and choose the windows."""
+    data, model = read_parts(training, places)
     assert isinstance(data, Planted)
     length = data.prefix + data.suffix
     if length > LENGTH:
         raise InputError(f"data 'planted': expected prefix and suffix of at most {LENGTH} tokens, got {length}")
     digest = hashlib.sha256(repr(sorted(data.corpus.items())).encode()).hexdigest()[:16]
-    rows = BookSubject(config, model, data.corpus, digest).rows
+    rows = BookSubject(training, model, data.corpus, digest).rows
     if len(rows) <= data.windows + HELD_OUT:
         raise InputError(f"data 'planted': expected more than {data.windows + HELD_OUT} rows of books, got {len(rows)}")
     chosen = rows[-data.windows :, :length]
     windows = Windows(tuple(chosen[:, : data.prefix]), tuple(chosen[:, data.prefix :]), torch.arange(data.windows))
-    return PlantedSubject(config, model, data.corpus, digest, windows, data.windows, places, data)
+    return PlantedSubject(training, model, data.corpus, digest, windows, data.windows, places, data)

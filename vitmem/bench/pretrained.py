@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
+from vitmem.bench.cells import Training
 from vitmem.bench.subject import Places, Weights
-from vitmem.bench.suite import Config
 from vitmem.data.passages import KINDS, Passages
 from vitmem.edits.base import Examples
 from vitmem.kfac import edited
@@ -86,7 +86,7 @@ class PretrainedSubject(BookSubject):
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 
 
-def pretrained_subject(config: Config, places: Places) -> PretrainedSubject:
-    """Read the passages and load the model of a config."""
-    texts, model = read_parts(config, places)
-    return PretrainedSubject(config, model, texts.corpus, texts.fingerprint, texts)
+def pretrained_subject(training: Training, places: Places) -> PretrainedSubject:
+    """Read the passages and load the model of a training."""
+    texts, model = read_parts(training, places)
+    return PretrainedSubject(training, model, texts.corpus, texts.fingerprint, texts)

@@ -15,7 +15,7 @@ from vitmem.bench.store import guard_disk, lock
 from vitmem.bench.subject import Places
 from vitmem.errors import VitmemError
 from vitmem.metrics.trial import try_metrics
-from vitmem.metrics.versions import modality_of
+from vitmem.metrics.versions import measured_as
 from vitmem.rows import Row, append_row, settle_rows, write_rows
 
 
@@ -104,7 +104,7 @@ def run_suite(
             on_event(event, progress)
 
         try:
-            for modality in {modality_of(job.config) for job in jobs}:
+            for modality in {measured_as(job.training.modality) for job in jobs}:
                 try_metrics(modality)
             check_jobs(jobs, places)
             run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)

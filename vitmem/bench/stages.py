@@ -12,25 +12,23 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vitmem.bench.cells import Cell, Training
 from vitmem.bench.environment import environment
 from vitmem.bench.language import language_subject
 from vitmem.bench.manifest import listed
-from vitmem.bench.plan import Cell, training_id
 from vitmem.bench.planted import planted_subject
 from vitmem.bench.pretrained import pretrained_subject
 from vitmem.bench.store import read_json, write_json
 from vitmem.bench.subject import STOPPED, Places, Say, Subject
-from vitmem.bench.suite import Config
 from vitmem.bench.vision import vision_subject
 from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors
 from vitmem.metrics.measure import AnyPredictions
-from vitmem.registry import DATA
 from vitmem.training.checkpoint import CHECKPOINTS, resumable
 from vitmem.training.fit import WEIGHTS, emulates_bfloat16, pick_device
 
-SUBJECTS: Mapping[str, Callable[[Config, Places], Subject]] = {
+SUBJECTS: Mapping[str, Callable[[Training, Places], Subject]] = {
     "image": vision_subject,
     "text": language_subject,
     "passages": pretrained_subject,
@@ -47,8 +45,7 @@ class Bench:
     collected together.
     """
 
-    config: Config
-    id: str
+    training: Training
     places: Places
     subject: Subject
     cells: Sequence[Cell] = ()
@@ -73,10 +70,9 @@ class Bench:
         return {} if self.weights is None else {"weights": self.weights}
 
 
-def prepare(config: Config, places: Places, cells: Sequence[Cell] = ()) -> Bench:
-    """Load the data and build the untrained network of a training's config, for ``cells`` of it."""
-    modality = DATA.get(config["data"]["name"]).modality
-    return Bench(config, training_id(config), places, SUBJECTS[modality](config, places), cells)
+def prepare(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Bench:
+    """Load the data and build the untrained network of a training, for ``cells`` of it."""
+    return Bench(training, places, SUBJECTS[training.modality](training, places), cells)
 
 
 def ensure_training(bench: Bench, say: Say = print) -> None:
@@ -86,13 +82,13 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
     """
     subject, seen = bench.subject, bench.subject.seen()
     folder = bench.places.store.make(
-        "training", bench.id, lambda folder: _train(bench, folder, seen, say), say=say, resumed=CHECKPOINTS
+        "training", bench.training.id, lambda folder: _train(bench, folder, seen, say), say=say, resumed=CHECKPOINTS
     )
     recorded = read_json(folder / "training.json")
     for what, digest in seen.items():
         if recorded.get(what, digest) != digest:
             raise InputError(
-                f"{folder}: it was trained on other {what} than '{bench.config['data']['name']}' has now; put the "
+                f"{folder}: it was trained on other {what} than '{bench.training.data.name}' has now; put the "
                 "old files back, or give another folder with --store"
             )
     bench.weights = listed(folder).get(WEIGHTS)
@@ -103,7 +99,8 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
 
 def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> None:
     say("training")
-    if bench.config["recipe"].get("precision") == "bf16" and emulates_bfloat16(bench.device):
+    recipe = bench.training.recipe
+    if recipe is not None and recipe.precision == "bf16" and emulates_bfloat16(bench.device):
         say('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(bench.device)
     resumed = resumable(folder / CHECKPOINTS, say) is not None
@@ -112,7 +109,7 @@ def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> Non
     write_json(
         folder / "training.json",
         {
-            "config": bench.config,
+            "config": bench.training.config,
             **seen,
             **({"stopped": read_json(stopped)} if stopped.exists() else {}),
             "training_seconds": seconds,

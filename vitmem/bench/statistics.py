@@ -11,18 +11,17 @@ from urllib.parse import quote
 
 from torch import nn
 
+from vitmem.bench.cells import Cell, Request, as_config
 from vitmem.bench.environment import environment
-from vitmem.bench.plan import Cell, second_cell, statistics_request
+from vitmem.bench.ids import Config
 from vitmem.bench.stages import Bench, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
-from vitmem.bench.subject import Say, own
-from vitmem.bench.suite import Config
+from vitmem.bench.subject import Say
 from vitmem.bench.vision import VisionSubject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for, make_spectra
 from vitmem.progress import counted, now_and_then
-from vitmem.registry import DATA
-from vitmem.specs import digest, seed_from
+from vitmem.specs import Statistics, digest, seed_from
 
 STAGE, FACTORS, RECORD = "statistics", "factors.safetensors", "statistics.json"
 
@@ -35,15 +34,14 @@ def ensure_statistics(
     They are those of the layers that it edits, of all editable ones where ``every`` is asked for. What the store has
     not is collected in one pass, together with what the other cells of ``bench`` read; it is the same in any company.
     """
-    assert cell.statistics is not None
     wanted = _every(bench, cell) if every else _read(bench, cell)
     held: tuple[str, Factors] | None = getattr(bench, kept)
-    have = held[1] if held is not None and held[0] == cell.statistics else Factors({})
+    have = held[1] if held is not None and held[0] == cell.statistics_id else Factors({})
     if not all(path in have.layers for path in wanted):
         together = {**wanted, **_others(bench, cell)}
         found = _found(bench, cell, {path: x for path, x in together.items() if path not in have.layers}, say)
         have = Factors({**have.layers, **found.layers}, found.metadata)
-        setattr(bench, kept, (cell.statistics, have))
+        setattr(bench, kept, (cell.statistics_id, have))
     return have
 
 
@@ -53,7 +51,6 @@ def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
     They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
     ``peak_memory_bytes`` of the largest and the environment of the first; of another data set's images the ``source``.
     """
-    assert cell.statistics is not None
     store = bench.places.store
     if not all(store.has(*_place(cell, path), say) for path in _read(bench, cell)):
         bench.factors = None
@@ -71,11 +68,10 @@ def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
     }
 
 
-def statistics_task(bench: Bench, request: Config) -> tuple[Task, str]:
+def statistics_task(bench: Bench, request: Statistics) -> tuple[Task, str]:
     """Return how the network is read while statistics are collected, and the positions that count."""
     task, positions = bench.subject.task(request)
-    temperature = request.get("temperature")
-    return task if temperature is None else Tempered(task, temperature), positions
+    return task if request.temperature is None else Tempered(task, request.temperature), positions
 
 
 def collected(bench: Bench, cell: Cell, say: Say = lambda _: None) -> Factors:
@@ -85,28 +81,27 @@ def collected(bench: Bench, cell: Cell, say: Say = lambda _: None) -> Factors:
 
 def _every(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
     """Return all layers by path whose statistics ``cell`` may ask for."""
-    return find_layers(bench.subject.net, bench.subject.patterns("all", cell.config["edit"].get("layers")))
+    return find_layers(bench.subject.net, bench.subject.patterns("all", cell.layers))
 
 
 def _read(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path whose statistics ``cell`` reads: those that it edits."""
-    edit = cell.config["edit"]
-    if edit.get("blocks") is None:
+    if cell.blocks is None:
         return _every(bench, cell)
-    return find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
+    return find_layers(bench.subject.net, bench.subject.patterns(cell.blocks, cell.layers))
 
 
 def _others(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path that other cells to come read of the statistics that ``cell`` reads."""
-    reading = [one for other in bench.cells for one in (other, second_cell(other)) if one is not None]
-    alike = [one for one in reading if one.statistics == cell.statistics]
-    edits = {digest([c.config["edit"].get("blocks"), c.config["edit"].get("layers")]): c for c in alike}
+    reading = [one for other in bench.cells for one in (other, other.second) if one is not None]
+    alike = [one for one in reading if one.statistics_id == cell.statistics_id]
+    edits = {(one.blocks, one.layers): one for one in alike}
     return {path: layer for other in edits.values() for path, layer in _read(bench, other).items()}
 
 
 def _place(cell: Cell, path: str) -> tuple[str, str]:
     """Return the stage and the id, in the store, of the statistics of one layer."""
-    return f"{STAGE}/{cell.statistics}", quote(path, safe="")
+    return f"{STAGE}/{cell.statistics_id}", quote(path, safe="")
 
 
 def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
@@ -123,7 +118,7 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
         write_json(folder / RECORD, record)
 
     # one process at a time: a second one would collect the same
-    with lock(store.folder(STAGE, f"{cell.statistics}.lock")):
+    with lock(store.folder(STAGE, f"{cell.statistics_id}.lock")):
         folders = {
             path: store.make(*_place(cell, path), partial(fill, path), say=say, made_from=bench.made_from)
             for path in layers
@@ -135,20 +130,26 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     for part in {part.metadata.get("model"): part for part in parts}.values():
         part.check(bench.subject.net, {path: layer for path, layer in layers.items() if path in part.layers})
     found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
-    make_spectra(found, (statistics_request(cell.config) or {})["moments"], say)
+    make_spectra(found, _request(cell).moments, say)
     return found
 
 
-def _source(bench: Bench, request: Config) -> Config:
+def _request(cell: Cell) -> Request:
+    """Return how the statistics of ``cell``, which reads some, are collected."""
+    assert cell.request is not None
+    return cell.request
+
+
+def _source(bench: Bench, request: Statistics) -> Config:
     """Return, under the name ``source``, whose images of another data set the statistics read, if they do."""
-    if request.get("source") is None or not isinstance(bench.subject, VisionSubject):
+    if request.source is None or not isinstance(bench.subject, VisionSubject):
         return {}
-    return {"source": {"name": request["source"]["name"], "sha256": bench.subject.read(request).sha256}}
+    return {"source": {"name": request.source["name"], "sha256": bench.subject.read(request).sha256}}
 
 
 def _check_source(bench: Bench, cell: Cell, folder: Path) -> None:
     """Raise InputError when the images of another data set are no longer those that statistics were collected over."""
-    now = _source(bench, statistics_request(cell.config) or {}).get("source")
+    now = _source(bench, _request(cell).statistics).get("source")
     if now is not None and read_json(folder / RECORD).get("source") != now:
         raise InputError(
             f"{folder}: statistics of other images than 'source' {now['name']} has now; put the old files back, or "
@@ -161,14 +162,14 @@ def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     say(f"statistics of {len(layers)} layers")
     reset_peak_memory(bench.device)
     started = time.perf_counter()
-    request = statistics_request(cell.config) or {}
+    request = _request(cell)
     factors = _collect(bench, cell, layers, now_and_then(say))
-    make_spectra(factors, request["moments"], say)
+    make_spectra(factors, request.moments, say)
     record = {
-        "request": request,
+        "request": request.config,
         "positions": factors.metadata["positions"],
-        "images": bench.subject.batches(request)[1],
-        **_source(bench, request),
+        "images": bench.subject.batches(request.statistics)[1],
+        **_source(bench, request.statistics),
         "layers": list(layers),
         "statistics_seconds": time.perf_counter() - started,
         "peak_memory_bytes": peak_memory(bench.device),
@@ -178,12 +179,13 @@ def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
 
 
 def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
-    request = statistics_request(cell.config) or {}
-    task, positions = statistics_task(bench, request)
-    images = DATA.get(bench.config["data"]["name"]).modality == "image"
+    request = _request(cell)
+    read = request.statistics
+    task, positions = statistics_task(bench, read)
+    images = bench.training.modality == "image"
 
     def batches() -> Iterable[Any]:
-        found, total = bench.subject.batches(request)
+        found, total = bench.subject.batches(read)
         return counted(found, say, "statistics", total, "images" if images else "rows")
 
     return fit_for(
@@ -191,14 +193,14 @@ def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say
         layers,
         task,
         batches,
-        request["moments"],
-        labels=request["labels"],
-        label_samples=request["label_samples"],
+        request.moments,
+        labels=read.labels,
+        label_samples=read.label_samples,
         # what is summed beside A and G, and of which layers, changes no label that is drawn
-        seed=seed_from("statistics", cell.training, {**own(request, "layers"), "moments": "plain"}),
+        seed=seed_from("statistics", cell.training.id, {**as_config(read), "moments": "plain"}),
         metadata={
             "positions": positions,
-            "data": _source(bench, request).get("source", {}).get("sha256") or bench.subject.seen()["data"],
-            "training": cell.training,
+            "data": _source(bench, read).get("source", {}).get("sha256") or bench.subject.seen()["data"],
+            "training": cell.training.id,
         },
     )

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from vitmem.bench.suite_checks import Config
+from vitmem.bench.cells import Data
 from vitmem.errors import InputError
 from vitmem.registry import DATA
+from vitmem.specs import Statistics
 
 OF_IMAGES = ("held_out", "crop", "flip", "source", "classes", "without")
 # Each says which images are read; two of them would say it twice.
 WHICH = ("held_out", "source", "classes", "without")
 
 
-def check_statistics(data: Config, statistics: Config, where: str) -> None:
+def check_statistics(data: Data, statistics: Statistics, where: str) -> None:
     """Raise InputError for statistics that the data cannot give, or that would read true labels."""
-    modality = DATA.get(data["name"]).modality
+    modality = data.entry.modality
     for key in OF_IMAGES:
-        if statistics.get(key) is not None and modality != "image":
-            raise InputError(
-                f"{where}: statistics: '{key}' is for images, data '{data['name']}' has none; leave it out"
-            )
-    asked = [key for key in WHICH if statistics.get(key) is not None]
+        if getattr(statistics, key) is not None and modality != "image":
+            raise InputError(f"{where}: statistics: '{key}' is for images, data '{data.name}' has none; leave it out")
+    asked = [key for key in WHICH if getattr(statistics, key) is not None]
     if len(asked) > 1:
         raise InputError(
             f"{where}: statistics: '{asked[0]}' and '{asked[1]}' both say which images are read; give one of them"
         )
     _check_labels(statistics, where)
-    source = statistics.get("source")
+    source = statistics.source
     if source is not None and DATA.get(source["name"]).modality != "image":
         raise InputError(f"{where}: statistics: 'source': data '{source['name']}' has no images; name data of images")
-    if statistics.get("distinct") and modality != "text":
+    if statistics.distinct and modality != "text":
         raise InputError(
             f"{where}: statistics: 'distinct' leaves out rows of text that were trained on before, and data "
-            f"'{data['name']}' has none; leave it out"
+            f"'{data.name}' has none; leave it out"
         )
 
 
-def _check_labels(statistics: Config, where: str) -> None:
+def _check_labels(statistics: Statistics, where: str) -> None:
     """Raise InputError for labels that no edit sees, and for a temperature where no probability is read."""
     for key in ("held_out", "source"):
-        if statistics.get(key) and statistics["labels"] == "given":
+        if getattr(statistics, key) and statistics.labels == "given":
             raise InputError(
                 f"{where}: statistics: '{key}' images have true labels, which no edit sees, and labels 'given' reads "
                 "them; take 'sampled', 'exact' or 'logit_jacobian'"
             )
-    if statistics.get("temperature") is not None and statistics["labels"] == "logit_jacobian":
+    if statistics.temperature is not None and statistics.labels == "logit_jacobian":
         raise InputError(
             f"{where}: statistics: a 'temperature' changes nothing with labels 'logit_jacobian', which read no "
             "probabilities; leave it out"

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from vitmem.bench.cells import as_cell, as_training
 from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.manifest import checked, listed
-from vitmem.bench.plan import make_cell
-from vitmem.bench.suite import Config
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
-from vitmem.registry import DATA
 from vitmem.specs import CURVES, PREDICTIONS
 
 Arrays = dict[str, NDArray[Any]]
@@ -65,7 +63,7 @@ def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
     """
     # views are measured on predictions that lie under the id of the cell without them
     views = "views" in row
-    id = make_cell(row["config"], row["ids"]["training"]).evaluation if views else row["id"]
+    id = as_cell(row["config"]).evaluation_id if views else row["id"]
     path = store / "evaluation" / id / PREDICTIONS
     if not path.parent.is_dir():
         return None
@@ -76,16 +74,16 @@ def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
         raise InputError(f"{path}: cannot be read ({error}); delete its folder and run the suite again") from None
 
 
-def labelled_images(config: Config, data_dir: Path | None, cache_dir: Path) -> LabelledImages:
+def labelled_images(config: Mapping[str, Any], data_dir: Path | None, cache_dir: Path) -> LabelledImages:
     """Return the training images of a row's config with their labels; the validation images are left out.
 
     Raises InputError for data that cannot be read, and for such as would be downloaded for want of ``data_dir``.
     """
-    name = config["data"]["name"]
-    if data_dir is None and DATA.get(name).downloads:
-        raise InputError(f"the images of {name} are not in a package; give their folder with --data-dir")
-    noisy = noisy_images(config["data"], config["noise"], config["seed"], data_dir, cache_dir)
-    report = image_halves(noisy, config).noisy_report.numpy()
+    training = as_training(config)
+    if data_dir is None and training.data.entry.downloads:
+        raise InputError(f"the images of {training.data.name} are not in a package; give their folder with --data-dir")
+    noisy = noisy_images(training.data, training.noise, training.seed, data_dir, cache_dir)
+    report = image_halves(noisy, training).noisy_report.numpy()
     # only training images are shown, and a part of a file that is mapped keeps the whole of it in memory, seed by seed
     shown = replace(noisy.data, validation=noisy.data.validation.take(torch.arange(0)))
     return LabelledImages(replace(noisy, data=shown), report)

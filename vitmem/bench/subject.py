@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.bench.store import Store
-from vitmem.bench.suite import Config
 from vitmem.blocks import Blocks
 from vitmem.edits.base import Examples
 from vitmem.kfac import Task
 from vitmem.metrics.measure import AnyPredictions
+from vitmem.specs import Statistics
 
 # What a training that was stopped early leaves in its folder.
 STOPPED = "stopped.json"
@@ -57,11 +57,11 @@ class Subject(Protocol):
         """
         ...
 
-    def task(self, request: Config) -> tuple[Task, str]:
+    def task(self, request: Statistics) -> tuple[Task, str]:
         """Return how the engine reads a batch, and which positions count; raises InputError for others."""
         ...
 
-    def batches(self, request: Config) -> tuple[Iterable[Any], int]:
+    def batches(self, request: Statistics) -> tuple[Iterable[Any], int]:
         """Return the batches of the statistics and the number of examples in all of them."""
         ...
 
@@ -92,11 +92,6 @@ class Subject(Protocol):
     def facts(self) -> dict[str, Any]:
         """Return what a row says of the data: ``counts`` and whatever else the family has, plain JSON types."""
         ...
-
-
-def own(config: Config, *shared: str) -> Config:
-    """Return an entry's own parameters: ``config`` without the keys that all entries share."""
-    return {k: v for k, v in config.items() if k not in shared}
 
 
 def touched_block(blocks: Sequence[str], weights: Weights) -> int:

@@ -8,16 +8,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from vitmem.bench.cells import (
+    Cell,
+    Chosen,
+    ChosenEdit,
+    ChosenModel,
+    ChosenNoise,
+    Data,
+    DataShared,
+    EditShared,
+    ModelShared,
+    NoiseShared,
+    Oracle,
+    S,
+    Training,
+)
+from vitmem.bench.ids import Config
 from vitmem.bench.plugins import load_plugins, placed
-from vitmem.bench.second import second_of, statistics_configs, with_second
+from vitmem.bench.second import statistics_asked, with_second
 from vitmem.bench.statistics_checks import check_statistics
 from vitmem.bench.suite_checks import (
-    Config,
     check_blocks,
     check_dropout,
     check_keys,
@@ -32,16 +48,12 @@ from vitmem.bench.suite_checks import (
     check_weights,
 )
 from vitmem.bench.sweep import check_size, holds, many, named, plain
-from vitmem.contents import File
-from vitmem.entries import Edit
 from vitmem.errors import InputError, shown
 from vitmem.files import expand, short_name
 from vitmem.parsing import read_yaml
-from vitmem.registry import DATA, EDITS, MODELS, NOISES, edit_of
-from vitmem.specs import Recipe, Spec, explain
+from vitmem.specs import Recipe, Spec, Statistics, explain
 
 MOST_SEEDS = 100
-UNEDITED = {"method": "none"}
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")
 
 
@@ -60,31 +72,8 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-class DataCommon(Spec):
-    """How many images of the two splits are used (``None``: all of them)."""
-
-    name: str
-    train: int | None = Field(default=None, gt=0)
-    validation: int | None = Field(default=None, gt=0)
-
-
-class ModelCommon(Spec):
-    """The file of weights that a network starts from (``None``: weights drawn from the seed)."""
-
-    name: str
-    weights: File | None = None
-
-
-class EditCommon(Spec):
-    """Which matrices an edit changes: ``blocks`` by a set's name or by number, ``layers`` as patterns inside."""
-
-    method: str
-    blocks: str | int | tuple[int, ...] | None = None
-    layers: tuple[str, ...] | None = None
-
-
 class Suite(Spec):
-    """The file as it is written; ``cell_configs`` resolves names, defaults and sweeps.
+    """The file as it is written; ``cells_of`` resolves names, defaults and sweeps.
 
     ``oracles`` are trainings of their own, by the same recipe and with the same seeds, that know what no edit knows:
     ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
@@ -103,9 +92,7 @@ class Suite(Spec):
     recipe: list[Config | str] | Config | str | None = None
     statistics: list[Config] | Config = Field(default_factory=dict)
     edits: list[Config] = Field(min_length=1)
-    oracles: Annotated[
-        tuple[Literal["without_noisy", "true_labels", "early_stopped"], ...], AfterValidator(_each_once)
-    ] = ()
+    oracles: Annotated[tuple[Oracle, ...], AfterValidator(_each_once)] = ()
     exclude: list[Config] = Field(default_factory=list)
     views: Annotated[
         tuple[Literal["without_duplicates", "without_label_errors", "agreement_humans"], ...],
@@ -135,37 +122,18 @@ def load_suite(path: Path) -> Suite:
     return suite
 
 
-def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator[Config]:
-    """Yield the resolved config of every cell: data, noise, model, recipe, seed, statistics, edit, oracle.
+def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator[Cell]:
+    """Yield every cell of ``suite``, which was read from ``path``.
 
-    Files that they name lie in ``data_dir`` or anywhere, and are in the configs by their content.
+    Files that it names lie in ``data_dir`` or anywhere, and are in the cells by their content.
     """
     where = short_name(path)
-    data = [c for v in many(suite.data) for c in named(v, DATA.get, DataCommon, "name", f"{where}: data", data_dir)]
-    noises = many(suite.noise or {"name": "none"})
-    noise = [c for v in noises for c in named(v, NOISES.get, None, "name", f"{where}: noise", data_dir)]
-    models, place = many(suite.model), f"{where}: model"
-    model = [c for v in models for c in named(v, MODELS.get, ModelCommon, "name", place, data_dir)]
-    for one in model:
-        check_weights(one, place)
-    recipes = [] if suite.recipe is None else many(suite.recipe)
-    recipe = [c for v in recipes for c in plain(*_recipe(v, path))] or [{}]
-    statistics = [c for v in many(suite.statistics) for c in statistics_configs(v, f"{where}: statistics", data_dir)]
-    place = f"{where}: edits"
-    edits = [
-        c for v in suite.edits for c in named(with_second(v, place, data_dir), EDITS.get, EditCommon, "method", place)
-    ]
-    axes = {"data": data, "noise": noise, "model": model, "recipe": recipe, "statistics": statistics, "edits": edits}
-    for key, configs in axes.items():
-        check_once(configs, f"{where}: '{key}'")
-    check_size([len(suite.seeds), *map(len, axes.values())], where)
-    for edit_config in edits:
-        check_blocks(edit_config, f"{where}: edits")
-    parsed = [(edit_config, edit_of(edit_config)) for edit_config in edits]
+    axes = _axes(suite, path, data_dir)
     for wanted in suite.exclude:
         check_keys(wanted, CELL_KEYS, f"{where}: exclude")
     matched, kept = [False] * len(suite.exclude), 0
-    for seed, d, n, m, r in itertools.product(suite.seeds, data, noise, model, recipe):
+    views = tuple(sorted(set(suite.views)))
+    for seed, d, n, m, r in itertools.product(suite.seeds, axes.data, axes.noise, axes.model, axes.recipe):
         check_dropout(m, r, where)
         check_modality(d, m, where)
         check_recipe(d, m, r, where)
@@ -173,23 +141,23 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
         check_noise(d, None if suite.noise is None else n, where)
         check_oracles(d, suite.oracles, where)
         check_views(d, suite.views, where)
-        training: Config = {"data": d, "noise": n, "model": m, "recipe": r, "seed": seed}
+        training = Training(d, n, m, r, seed)
         # what a clause says of the training is asked once, not for each of its cells
         clauses = [
-            (number, {key: value for key, value in wanted.items() if key not in training})
+            (number, {key: value for key, value in wanted.items() if key not in training.config})
             for number, wanted in enumerate(suite.exclude)
-            if holds(training, {key: value for key, value in wanted.items() if key in training})
+            if holds(training.config, {key: value for key, value in wanted.items() if key in training.config})
         ]
-        for cell, edit in _of_training(training, parsed, statistics, suite.oracles):
+        for cell in _of_training(training, axes, suite.oracles, views):
             out = False
             for number, rest in clauses:
-                if not (out and matched[number]) and holds(cell, rest):
+                if not (out and matched[number]) and holds(cell.config, rest):
                     out = matched[number] = True
             if not out:
-                check_needs_tied(edit, r, where)
-                if "statistics" in cell:
-                    check_statistics(d, cell["statistics"], where)
-                if (second := second_of(edit)) is not None:
+                check_needs_tied(cell.edit, r, where)
+                if cell.statistics is not None:
+                    check_statistics(d, cell.statistics, where)
+                if (second := cell.edit.entry.second_set) is not None:
                     check_statistics(d, second, f"{where}: edits: 'second'")
                 kept += 1
                 yield cell
@@ -202,38 +170,62 @@ def cell_configs(suite: Suite, path: Path, data_dir: Path | None = None) -> Iter
         raise InputError(f"{where}: exclude: no cell is left; name more of what is to go")
 
 
-def _of_training(
-    training: Config, edits: Sequence[tuple[Config, Edit]], statistics: Sequence[Config], oracles: Sequence[str]
-) -> Iterator[tuple[Config, Edit]]:
-    """Yield the cells of one training with their edits: each with the statistics that it reads, and the oracles."""
-    for config, edit in edits:
-        if edit.needs is not None:
-            yield from (({**training, "edit": config, "statistics": s}, edit) for s in statistics)
-        else:
-            yield {**training, "edit": config}, edit
+@dataclass(frozen=True)
+class _Axes:
+    """The values of each axis of a suite, whose product is the matrix."""
+
+    data: list[Data]
+    noise: list[ChosenNoise]
+    model: list[ChosenModel]
+    recipe: list[Recipe | None]
+    statistics: list[Statistics]
+    edits: list[ChosenEdit]
+
+
+def _axes(suite: Suite, path: Path, data_dir: Path | None) -> _Axes:
+    """Parse everything that ``suite`` names; raises InputError for what is wrong with it alone."""
+    where = short_name(path)
+    data = [c for v in many(suite.data) for c in named(v, DataShared, f"{where}: data", data_dir)]
+    noises = many(suite.noise or {"name": "none"})
+    noise = [c for v in noises for c in named(v, NoiseShared, f"{where}: noise", data_dir)]
+    model = [c for v in many(suite.model) for c in named(v, ModelShared, f"{where}: model", data_dir)]
+    for one in model:
+        check_weights(one, f"{where}: model")
+    recipes = [] if suite.recipe is None else many(suite.recipe)
+    recipe: list[Recipe | None] = [r for v in recipes for r in plain(*_recipe(v, path))]
+    statistics = [s for v in many(suite.statistics) for s in statistics_asked(v, f"{where}: statistics", data_dir)]
+    place = f"{where}: edits"
+    edits = [c for v in suite.edits for c in named(with_second(v, place, data_dir), EditShared, place)]
+    axes = _Axes(data, noise, model, recipe or [None], statistics, edits)
+    for key, values in vars(axes).items():
+        check_once([v.config if isinstance(v, Chosen) else v for v in values], f"{where}: '{key}'")
+    check_size([len(suite.seeds), *map(len, vars(axes).values())], where)
+    for edit in edits:
+        check_blocks(edit, place)
+    return axes
+
+
+def _of_training(training: Training, axes: _Axes, oracles: Sequence[Oracle], views: tuple[str, ...]) -> Iterator[Cell]:
+    """Yield the cells of one training, each with the statistics that it reads, and the oracles."""
+    for edit in axes.edits:
+        for statistics in (None,) if edit.entry.needs is None else axes.statistics:
+            yield Cell(training, edit, statistics, views)
     for oracle in oracles:
-        yield {**training, "edit": UNEDITED, "oracle": oracle}, edit_of(UNEDITED)
+        yield Cell(replace(training, oracle=oracle), training.unedited.edit, views=views)
 
 
-def resolve(value: Config, kind: Literal["data", "noise"], where: str, data_dir: Path | None = None) -> Config:
-    """Return the config of one data set or noise model as the cells of a suite have it, defaults filled in.
+def resolve(value: Config, shared: type[S], where: str, data_dir: Path | None = None) -> Chosen[Any, S]:
+    """Return one data set or noise model as the cells of a suite have it, defaults filled in.
 
     Raises InputError, beginning with ``where``, for what is wrong with it and for a sweep.
     """
-    get, common = (DATA.get, DataCommon) if kind == "data" else (NOISES.get, None)
-    found = list(named(value, get, common, "name", where, data_dir))
+    found = list(named(value, shared, where, data_dir))
     if len(found) != 1:
         raise InputError(f"{where}: expected one value for each parameter, got lists of them")
     return found[0]
 
 
-def own_parameters(model: Config) -> Config:
-    """Return the parameters of a model's own in its config, without those that all models share."""
-    own = MODELS.get(model["name"]).model_fields
-    return {key: value for key, value in model.items() if key in own or key not in ModelCommon.model_fields}
-
-
-def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Spec], str]:
+def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Recipe], str]:
     """Return a recipe given in place, or read from a file named relative to the suite's folder, and where it stands."""
     if not isinstance(value, str):
         return value, Recipe, f"{short_name(path)}: recipe"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+import types
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
-from vitmem.bench.suite_checks import Config, check_once
+from vitmem.bench.cells import Chosen, InnerShared, S, Swept
+from vitmem.bench.ids import Config
+from vitmem.bench.suite_checks import check_once
 from vitmem.contents import by_content
 from vitmem.entries import AFTER, Entry
 from vitmem.errors import InputError, shown
@@ -18,6 +23,7 @@ from vitmem.specs import FILE, Spec, explain
 
 # A product of more is a slip: none of its cells would be there in a lifetime.
 MOST_CELLS = 200_000
+P = typing.TypeVar("P", bound=Spec)
 
 
 def many(value: Any) -> list[Any]:
@@ -25,56 +31,52 @@ def many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def plain(value: Config, spec: type[Spec], where: str) -> Iterator[Config]:
-    """Yield ``value`` by ``spec``, defaults filled in and ``None`` left out, for every combination of its lists."""
+def plain(value: Config, spec: type[P], where: str) -> Iterator[P]:
+    """Yield ``value`` by ``spec``, defaults filled in, for every combination of its lists."""
     for one in _sweep(value, where, spec):
-        try:
-            yield spec.model_validate(one).model_dump(mode="json", exclude_none=True)
-        except ValidationError as error:
-            raise InputError(explain(error, where, spec)) from None
+        yield parsed(one, spec, where)
 
 
-def named(
-    value: Config, get: Any, common: type[Spec] | None, key: str, where: str, data_dir: Path | None = None
-) -> Iterator[Config]:
+def parsed(value: Config, spec: type[P], where: str) -> P:
+    """Return ``value`` by ``spec``; raises InputError, beginning with ``where``, for what is wrong with it."""
+    try:
+        return spec.model_validate(value)
+    except ValidationError as error:
+        raise InputError(explain(error, where, spec)) from None
+
+
+def named(value: Config, shared: type[S], where: str, data_dir: Path | None = None) -> Iterator[Chosen[Any, S]]:
     """Resolve an entry's name, or several, and its parameters, those that all entries share apart.
 
     Files among them, in ``data_dir`` or anywhere, get the digest of their content. A parameter of a plug-in that has
     the name of a shared one is its own.
     """
+    key = shared.key
     if not isinstance(value, dict) or key not in value:
         raise InputError(f"{where}: missing key '{key}', got {shown(value)}")
     if value[key] == []:
         raise InputError(f"{where}: '{key}': expected a name or a list of names, got an empty list")
-    shared = set(common.model_fields) if common else {key}
     for name in many(value[key]):
         if not isinstance(name, str):
             raise InputError(f"{where}: '{key}': expected a name or a list of names, got {shown(value[key])}")
         try:
-            entry: type[Entry] = get(name)
+            entry: type[Entry] = shared.registry.get(name)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         inner = AFTER if AFTER in entry.model_fields else ""  # an edit itself, with sweeps of its own
-        made = [c for v in many(value.get(inner, [])) for c in named(v, get, None, key, f"{where}: '{inner}'")]
-        for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry, common):
-            apart = shared - (set(entry.model_fields) - {key})
-            own = entry.parse({k: v for k, v in one.items() if k not in apart}, where)
-            rest = {k: v for k, v in one.items() if k in apart}
-            resolved = by_content(next(plain(rest, common, where)), common, data_dir) if common else rest
-            given = own.model_dump(mode="json", exclude_none=True)
-            yield {**resolved, **by_content(given, entry, data_dir)}
+        made = [c.config for v in many(value.get(inner, [])) for c in named(v, InnerShared, f"{where}: '{inner}'")]
+        for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry, shared):
+            common, own = shared.split(one, entry)
+            chosen = entry.parse(own, where)
+            yield Chosen(by_content(chosen, data_dir), by_content(parsed(common, shared, where), data_dir))
 
 
-def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Config]:
+def _sweep(value: Config, where: str, *specs: type[Spec]) -> Iterator[Config]:
     """Yield the product over every list that stands where the specs expect one value."""
     keys, axes = [], []
     for key, item in value.items():
-        spec = next((s for s in specs if s and key in s.model_fields), None)
-        # a parameter that is a list of numbers, or of rows of numbers: a list one level deeper is a sweep
-        kind = "" if spec is None else str(spec.model_fields[key].annotation)
-        numbered = key == "blocks" and "int" in kind  # those of an edit: several sets of them are a sweep
-        levels = 0 if numbered else kind.count("tuple[")
-        if 0 < _depth(item) <= levels:
+        found = next((spec.model_fields[key] for spec in specs if key in spec.model_fields), None)
+        if 0 < _depth(item) <= (0 if found is None else _levels(found)):
             axes.append([tuple(item)])
         else:
             axes.append([tuple(i) if isinstance(i, list) else i for i in many(item)])
@@ -85,6 +87,23 @@ def _sweep(value: Config, where: str, *specs: type[Spec] | None) -> Iterator[Con
     check_size(list(map(len, axes)), where)
     for values in itertools.product(*axes):
         yield dict(zip(keys, values, strict=True))
+
+
+def _levels(field: FieldInfo) -> int:
+    """Return how many lists lie around the values of a field: a list one level deeper is a sweep."""
+    return 0 if any(isinstance(mark, Swept) for mark in field.metadata) else _lists_in(field.annotation)
+
+
+def _lists_in(annotation: Any) -> int:
+    """Return how many lists a type has inside each other, of several types the most."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return max(map(_lists_in, inner))
+    if origin is typing.Annotated:
+        return _lists_in(inner[0])
+    if isinstance(origin or annotation, type) and issubclass(origin or annotation, tuple | list | set | frozenset):
+        return 1 + max((_lists_in(one) for one in inner if one is not Ellipsis), default=0)
+    return 0
 
 
 def check_size(lengths: Sequence[int], where: str) -> None:

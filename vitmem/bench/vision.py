@@ -18,13 +18,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
+from vitmem.bench.cells import Training
 from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.images_read import Read, images_read
 from vitmem.bench.store import write_json
 from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, touched_block
-from vitmem.bench.suite import Config, own_parameters
 from vitmem.blocks import Blocks
-from vitmem.contents import File
 from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
@@ -35,8 +34,7 @@ from vitmem.metrics.predictions import Predictions
 from vitmem.models.base import ImageShape, VisionModel, architecture_of, build, check_forward
 from vitmem.models.hidden import tied_layers
 from vitmem.models.start import start_from
-from vitmem.registry import MODELS
-from vitmem.specs import ExampleTied, Recipe, digest, seed_from
+from vitmem.specs import ExampleTied, Recipe, Statistics, digest, seed_from
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 from vitmem.training.predict import predict
@@ -54,7 +52,7 @@ class VisionSubject:
     asks for it and the network has none.
     """
 
-    config: Config
+    training: Training
     places: Places
     noisy: NoisyImages
     halves: Halves
@@ -65,8 +63,14 @@ class VisionSubject:
 
     def __post_init__(self) -> None:
         self.tails = Tails(self.model.net, self.model.blocks)
-        tied = Recipe.model_validate(self.config["recipe"]).example_tied
+        tied = self.recipe.example_tied
         self.tied = dict.fromkeys(tied_layers(self.model, tied), tied) if tied else {}
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the network is trained: a suite of images has a recipe."""
+        assert self.training.recipe is not None
+        return self.training.recipe
 
     @property
     def net(self) -> nn.Module:
@@ -75,7 +79,7 @@ class VisionSubject:
 
     def seen(self) -> dict[str, str]:
         """Return digests of the images with their true labels, of the given labels, and of weights from outside."""
-        published = {"published weights": self._before} if self.config["model"].get("pretrained") else {}
+        published = {"published weights": self._before} if self.training.model.config.get("pretrained") else {}
         return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256, **published}
 
     @cached_property
@@ -94,12 +98,13 @@ class VisionSubject:
         """
         for remark in self.noisy.data.remarks:
             say(remark)
-        seed = seed_from("train", *(self.config[k] for k in ("data", "noise", "model", "recipe", "seed")))
-        best = KeepBest(lambda: self.selection({})[0]) if self.config.get("oracle") == "early_stopped" else None
+        config = self.training.config
+        seed = seed_from("train", *(config[k] for k in ("data", "noise", "model", "recipe", "seed")))
+        best = KeepBest(lambda: self.selection({})[0]) if self.training.oracle == "early_stopped" else None
         seconds = train(
             self.model,
             self.trained_on(),
-            Recipe.model_validate(self.config["recipe"]),
+            self.recipe,
             seed,
             folder,
             shown=self.noisy,
@@ -114,31 +119,31 @@ class VisionSubject:
 
     def trained_on(self) -> NoisyImages:
         """Return the images and labels that are trained on: all as given, or what an oracle knows of them."""
-        known = {"without_noisy": self.noisy.without_noisy, "true_labels": self.noisy.with_true_labels}
-        oracle = self.config.get("oracle")
-        return known[oracle]() if oracle in known else self.noisy
+        if self.training.oracle == "without_noisy":
+            return self.noisy.without_noisy()
+        return self.noisy.with_true_labels() if self.training.oracle == "true_labels" else self.noisy
 
-    def task(self, request: Config) -> tuple[VisionTask, str]:
+    def task(self, request: Statistics) -> tuple[VisionTask, str]:
         """Return how images are read; raises InputError for the class token of a model that has none."""
-        positions = request.get("positions") or self.model.positions
+        positions = request.positions or self.model.positions
         if positions == "cls" and self.model.prefix_tokens == 0:
             raise InputError("statistics: positions 'cls' needs a class token, which this model has not; use 'all'")
         return VisionTask(positions=positions, prefix_tokens=self.model.prefix_tokens), positions
 
-    def read(self, request: Config) -> Read:
+    def read(self, request: Statistics) -> Read:
         """Return the images that statistics read, see ``images_read``; they are found once."""
         key = digest(request)
         if key not in self._read:
             self._read[key] = images_read(request, self.noisy, self.halves, self.places)
         return self._read[key]
 
-    def batches(self, request: Config) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
+    def batches(self, request: Statistics) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
         """Return batches of images (B, C, H, W) with labels (B,), and the number of images; see ``images_read``.
 
         ``crop`` and ``flip`` change the images, the same way each time. Raises InputError for a crop that leaves
         nothing of them, and what ``images_read`` raises.
         """
-        if (pad := request.get("crop", 0)) >= self.noisy.data.size:
+        if (pad := request.crop or 0) >= self.noisy.data.size:
             raise InputError(
                 f"statistics: 'crop': a padding of {pad} pixels leaves nothing of images of {self.noisy.data.size}; "
                 "take less"
@@ -147,14 +152,14 @@ class VisionSubject:
         return self._batches(found.images, found.labels, found.rows, request), len(found.rows)
 
     def _batches(
-        self, images: Tensor, labels: Tensor, rows: Tensor, request: Config, batch_size: int = 250
+        self, images: Tensor, labels: Tensor, rows: Tensor, request: Statistics, batch_size: int = 250
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``rows`` (n,) of images (N, C, H, W) uint8 and labels (N,) as (images (B, C, H, W), labels (B,))."""
         data, device = self.noisy.data, device_of(self.net)
-        generator, pad = Generator().manual_seed(seed_from("statistics", "augmentation")), request.get("crop", 0)
+        generator, pad = Generator().manual_seed(seed_from("statistics", "augmentation")), request.crop or 0
         corners, mirrored = draw_corners(len(rows), pad, generator), draw_mirrored(len(rows), generator)
         for some, corner, mirror in zip(*(t.split(batch_size) for t in (rows, corners, mirrored)), strict=True):
-            seen = augmented(images[some], pad, corner, mirror if request.get("flip") else None)
+            seen = augmented(images[some], pad, corner, mirror if request.flip else None)
             yield normalise(seen.to(device), data.mean, data.std), labels[some].to(device)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
@@ -184,7 +189,7 @@ class VisionSubject:
         return torch.cat([self._logits(images) for images in (data.train.images, data.validation.images)])
 
     def _logits(self, images: Tensor) -> Tensor:
-        data, precision = self.noisy.data, self.config["recipe"]["precision"]
+        data, precision = self.noisy.data, self.recipe.precision
         return predict(self.net, images, data.mean, data.std, device_of(self.net), precision)
 
     def selection(self, weights: Weights) -> tuple[float, float]:
@@ -212,7 +217,7 @@ class VisionSubject:
 
     def initial(self) -> nn.Module:
         """Return the network as it was before training."""
-        return _network(self.config, self.noisy, self.places.data_dir).net
+        return _network(self.training, self.noisy, self.places.data_dir).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (n, C, H, W) with labels (n,) as the task reads them."""
@@ -252,39 +257,37 @@ class VisionSubject:
         }
 
 
-def vision_subject(config: Config, places: Places) -> VisionSubject:
-    """Load the data, draw the noise and build the untrained network of a training's config.
+def vision_subject(training: Training, places: Places) -> VisionSubject:
+    """Load the data, draw the noise and build the untrained network of a training.
 
     The training images, the noise and the halves do not depend on how many validation images are asked for. A network
     with published weights reads the images as these do, any other one by the channel statistics of the data.
     """
-    noisy = noisy_images(config["data"], config["noise"], config["seed"], places.data_dir, places.cache_dir)
-    model = _network(config, noisy, places.data_dir)
-    check_forward(model.net, config["model"]["name"], _shape(noisy))
-    halves = image_halves(noisy, config)
+    noisy = noisy_images(training.data, training.noise, training.seed, places.data_dir, places.cache_dir)
+    model = _network(training, noisy, places.data_dir)
+    check_forward(model.net, training.model.name, _shape(noisy))
+    halves = image_halves(noisy, training)
     if model.reads is not None:
         mean, std = model.reads.of(noisy.data.channels)
         noisy = replace(noisy, data=replace(noisy.data, mean=mean, std=std))
-    return VisionSubject(config, places, noisy, halves, model)
+    return VisionSubject(training, places, noisy, halves, model)
 
 
 def _shape(noisy: NoisyImages) -> ImageShape:
     return ImageShape(noisy.data.channels, noisy.data.size, noisy.data.num_classes)
 
 
-def _network(config: Config, noisy: NoisyImages, data_dir: Path | None) -> VisionModel:
-    """Return the network of a training's config before it is trained, with the weights that it starts from."""
-    model, shape = config["model"], _shape(noisy)
-    dropout = config["recipe"].get("dropout")
-    options = own_parameters(model) if dropout is None else {**own_parameters(model), "dropout": dropout}
-    entry = MODELS.get(model["name"]).parse(options, "model")
-    name, seed = model["name"], seed_from("init", model, config["data"]["name"], config["seed"])
+def _network(training: Training, noisy: NoisyImages, data_dir: Path | None) -> VisionModel:
+    """Return the network of a training before it is trained, with the weights that it starts from."""
+    model, shape = training.model, _shape(noisy)
+    dropout = None if training.recipe is None else training.recipe.dropout
+    entry = model.entry if dropout is None else model.entry.model_copy(update={"dropout": dropout})
+    seed = seed_from("init", model.config, training.data.name, training.seed)
 
     def make(classes: int) -> VisionModel:
-        return build(entry, replace(shape, num_classes=classes), seed, architecture_of(name))
+        return build(entry, replace(shape, num_classes=classes), seed, architecture_of(model.name))
 
     network = make(shape.num_classes)
-    if "weights" in model and "weights" not in options:
-        file = Path(File.model_validate(model["weights"]).checked(data_dir))
-        start_from(network, name, shape, file, lambda classes: make(classes).net)
+    if (weights := model.shared.weights) is not None:
+        start_from(network, model.name, shape, Path(weights.checked(data_dir)), lambda classes: make(classes).net)
     return network

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
+from vitmem.bench.cells import Training
 from vitmem.bench.subject import Places, Weights
-from vitmem.bench.suite import Config
 from vitmem.data.windows.distinct import halves
 from vitmem.data.windows.source import Memorized
 from vitmem.data.windows.tokens import Windows
@@ -101,11 +101,11 @@ class WindowSubject(BookSubject):
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 
 
-def windows_subject(config: Config, places: Places) -> WindowSubject:
-    """Read the windows and load the model of a config."""
-    data, model = read_parts(config, places)
+def windows_subject(training: Training, places: Places) -> WindowSubject:
+    """Read the windows and load the model of a training."""
+    data, model = read_parts(training, places)
     assert isinstance(data, Memorized)
     embeddings = model.net.get_input_embeddings()  # type: ignore[operator]
     windows = data.windows(model.tokenizer, embeddings.num_embeddings)
     digest = hashlib.sha256(repr([windows.fingerprint, sorted(data.corpus.items())]).encode()).hexdigest()[:16]
-    return WindowSubject(config, model, data.corpus, digest, windows, len(data.lines))
+    return WindowSubject(training, model, data.corpus, digest, windows, len(data.lines))

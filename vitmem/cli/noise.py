@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vitmem.bench.cells import ChosenNoise, Data, DataShared, NoiseShared
 from vitmem.bench.given_labels import noisy_images
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import resolve
@@ -17,7 +18,6 @@ from vitmem.bench.suite_checks import check_noise
 from vitmem.cli.values import key_values, yaml_value
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
-from vitmem.registry import NOISES
 from vitmem.reports.sheet import write_sheet
 
 SHOWN = 48
@@ -43,13 +43,13 @@ def noise(
     for key in ({"name"} if rate is None else {"name", "rate"}) & set(given):
         raise InputError(f"--set: '{key}' is given already, by the {'argument' if key == 'name' else 'option --rate'}")
     given |= {"name": name} if rate is None else {"name": name, "rate": rate}
-    config = resolve(given, "noise", "parameters", data_dir)
-    images = resolve(_data(data), "data", "--data", data_dir)
-    check_noise(images, config, "--data")
-    noisy = noisy_images(images, config, seed, data_dir, cache_dir)
+    model = resolve(given, NoiseShared, "parameters", data_dir)
+    images = resolve(_data(data), DataShared, "--data", data_dir)
+    check_noise(images, model, "--data")
+    noisy = noisy_images(images, model, seed, data_dir, cache_dir)
     for remark in noisy.data.remarks:
         print(remark, file=sys.stderr)
-    facts = _facts(noisy, config, images, seed)
+    facts = _facts(noisy, model, images, seed)
     print(json.dumps(facts) if as_json else _text(noisy, facts))
     if sheet is not None:
         _write_sheet(noisy, sheet, _title(noisy, facts))
@@ -65,12 +65,12 @@ def _data(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"name": value}
 
 
-def _facts(noisy: NoisyImages, config: dict[str, Any], images: dict[str, Any], seed: int) -> dict[str, Any]:
+def _facts(noisy: NoisyImages, model: ChosenNoise, images: Data, seed: int) -> dict[str, Any]:
     labels = noisy.labels
     return {
-        "noise": config,
-        "version": NOISES.get(config["name"]).version,
-        "data": images,
+        "noise": model.config,
+        "version": model.entry.version,
+        "data": images.config,
         "seed": seed,
         "images": len(labels.given),
         "chosen": int(labels.chosen.sum()),

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.costs import Costs, costs
-from vitmem.bench.plan import Cell, Job, Plan, make_plan
+from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
@@ -43,8 +44,8 @@ def plan(
     summary: dict[str, Any] = {
         "suite": made.suite.name,
         "cells": len(made.cells),
-        "trainings": len({c.training for c in made.cells}),
-        "statistics": len({c.statistics for c in made.cells} - {None}),
+        "trainings": len({c.training.id for c in made.cells}),
+        "statistics": len({c.statistics_id for c in made.cells} - {None}),
         "done": sum(c.id in done for c in made.cells),
         "stale": len({row["id"] for row in rows} - {c.id for c in made.cells}),
     }
@@ -96,14 +97,14 @@ def _lines(made: Plan, done: set[str], cells: bool) -> Iterator[str]:
 
 
 def _training(job: Job, done: set[str]) -> str:
-    methods = Counter(cell.config["edit"]["method"] for cell in job.cells)
+    methods = Counter(cell.method for cell in job.cells)
     finished = sum(cell.id in done for cell in job.cells)
     counts = ", ".join(f"{n} {method}" for method, n in methods.items())
-    return f"  {job.training}  {job.label}: {counted(len(job.cells), 'cell')} ({counts}), {finished} done"
+    return f"  {job.training.id}  {job.label}: {counted(len(job.cells), 'cell')} ({counts}), {finished} done"
 
 
 def _label(cell: Cell) -> str:
-    return str(cell.config["oracle"]) if "oracle" in cell.config else edit_label(cell.config["edit"])
+    return cell.training.oracle or edit_label(cell.edit.config)
 
 
 def _unique(ids: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from vitmem.edits.base import EditContext, EditResult
 from vitmem.entries import Edit, Information, Needs, Role
 from vitmem.errors import VitmemError
 from vitmem.registry import EDITS, edit_of
-from vitmem.specs import canonical, seed_from
+from vitmem.specs import Statistics, canonical, seed_from
 
 
 class AfterEdit(Edit):
@@ -54,6 +54,11 @@ class AfterEdit(Edit):
     def needs(self) -> Needs | None:
         """The statistics that the inner edit reads."""
         return self.inner.needs
+
+    @property
+    def second_set(self) -> Statistics | None:
+        """The second set of statistics that the inner edit reads."""
+        return self.inner.second_set
 
     @property
     def information(self) -> Information | None:

@@ -40,10 +40,14 @@ def measured_with(row: Mapping[str, Any]) -> Versions:
     return {entry.name: "1" for entry in entries if entry.built_in()}
 
 
-def modality_of(config: Mapping[str, Any]) -> str:
-    """Return the kind of predictions of a config; raises InputError for data that no entry or plug-in names."""
-    modality = DATA.get(config["data"]["name"]).modality
+def measured_as(modality: str) -> str:
+    """Return the kind of predictions of a kind of data."""
     return MEASURED_AS.get(modality, modality)
+
+
+def modality_of(config: Mapping[str, Any]) -> str:
+    """Return the kind of predictions of a row's config; raises InputError for data that no entry or plug-in names."""
+    return measured_as(DATA.get(config["data"]["name"]).modality)
 
 
 class Currency:

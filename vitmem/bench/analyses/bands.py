@@ -64,7 +64,7 @@ def _singular_vectors(looked: Looked) -> Bases:
 def _norms(looked: Looked, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     """Return the norms (n, B) by path of the positions that count in a set of examples."""
     subject = looked.bench.subject
-    task, _ = subject.task(dict(looked.request))
+    task, _ = subject.task(looked.request)
     found: dict[str, list[Tensor]] = {path: [] for path in looked.layers}
     with evaluating(subject.net):
         for inputs, labels in zip(*(part.split(BATCH) for part in pair), strict=True):

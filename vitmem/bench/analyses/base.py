@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vitmem.bench.plan import Cell
+from vitmem.bench.cells import Cell
 from vitmem.bench.stages import Bench
-from vitmem.bench.suite import Config
 from vitmem.kfac import Factors
+from vitmem.specs import Statistics
 
 Row = dict[str, Any]
 # Path -> the first eigenvectors of A (q, k) and of G (p, l) of a layer
@@ -32,7 +32,7 @@ class Looked:
     bench: Bench
     cell: Cell
     cells: tuple[Cell, ...]
-    request: Config
+    request: Statistics
     factors: Factors
     layers: Mapping[str, nn.Module]
     seeds: Mapping[int, Tops] = field(default_factory=dict)
@@ -40,8 +40,8 @@ class Looked:
     @property
     def head(self) -> Row:
         """What a line begins with: the id of the training, its model and its seed."""
-        config = self.cell.config
-        return {"training": self.cell.training, "model": config["model"]["name"], "seed": config["seed"]}
+        training = self.cell.training
+        return {"training": training.id, "model": training.model.name, "seed": training.seed}
 
     def sets(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return as many memorized examples of the selection half as others trained on: inputs and labels (n, ...)."""

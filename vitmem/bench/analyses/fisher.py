@@ -43,10 +43,10 @@ def fisher(looked: Looked) -> Iterator[Row]:
 def _sharpness(looked: Looked, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
     """Return the sharpness of a set of examples by path; each goes through the network alone."""
     subject = looked.bench.subject
-    task, _ = statistics_task(looked.bench, dict(looked.request))
+    task, _ = statistics_task(looked.bench, looked.request)
     sums = {path: Sharpness(path, looked.factors.layers[path]) for path in looked.layers}
     batches = (subject.batch(inputs, labels) for inputs, labels in zip(*(x.split(1) for x in pair), strict=True))
-    seed = seed_from("fisher", looked.cell.training, mode)
+    seed = seed_from("fisher", looked.cell.training.id, mode)
     backward_passes(subject.net, looked.layers, task, batches, sums, seed=seed, labels=mode, label_samples=1)
     return sums
 

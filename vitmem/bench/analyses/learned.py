@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vitmem.bench.analyses.base import Looked, Row
-from vitmem.bench.plan import Cell, base_cell
+from vitmem.bench.cells import Cell
 from vitmem.bench.vision import VisionSubject
 from vitmem.metrics.detection import loss
 from vitmem.metrics.predictions import Predictions
@@ -25,22 +25,22 @@ def learned(looked: Looked) -> Iterator[Row]:
     kept no such epochs.
     """
     subject, store = looked.bench.subject, looked.bench.places.store
-    path = store.folder("training", looked.cell.training) / LEARNED
+    path = store.folder("training", looked.cell.training.id) / LEARNED
     if not isinstance(subject, VisionSubject) or not path.is_file():
         return
     kept = load_file(path)
     first, total = first_learned(kept["hits"], kept["epochs"]), int(kept["epochs"].max())
     epochs = torch.zeros(len(subject.noisy.given), dtype=torch.int64)
     epochs[kept["rows"]] = first
-    plain = base_cell(looked.bench.config)
-    if not store.has("evaluation", plain.evaluation):
+    plain = looked.bench.training.unedited
+    if not store.has("evaluation", plain.evaluation_id):
         return
     base = _predictions(looked, subject, plain)
     recited = base.noisy_rows[(base.predicted == base.given)[base.noisy_rows]]
     for cell in looked.cells:
-        if cell.evaluation != plain.evaluation and store.has("evaluation", cell.evaluation):
+        if cell.evaluation_id != plain.evaluation_id and store.has("evaluation", cell.evaluation_id):
             for row in _groups(_predictions(looked, subject, cell), base, recited, epochs):
-                yield {**looked.head, "cell": cell.id, "method": cell.config["edit"]["method"], **row, "of": total}
+                yield {**looked.head, "cell": cell.id, "method": cell.method, **row, "of": total}
 
 
 def first_learned(hits: Tensor, epochs: Tensor) -> Tensor:
@@ -66,5 +66,5 @@ def _groups(edited: Predictions, base: Predictions, recited: Tensor, epochs: Ten
 
 
 def _predictions(looked: Looked, subject: VisionSubject, cell: Cell) -> Predictions:
-    folder = looked.bench.places.store.folder("evaluation", cell.evaluation)
+    folder = looked.bench.places.store.folder("evaluation", cell.evaluation_id)
     return subject.predictions(load_file(folder / PREDICTIONS), "report")

@@ -64,13 +64,13 @@ def _initial(looked: Looked) -> Tops | None:
 
 
 def _batches(looked: Looked) -> Iterable[Any]:
-    return looked.bench.subject.batches(dict(looked.request))[0]
+    return looked.bench.subject.batches(looked.request)[0]
 
 
 def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:
     """Return statistics of ``net`` over the batches whose number is ``wanted``, as those of the suite are collected."""
     request = looked.request
-    task, _ = statistics_task(looked.bench, dict(request))
+    task, _ = statistics_task(looked.bench, request)
     layers: Mapping[str, nn.Module] = find_layers(net, list(looked.layers))
     batches = (batch for n, batch in enumerate(_batches(looked)) if wanted(n))
     return fit(
@@ -78,7 +78,7 @@ def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Facto
         layers,
         task,
         batches,
-        labels=request["labels"],
-        label_samples=request["label_samples"],
-        seed=seed_from("stability", looked.cell.training),
+        labels=request.labels,
+        label_samples=request.label_samples,
+        seed=seed_from("stability", looked.cell.training.id),
     )

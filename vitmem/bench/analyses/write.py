@@ -16,17 +16,18 @@ from vitmem.bench.analyses.fisher import fisher
 from vitmem.bench.analyses.learned import learned
 from vitmem.bench.analyses.spectrum import spectrum
 from vitmem.bench.analyses.stability import stability, tops
+from vitmem.bench.cells import Cell, as_config
 from vitmem.bench.job import check_cells
-from vitmem.bench.plan import Cell, Job, Plan, statistics_request
+from vitmem.bench.plan import Job, Plan
 from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import guard_disk
-from vitmem.bench.subject import Places, Say, own
+from vitmem.bench.subject import Places, Say
 from vitmem.errors import InputError, unknown
 from vitmem.extras import extra
 from vitmem.files import write_text
 from vitmem.kfac import find_layers
-from vitmem.specs import Statistics, canonical, digest
+from vitmem.specs import Statistics, digest
 
 ANALYSES: Mapping[str, Analysis] = {
     "bands": bands,
@@ -58,12 +59,12 @@ def write_analyses(
     folder = results / plan.suite.name / "analyses"
     for number, (job, cells) in enumerate(jobs, 1):
         say(f"[{number}/{len(jobs)}] {job.label}")
-        seeds = before[digest(own(job.config, "seed"))]
+        seeds = before[digest({**job.training.config, "seed": None})]
         looked = _look(job, min(cells, key=_plainness), places, seeds, say)
         for name, analysis in chosen.items():
             found[name] += analysis(looked)
         if "stability" in chosen and len(plan.suite.seeds) > 1:
-            seeds[job.config["seed"]] = tops(looked.factors, looked.layers)
+            seeds[job.training.seed] = tops(looked.factors, looked.layers)
         paths = [_write(folder / f"{name}.csv", rows) for name, rows in found.items() if rows]
     return paths
 
@@ -76,19 +77,19 @@ def _analysis(name: str) -> Analysis:
 
 def _plainness(cell: Cell) -> tuple[Any, ...]:
     """Return a key by which statistics of all editable layers come first, collected in the plain way, at every seed."""
-    asked, plain = cell.config["statistics"], canonical(Statistics())
-    odd = sum(plain.get(key) != value for key, value in asked.items())
-    return cell.config["edit"].get("layers") is not None, odd, digest(asked)
+    asked = as_config(cell.statistics or Statistics())
+    odd = sum(getattr(Statistics(), key) != value for key, value in asked.items())
+    return cell.layers is not None, odd, digest(asked)
 
 
 def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> Looked:
-    bench = prepare(job.config, places)
+    bench = prepare(job.training, places)
     check_cells(bench, [cell])
     ensure_training(bench, say)
-    request = statistics_request(cell.config) or {}
+    assert cell.statistics is not None
     factors = ensure_statistics(bench, cell, say, every=True)
-    layers = find_layers(bench.subject.net, bench.subject.patterns("all", request.get("layers")))
-    return Looked(bench, cell, job.cells, request, factors, layers, dict(seeds))
+    layers = find_layers(bench.subject.net, bench.subject.patterns("all", cell.layers))
+    return Looked(bench, cell, job.cells, cell.statistics, factors, layers, dict(seeds))
 
 
 def _write(path: Path, rows: list[Row]) -> Path:

@@ -1,0 +1,283 @@
+"""What a suite stands for: trainings and cells, as frozen objects that know their ids. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from vitmem.bench.ids import Config, evaluation_id, request_config, row_id, statistics_id, training_id
+from vitmem.contents import File
+from vitmem.entries import Dataset, Edit, Entry, Model, Moments, Noise
+from vitmem.registry import DATA, EDITS, MODELS, NOISES, Registry
+from vitmem.specs import Recipe, Spec, Statistics
+
+Oracle = Literal["without_noisy", "true_labels", "early_stopped"]
+
+
+class Swept:
+    """Marks a field of which a list is a sweep, and a list in a list one value."""
+
+
+class Shared(Spec):
+    """The parameters that all entries of one kind share; the field ``key`` has the entry's name."""
+
+    key: ClassVar[str] = "name"
+    registry: ClassVar[Registry[Any]]
+
+    @classmethod
+    def split(cls, config: Mapping[str, Any], entry: type[Entry]) -> tuple[Config, Config]:
+        """Return the shared parameters of ``config`` and those of ``entry``, whose own ones come first."""
+        apart = cls.model_fields.keys() - (entry.model_fields.keys() - {cls.key})
+        return {k: v for k, v in config.items() if k in apart}, {k: v for k, v in config.items() if k not in apart}
+
+
+class DataShared(Shared):
+    """How many images of the two splits are used (``None``: all of them)."""
+
+    registry: ClassVar[Registry[Any]] = DATA
+    name: str
+    train: int | None = Field(default=None, gt=0)
+    validation: int | None = Field(default=None, gt=0)
+
+
+class SourceShared(Shared):
+    """Another data set, and how many of its training images are drawn at random (``None``: all of them)."""
+
+    registry: ClassVar[Registry[Any]] = DATA
+    name: str
+    train: int | None = Field(default=None, gt=0)
+
+
+class NoiseShared(Shared):
+    """Noise models share their name alone."""
+
+    registry: ClassVar[Registry[Any]] = NOISES
+    name: str
+
+
+class ModelShared(Shared):
+    """The file of weights that a network starts from (``None``: weights drawn from the seed)."""
+
+    registry: ClassVar[Registry[Any]] = MODELS
+    name: str
+    weights: File | None = None
+
+
+class EditShared(Shared):
+    """Which matrices an edit changes: ``blocks`` by a set's name or by number, ``layers`` as patterns inside."""
+
+    key: ClassVar[str] = "method"
+    registry: ClassVar[Registry[Any]] = EDITS
+    method: str
+    blocks: Annotated[str | int | tuple[int, ...] | None, Swept()] = None
+    layers: tuple[str, ...] | None = None
+
+
+class InnerShared(Shared):
+    """An edit that another one is applied after has the blocks and layers of that one."""
+
+    key: ClassVar[str] = "method"
+    registry: ClassVar[Registry[Any]] = EDITS
+    method: str
+
+
+E = TypeVar("E", bound=Entry)
+S = TypeVar("S", bound=Shared)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen(Generic[E, S]):
+    """An entry as a suite names it: its own parameters, and those that its kind shares."""
+
+    entry: E
+    shared: S
+
+    @property
+    def name(self) -> str:
+        """The name in the suite, of a family with what follows the slash."""
+        return str(getattr(self.shared, self.shared.key))
+
+    @cached_property
+    def config(self) -> Config:
+        """All parameters as rows, ids and seeds have them: plain JSON types, ``None`` left out."""
+        return {**as_config(self.shared), **as_config(self.entry)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a config: the class of a plug-in's entry is made anew there."""
+        return choose, (type(self.shared), self.config)
+
+
+def as_config(spec: Spec) -> Config:
+    """Return ``spec`` as plain JSON types with ``None`` left out."""
+    return spec.model_dump(mode="json", exclude_none=True)
+
+
+def choose(shared: type[S], config: Mapping[str, Any]) -> Chosen[Any, S]:
+    """Return the entry that a resolved ``config`` names; raises InputError when it is not known here."""
+    name = config[shared.key]
+    entry = shared.registry.get(name)
+    common, own = shared.split(config, entry)
+    return Chosen(entry.parse(own, name), shared.model_validate(common))
+
+
+Data = Chosen[Dataset, DataShared]
+ChosenNoise = Chosen[Noise, NoiseShared]
+ChosenModel = Chosen[Model, ModelShared]
+ChosenEdit = Chosen[Edit, EditShared]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training: data, noise, model, recipe, seed, and what an oracle knows.
+
+    The noise of text is ``none``; the recipe is ``None`` for a model that came trained.
+    """
+
+    data: Data
+    noise: ChosenNoise
+    model: ChosenModel
+    recipe: Recipe | None
+    seed: int
+    oracle: Oracle | None = None
+
+    @cached_property
+    def config(self) -> Config:
+        """The training as rows have it."""
+        recipe = {} if self.recipe is None else as_config(self.recipe)
+        oracle = {} if self.oracle is None else {"oracle": self.oracle}
+        parts = {"data": self.data.config, "noise": self.noise.config, "model": self.model.config}
+        return {**parts, "recipe": recipe, "seed": self.seed, **oracle}
+
+    @cached_property
+    def id(self) -> str:
+        """The digest of all that it depends on, and of the versions of its entries."""
+        return training_id(self.config, [part.entry.version for part in (self.data, self.noise, self.model)])
+
+    @property
+    def modality(self) -> str:
+        """The kind of experiment that the data are for."""
+        return self.data.entry.modality
+
+    @cached_property
+    def unedited(self) -> Cell:
+        """The unedited network of the same training; of an oracle, of that which knows nothing."""
+        plain = self if self.oracle is None else replace(self, oracle=None)
+        return Cell(plain, choose(EditShared, {"method": "none"}))
+
+
+@dataclass(frozen=True)
+class Request:
+    """How statistics are collected: as a suite asks, the ``moments`` beside A and G, and patterns of ``layers``."""
+
+    statistics: Statistics
+    moments: Moments
+    layers: tuple[str, ...] | None
+
+    @cached_property
+    def config(self) -> Config:
+        """The request as ids and records have it."""
+        return request_config(as_config(self.statistics), self.moments, self.layers)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One row to be: an edit of a training, with the ``statistics`` that it reads.
+
+    ``views`` (sorted) are further measures of validation.
+    """
+
+    training: Training
+    edit: ChosenEdit
+    statistics: Statistics | None = None
+    views: tuple[str, ...] = ()
+
+    @cached_property
+    def config(self) -> Config:
+        """The cell as its row has it."""
+        statistics = {} if self.statistics is None else {"statistics": as_config(self.statistics)}
+        return {**self.training.config, "edit": self.edit.config, **statistics}
+
+    @property
+    def method(self) -> str:
+        """The name of the edit."""
+        return self.edit.name
+
+    @property
+    def blocks(self) -> str | int | tuple[int, ...] | None:
+        """The blocks that are edited; ``None`` for an edit that chooses what it changes."""
+        return self.edit.shared.blocks
+
+    @property
+    def layers(self) -> tuple[str, ...] | None:
+        """Patterns of the layers that are edited; ``None`` for those of the model."""
+        return self.edit.shared.layers
+
+    @cached_property
+    def request(self) -> Request | None:
+        """How the statistics are collected. The moments double the accumulators: they are asked for where read."""
+        if self.statistics is None:
+            return None
+        needs = self.edit.entry.needs
+        return Request(self.statistics, "plain" if needs is None else needs.moments, self.layers)
+
+    @cached_property
+    def statistics_id(self) -> str | None:
+        """The id of the statistics; ``None`` for an edit that reads none."""
+        return None if self.request is None else statistics_id(self.training.id, self.request.config)
+
+    @cached_property
+    def evaluation_id(self) -> str:
+        """The id that the predictions are kept under."""
+        versions = [edit.version for edit in self.edit.entry.chain()]
+        return evaluation_id(self.training.id, self.statistics_id, self.edit.config, versions)
+
+    @cached_property
+    def id(self) -> str:
+        """The id of the row. With views it is another one, and nothing is predicted again for it."""
+        return row_id(self.evaluation_id, self.views)
+
+    @property
+    def label(self) -> str:
+        """A short name for progress lines."""
+        if self.training.oracle is not None:
+            return self.training.oracle
+        rest = " ".join(str(v) for k, v in self.edit.config.items() if k != "method")
+        return f"{self.method} {rest}".strip()
+
+    @cached_property
+    def ablated(self) -> Cell | None:
+        """The cell of the same training with the edited matrices at zero; ``None`` when no block is named."""
+        if self.blocks is None:
+            return None
+        places = as_config(self.edit.shared)
+        return Cell(self.training, choose(EditShared, {**places, "method": "ablate"}))
+
+    @cached_property
+    def second(self) -> Cell | None:
+        """A cell whose statistics are the second set that this one reads; ``None`` when it reads one set or none."""
+        second = self.edit.entry.second_set
+        return None if second is None else replace(self, statistics=second)
+
+
+def as_training(config: Mapping[str, Any]) -> Training:
+    """Return the training of a row's config; raises InputError for an entry that is not known here."""
+    recipe = config.get("recipe")
+    return Training(
+        choose(DataShared, config["data"]),
+        choose(NoiseShared, config["noise"]),
+        choose(ModelShared, config["model"]),
+        Recipe.model_validate(recipe) if recipe else None,
+        config["seed"],
+        config.get("oracle"),
+    )
+
+
+def as_cell(config: Mapping[str, Any], views: tuple[str, ...] = ()) -> Cell:
+    """Return the cell of a row's config; raises InputError for an entry that is not known here."""
+    asked = config.get("statistics")
+    statistics = None if asked is None else Statistics.model_validate(asked)
+    return Cell(as_training(config), choose(EditShared, config["edit"]), statistics, views)
