@@ -67,3 +67,19 @@ def test_importing_the_package_is_light() -> None:
     program = "import sys, vitmem; print([m for m in ('torch', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_package_is_imported_where_unix_has_no_part_in_it() -> None:
+    """Windows has neither ``fcntl`` nor ``resource``; what installed packages import of them is not ours."""
+    script = (
+        "import importlib, pkgutil, sys\n"
+        "import filelock, lightning, timm, torch, torchvision\n"
+        "sys.modules['fcntl'] = sys.modules['resource'] = None\n"
+        "import vitmem\n"
+        "for module in pkgutil.walk_packages(vitmem.__path__, 'vitmem.'):\n"
+        "    if module.name != 'vitmem.__main__':\n"
+        "        importlib.import_module(module.name)\n"
+        "from vitmem.bench.stages import peak_memory\n"
+        "assert peak_memory(torch.device('cpu')) == 0\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

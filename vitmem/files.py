@@ -189,6 +189,8 @@ def writing(path: Path) -> Iterator[None]:
 
 def flush(path: Path) -> None:
     """Wait until the file or folder ``path`` is on the disk: a rename then lasts through a loss of power."""
+    if os.name == "nt" and path.is_dir():  # Windows opens no folder
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,11 @@ from vitmem.kfac import Factors
 from vitmem.metrics.measure import AnyPredictions
 from vitmem.training.checkpoint import CHECKPOINTS, resumable
 from vitmem.training.fit import WEIGHTS, emulates_bfloat16, pick_device
+
+try:
+    import resource
+except ImportError:  # of Windows
+    resource = None  # type: ignore[assignment]
 
 SUBJECTS: Mapping[str, Callable[[Training, Places], Subject]] = {
     "image": vision_subject,
@@ -128,8 +132,10 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the largest memory in bytes: on a GPU since the last reset, else of the process so far."""
+    """Return the largest memory in bytes: on a GPU since the last reset, else of the process so far; 0 if not known."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    if resource is None:
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -7,7 +7,6 @@ aside and made again.
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import json
 import os
@@ -17,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import lock_descriptor
 
 from vitmem.bench.manifest import MANIFEST, fault, write_manifest
 from vitmem.errors import DiskFullError, InputError
@@ -169,10 +170,8 @@ def lock(path: Path, *, busy: str | None = None) -> Iterator[None]:
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-            except BlockingIOError:
-                raise InputError(str(busy)) from None
+            if not lock_descriptor(handle.fileno(), blocking=busy is None):
+                raise InputError(str(busy))
             if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
                 continue  # its last holder has removed it
             yield

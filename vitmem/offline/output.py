@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitmem.bench.store import guard_disk
+from vitmem.bench.store import guard_disk, lock
 from vitmem.errors import InputError
 from vitmem.files import flush
 
@@ -23,34 +22,26 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     check_new(out)
     partial = _partial(out)
-    with guard_disk(out.parent):
-        partial.mkdir(parents=True, exist_ok=True)
-        handle = os.open(partial, os.O_RDONLY)
+    held = partial.with_name(f"{partial.name}.lock")
+    busy = f"{partial}: another edit is being written there; wait for it or give another --out"
+    with guard_disk(out.parent), lock(held, busy=busy):
         try:
-            _own(handle, partial)
-            for left in partial.iterdir():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-            try:
-                yield partial
-                os.replace(partial, out)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+            if partial.exists():
+                shutil.rmtree(partial)
+            partial.mkdir()
+            yield partial
+            os.replace(partial, out)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         finally:
-            os.close(handle)
+            held.unlink()
 
 
 def check_new(out: Path) -> None:
     """Raise InputError when ``out`` exists and is not an empty folder."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out: {out} exists and is not an empty folder; give another name or remove it")
-
-
-def _own(handle: int, partial: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{partial}: another edit is being written there; wait for it or give another --out") from None
 
 
 @contextmanager
