@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.row_schema import row_schema
 from vitmem.rows import ROW_SCHEMA, append_row, new_rows_path, read_rows, settle_rows, write_rows
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -344,3 +346,24 @@ def test_all_committed_rows_are_read_within_the_budget() -> None:
         assert [r["id"] for r in rows] == sorted(r["id"] for r in rows)
         total += len(rows)
     assert total >= 7736 and time.process_time() - started < 6
+
+
+def test_the_published_schema_says_what_is_read(tmp_path: Path) -> None:
+    schema = row_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in sorted((Path(__file__).parents[1] / "results").glob("*/rows.jsonl")):
+        first, *_ = path.read_text().splitlines()
+        validator.validate(json.loads(first))
+    good = [row("a"), row("b", "failed"), row("c", metrics={"nll": 3.0, "memorized": 0.5})]
+    for one in good:
+        validator.validate(one)
+    for bad in (
+        {**row("b"), "status": "done"}, {**row("b"), "id": 1}, {k: v for k, v in row("b").items() if k != "costs"},
+        {**row("b"), "config": {**row("b")["config"], "seed": "0"}}, row("b", metrics={"memorized": 7.5}),
+        row("b", metrics={"nll": "1"}), row("b", metrics={"validation_class_3": 1.1}), row("b", counts={"train": -1}),
+        row("b", edit={"layers": {"a": 1}}), {k: v for k, v in row("b", "failed").items() if k != "reason"},
+    ):  # fmt: skip
+        assert not validator.is_valid(bad)
+        with pytest.raises(VitmemError):
+            append_row(tmp_path / "rows.jsonl", bad)

@@ -16,18 +16,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic_core import from_json
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.files import flush, readable, short_name, write_whole
 from vitmem.parsing import parse_json
-from vitmem.row_schema import ROW_SCHEMA, fault
+from vitmem.row_schema import ROW_SCHEMA, Row, fault
 
 __all__ = ["ROW_SCHEMA", "Belongs", "Row", "append_row", "new_rows_path", "read_rows", "settle_rows", "write_rows"]
 
-Row = dict[str, Any]
 T = TypeVar("T")
 # Whether the config of a row belongs to its id.
 Belongs = Callable[[Row], bool]
@@ -192,7 +191,7 @@ def _parsed(chunk: list[bytes], path: Path, before: int, belongs: Belongs | None
         if not isinstance(row, dict):
             raise InputError(f"{where}: expected a JSON object, got {type(row).__name__}; {MEND}")
         _check(row, sealed, where, belongs)
-        yield line, row
+        yield line, cast(Row, row)
 
 
 def _at_once(chunk: list[bytes]) -> list[Any] | None:
@@ -250,7 +249,7 @@ def _keys(value: Any) -> int:
     return total
 
 
-def _check(row: Row, sealed: bool, where: str, belongs: Belongs | None) -> None:
+def _check(row: dict[str, Any], sealed: bool, where: str, belongs: Belongs | None) -> None:
     """Raise InputError unless ``row``, with a digest that was right or with none, is one; the digest is taken out."""
     digest = row.pop("digest", None)
     same = sealed or (digest is None and next(reversed(row), "") in LAST_KEYS)
@@ -258,7 +257,7 @@ def _check(row: Row, sealed: bool, where: str, belongs: Belongs | None) -> None:
         raise InputError(f"{where}: it has another content than was written; {MEND}")
     if (wrong := fault(row)) is not None:
         raise InputError(f"{where}: {wrong}{'' if 'schema' in wrong else f'; {MEND}'}")
-    if digest is None and belongs is not None and not belongs(row):
+    if digest is None and belongs is not None and not belongs(cast(Row, row)):
         raise InputError(f"{where}: the config of this row is not that of its id {row['id']}; {MEND}")
 
 

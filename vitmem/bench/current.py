@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitmem.bench.ids import (
-    Config,
     evaluation_id,
     request_config,
     row_id,
@@ -77,7 +76,7 @@ class RowIds:
             return False
 
 
-def _known(config: Config) -> bool:
+def _known(config: Mapping[str, Any]) -> bool:
     """Say whether everything that ``config`` names is registered here."""
     edits = [config["edit"], *([inner] if isinstance(inner := config["edit"].get(AFTER), dict) else [])]
     try:
@@ -89,13 +88,13 @@ def _known(config: Config) -> bool:
     return True
 
 
-def _training_versions(config: Config) -> list[int]:
+def _training_versions(config: Mapping[str, Any]) -> list[int]:
     """Return the versions of the data, noise and model of a row's config."""
     kinds = (("data", DATA), ("noise", NOISES), ("model", MODELS))
     return [registry.get(config[kind]["name"]).version for kind, registry in kinds]
 
 
-def _statistics_id(config: Config, training: str, edit: Edit) -> str | None:
+def _statistics_id(config: Mapping[str, Any], training: str, edit: Edit) -> str | None:
     if "statistics" not in config:
         return None
     moments = "plain" if edit.needs is None else edit.needs.moments

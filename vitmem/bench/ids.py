@@ -6,7 +6,7 @@ training share it, and a change of an entry's version makes the stages that use 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitmem.specs import digest
@@ -17,29 +17,29 @@ STAGE_VERSIONS = {"training": 1, "statistics": 1, "evaluation": 1}
 TRAINING_KEYS = ("data", "noise", "model", "recipe", "seed")
 
 
-def training_config(config: Config) -> Config:
+def training_config(config: Mapping[str, Any]) -> Config:
     """Return the part of a row's config that its training depends on."""
     oracle = {"oracle": config["oracle"]} if "oracle" in config else {}
     return {**{key: config[key] for key in TRAINING_KEYS}, **oracle}
 
 
-def training_id(config: Config, versions: Sequence[int]) -> str:
+def training_id(config: Mapping[str, Any], versions: Sequence[int]) -> str:
     """Return the id of the training of ``config``; ``versions`` are those of its data, noise and model."""
     stage = ["training", STAGE_VERSIONS["training"]]
     return digest({"stage": stage, "config": training_config(config), "versions": list(versions)})
 
 
-def request_config(statistics: Config, moments: str, layers: Sequence[str] | None) -> Config:
+def request_config(statistics: Mapping[str, Any], moments: str, layers: Sequence[str] | None) -> Config:
     """Return how ``statistics`` are collected: as a suite asks, the moments beside A and G, patterns of layers."""
     return {**statistics, "moments": moments, **({} if layers is None else {"layers": list(layers)})}
 
 
-def statistics_id(training: str, request: Config) -> str:
+def statistics_id(training: str, request: Mapping[str, Any]) -> str:
     """Return the id of the statistics that ``request`` asks of the training with that id."""
     return digest({"stage": ["statistics", STAGE_VERSIONS["statistics"]], "training": training, "request": request})
 
 
-def evaluation_id(training: str, statistics: str | None, edit: Config, versions: Sequence[int]) -> str:
+def evaluation_id(training: str, statistics: str | None, edit: Mapping[str, Any], versions: Sequence[int]) -> str:
     """Return the id of the predictions after ``edit``; ``versions`` are its own and those of the edits before it."""
     version, *inner = versions
     return digest(

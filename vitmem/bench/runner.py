@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vitmem.bench.current import finished_ids, rows_of
 from vitmem.bench.executors.local import Event, run_local
-from vitmem.bench.job import check_jobs
 from vitmem.bench.plan import Plan
+from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import guard_disk, lock
 from vitmem.bench.subject import Places
 from vitmem.errors import VitmemError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
 from vitmem.reports.escape import one_line_of
 from vitmem.reports.folders import suite_folders
-from vitmem.rows import Row, read_rows
+from vitmem.row_schema import row_schema
+from vitmem.rows import read_rows
 
 WIDTH = 100  # letters of a line
 
@@ -64,7 +65,12 @@ def show_row(id: str, results: Path, as_json: bool) -> None:
     print(json.dumps(found[0]) if as_json else readable_row(found[0]))
 
 
-def readable_row(row: Row) -> str:
+def print_schema() -> None:
+    """Print the JSON Schema of a row."""
+    print(json.dumps(row_schema(), indent=1, ensure_ascii=False))
+
+
+def readable_row(row: Mapping[str, Any]) -> str:
     """Return ``row`` in sections, numbers rounded to four digits, what a person cannot read left out."""
     head = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
     lines = [" ".join(f"{key} {value}" for key, value in sorted(head.items(), key=lambda item: _place(item[0])))]

@@ -13,8 +13,7 @@ import vitmem
 from vitmem.cli.edit_options import edit
 from vitmem.cli.exits import debug as set_debug
 from vitmem.cli.exits import debugging, exit_code
-from vitmem.cli.options import Plugin, call
-from vitmem.shipped import find_suite
+from vitmem.cli.options import CacheDir, DataDir, Device, Json, Plugin, Results, Store, SuiteFile, call
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,12 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-SuiteFile = Annotated[
-    Path, typer.Argument(help="the suite: a YAML file, or the name of a shipped one such as demo", callback=find_suite)
-]
-Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
 def _version(wanted: bool) -> None:
@@ -54,7 +47,7 @@ def plan(
         Path | None, typer.Option(help="the folder of files that it names: ids have their content")
     ] = None,
     results: Results = Path("results"),
-    store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
+    store: Store = Path("store"),
     plugin: Plugin = None,
     cells: Annotated[bool, typer.Option("--cells", help="a line for each cell, however many there are")] = False,
     as_json: Json = False,
@@ -71,11 +64,11 @@ def plan(
 @app.command()
 def run(
     suite: SuiteFile,
-    data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
+    data_dir: DataDir = None,
     results: Results = Path("results"),
-    store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
-    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    store: Store = Path("store"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
     plugin: Plugin = None,
     progress: Annotated[bool, typer.Option(help="show the bar of a training")] = True,
@@ -122,11 +115,9 @@ def report(
     suites: Annotated[list[str] | None, typer.Argument(help="names of suites with rows; all if left out")] = None,
     results: Results = Path("results"),
     out: Annotated[Path, typer.Option(help="the folder of the pages and their figures")] = Path("report"),
-    store: Annotated[Path, typer.Option(help="where the trainings and predictions are, if they still are")] = Path(
-        "store"
-    ),
+    store: Store = Path("store"),
     data_dir: Annotated[Path | None, typer.Option(help="the folder with the data, to show images of it")] = None,
-    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
 ) -> None:
     """Write a page of each suite that opens from disk: tables, figures, images, cost, and how to run each cell again.
@@ -163,6 +154,15 @@ def show(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of a row, for programs that read rows.jsonl.
+
+    Example: vitmem schema > row.schema.json
+    """
+    call("vitmem.cli.catalogue:print_schema")
+
+
+@app.command()
 def check(
     kind: Annotated[str, typer.Argument(help="what to check: model, method or noise")],
     name: Annotated[str, typer.Argument(help="its name, such as vit, timm/resmlp_12_224, kfac or symmetric")],
@@ -180,12 +180,12 @@ def check(
 def noise(
     name: Annotated[str, typer.Argument(help="a noise model, such as symmetric; 'vitmem list noises' has all")],
     data: Annotated[str, typer.Option(help="images: a name, or a mapping as in a suite")] = "mnist5k",
-    data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
+    data_dir: DataDir = None,
     rate: Annotated[float | None, typer.Option(help="the rate, where the noise has one")] = None,
     seed: Annotated[int, typer.Option(help="the seed of the suite's cell")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter; may be repeated")] = None,
     sheet: Annotated[Path | None, typer.Option(help="write example images with both labels to this PNG")] = None,
-    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
     as_json: Json = False,
 ) -> None:
@@ -210,7 +210,7 @@ def mine(
     limit: Annotated[int | None, typer.Option(min=1, help="look at no more windows than this")] = None,
     min_distinct: Annotated[int, typer.Option(min=1, help="different tokens that a suffix has at least")] = 16,
     batch_size: Annotated[int, typer.Option(min=1, help="windows in a forward pass")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Find the windows of texts that a language model recites, for the data 'memorized' of a suite.
 
@@ -233,7 +233,7 @@ def fit(
     dtype: Annotated[str | None, typer.Option(help="bfloat16 (if left out), float16 or float32")] = None,
     labels: Annotated[str | None, typer.Option(help="sampled (if left out) from the model, or given")] = None,
     seed: Annotated[int | None, typer.Option(help="of the sampled labels; 0 if left out")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what it would cost; no weights are read")] = False,
 ) -> None:
     """Collect the statistics of a language model on texts of your own, for 'vitmem edit'.
@@ -254,7 +254,7 @@ def lm_eval(
     include: Annotated[Path | None, typer.Option(help="a folder of tasks of your own; code in it is run")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="questions of a task (default: all)")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
     base: Annotated[Path | None, typer.Option(help="the --out of the unedited model, to compare with")] = None,
 ) -> None:
@@ -271,11 +271,11 @@ def analyse(
     only: Annotated[
         list[str] | None, typer.Option(help="bands, spectrum, fisher, stability, detection or learned; again for more")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")] = None,
+    data_dir: DataDir = None,
     results: Results = Path("results"),
-    store: Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")] = Path("store"),
-    cache_dir: Annotated[Path, typer.Option(help="the folder of decoded images")] = Path("~/.cache/vitmem"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    store: Store = Path("store"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    device: Device = "auto",
     plugin: Plugin = None,
 ) -> None:
     """Look inside the trained networks of a suite: one file for each analysis in results/<suite>/analyses.

@@ -1,4 +1,4 @@
-"""What the verbs share: an option, and how what a verb does is imported when it is called: ``--help`` stays light."""
+"""What the verbs share: options, and how what a verb does is imported when it is called: ``--help`` stays light."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ import typer
 
 from vitmem.errors import InputError, VitmemError, raised_at, reason
 from vitmem.files import expand
+from vitmem.shipped import find_suite
 
 INTERRUPTED = 130
 
 Plugin = Annotated[list[str] | None, typer.Option(help="a module or .py file to import first; may be repeated")]
+SuiteFile = Annotated[
+    Path, typer.Argument(help="the suite: a YAML file, or the name of a shipped one such as demo", callback=find_suite)
+]
+Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
+Store = Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")]
+CacheDir = Annotated[Path, typer.Option(help="the folder of decoded images")]
+DataDir = Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
 def call(place: str, **options: Any) -> None:

@@ -227,6 +227,6 @@ def by_training(groups: Iterable[Group]) -> list[Training]:
     return out
 
 
-def training_config(config: Config) -> Config:
+def training_config(config: Mapping[str, Any]) -> Config:
     """Return the part of a cell's config that says how its network was trained, without the seed."""
     return {key: config[key] for key in TRAINING if key in config}

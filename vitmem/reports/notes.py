@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from scipy.special import ndtri
@@ -49,12 +49,12 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
     return f"{suite}: {' and '.join(data)}{images}{noisy}."
 
 
-def _data(config: dict[str, object]) -> str:
+def _data(config: Mapping[str, object]) -> str:
     """Return the name of a data set; of a folder of images, the folder's own."""
     return PurePath(str(config["folder"])).name if config["name"] == "image_folder" else str(config["name"])
 
 
-def _noise(config: dict[str, object]) -> str:
+def _noise(config: Mapping[str, object]) -> str:
     """Return name, rate and other parameters of a noise; of a matrix, its size."""
     parts = [str(config["name"]), *(str(config[key]) for key in ("rate",) if key in config)]
     for key, value in sorted(config.items()):

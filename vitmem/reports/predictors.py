@@ -108,8 +108,9 @@ def _sample(found: Sequence[Unit], analysed: Analysed, quantity: str) -> Sample 
     for unit in found:
         group = unit.ablated if quantity in HEADROOM else unit.base
         for seed in sorted(unit.hits):
-            row = {} if group is None else group.rows.get(seed, {})
-            value = analysed.get(str(row.get("ids", {}).get("training")), {}).get(quantity, read(row))
+            row = None if group is None else group.rows.get(seed)
+            known = {} if row is None else analysed.get(row["ids"]["training"], {})
+            value = known.get(quantity, None if row is None else read(row))
             if value is not None:
                 lines.append((value, unit.scores[seed], unit.hits[seed], unit.place))
     if len({line[3] for line in lines}) < FEWEST or len({line[0] for line in lines}) < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from vitmem.reports.aggregate import Group, Training, at, canonical_text, estimate
 from vitmem.reports.content import Report
@@ -12,7 +12,6 @@ from vitmem.reports.naming import setting_order, strength_text
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.probes import RELEARN, alone, name_of
 from vitmem.reports.render import Cell, Column, Table
-from vitmem.rows import Row
 
 RECITED = "memorized_class_"
 COLUMNS = (
@@ -41,6 +40,8 @@ NOTE = (
 )
 # Memorized by given class
 ByClass = Mapping[int, float]
+Half = Literal["metrics", "selection"]
+HALVES: tuple[Half, Half] = ("metrics", "selection")
 
 
 def has_put_back(trainings: Sequence[Training]) -> bool:
@@ -102,7 +103,7 @@ def _rows(groups: Sequence[Group], first: Group) -> Iterator[tuple[Cell, ...]]:
 def _cells(groups: Sequence[Group], first: Group, same: bool) -> tuple[Cell, ...]:
     """Return the means over the classes of each group that were put back (``same``), or over the others."""
     read = at("metrics", "validation")
-    reported, known = (_means(groups, first, same, half) for half in ("metrics", "selection"))
+    reported, known = (_means(groups, first, same, half) for half in HALVES)
     moved: dict[int, list[float]] = {}
     for group in groups:
         before, after = first.values(read), group.values(read)
@@ -118,12 +119,12 @@ def _estimates(pairs: Sequence[tuple[float, float]]) -> tuple[Cell, Cell, Cell]:
     return estimate(before), estimate(after), estimate([y - x for x, y in pairs])
 
 
-def _means(groups: Sequence[Group], first: Group, same: bool, half: str) -> list[tuple[float, float]]:
+def _means(groups: Sequence[Group], first: Group, same: bool, half: Half) -> list[tuple[float, float]]:
     """Return memorized of one ``half`` under ``first`` and under ``groups``, for each seed, means over the classes."""
     found: dict[int, list[tuple[float, float]]] = {}
     for group in groups:
         for seed in group.rows.keys() & first.rows.keys():
-            then, now = (_by_class(g.rows[seed], half) for g in (first, group))
+            then, now = (_by_class(g.rows[seed][half]) for g in (first, group))
             chosen = [k for k in then.keys() & now.keys() if (k in _classes(group)) == same]
             if chosen:
                 pair = _mean([then[k] for k in chosen]), _mean([now[k] for k in chosen])
@@ -138,11 +139,11 @@ def _classes(group: Group) -> tuple[int, ...]:
 
 def _measured(group: Group) -> bool:
     """Say whether memorized is there by class, in every row."""
-    return all(_by_class(row, "metrics") for row in group.rows.values())
+    return all(_by_class(row["metrics"]) for row in group.rows.values())
 
 
-def _by_class(row: Row, half: str) -> ByClass:
-    return {int(k.removeprefix(RECITED)): float(v) for k, v in row[half].items() if k.startswith(RECITED)}
+def _by_class(values: Mapping[str, float]) -> ByClass:
+    return {int(k.removeprefix(RECITED)): float(v) for k, v in values.items() if k.startswith(RECITED)}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -17,8 +17,8 @@ from vitmem.bench.analyses.learned import learned
 from vitmem.bench.analyses.spectrum import spectrum
 from vitmem.bench.analyses.stability import stability, tops
 from vitmem.bench.cells import Cell, as_config
-from vitmem.bench.job import check_cells
 from vitmem.bench.plan import Job, Plan
+from vitmem.bench.preflight import check_cells
 from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import guard_disk

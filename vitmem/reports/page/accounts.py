@@ -59,7 +59,7 @@ def total(rows: Iterable[Row]) -> str:
     """Return the hours of all stages together, each training and statistics counted once, as a sentence."""
     seconds: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
     for row in rows:
-        ids = {**row.get("ids", {}), "edit": row["id"], "evaluate": row["id"]}
+        ids = {stage: str(id) for stage, id in row["ids"].items()} | {"edit": row["id"], "evaluate": row["id"]}
         for stage in STAGES:
             value = at("costs", f"{stage}_seconds")(row)
             if value is not None and stage in ids:

@@ -1,0 +1,149 @@
+"""A row: what the stages of a cell left in the store, as raw numbers in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from vitmem.bench.cells import Cell
+from vitmem.bench.environment import environment
+from vitmem.bench.evaluation import measured
+from vitmem.bench.stages import Bench
+from vitmem.bench.statistics import statistics_record
+from vitmem.bench.store import read_json
+from vitmem.bench.subject import Say
+from vitmem.data.view_files import file_sha256, need_view
+from vitmem.data.views import view_folders
+from vitmem.entries import Information
+from vitmem.metrics.versions import measured_as, metric_versions
+from vitmem.row_schema import EditReport, Ids, RowConfig
+from vitmem.rows import ROW_SCHEMA, Row
+
+
+def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
+    """Return the row of a cell that failed; ``traceback`` is where it lies in the store."""
+    return {**_identity(cell, suite), "status": "failed", "reason": why, "traceback": traceback}
+
+
+def finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], say: Say) -> Row:
+    """Join what the stages left in the store; ``result`` is what ``ensure_evaluation`` gave."""
+    stages = {"training": read_json(bench.places.store.folder("training", cell.training.id) / "training.json")}
+    if cell.statistics is not None:
+        stages["statistics"] = statistics_record(bench, cell, say)
+    second = None if cell.second is None else statistics_record(bench, cell.second, say)
+    facts, found = bench.subject.facts(), measured(bench, cell)
+    if "statistics" in stages:
+        facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
+    row: Row = {
+        **_identity(cell, suite),
+        "status": "ok",
+        "metrics": found.metrics,
+        "selection": found.selection,
+        "outcomes": found.outcomes,
+        "metric_versions": metric_versions(measured_as(bench.training.modality)),
+        "counts": facts["counts"],
+        "data": facts["data"],
+        "edit": _edit_report(cell, result),
+        "costs": _costs(stages, second, result),
+        # a stage may have been made on another machine than the row
+        "environment": result.get("environment") or environment(bench.device),
+        "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
+    }
+    if "noise" in facts:
+        row["noise"] = facts["noise"]
+    if sources := _sources({"first": stages.get("statistics"), "second": second}):
+        row["sources"] = sources
+    if cell.views:
+        row["views"] = _view_files(bench, cell)
+    if "stopped" in stages["training"]:
+        row["stopped"] = stages["training"]["stopped"]
+    return row
+
+
+def _identity(cell: Cell, suite: str) -> Row:
+    """Return what the rows of a cell have, whatever becomes of it."""
+    ids: Ids = {"training": cell.training.id}
+    if cell.statistics_id is not None:
+        ids["statistics"] = cell.statistics_id
+    if cell.second is not None and cell.second.statistics_id is not None:
+        ids["second"] = cell.second.statistics_id
+    config = cast(RowConfig, cell.config)
+    return {"schema": ROW_SCHEMA, "id": cell.id, "suite": suite, "status": "ok", "ids": ids, "config": config}
+
+
+def _costs(
+    stages: Mapping[str, dict[str, Any]], second: dict[str, Any] | None, result: dict[str, Any]
+) -> dict[str, Any]:
+    """Return seconds and peaks of memory of the stages, and how many passes statistics take."""
+    costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
+    costs["training_resumed"] = stages["training"]["training_resumed"]
+    if "statistics" in stages:
+        # the moments along the eigenvectors take a pass of their own
+        costs["statistics_passes"] = 2 if stages["statistics"]["request"]["moments"] == "eigen" else 1
+    costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
+    if second is not None:
+        costs["statistics_seconds"] += second["statistics_seconds"]
+        costs["second_passes"] = 1
+    everything = {**stages, "edit": result}
+    return costs | {f"{name}_peak_bytes": stage["peak_memory_bytes"] for name, stage in everything.items()}
+
+
+def _sources(records: Mapping[str, dict[str, Any] | None]) -> dict[str, dict[str, Any]]:
+    """Return whose images of other data sets the sets of statistics were collected over: names and digests."""
+    return {name: record["source"] for name, record in records.items() if record and "source" in record}
+
+
+def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Return digests of the files that the views were read from."""
+    name = bench.training.data.name
+    folders = view_folders(name, bench.places.data_dir, bench.places.cache_dir)
+    return {view: file_sha256(need_view(view, name, folders)) for view in cell.views}
+
+
+def _edit_report(cell: Cell, result: dict[str, Any]) -> EditReport:
+    """Return totals over the edited matrices, with the report of each, and what the method was given."""
+    report = _totals(result["layers"])
+    if cell.edit.entry.role == "diagnostic":
+        report["probe"] = True
+    if (information := _information(cell)) is not None and cell.method != "none":
+        report["information"] = information
+    # results of an edit that lie in a store may have been written without them
+    if passes := result.get("passes"):
+        report["passes"] = passes
+    return report
+
+
+def _totals(layers: dict[str, dict[str, Any]]) -> EditReport:
+    if not layers:
+        return {"layers": {}}
+    reports = layers.values()
+    change = sum(r["change_norm"] ** 2 for r in reports) ** 0.5
+    weight = sum(r["weight_norm"] ** 2 for r in reports) ** 0.5
+    masses = [r["kept_mass"] for r in reports if r.get("kept_mass") is not None]
+    totals: EditReport = {
+        "kept_pairs": sum(r["kept_pairs"] for r in reports),
+        "total_pairs": sum(r["total_pairs"] for r in reports),
+        "relative_change": change / weight,
+        "layers": layers,
+    }
+    if masses:
+        totals["kept_mass"] = sum(masses) / len(masses)
+    return totals
+
+
+def _information(cell: Cell) -> Information | None:
+    """Return what the method is given, where it says so."""
+    information = cell.edit.entry.information
+    return "noisy labels" if information == "unlabelled" and _reads_given(cell) else information
+
+
+def _reads_given(cell: Cell) -> bool:
+    """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
+    *_, reading = cell.edit.entry.chain()
+    # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
+    mixed = reading.reads_second and getattr(reading, "side", None) == "both"
+    gradients = mixed or getattr(reading, "importance", "foof") != "foof"
+    images = cell.training.modality == "image"
+    requests = [one for one in (cell.statistics, reading.second_set) if one is not None]
+    chosen = any(one.classes is not None or one.without is not None for one in requests)
+    return images and (chosen or (gradients and any(one.labels == "given" for one in requests)))
