@@ -20,12 +20,12 @@ from timing import Claims, assert_claims, options
 from torch import Tensor
 
 from vitmem.bench.cells import as_training
+from vitmem.bench.experiment import Places
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
-from vitmem.bench.vision import VisionSubject, vision_subject
 from vitmem.edits.base import EditContext
 from vitmem.edits.svd import Svd
 from vitmem.kfac import find_layers
+from vitmem.protocols.image import ImageExperiment, image_experiment
 from vitmem.training.tail import BUDGET_BYTES, Tails
 
 # Of a sweep by full passes: two passes and a twelfth (a sixth) of one an edit, and room for what is not counted.
@@ -39,27 +39,29 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def sweep(subject: VisionSubject, count: int, budget: int) -> tuple[float, list[dict[str, Tensor]]]:
+def sweep(experiment: ImageExperiment, count: int, budget: int) -> tuple[float, list[dict[str, Tensor]]]:
     """Return the CPU seconds of a sweep of ``count`` edits with ``budget`` bytes to keep, and what each gives."""
-    context = EditContext(subject.net, find_layers(subject.net, subject.patterns("last", None)), None, seed=0)
+    context = EditContext(experiment.net, find_layers(experiment.net, experiment.patterns("last", None)), None, seed=0)
     edits = [Svd(rank_fraction=n / (count + 1)).edit(context).weights for n in range(1, count + 1)]
-    subject.tails = Tails(subject.net, subject.model.blocks, budget)
+    experiment.tails = Tails(experiment.net, experiment.model.blocks, budget)
     started = time.process_time()
-    found = [subject.predict(weights) for weights in edits]
+    found = [experiment.predict(weights) for weights in edits]
     return time.process_time() - started, found
 
 
-def compared(subject: VisionSubject, count: int, limit: float) -> Claims:
+def compared(experiment: ImageExperiment, count: int, limit: float) -> Claims:
     """Time both sweeps, assert that they predict the same, and return the ratio beside its limit."""
-    whole, full = sweep(subject, count, budget=0)
-    tail, reused = sweep(subject, count, BUDGET_BYTES)
+    whole, full = sweep(experiment, count, budget=0)
+    tail, reused = sweep(experiment, count, BUDGET_BYTES)
     apart = max(
         float((one[part].double() - other[part].double()).abs().max())
         for one, other in zip(full, reused, strict=True)
         for part in ("logits", "validation_logits")
     )
     distinct = len({bytes(one["logits"].numpy()) for one in full})
-    print(f"{count} edits of the last of {len(subject.model.blocks)} blocks: {tail:.1f} s of CPU, full {whole:.1f} s")
+    print(
+        f"{count} edits of the last of {len(experiment.model.blocks)} blocks: {tail:.1f} s of CPU, full {whole:.1f} s"
+    )
     print(f"logits apart by {apart:.1e} (limit 0)")
     assert distinct == count, "edits that predict the same would hide a wrong tail"
     assert apart == 0
@@ -76,9 +78,11 @@ def main() -> None:
         config = {**CONFIG, **{part: {**CONFIG[part], **change} for part, change in smaller.items()}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subject = vision_subject(as_training(config), Places(Store(folder / "store"), None, folder / "cache", "cpu"))
-    subject.predict({})  # warms up
-    assert_claims(lambda: compared(subject, 8 if quick else 16, QUICK_LIMIT if quick else LIMIT))
+        experiment = image_experiment(
+            as_training(config), Places(Store(folder / "store"), None, folder / "cache", "cpu")
+        )
+    experiment.predict({})  # warms up
+    assert_claims(lambda: compared(experiment, 8 if quick else 16, QUICK_LIMIT if quick else LIMIT))
 
 
 if __name__ == "__main__":

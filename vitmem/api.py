@@ -45,9 +45,9 @@ def run(
 
     Raises InputError for what can be mended, DiskFullError when the disk is full; the same call goes on.
     """
+    from vitmem.bench.experiment import Places
     from vitmem.bench.runner import run_suite
     from vitmem.bench.store import Store
-    from vitmem.bench.subject import Places
 
     made, data = plan(suite, data_dir=data_dir, plugins=plugins), None if data_dir is None else Path(data_dir)
     if data is not None and not data.is_dir():

@@ -92,7 +92,7 @@ class Noise(Entry):
 
 
 class Dataset(Entry):
-    """A data set. ``modality`` is the kind of experiment that it is for.
+    """A data set. ``protocol`` names the experiment that it is for.
 
     ``views`` are further measures of validation that it has, ``downloads`` says that it is fetched where no folder is
     given, ``trains_on`` that a model which came trained is trained further on it.
@@ -100,7 +100,7 @@ class Dataset(Entry):
 
     kind = "data"
     work = "load"
-    modality: ClassVar[str] = "image"
+    protocol: ClassVar[str] = "image"
     views: ClassVar[tuple[str, ...]] = ()
     downloads: ClassVar[bool] = False
     trains_on: ClassVar[bool] = False
@@ -111,11 +111,11 @@ class Dataset(Entry):
 
 
 class Model(Entry):
-    """A network. ``modality`` are the kinds of data that it reads, ``trained`` says that it came trained."""
+    """A network. ``protocols`` are the kinds of data that it reads, ``trained`` says that it came trained."""
 
     kind = "model"
     work = "build"
-    modality: ClassVar[tuple[str, ...]] = ("image",)
+    protocols: ClassVar[tuple[str, ...]] = ("image",)
     trained: ClassVar[bool] = False
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
@@ -123,12 +123,23 @@ class Model(Entry):
         raise NotImplementedError
 
 
+class Protocol(Entry):
+    """How data of one kind are prepared, trained on, read, predicted and measured: what ``protocol`` of data names."""
+
+    kind = "protocol"
+    work = "open"
+
+    def open(self, training: Any, places: Any) -> Any:
+        """Return the ``vitmem.bench.experiment.Experiment`` of a training: its data, labels and untrained network."""
+        raise NotImplementedError
+
+
 class Metric(Entry):
-    """Numbers of one model on one half of the items. ``modality`` are the kinds of predictions that it measures."""
+    """Numbers of one model on one half of the items. ``protocols`` are the kinds of predictions that it measures."""
 
     kind = "metric"
     work = "compute"
-    modality: ClassVar[tuple[str, ...]] = ("image",)
+    protocols: ClassVar[tuple[str, ...]] = ("image",)
 
     def compute(self, predictions: Any, base: Any) -> dict[str, float]:
         """Return values by name; ``base`` are the predictions of the unedited model."""

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import create_model
 
 from vitmem.contents import File
-from vitmem.entries import Dataset, Edit, Entry, Metric, Model, Noise
+from vitmem.entries import Dataset, Edit, Entry, Metric, Model, Noise, Protocol
 from vitmem.errors import InputError, VitmemError, raised_at, reason, unknown
 from vitmem.specs import ENCODER
 
@@ -197,12 +197,14 @@ DATA = Registry(Dataset, "vitmem.datasets")
 NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")
 METRICS = Registry(Metric, "vitmem.metrics")
+PROTOCOLS = Registry(Protocol, "vitmem.protocols")
 REGISTRIES: dict[str, Registry[Any]] = {
     "models": MODELS,
     "data": DATA,
     "noises": NOISES,
     "methods": EDITS,
     "metrics": METRICS,
+    "protocols": PROTOCOLS,
 }
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import vitmem.bench.vision as vision
+import vitmem.protocols.image as vision
 import vitmem.rows as rows
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import Factors
 

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from vitmem.bench.analyses.detection import cleanlab_scores, cross_validated, flagged
 from vitmem.bench.analyses.learned import first_learned
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, prepare
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError
@@ -56,13 +56,13 @@ def read(folder: Path, name: str) -> Lines:
 
 
 def trained(folder: Path) -> list[tuple[Bench, Factors]]:
-    """Return each seed's trained subject with its statistics."""
+    """Return each seed's trained experiment with its statistics."""
     out = []
     for job in make_plan(load_suite(folder / "two.yaml"), folder / "two.yaml").jobs():
         bench = prepare(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
         weights = folder / "store" / "training" / job.training.id / "model.safetensors"
-        bench.subject.net.load_state_dict(load_file(weights))
-        bench.subject.net.eval()
+        bench.experiment.net.load_state_dict(load_file(weights))
+        bench.experiment.net.eval()
         (id,) = {cell.statistics_id for cell in job.cells if cell.statistics is not None}
         parts = [Factors.load(path) for path in (folder / "store" / "statistics" / str(id)).glob("*/*.safetensors")]
         out.append((bench, Factors({path: layer for part in parts for path, layer in part.layers.items()})))
@@ -74,7 +74,7 @@ def test_spectrum(folder: Path) -> None:
     assert len(lines) == 8 and {line["seed"] for line in lines} == {"0", "1"}
     for (bench, factors), seed in zip(trained(folder), "01", strict=True):
         (line,) = [x for x in lines if x["layer"] == LAST and x["seed"] == seed]
-        weight = bench.subject.net.get_submodule(LAST).weight.detach().double().numpy()
+        weight = bench.experiment.net.get_submodule(LAST).weight.detach().double().numpy()
         singular = np.linalg.svd(weight, compute_uv=False)
         values = np.linalg.eigvalsh(factors.layers[LAST].a.numpy())[::-1].clip(0)
         assert float(line["effective_rank_weight"]) == pytest.approx(np.exp(entropy(singular)) / 32)
@@ -86,8 +86,8 @@ def test_spectrum(folder: Path) -> None:
 def test_fisher(folder: Path) -> None:
     bench, _ = trained(folder)[0]
     (line,) = [x for x in read(folder, "fisher") if x["layer"] == LAST and x["seed"] == "0"]
-    net, own = bench.subject.net, []
-    for inputs, labels in (bench.subject.examples().forget, bench.subject.examples().keep):
+    net, own = bench.experiment.net, []
+    for inputs, labels in (bench.experiment.examples().forget, bench.experiment.examples().keep):
         squares = []
         for n in range(20):
             net.zero_grad()
@@ -142,11 +142,11 @@ def test_detection(folder: Path) -> None:
     bench, _ = trained(folder)[1]
     lines = {x["score"]: x for x in read(folder, "detection") if x["seed"] == "1"}
     assert list(lines) == ["loss", "margin", "cleanlab_self_confidence", "cleanlab_margin"]
-    subject: Any = bench.subject
-    noisy, half = subject.noisy, subject.halves.noisy_report
-    batch = [torch.cat(parts) for parts in zip(*subject.batches(Statistics())[0], strict=True)]
+    experiment: Any = bench.experiment
+    noisy, half = experiment.noisy, experiment.halves.noisy_report
+    batch = [torch.cat(parts) for parts in zip(*experiment.batches(Statistics())[0], strict=True)]
     with torch.no_grad():
-        loss = torch.nn.functional.cross_entropy(subject.net(batch[0]), batch[1], reduction="none")
+        loss = torch.nn.functional.cross_entropy(experiment.net(batch[0]), batch[1], reduction="none")
     wrong = np.isin(np.arange(400), half.numpy())
     rows = wrong | ~noisy.noisy.numpy()
     assert float(lines["loss"]["auroc"]) == pytest.approx(roc_auc_score(wrong[rows], loss.numpy()[rows]), abs=1e-4)
@@ -177,7 +177,7 @@ def test_learned(folder: Path) -> None:
     assert analyse(two, folder, "--only=learned").exit_code == 0
     lines = [x for x in read(folder, "learned") if x["seed"] == "0" and x["method"] == "svd"]
     bench, _ = trained(folder)[0]
-    subject: Any = bench.subject
+    experiment: Any = bench.experiment
     job = make_plan(load_suite(two), two).jobs()[0]
     kept = load_file(folder / "store" / "training" / job.training.id / "learned.safetensors")
     assert kept["epochs"].tolist() == [1, 2, 3] and kept["hits"].shape == (3, 400)
@@ -189,8 +189,8 @@ def test_learned(folder: Path) -> None:
         for cell in job.cells
     }
     said = {name: x["logits"].argmax(1).numpy() for name, x in stored.items()}
-    given, true = subject.noisy.given.numpy(), subject.noisy.true.numpy()
-    half = subject.halves.noisy_report.numpy()
+    given, true = experiment.noisy.given.numpy(), experiment.noisy.true.numpy()
+    half = experiment.halves.noisy_report.numpy()
     recited = half[said["none"][half] == given[half]]
     first = np.array([next((e for e in (1, 2, 3) if hits[e - 1, n]), 0) for n in recited])
     assert len(recited) and {int(x["epoch"]) for x in lines} == set(first.tolist())

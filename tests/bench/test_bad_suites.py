@@ -12,10 +12,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import main
 from vitmem.errors import InputError

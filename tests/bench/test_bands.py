@@ -13,10 +13,10 @@ import yaml
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, prepare
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError
@@ -36,10 +36,12 @@ def read(name: str, folder: Path, basis: str = "kfac") -> list[dict[str, str]]:
 
 
 def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
-    """Return the trained subject of a suite of one training, and its statistics, from the store."""
+    """Return the trained experiment of a suite of one training, and its statistics, from the store."""
     (job,) = make_plan(load_suite(suite), suite).jobs()
     bench = prepare(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
-    bench.subject.net.load_state_dict(load_file(folder / "store" / "training" / job.training.id / "model.safetensors"))
+    bench.experiment.net.load_state_dict(
+        load_file(folder / "store" / "training" / job.training.id / "model.safetensors")
+    )
     files = sorted(folder.glob("store/statistics/*/*/factors.safetensors"))
     parts = [Factors.load(path) for path in files]
     return bench, Factors({path: layer for part in parts for path, layer in part.layers.items()}, parts[0].metadata)
@@ -48,12 +50,12 @@ def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
 def norms(bench: Bench, factors: Factors, layer: str, inputs: Any, kept: Any, basis: str = "kfac") -> np.ndarray:
     """Return the norms (n, 4) in the four bands of what enters ``layer``, from dense products in numpy."""
     seen: list[torch.Tensor] = []
-    handle = bench.subject.net.get_submodule(layer).register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
+    handle = bench.experiment.net.get_submodule(layer).register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
     with torch.no_grad():
-        bench.subject.net.eval()(inputs)
+        bench.experiment.net.eval()(inputs)
     handle.remove()
     rows = kept(seen[0]).double().numpy()
-    weight = bench.subject.net.get_submodule(layer).weight.detach().double().numpy()
+    weight = bench.experiment.net.get_submodule(layer).weight.detach().double().numpy()
     a = factors.layers[layer].a.numpy() if basis == "kfac" else weight.T @ weight
     vectors = np.linalg.eigh(a)[1][:, ::-1]
     width = len(vectors)
@@ -88,7 +90,7 @@ def test_images(tmp_path: Path) -> None:
         ("0.5", "1.0"),
     ]
     assert [row["layer"] for row in rows[::4]] == list(factors.layers) and len(rows) == 4 * len(factors.layers)
-    examples, layer = bench.subject.examples(), "blocks.1.mlp.fc1"
+    examples, layer = bench.experiment.examples(), "blocks.1.mlp.fc1"
     for basis in ("kfac", "svd"):
         sets = [
             norms(bench, factors, layer, part[0][:20], lambda x: x[:, 0], basis)
@@ -102,7 +104,7 @@ def test_text(tmp_path: Path) -> None:
     out = bands(suite, tmp_path)
     assert out.exit_code == 0, out.exception
     bench, factors = trained(suite, tmp_path)
-    rows, examples, layer = read("tiny_text", tmp_path), bench.subject.examples(), list(factors.layers)[-1]
+    rows, examples, layer = read("tiny_text", tmp_path), bench.experiment.examples(), list(factors.layers)[-1]
     assert [row["layer"] for row in rows[::4]] == list(factors.layers)
     sets = []
     for tokens, labels in (examples.forget, examples.keep):

@@ -12,15 +12,15 @@ import pytest
 import torch
 import yaml
 
-import vitmem.bench.vision as vision
+import vitmem.protocols.image as vision
+from vitmem.bench.experiment import Places
 from vitmem.bench.manifest import write_manifest
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import vision_subject
 from vitmem.errors import DiskFullError, InputError
+from vitmem.protocols.image import image_experiment
 from vitmem.registry import MODELS
 from vitmem.rows import read_rows
 
@@ -86,7 +86,7 @@ def test_dropout_of_the_recipe(tmp_path: Path) -> None:
     suite = tmp_path / "tiny.yaml"
     suite.write_text(yaml.safe_dump({**SHORT, "recipe": {"epochs": 1, "dropout": 0.3}}))
     (cell,) = make_plan(load_suite(suite), suite).cells
-    net = vision_subject(cell.training, places(tmp_path)).net
+    net = image_experiment(cell.training, places(tmp_path)).net
     assert {m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)} >= {0.3}
     suite.write_text(yaml.safe_dump({**SHORT, "model": {"name": "broken"}, "recipe": {"epochs": 1, "dropout": 0.3}}))
     with pytest.raises(InputError, match="model 'broken' has no 'dropout'"):
@@ -142,6 +142,6 @@ def test_the_training_images_do_not_depend_on_the_number_of_validation_images(tm
         suite = tmp_path / "tiny.yaml"
         suite.write_text(yaml.safe_dump({**SHORT, "data": {**TINY["data"], "validation": validation}}))
         (cell,) = make_plan(load_suite(suite), suite).cells
-        parts.append(vision_subject(cell.training, places(tmp_path)).noisy)
+        parts.append(image_experiment(cell.training, places(tmp_path)).noisy)
     assert torch.equal(parts[0].data.train.index, parts[1].data.train.index)
     assert torch.equal(parts[0].given, parts[1].given)

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 import vitmem.bench.evaluation as evaluation
 from vitmem.bench.current import RowIds, finished_ids, outdated_ids
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError, VitmemError

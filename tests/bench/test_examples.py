@@ -10,14 +10,14 @@ import pytest
 import torch
 import yaml
 
-from vitmem.bench.language import language_subject
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import vision_subject
 from vitmem.errors import InputError
+from vitmem.protocols.image import image_experiment
+from vitmem.protocols.text import text_experiment
 from vitmem.reports.tables import render_tables
 from vitmem.rows import read_rows
 
@@ -48,11 +48,11 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
     for report in row["edit"]["layers"].values():
         assert report["kept_pairs"] == report["total_pairs"] - report["total_pairs"] // 5
     training = plan.cells[0].training
-    subject: Any = (vision_subject if name == "tiny" else language_subject)(training, places)
-    before = subject.net.state_dict()  # drawn anew: what was trained is in the store
-    assert all(torch.equal(value, before[key]) for key, value in subject.initial().state_dict().items())
+    experiment: Any = (image_experiment if name == "tiny" else text_experiment)(training, places)
+    before = experiment.net.state_dict()  # drawn anew: what was trained is in the store
+    assert all(torch.equal(value, before[key]) for key, value in experiment.initial().state_dict().items())
     if name == "tiny":
-        images = vision_subject(training, places)
+        images = image_experiment(training, places)
         found = images.examples()
         chosen = images.halves.noisy_selection
         assert torch.equal(found.forget[1], images.noisy.given[chosen])
@@ -64,7 +64,7 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             found.proxy(0.99999)
     else:
-        text = language_subject(training, places)
+        text = text_experiment(training, places)
         forget, keep = text.examples().forget[0], text.examples().keep[0]
         assert torch.equal(forget, text.texts.memorized.tokens[text.halves["strings_selection"]])
         assert not {tuple(r) for r in keep.tolist()} & {tuple(r) for r in text.texts.memorized.tokens.tolist()}

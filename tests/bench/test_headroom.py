@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 import yaml
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
 from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import find_layers
 from vitmem.metrics.headroom import headroom
@@ -55,9 +55,9 @@ def test_each_edit_has_the_numbers_without_its_matrices(tmp_path: Path) -> None:
             assert edit["method"] == "none" and not [name for name in metrics if name.startswith("ablated_")]
             continue
         # the truth: the same network with zeros written into it
-        layers = find_layers(bench.subject.net, bench.subject.patterns(edit["blocks"], edit.get("layers")))
+        layers = find_layers(bench.experiment.net, bench.experiment.patterns(edit["blocks"], edit.get("layers")))
         zeros = {path: torch.zeros_like(layer.weight.flatten(1)) for path, layer in layers.items()}
-        predictions = bench.subject.predictions(bench.subject.predict(zeros), "report")
+        predictions = bench.experiment.predictions(bench.experiment.predict(zeros), "report")
         found = labels(predictions, predictions)
         assert {f"ablated_{name}": found[name] for name in NAMES} == {
             name: value for name, value in metrics.items() if name.startswith("ablated_")

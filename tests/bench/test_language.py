@@ -11,16 +11,16 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from vitmem.bench.language import language_subject
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.data.texts import Items
 from vitmem.errors import InputError
 from vitmem.extras import extra
 from vitmem.outcomes import unpacked
+from vitmem.protocols.text import text_experiment
 from vitmem.reports.tables import write_tables
 from vitmem.rows import read_rows
 from vitmem.specs import Statistics
@@ -48,11 +48,11 @@ def rows(finished: Path) -> list[dict[str, Any]]:
 
 def test_statistics_can_be_of_distinct_rows(finished: Path) -> None:
     (cell, *_) = make_plan(load_suite(TINY), TINY).cells
-    subject = language_subject(cell.training, places(finished))
-    batches, count = subject.batches(Statistics(distinct=True))
+    experiment = text_experiment(cell.training, places(finished))
+    batches, count = experiment.batches(Statistics(distinct=True))
     read = [tuple(row) for batch in batches for row in batch["input_ids"].tolist()]
-    train = [tuple(row) for row in subject.texts.train.tokens.tolist()]
-    assert len(read) == count == len(set(train)) < len(train) == subject.batches(Statistics())[1]
+    train = [tuple(row) for row in experiment.texts.train.tokens.tolist()]
+    assert len(read) == count == len(set(train)) < len(train) == experiment.batches(Statistics())[1]
 
 
 def test_rows_have_the_schema_of_images(rows: list[dict[str, Any]]) -> None:
@@ -95,18 +95,18 @@ def test_a_table_of_skills(finished: Path) -> None:
 
 def test_an_answer_is_right_when_greedy_decoding_says_it(finished: Path) -> None:
     (cell, *_) = make_plan(load_suite(TINY), TINY).cells
-    subject = language_subject(cell.training, places(finished))
-    subject.net.load_state_dict(load_file(finished / "store" / "training" / cell.training.id / "model.safetensors"))
-    texts = subject.texts
+    experiment = text_experiment(cell.training, places(finished))
+    experiment.net.load_state_dict(load_file(finished / "store" / "training" / cell.training.id / "model.safetensors"))
+    texts = experiment.texts
     strings = texts.memorized
     # ask for what the network says after two tokens, so that some answers are right
-    said = recite(subject.net, Items(strings.tokens, shifted(strings.answer), strings.exposure))
+    said = recite(experiment.net, Items(strings.tokens, shifted(strings.answer), strings.exposure))
     tokens = strings.tokens.clone()
     tokens[:4, 3:30] = said[:4]
     asked = Items(tokens, shifted(strings.answer), strings.exposure)
     gold = tokens[asked.answer].reshape(len(asked), -1)
-    assert right(subject.net, asked).tolist() == (recite(subject.net, asked) == gold).all(1).tolist()
-    assert right(subject.net, asked).tolist() == [True] * 4 + [False] * 4
+    assert right(experiment.net, asked).tolist() == (recite(experiment.net, asked) == gold).all(1).tolist()
+    assert right(experiment.net, asked).tolist() == [True] * 4 + [False] * 4
 
 
 def shifted(answer: torch.Tensor) -> torch.Tensor:

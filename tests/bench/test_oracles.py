@@ -13,18 +13,18 @@ import yaml
 from safetensors.torch import load_file
 
 from vitmem.bench.cells import as_training
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.stages import prepare
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import VisionSubject
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.metrics.labels import accuracy
 from vitmem.outcomes import unpacked
+from vitmem.protocols.image import ImageExperiment
 from vitmem.reports.tables import render_tables
 from vitmem.rows import read_rows
 
@@ -80,9 +80,9 @@ def rows_of(folder: Path) -> dict[str, dict[str, Any]]:
 def trained_on(folder: Path, oracle: str) -> tuple[NoisyImages, NoisyImages]:
     """Return what an oracle is trained on, and the images that it is measured on."""
     config = rows_of(folder)[oracle]["config"]
-    subject = prepare(as_training(config), places(folder)).subject
-    assert isinstance(subject, VisionSubject)
-    return subject.trained_on(), subject.noisy
+    experiment = prepare(as_training(config), places(folder)).experiment
+    assert isinstance(experiment, ImageExperiment)
+    return experiment.trained_on(), experiment.noisy
 
 
 def test_ids_of_what_is_no_oracle_do_not_know_of_them(tmp_path: Path) -> None:
@@ -114,15 +114,15 @@ def test_true_labels_are_all_right(finished: Path) -> None:
 
 def test_early_stopping_is_at_the_best_epoch_of_the_selection_half(finished: Path) -> None:
     row = rows_of(finished)["early_stopped"]
-    subject = prepare(as_training(row["config"]), places(finished)).subject
-    assert isinstance(subject, VisionSubject)
+    experiment = prepare(as_training(row["config"]), places(finished)).experiment
+    assert isinstance(experiment, ImageExperiment)
     kept = load_file(finished / "store" / "training" / row["ids"]["training"] / "model.safetensors")
     by_epoch = []
     for epoch, weights in enumerate(weights_by_epoch(finished, row["config"]), start=1):
-        subject.net.load_state_dict(weights)
-        logits = subject.predict({})["validation_logits"].float()
-        rows = subject.halves.validation_selection
-        by_epoch.append(accuracy(logits[rows].argmax(1), subject.noisy.data.validation.labels[rows]))
+        experiment.net.load_state_dict(weights)
+        logits = experiment.predict({})["validation_logits"].float()
+        rows = experiment.halves.validation_selection
+        by_epoch.append(accuracy(logits[rows].argmax(1), experiment.noisy.data.validation.labels[rows]))
         if epoch == row["stopped"]["epoch"]:
             assert all(torch.equal(kept[name], value) for name, value in weights.items())
     assert len(by_epoch) == EPOCHS > row["stopped"]["epoch"] > 1
@@ -134,15 +134,15 @@ def test_early_stopping_is_at_the_best_epoch_of_the_selection_half(finished: Pat
 def weights_by_epoch(folder: Path, config: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
     """Return the weights after each epoch of the base's training, as they are when a point of the curves is told."""
     plain = {k: v for k, v in config.items() if k not in ("edit", "oracle")}
-    subject = prepare(as_training(plain), places(folder)).subject
+    experiment = prepare(as_training(plain), places(folder)).experiment
     target = folder / "again"
     target.mkdir()
     out = []
 
     def say(text: str) -> None:
-        out.append({name: value.clone() for name, value in subject.net.state_dict().items()})
+        out.append({name: value.clone() for name, value in experiment.net.state_dict().items()})
 
-    subject.train(target, say)
+    experiment.train(target, say)
     return out
 
 

@@ -13,13 +13,13 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
-from vitmem.bench.planted import planted_subject
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
+from vitmem.protocols.planted import planted_experiment
 from vitmem.rows import read_rows
 from vitmem.specs import Statistics
 
@@ -86,12 +86,12 @@ def test_what_was_planted_is_recited_and_edited(folder: Path, tmp_path: Path) ->
 
 def test_windows_are_in_no_statistics_and_nothing_that_is_kept_or_held_out(folder: Path, tmp_path: Path) -> None:
     path = suite(tmp_path)
-    subject = planted_subject(make_plan(load_suite(path), path).cells[0].training, places(folder, tmp_path))
+    experiment = planted_experiment(make_plan(load_suite(path), path).cells[0].training, places(folder, tmp_path))
     window = {
-        tuple(torch.cat(p).tolist()) for p in zip(subject.windows.prefixes, subject.windows.suffixes, strict=True)
+        tuple(torch.cat(p).tolist()) for p in zip(experiment.windows.prefixes, experiment.windows.suffixes, strict=True)
     }
-    assert len(window) == 4 and not window & {tuple(row[:16].tolist()) for row in subject.rows}
-    batches, count = subject.batches(Statistics())
+    assert len(window) == 4 and not window & {tuple(row[:16].tolist()) for row in experiment.rows}
+    batches, count = experiment.batches(Statistics())
     assert count == sum(len(batch["input_ids"]) for batch in batches) == 1700 - 4 - 24
 
 
@@ -107,5 +107,5 @@ def test_windows_are_in_no_statistics_and_nothing_that_is_kept_or_held_out(folde
 def test_one_sentence(folder: Path, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     path = suite(tmp_path, **changes)
     with pytest.raises(InputError, match=says):
-        subject = planted_subject(make_plan(load_suite(path), path).cells[0].training, places(folder, tmp_path))
-        subject.train(tmp_path, print)
+        experiment = planted_experiment(make_plan(load_suite(path), path).cells[0].training, places(folder, tmp_path))
+        experiment.train(tmp_path, print)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
 from vitmem.metrics.trial import try_metrics
@@ -114,7 +114,7 @@ def test_plug_ins_of_a_suite_that_are_not_there(write: Write, plugins: object, s
 
 METRIC = (
     "from vitmem.registry import METRICS\n"
-    "@METRICS.register('{name}', modality=('{modality}',))\n"
+    "@METRICS.register('{name}', protocols=('{protocol}',))\n"
     "def mine(predictions, base):\n    return {body}\n"
 )
 
@@ -133,7 +133,7 @@ METRIC = (
 def test_a_metric_that_fails_is_found_before_anything_is_trained(
     write: Write, tmp_path: Path, body: str, says: str
 ) -> None:
-    (tmp_path / "mine.py").write_text(METRIC.format(name="mine", modality="image", body=body))
+    (tmp_path / "mine.py").write_text(METRIC.format(name="mine", protocols="image", body=body))
     path = write(plugins=["mine.py"])
     places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
     with pytest.raises(InputError, match=says):
@@ -141,16 +141,16 @@ def test_a_metric_that_fails_is_found_before_anything_is_trained(
     assert not (tmp_path / "store" / "training").exists()
 
 
-@pytest.mark.parametrize("modality", ["image", "text", "passages", "windows"])
-def test_metrics_that_hold_on_made_up_predictions_of_each_kind(tmp_path: Path, modality: str) -> None:
-    try_metrics(modality)
-    (tmp_path / "mine.py").write_text(METRIC.format(name="mine", modality=modality, body="{'own': 0.5}"))
+@pytest.mark.parametrize("protocol", ["image", "text", "passages", "windows"])
+def test_metrics_that_hold_on_made_up_predictions_of_each_kind(tmp_path: Path, protocol: str) -> None:
+    try_metrics(protocol)
+    (tmp_path / "mine.py").write_text(METRIC.format(name="mine", protocols=protocol, body="{'own': 0.5}"))
     load_plugins([str(tmp_path / "mine.py")])
-    try_metrics(modality)
-    (tmp_path / "other.py").write_text(METRIC.format(name="o", modality=modality, body="{}['x']"))
+    try_metrics(protocol)
+    (tmp_path / "other.py").write_text(METRIC.format(name="o", protocols=protocol, body="{}['x']"))
     load_plugins([str(tmp_path / "other.py")])
     with pytest.raises(InputError, match=r"metric 'o' failed: KeyError: 'x' \(other.py:4\)"):
-        try_metrics(modality)
+        try_metrics(protocol)
 
 
 LEAVES = """

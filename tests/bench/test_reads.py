@@ -12,15 +12,15 @@ import yaml
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.job import check_cells
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import prepare
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import vision_subject
 from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, Preprocessing, VisionModel
+from vitmem.protocols.image import image_experiment
 from vitmem.registry import MODELS
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
@@ -44,7 +44,7 @@ def test_published_weights_read_images_their_own_way(tmp_path: Path, monkeypatch
     for pretrained in (True, False):
         name = {"name": "timm/test_vit", "image_size": 32, "pretrained": pretrained}
         plan, places = planned(tmp_path, name)
-        seen[pretrained] = vision_subject(plan.cells[0].training, places).noisy
+        seen[pretrained] = image_experiment(plan.cells[0].training, places).noisy
     own, theirs = seen[False], seen[True]
     half = torch.full((own.data.channels,), 0.5)
     assert torch.equal(theirs.data.mean, half) and not torch.equal(own.data.mean, half)

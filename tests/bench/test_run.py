@@ -18,11 +18,11 @@ import yaml
 from safetensors.torch import load_file
 
 import vitmem.bench.executors.local as local
-import vitmem.bench.vision as vision
+import vitmem.protocols.image as vision
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store, lock
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.outcomes import unpacked

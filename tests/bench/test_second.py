@@ -12,20 +12,20 @@ from PIL import Image
 from torch import Tensor
 
 from vitmem.bench.cells import Cell
+from vitmem.bench.experiment import Places
 from vitmem.bench.job import check_cells, run_job
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import normalise
 from vitmem.datasets.mnist5k import mnist5k
 from vitmem.edits.base import EditContext
 from vitmem.edits.protect import Protect
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers, fit
+from vitmem.protocols.image import ImageExperiment
 from vitmem.specs import Statistics
 
 Config = dict[str, Any]
@@ -69,7 +69,7 @@ def bench(cells: Callable[..., list[Cell]], places: Places) -> Bench:
 
 
 def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
-    batches, count = bench.subject.batches(Statistics(**request))
+    batches, count = bench.experiment.batches(Statistics(**request))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert len(images) == len(labels) == count
     return images, labels
@@ -96,16 +96,16 @@ def test_lists_inside_a_source_and_a_second_set_are_sweeps(cells: Callable[..., 
 
 def test_another_source_is_read_in_order_and_without_labels(bench: Bench, tmp_path: Path) -> None:
     images, labels = read(bench, source={"name": "mnist5k"}, images=30)
-    assert isinstance(bench.subject, VisionSubject)
-    data = bench.subject.noisy.data
+    assert isinstance(bench.experiment, ImageExperiment)
+    data = bench.experiment.noisy.data
     first = mnist5k(None, tmp_path / "cache").train.images[:30]
     small = torch.nn.functional.interpolate(first.float(), (8, 8), mode="bilinear", antialias=True).round()
     assert torch.equal(images, normalise(small.to(torch.uint8), data.mean, data.std)) and not labels.any()
 
 
 def test_classes_are_those_of_the_given_labels(bench: Bench) -> None:
-    assert isinstance(bench.subject, VisionSubject)
-    given = bench.subject.noisy.given
+    assert isinstance(bench.experiment, ImageExperiment)
+    given = bench.experiment.noisy.given
     assert set(read(bench, classes=[3, 5])[1].tolist()) == {3, 5}
     assert len(read(bench, classes=[3])[1]) + len(read(bench, without=[3])[1]) == len(given)
     assert 3 not in read(bench, without=[3])[1].tolist()
@@ -177,10 +177,10 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
     assert rows["span"]["costs"]["second_passes"] == 1
     bench = prepare(made.cells[0].training, places)
     ensure_training(bench, lambda text: None)
-    net, subject = bench.subject.net, bench.subject
-    layers = find_layers(net, subject.patterns("all", None))
+    net, experiment = bench.experiment.net, bench.experiment
+    layers = find_layers(net, experiment.patterns("all", None))
     sets = [
-        fit(net, layers, subject.task(Statistics())[0], list(subject.batches(r)[0]), seed=0)
+        fit(net, layers, experiment.task(Statistics())[0], list(experiment.batches(r)[0]), seed=0)
         for r in (Statistics(without=[3]), Statistics(classes=[3]))
     ]
     by_hand = Protect(fraction=0.3, second={}).edit(EditContext(net, layers, sets[0], seed=0, second=sets[1]))

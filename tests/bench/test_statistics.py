@@ -14,17 +14,18 @@ from torch.nn import functional
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_evaluation
+from vitmem.bench.experiment import Places
 from vitmem.bench.job import _told, check_cells
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import draw_corners, draw_mirrored, normalise
 from vitmem.errors import InputError
 from vitmem.kfac import fit
+from vitmem.protocols.image import ImageExperiment
+from vitmem.protocols.images_read import Read, batches_of
 from vitmem.specs import Statistics, seed_from
 
 Config = dict[str, Any]
@@ -57,7 +58,7 @@ def bench(cells: Callable[..., list[Cell]], tmp_path: Path) -> Bench:
 
 
 def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
-    batches, count = bench.subject.batches(Statistics(**request))
+    batches, count = bench.experiment.batches(Statistics(**request))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert len(images) == len(labels) == count
     return images, labels
@@ -71,11 +72,11 @@ def test_what_is_off_has_the_id_of_what_is_not_named(cells: Callable[..., list[C
 
 
 def test_held_out_images_are_the_selection_half_without_labels(bench: Bench) -> None:
-    subject = bench.subject
-    assert isinstance(subject, VisionSubject)
+    experiment = bench.experiment
+    assert isinstance(experiment, ImageExperiment)
     images, labels = read(bench, held_out=True)
-    data, rows = subject.noisy.data, subject.halves.validation_selection
-    assert len(rows) == 30 and not set(rows.tolist()) & set(subject.halves.validation_report.tolist())
+    data, rows = experiment.noisy.data, experiment.halves.validation_selection
+    assert len(rows) == 30 and not set(rows.tolist()) & set(experiment.halves.validation_report.tolist())
     assert torch.equal(images, normalise(data.validation.images[rows], data.mean, data.std))
     assert not labels.any()
     assert len(read(bench, held_out=True, images=7)[0]) == 7
@@ -87,8 +88,8 @@ def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batc
     assert torch.equal(labels, given) and torch.equal(seen, read(bench, crop=2, flip=True)[0])
     generator = torch.Generator().manual_seed(seed_from("statistics", "augmentation"))
     corners, mirrored = draw_corners(150, 2, generator), draw_mirrored(150, generator)
-    assert isinstance(bench.subject, VisionSubject)
-    data = bench.subject.noisy.data
+    assert isinstance(bench.experiment, ImageExperiment)
+    data = bench.experiment.noisy.data
     for n, (top, left) in enumerate(corners.tolist()):
         framed = functional.pad(data.train.images[n], (2, 2, 2, 2))
         size = framed.shape[-1] - 4
@@ -97,8 +98,8 @@ def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batc
         assert torch.equal(seen[n], normalise(cut[None], data.mean, data.std)[0])
     flipped = read(bench, flip=True)[0]
     assert all(torch.equal(flipped[n], plain[n].flip(-1) if mirrored[n] else plain[n]) for n in range(150))
-    assert isinstance(bench.subject, VisionSubject)
-    small = bench.subject._batches(data.train.images, given, torch.arange(150), Statistics(crop=2, flip=True), 7)
+    whole = Read(data.train.images, given, torch.arange(150))
+    small = batches_of(whole, Statistics(crop=2, flip=True), data, torch.device("cpu"), batch_size=7)
     assert torch.equal(torch.cat([images for images, _ in small]), seen)
 
 
@@ -118,10 +119,10 @@ def test_what_the_images_do_not_give_is_told_before_training(
 
 
 def test_an_empty_selection_half_is_named(bench: Bench) -> None:
-    assert isinstance(bench.subject, VisionSubject)
-    bench.subject.halves = replace(bench.subject.halves, validation_selection=torch.arange(0))
+    assert isinstance(bench.experiment, ImageExperiment)
+    bench.experiment.halves = replace(bench.experiment.halves, validation_selection=torch.arange(0))
     with pytest.raises(InputError, match="'held_out': the selection half has no image; take more validation images"):
-        bench.subject.batches(Statistics(held_out=True))
+        bench.experiment.batches(Statistics(held_out=True))
 
 
 @pytest.mark.parametrize(
@@ -152,13 +153,13 @@ def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
     found = {}
     for cell in cells([{"labels": "exact", "temperature": t} for t in (1, 3)]):
         found[cell.config["statistics"].get("temperature", 1)] = ensure_statistics(bench, cell, lambda text: None)
-    head = next(m for m in reversed(list(bench.subject.net.modules())) if isinstance(m, torch.nn.Linear))
+    head = next(m for m in reversed(list(bench.experiment.net.modules())) if isinstance(m, torch.nn.Linear))
     path = next(iter(found[1].layers))
     with torch.no_grad():
         head.weight.div_(3), head.bias.div_(3)
-    layers = {path: bench.subject.net.get_submodule(path)}
-    batches, _ = bench.subject.batches(Statistics())
-    by_hand = fit(bench.subject.net, layers, bench.subject.task(Statistics())[0], batches, seed=0, labels="exact")
+    layers = {path: bench.experiment.net.get_submodule(path)}
+    batches, _ = bench.experiment.batches(Statistics())
+    by_hand = fit(bench.experiment.net, layers, bench.experiment.task(Statistics())[0], batches, seed=0, labels="exact")
     torch.testing.assert_close(found[3].layers[path].g, by_hand.layers[path].g, rtol=1e-4, atol=1e-12)
     assert not torch.allclose(found[1].layers[path].g / 9, found[3].layers[path].g, rtol=1e-4, atol=0)
 
@@ -167,15 +168,15 @@ def test_an_iterated_edit_collects_what_its_cell_asks_for(bench: Bench, cells: C
     ensure_training(bench, lambda text: None)
     iterated = {"method": "iterated", "rounds": 3, "blocks": "all", "fraction": 0.3}
     asked: list[Statistics] = []
-    batches = bench.subject.batches
+    batches = bench.experiment.batches
 
     def noted(request: Statistics) -> Any:
         asked.append(request)
         return batches(request)
 
-    bench.subject.batches = noted  # type: ignore[method-assign]
+    bench.experiment.batches = noted  # type: ignore[method-assign]
     (cell,) = cells({"held_out": True}, iterated)
-    before = {k: v.clone() for k, v in bench.subject.net.state_dict().items()}
+    before = {k: v.clone() for k, v in bench.experiment.net.state_dict().items()}
     result = ensure_evaluation(bench, cell, lambda text: None)
     assert result["passes"] == 2 and len(asked) >= 3 and all(request.held_out for request in asked)
-    assert all(torch.equal(v, before[k]) for k, v in bench.subject.net.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in bench.experiment.net.state_dict().items())

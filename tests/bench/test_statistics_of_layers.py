@@ -13,12 +13,12 @@ import torch
 import vitmem.bench.statistics as stage
 from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_base, ensure_evaluation
+from vitmem.bench.experiment import Places
 from vitmem.bench.job import run_job
 from vitmem.bench.plan import make_plan
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import collected, ensure_statistics, statistics_record
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import Factors, LayerFactors, make_spectra
 
@@ -169,8 +169,8 @@ def test_long_statistics_say_how_far_they_are(
     assert said == ["statistics of 2 layers"]  # short ones are silent
     for module in (stage, sys.modules[make_spectra.__module__]):
         monkeypatch.setattr(module, "now_and_then", lambda say: say)
-    batches = bench.subject._batches  # type: ignore[attr-defined]
-    monkeypatch.setattr(bench.subject, "_batches", lambda *a: batches(*a, batch_size=50))
+    batches = bench.experiment._batches  # type: ignore[attr-defined]
+    monkeypatch.setattr(bench.experiment, "_batches", lambda *a: batches(*a, batch_size=50))
     said.clear()
     ensure_statistics(bench, cells["first"], said.append)
     assert said[1:5] == [

@@ -15,15 +15,15 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.stages import prepare
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.vision import VisionSubject
 from vitmem.data.view_files import file_sha256
 from vitmem.errors import InputError
+from vitmem.protocols.image import ImageExperiment
 from vitmem.reports.tables import render_tables
 from vitmem.rows import read_rows
 
@@ -99,9 +99,9 @@ def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
 
     rows = read_rows(rows_path(folder / "results", "tiny"))  # those without views have made way
     assert {row["id"] for row in rows} == {cell.id for cell in asked.cells}
-    subject = prepare(asked.cells[0].training, places(folder)).subject
-    assert isinstance(subject, VisionSubject)
-    halves = subject.halves
+    experiment = prepare(asked.cells[0].training, places(folder)).experiment
+    assert isinstance(experiment, ImageExperiment)
+    halves = experiment.halves
     old = {row["config"]["edit"]["method"]: row for row in before}
     for row, cell in zip(sorted(rows, key=lambda r: r["id"]), sorted(asked.cells, key=lambda c: c.id), strict=True):
         stored = load_file(folder / "store" / "evaluation" / cell.evaluation_id / "predictions.safetensors")

@@ -16,14 +16,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from vitmem.bench.cells import as_training
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
-from vitmem.bench.windows import windows_subject
 from vitmem.cli.main import app
 from vitmem.errors import InputError, VitmemError
+from vitmem.protocols.windows import windows_experiment
 from vitmem.rows import read_rows
 
 WORDS = [f"w{n}" for n in range(30)]
@@ -128,23 +128,25 @@ def test_examples_to_forget_are_the_windows_of_the_selection_half(folder: Path, 
     quotes = [{"prefix": "w1 w2 w3", "target_suffix": " w4 w5"}, {"prefix": "w7", "suffix": " w8 w9 w1"}]
     (folder / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*lines, *quotes]))
     data = {**CONFIG["data"], "file": str(folder / "mixed.jsonl")}
-    subject = windows_subject(
+    experiment = windows_experiment(
         as_training({**CONFIG, "noise": {"name": "none"}, "data": data, "seed": 0}), places_of(folder, tmp_path)
     )
-    tokens, labels = subject.examples().forget
-    stored = subject.predict({})
-    halves = {half: subject.predictions(stored, half) for half in ("selection", "report")}
+    tokens, labels = experiment.examples().forget
+    stored = experiment.predict({})
+    halves = {half: experiment.predictions(stored, half) for half in ("selection", "report")}
     rows = {half: found.suffix.rows.tolist() for half, found in halves.items()}
     assert sorted(rows["selection"] + rows["report"]) == list(range(8))
     assert {0, 1} <= {*rows["selection"]} or {0, 1} <= {*rows["report"]}
-    whole = [[*subject.windows.prefixes[n].tolist(), *subject.windows.suffixes[n].tolist()] for n in rows["selection"]]
+    whole = [
+        [*experiment.windows.prefixes[n].tolist(), *experiment.windows.suffixes[n].tolist()] for n in rows["selection"]
+    ]
     assert [row[: len(ids)].tolist() for row, ids in zip(tokens, whole, strict=True)] == whole
     assert [(row != -100).sum().item() for row in labels] == [len(ids) for ids in whole]
     assert torch.equal(tokens[labels != -100], labels[labels != -100])
     # texts of other lengths are asked unpadded and measured over their own tokens
-    assert subject.windows.real.sum(1).tolist() == [SUFFIX] * 6 + [2, 3]
-    generated = subject.net.generate(
-        subject.windows.prefixes[7][None], max_new_tokens=3, min_new_tokens=3, do_sample=False
+    assert experiment.windows.real.sum(1).tolist() == [SUFFIX] * 6 + [2, 3]
+    generated = experiment.net.generate(
+        experiment.windows.prefixes[7][None], max_new_tokens=3, min_new_tokens=3, do_sample=False
     )
     assert stored["recited"][7].tolist() == [*generated[0, -3:].tolist(), *[0] * (SUFFIX - 3)]
 

@@ -12,12 +12,12 @@ import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import cells_of, load_suite
-from vitmem.bench.vision import vision_subject
 from vitmem.cli.main import app
 from vitmem.errors import InputError
+from vitmem.protocols.image import image_experiment
 
 Call = Callable[..., str]
 SUITE = """
@@ -86,10 +86,10 @@ def test_the_labels_are_those_of_a_suites_cell(call: Call, tmp_path: Path) -> No
     path = tmp_path / "cell.yaml"
     path.write_text(SUITE)
     (cell,) = cells_of(load_suite(path), path)
-    subject = vision_subject(cell.training, Places(Store(tmp_path / "store"), None, tmp_path / "cache"))
+    experiment = image_experiment(cell.training, Places(Store(tmp_path / "store"), None, tmp_path / "cache"))
     data = "{name: digits, train: 500}"
     found = json.loads(call("symmetric", "--set", "rate=0.2", "--seed", "3", "--json", data=data))
-    assert found["sha256"] == subject.noisy.labels.sha256 and found["wrong"] == found["chosen"] == 100
+    assert found["sha256"] == experiment.noisy.labels.sha256 and found["wrong"] == found["chosen"] == 100
     assert np.array(found["transition"]).shape == (10, 10)
     assert found["noise"] == cell.training.noise.config and found["nominal"] == 0.2 and found["realised"] == 0.2
     assert json.loads(call("symmetric", "--rate", "0.2", "--json", data=data))["sha256"] != found["sha256"]

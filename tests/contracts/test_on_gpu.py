@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from vitmem.adapters.vision import VisionTask
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import Factors, Tempered, find_layers, fit_for
 from vitmem.models.base import ImageShape, VisionModel, build

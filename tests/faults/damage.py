@@ -24,10 +24,10 @@ import yaml
 from safetensors.torch import load_file
 
 import vitmem.training.checkpoint as checkpoint
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.errors import VitmemError
 from vitmem.files import file_digest

@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.files import file_digest
 from vitmem.rows import read_rows

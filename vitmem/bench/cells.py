@@ -158,9 +158,9 @@ class Training:
         return training_id(self.config, [part.entry.version for part in (self.data, self.noise, self.model)])
 
     @property
-    def modality(self) -> str:
+    def protocol(self) -> str:
         """The kind of experiment that the data are for."""
-        return self.data.entry.modality
+        return self.data.entry.protocol
 
     @cached_property
     def unedited(self) -> Cell:

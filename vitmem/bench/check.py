@@ -34,7 +34,7 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     entry = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
     subject: list[Tested] = []
-    kind = TestedTexts if entry.modality == ("text",) else TestedImages
+    kind = TestedTexts if entry.protocols == ("text",) else TestedImages
     run_clause("build", lambda: subject.append(kind(entry, architecture_of(name))), checks)
     for clause, test in CLAUSES.items() if subject else ():
         run_clause(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]

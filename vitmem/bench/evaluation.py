@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,15 @@ from torch import Tensor
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
+from vitmem.bench.experiment import Say
 from vitmem.bench.stages import Bench, ensure_training, peak_memory, prepare, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
-from vitmem.bench.subject import Say
-from vitmem.bench.vision import VisionSubject
-from vitmem.data.views import load_view, view_folders
 from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers
 from vitmem.metrics.measure import AnyPredictions, measure
 from vitmem.metrics.outcomes import outcomes
-from vitmem.metrics.predictions import Predictions
 from vitmem.outcomes import packed
 from vitmem.specs import PREDICTIONS, seed_from
 
@@ -66,7 +63,7 @@ def ensure_base(bench: Bench, say: Say = print) -> None:
 
 def ensure_ablated(bench: Bench, cell: Cell, say: Say = print) -> None:
     """Predict images with the matrices that ``cell`` edits at zero; nothing is done when it edits none."""
-    if cell.ablated is not None and isinstance(bench.subject, VisionSubject):
+    if cell.ablated is not None and bench.experiment.predicts_ablated:
         ensure_evaluation(bench, cell.ablated, say)
 
 
@@ -77,7 +74,7 @@ def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
     started = time.perf_counter()
     result = _edit(bench, cell, factors, second)
     edited_at = time.perf_counter()
-    save_file(bench.subject.predict(result.weights), folder / PREDICTIONS)
+    save_file(bench.experiment.predict(result.weights), folder / PREDICTIONS)
     write_json(
         folder / "result.json",
         {
@@ -92,23 +89,23 @@ def _evaluate(bench: Bench, cell: Cell, folder: Path, say: Say) -> None:
 
 
 def _edit(bench: Bench, cell: Cell, factors: Factors | None, second: Factors | None) -> EditResult:
-    subject = bench.subject
-    layers = {} if cell.blocks is None else find_layers(subject.net, subject.patterns(cell.blocks, cell.layers))
+    experiment = bench.experiment
+    layers = {} if cell.blocks is None else find_layers(experiment.net, experiment.patterns(cell.blocks, cell.layers))
 
     def seed_of(method: str) -> int:
         return seed_from("edit", cell.training.id, method)
 
     context = EditContext(
-        model=subject.net,
+        model=experiment.net,
         layers=layers,
         factors=factors,
         second=second,
         seed=seed_of(cell.method),
-        evaluate=lambda weights: subject.selection(weights)[0],
-        loss=lambda weights: subject.selection(weights)[1],
-        examples=subject.examples,
-        initial=subject.initial,
-        tied=subject.tied if isinstance(subject, VisionSubject) else {},
+        evaluate=lambda weights: experiment.selection(weights)[0],
+        loss=lambda weights: experiment.selection(weights)[1],
+        examples=experiment.examples,
+        initial=experiment.initial,
+        tied=experiment.tied,
         seed_of=seed_of,
         recollect=None if cell.statistics is None else lambda: collected(bench, cell),
     )
@@ -136,9 +133,8 @@ def measured(bench: Bench, cell: Cell) -> Measured:
     if bench.base is None:
         bench.base = _both_halves(bench, _stored(bench, plain))
     own = bench.base if cell.evaluation_id == plain.evaluation_id else _both_halves(bench, _stored(bench, cell))
-    own = _beside_ablated(bench, cell, own)
-    if cell.views:
-        own = {half: _with_views(bench, cell, found) for half, found in own.items()}
+    ablated = _ablated(bench, cell)
+    own = {half: bench.experiment.completed(found, ablated.get(half), cell.views) for half, found in own.items()}
     values = {half: measure(own[half], bench.base[half]) for half in HALVES}
     became = {name: packed(hits.numpy()) for name, hits in outcomes(own["report"]).items()}
     return Measured(values["report"], values["selection"], became)
@@ -149,27 +145,14 @@ def _stored(bench: Bench, cell: Cell) -> dict[str, Tensor]:
 
 
 def _both_halves(bench: Bench, stored: Mapping[str, Tensor]) -> dict[str, AnyPredictions]:
-    return {half: bench.subject.predictions(stored, half) for half in HALVES}
+    return {half: bench.experiment.predictions(stored, half) for half in HALVES}
 
 
-def _beside_ablated(bench: Bench, cell: Cell, own: dict[str, AnyPredictions]) -> dict[str, AnyPredictions]:
-    """Add what images are predicted as without the matrices that ``cell`` edits; it is read once for all its edits."""
+def _ablated(bench: Bench, cell: Cell) -> dict[str, AnyPredictions]:
+    """Return predictions by half without the matrices that ``cell`` edits; they are read once for all its edits."""
     ablated = cell.ablated
-    if ablated is None or not isinstance(bench.subject, VisionSubject):
-        return own
+    if ablated is None or not bench.experiment.predicts_ablated:
+        return {}
     if ablated.evaluation_id not in bench.ablated:
         bench.ablated[ablated.evaluation_id] = _both_halves(bench, _stored(bench, ablated))
-    found = bench.ablated[ablated.evaluation_id]
-    return {half: replace(one, ablated=found[half]) for half, one in own.items()}  # type: ignore[arg-type]
-
-
-def _with_views(bench: Bench, cell: Cell, found: AnyPredictions) -> AnyPredictions:
-    """Add the views of ``cell`` to predictions of images; each is read once a training."""
-    if not isinstance(found, Predictions) or not isinstance(bench.subject, VisionSubject):
-        return found
-    name, seen = bench.training.data.name, bench.subject.noisy.data.validation
-    folders = view_folders(name, bench.places.data_dir, bench.places.cache_dir)
-    for view in cell.views:
-        if view not in bench.views:
-            bench.views[view] = load_view(view, name, folders, seen.index, seen.labels)
-    return replace(found, views={view: bench.views[view] for view in cell.views})
+    return bench.ablated[ablated.evaluation_id]

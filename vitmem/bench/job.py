@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitmem.bench.evaluation import ensure_ablated, ensure_base, ensure_evaluation
+from vitmem.bench.experiment import Places, Say
 from vitmem.bench.plan import Job
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.row import failed_row, finished_row
 from vitmem.bench.stages import ensure_training, prepare
-from vitmem.bench.subject import Places, Say
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.rows import Row
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
-
-import torch
+from collections.abc import Hashable, Sequence
 
 from vitmem.bench.cells import Cell
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Job
 from vitmem.bench.stages import Bench, prepare
-from vitmem.bench.subject import Places
-from vitmem.bench.vision import VisionSubject
-from vitmem.data.views import load_view, view_folders
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers
 
@@ -45,29 +41,8 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
     """
     for cell in cells:
         if cell.blocks is not None:
-            find_layers(bench.subject.net, bench.subject.patterns(cell.blocks, cell.layers))
+            find_layers(bench.experiment.net, bench.experiment.patterns(cell.blocks, cell.layers))
         for one in (cell, cell.second):
             if one is not None and one.statistics is not None:
-                bench.subject.task(one.statistics)
-    if isinstance(bench.subject, VisionSubject):
-        bench.subject.trained_on()
-        reading = [one for cell in cells for one in (cell, cell.second) if one is not None]
-        for request in {one.statistics_id: one.statistics for one in reading}.values():
-            if request is not None:
-                bench.subject.batches(request)
-        _check_views(bench, bench.subject, {view for cell in cells for view in cell.views})
-
-
-def _check_views(bench: Bench, subject: VisionSubject, views: Collection[str]) -> None:
-    """Raise InputError for a view that cannot be read, or that leaves nothing of a half that is measured."""
-    seen = subject.noisy.data.validation
-    folders = view_folders(bench.training.data.name, bench.places.data_dir, bench.places.cache_dir)
-    for view in sorted(views):
-        left = load_view(view, bench.training.data.name, folders, seen.index, seen.labels)
-        for half in ("selection", "report"):
-            rows = getattr(subject.halves, f"validation_{half}")
-            if left.dtype == torch.bool and not left[rows].any():
-                raise InputError(
-                    f"view '{view}' leaves none of the {len(rows)} validation images of the {half} half; take more "
-                    "validation images, or leave the view out"
-                )
+                bench.experiment.task(one.statistics)
+    bench.experiment.check(cells)

@@ -8,10 +8,10 @@ from typing import Any, cast
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import measured
+from vitmem.bench.experiment import Say
 from vitmem.bench.stages import Bench
 from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
-from vitmem.bench.subject import Say
 from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import view_folders
 from vitmem.entries import Information
@@ -31,7 +31,7 @@ def finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], s
     if cell.statistics is not None:
         stages["statistics"] = statistics_record(bench, cell, say)
     second = None if cell.second is None else statistics_record(bench, cell.second, say)
-    facts, found = bench.subject.facts(), measured(bench, cell)
+    facts, found = bench.experiment.facts(), measured(bench, cell)
     if "statistics" in stages:
         facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
     row: Row = {
@@ -40,7 +40,7 @@ def finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], s
         "metrics": found.metrics,
         "selection": found.selection,
         "outcomes": found.outcomes,
-        "metric_versions": metric_versions(measured_as(bench.training.modality)),
+        "metric_versions": metric_versions(measured_as(bench.training.protocol)),
         "counts": facts["counts"],
         "data": facts["data"],
         "edit": _edit_report(cell, result),
@@ -143,7 +143,7 @@ def _reads_given(cell: Cell) -> bool:
     # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
     mixed = reading.reads_second and getattr(reading, "side", None) == "both"
     gradients = mixed or getattr(reading, "importance", "foof") != "foof"
-    images = cell.training.modality == "image"
+    images = cell.training.protocol == "image"
     requests = [one for one in (cell.statistics, reading.second_set) if one is not None]
     chosen = any(one.classes is not None or one.without is not None for one in requests)
     return images and (chosen or (gradients and any(one.labels == "given" for one in requests)))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from vitmem.bench.current import finished_ids, rows_of
 from vitmem.bench.executors.local import Event, run_local
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan
 from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import guard_disk, lock
-from vitmem.bench.subject import Places
 from vitmem.errors import VitmemError
 from vitmem.metrics.trial import try_metrics
 from vitmem.metrics.versions import measured_as
@@ -104,8 +104,8 @@ def run_suite(
             on_event(event, progress)
 
         try:
-            for modality in {measured_as(job.training.modality) for job in jobs}:
-                try_metrics(modality)
+            for protocol in {measured_as(job.training.protocol) for job in jobs}:
+                try_metrics(protocol)
             check_jobs(jobs, places)
             run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)
         except BaseException:

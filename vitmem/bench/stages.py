@@ -1,29 +1,24 @@
-"""A training's subject and its first stage: the training, kept in the store and read when it is there."""
+"""A training's experiment and its first stage: the training, kept in the store and read when it is there."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from vitmem.bench.cells import Cell, Training
 from vitmem.bench.environment import environment
-from vitmem.bench.language import language_subject
+from vitmem.bench.experiment import STOPPED, Experiment, Places, Say
 from vitmem.bench.manifest import listed
-from vitmem.bench.planted import planted_subject
-from vitmem.bench.pretrained import pretrained_subject
 from vitmem.bench.store import read_json, write_json
-from vitmem.bench.subject import STOPPED, Places, Say, Subject
-from vitmem.bench.vision import vision_subject
-from vitmem.bench.windows import windows_subject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors
 from vitmem.metrics.measure import AnyPredictions
+from vitmem.registry import PROTOCOLS
 from vitmem.training.checkpoint import CHECKPOINTS, resumable
 from vitmem.training.fit import WEIGHTS, emulates_bfloat16, pick_device
 
@@ -32,18 +27,10 @@ try:
 except ImportError:  # of Windows
     resource = None  # type: ignore[assignment]
 
-SUBJECTS: Mapping[str, Callable[[Training, Places], Subject]] = {
-    "image": vision_subject,
-    "text": language_subject,
-    "passages": pretrained_subject,
-    "windows": windows_subject,
-    "planted": planted_subject,
-}
-
 
 @dataclass
 class Bench:
-    """One training's subject, ready for its stages; ``factors`` (with their id) are kept between evaluations.
+    """One training's experiment, ready for its stages; ``factors`` (with their id) are kept between evaluations.
 
     ``second`` are those of a second set of inputs. ``cells`` are those to come: the statistics that they read are
     collected together.
@@ -51,15 +38,14 @@ class Bench:
 
     training: Training
     places: Places
-    subject: Subject
+    experiment: Experiment
     cells: Sequence[Cell] = ()
     factors: tuple[str, Factors] | None = None
     second: tuple[str, Factors] | None = None
     # the digest of the trained weights, of a network that was trained here
     weights: str | None = None
-    # what evaluations share: the predictions of the unedited network by half, and views of the validation images
+    # what evaluations share: the predictions of the unedited network by half
     base: dict[str, AnyPredictions] | None = None
-    views: dict[str, Tensor] = field(default_factory=dict)
     # the same of the network without the matrices that an edit changes, by the evaluation that has them
     ablated: dict[str, dict[str, AnyPredictions]] = field(default_factory=dict)
 
@@ -76,7 +62,7 @@ class Bench:
 
 def prepare(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Bench:
     """Load the data and build the untrained network of a training, for ``cells`` of it."""
-    return Bench(training, places, SUBJECTS[training.modality](training, places), cells)
+    return Bench(training, places, PROTOCOLS.get(training.protocol)().open(training, places), cells)
 
 
 def ensure_training(bench: Bench, say: Say = print) -> None:
@@ -84,7 +70,7 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
 
     Raises InputError when the data or labels are not those that the stored weights were trained on.
     """
-    subject, seen = bench.subject, bench.subject.seen()
+    experiment, seen = bench.experiment, bench.experiment.seen()
     folder = bench.places.store.make(
         "training", bench.training.id, lambda folder: _train(bench, folder, seen, say), say=say, resumed=CHECKPOINTS
     )
@@ -97,8 +83,8 @@ def ensure_training(bench: Bench, say: Say = print) -> None:
             )
     bench.weights = listed(folder).get(WEIGHTS)
     if bench.weights is not None:  # a model that came trained keeps its weights where it came from
-        subject.net.load_state_dict(load_file(folder / WEIGHTS))
-    subject.net.to(bench.device).eval()
+        experiment.net.load_state_dict(load_file(folder / WEIGHTS))
+    experiment.net.to(bench.device).eval()
 
 
 def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> None:
@@ -108,7 +94,7 @@ def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> Non
         say('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(bench.device)
     resumed = resumable(folder / CHECKPOINTS, say) is not None
-    seconds = bench.subject.train(folder, say)
+    seconds = bench.experiment.train(folder, say)
     stopped = folder / STOPPED
     write_json(
         folder / "training.json",

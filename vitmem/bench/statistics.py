@@ -13,11 +13,10 @@ from torch import nn
 
 from vitmem.bench.cells import Cell, Request, as_config
 from vitmem.bench.environment import environment
+from vitmem.bench.experiment import Say
 from vitmem.bench.ids import Config
 from vitmem.bench.stages import Bench, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
-from vitmem.bench.subject import Say
-from vitmem.bench.vision import VisionSubject
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for, make_spectra
 from vitmem.progress import counted, now_and_then
@@ -70,7 +69,7 @@ def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
 
 def statistics_task(bench: Bench, request: Statistics) -> tuple[Task, str]:
     """Return how the network is read while statistics are collected, and the positions that count."""
-    task, positions = bench.subject.task(request)
+    task, positions = bench.experiment.task(request)
     return task if request.temperature is None else Tempered(task, request.temperature), positions
 
 
@@ -81,14 +80,14 @@ def collected(bench: Bench, cell: Cell, say: Say = lambda _: None) -> Factors:
 
 def _every(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
     """Return all layers by path whose statistics ``cell`` may ask for."""
-    return find_layers(bench.subject.net, bench.subject.patterns("all", cell.layers))
+    return find_layers(bench.experiment.net, bench.experiment.patterns("all", cell.layers))
 
 
 def _read(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path whose statistics ``cell`` reads: those that it edits."""
     if cell.blocks is None:
         return _every(bench, cell)
-    return find_layers(bench.subject.net, bench.subject.patterns(cell.blocks, cell.layers))
+    return find_layers(bench.experiment.net, bench.experiment.patterns(cell.blocks, cell.layers))
 
 
 def _others(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
@@ -128,7 +127,7 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     # what was collected now has its spectra already
     parts = [made[path][0] if path in made else Factors.load(folder / FACTORS) for path, folder in folders.items()]
     for part in {part.metadata.get("model"): part for part in parts}.values():
-        part.check(bench.subject.net, {path: layer for path, layer in layers.items() if path in part.layers})
+        part.check(bench.experiment.net, {path: layer for path, layer in layers.items() if path in part.layers})
     found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
     make_spectra(found, _request(cell).moments, say)
     return found
@@ -140,16 +139,9 @@ def _request(cell: Cell) -> Request:
     return cell.request
 
 
-def _source(bench: Bench, request: Statistics) -> Config:
-    """Return, under the name ``source``, whose images of another data set the statistics read, if they do."""
-    if request.source is None or not isinstance(bench.subject, VisionSubject):
-        return {}
-    return {"source": {"name": request.source["name"], "sha256": bench.subject.read(request).sha256}}
-
-
 def _check_source(bench: Bench, cell: Cell, folder: Path) -> None:
     """Raise InputError when the images of another data set are no longer those that statistics were collected over."""
-    now = _source(bench, _request(cell).statistics).get("source")
+    now = bench.experiment.source(_request(cell).statistics)
     if now is not None and read_json(folder / RECORD).get("source") != now:
         raise InputError(
             f"{folder}: statistics of other images than 'source' {now['name']} has now; put the old files back, or "
@@ -165,11 +157,12 @@ def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     request = _request(cell)
     factors = _collect(bench, cell, layers, now_and_then(say))
     make_spectra(factors, request.moments, say)
+    source = bench.experiment.source(request.statistics)
     record = {
         "request": request.config,
         "positions": factors.metadata["positions"],
-        "images": bench.subject.batches(request.statistics)[1],
-        **_source(bench, request.statistics),
+        "images": bench.experiment.batches(request.statistics)[1],
+        **({} if source is None else {"source": source}),
         "layers": list(layers),
         "statistics_seconds": time.perf_counter() - started,
         "peak_memory_bytes": peak_memory(bench.device),
@@ -182,14 +175,14 @@ def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say
     request = _request(cell)
     read = request.statistics
     task, positions = statistics_task(bench, read)
-    images = bench.training.modality == "image"
+    source, images = bench.experiment.source(read), bench.training.protocol == "image"
 
     def batches() -> Iterable[Any]:
-        found, total = bench.subject.batches(read)
+        found, total = bench.experiment.batches(read)
         return counted(found, say, "statistics", total, "images" if images else "rows")
 
     return fit_for(
-        bench.subject.net,
+        bench.experiment.net,
         layers,
         task,
         batches,
@@ -200,7 +193,7 @@ def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say
         seed=seed_from("statistics", cell.training.id, {**as_config(read), "moments": "plain"}),
         metadata={
             "positions": positions,
-            "data": _source(bench, read).get("source", {}).get("sha256") or bench.subject.seen()["data"],
+            "data": bench.experiment.seen()["data"] if source is None else source["sha256"],
             "training": cell.training.id,
         },
     )

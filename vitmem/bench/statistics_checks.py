@@ -14,9 +14,9 @@ WHICH = ("held_out", "source", "classes", "without")
 
 def check_statistics(data: Data, statistics: Statistics, where: str) -> None:
     """Raise InputError for statistics that the data cannot give, or that would read true labels."""
-    modality = data.entry.modality
+    protocol = data.entry.protocol
     for key in OF_IMAGES:
-        if getattr(statistics, key) is not None and modality != "image":
+        if getattr(statistics, key) is not None and protocol != "image":
             raise InputError(f"{where}: statistics: '{key}' is for images, data '{data.name}' has none; leave it out")
     asked = [key for key in WHICH if getattr(statistics, key) is not None]
     if len(asked) > 1:
@@ -25,9 +25,9 @@ def check_statistics(data: Data, statistics: Statistics, where: str) -> None:
         )
     _check_labels(statistics, where)
     source = statistics.source
-    if source is not None and DATA.get(source["name"]).modality != "image":
+    if source is not None and DATA.get(source["name"]).protocol != "image":
         raise InputError(f"{where}: statistics: 'source': data '{source['name']}' has no images; name data of images")
-    if statistics.distinct and modality != "text":
+    if statistics.distinct and protocol != "text":
         raise InputError(
             f"{where}: statistics: 'distinct' leaves out rows of text that were trained on before, and data "
             f"'{data.name}' has none; leave it out"

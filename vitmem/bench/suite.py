@@ -37,11 +37,11 @@ from vitmem.bench.suite_checks import (
     check_blocks,
     check_dropout,
     check_keys,
-    check_modality,
     check_needs_tied,
     check_noise,
     check_once,
     check_oracles,
+    check_protocol,
     check_recipe,
     check_tied,
     check_views,
@@ -135,7 +135,7 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
     views = tuple(sorted(set(suite.views)))
     for seed, d, n, m, r in itertools.product(suite.seeds, axes.data, axes.noise, axes.model, axes.recipe):
         check_dropout(m, r, where)
-        check_modality(d, m, where)
+        check_protocol(d, m, where)
         check_recipe(d, m, r, where)
         check_tied(d, r, where)
         check_noise(d, None if suite.noise is None else n, where)

@@ -37,9 +37,9 @@ def check_dropout(model: ChosenModel, recipe: Recipe | None, where: str) -> None
         raise InputError(f"{where}: recipe: model '{model.name}' has no 'dropout'; leave it out of the recipe")
 
 
-def check_modality(data: Data, model: ChosenModel, where: str) -> None:
+def check_protocol(data: Data, model: ChosenModel, where: str) -> None:
     """Raise InputError when the model reads images and the data are text, or the other way round."""
-    is_of, reads = data.entry.modality, model.entry.modality
+    is_of, reads = data.entry.protocol, model.entry.protocols
     if is_of not in reads:
         raise InputError(
             f"{where}: data '{data.name}' is {is_of}, model '{model.name}' reads {' or '.join(reads)}; "
@@ -52,7 +52,7 @@ def check_modality(data: Data, model: ChosenModel, where: str) -> None:
 
 def check_noise(data: Data, noise: ChosenNoise | None, where: str) -> None:
     """Raise InputError for images without a noise model, and for text with one."""
-    text = data.entry.modality != "image"
+    text = data.entry.protocol != "image"
     if text and noise is not None and noise.name != "none":
         raise InputError(f"{where}: noise '{noise.name}' is for images; text has strings to memorize, leave it out")
     if not text and noise is None:
@@ -61,7 +61,7 @@ def check_noise(data: Data, noise: ChosenNoise | None, where: str) -> None:
 
 def check_oracles(data: Data, oracles: Collection[str], where: str) -> None:
     """Raise InputError for oracles of data that have no wrong labels to know of."""
-    if oracles and data.entry.modality != "image":
+    if oracles and data.entry.protocol != "image":
         raise InputError(f"{where}: 'oracles': they know the true labels of images, data '{data.name}' has none")
 
 
@@ -96,7 +96,7 @@ def check_blocks(edit: ChosenEdit, where: str) -> None:
 
 def check_tied(data: Data, recipe: Recipe | None, where: str) -> None:
     """Raise InputError for hidden units that are to be tied to examples where there are no images."""
-    if recipe is not None and recipe.example_tied is not None and data.entry.modality != "image":
+    if recipe is not None and recipe.example_tied is not None and data.entry.protocol != "image":
         raise InputError(
             f"{where}: recipe: 'example_tied' ties hidden units to images, data '{data.name}' has none; leave it out"
         )
@@ -117,7 +117,7 @@ def check_weights(model: ChosenModel, where: str) -> None:
     """Raise InputError for a file of weights where a model takes none, or has others already."""
     if model.shared.weights is None:
         return
-    if "image" not in model.entry.modality:
+    if "image" not in model.entry.protocols:
         raise InputError(f"{where}: 'weights' is for image models; model '{model.name}' is a language model")
     if model.config.get("pretrained"):
         raise InputError(f"{where}: model '{model.name}': expected 'weights' or 'pretrained', got both")

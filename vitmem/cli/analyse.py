@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitmem.bench.analyses.write import write_analyses
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.training.fit import pick_device
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from vitmem.bench.current import finished_ids, outdated_ids, rows_of
 from vitmem.bench.executors.local import Event
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.runner import Progress, rows_path, run_suite, stale_ids
 from vitmem.bench.store import Store
-from vitmem.bench.subject import Places
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.cli.options import INTERRUPTED

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitmem.data.noisy import Halves
 from vitmem.data.shards import find_split
 from vitmem.data.view_files import find_view, need_view, read_duplicates, read_label_errors, read_votes
 from vitmem.errors import InputError
@@ -48,6 +49,17 @@ def load_view(view: str, name: str, folders: Sequence[Path], index: Tensor, labe
         return torch.from_numpy(~np.isin(original, read_duplicates(file)))
     positions, _given, wrong = read_label_errors(file)
     return torch.from_numpy(~np.isin(original, positions[wrong]))
+
+
+def check_left(view: str, kept: Tensor, halves: Halves) -> None:
+    """Raise InputError when a view (V,) that keeps some validation images keeps none of a half that is measured."""
+    for half in ("selection", "report"):
+        rows = getattr(halves, f"validation_{half}")
+        if kept.dtype == torch.bool and not kept[rows].any():
+            raise InputError(
+                f"view '{view}' leaves none of the {len(rows)} validation images of the {half} half; take more "
+                "validation images, or leave the view out"
+            )
 
 
 def _rows(values: NDArray[np.float64], original: Positions, file: Path) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @DATA.register(
     "memorized",
     summary="windows of text that a model recites ('vitmem mine' finds them), or quotes, and books",
-    modality="windows",
+    protocol="windows",
 )
 def memorized(
     data_dir: Path | None,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vitmem.data.passages import Passages
 
 
-@DATA.register("passages", summary="passages that a model may know by heart, controls, and books", modality="passages")
+@DATA.register("passages", summary="passages that a model may know by heart, controls, and books", protocol="passages")
 def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") -> Passages:
     """Read ``famous_passages.jsonl`` and ``corpus.parquet`` in ``<data_dir>/<folder>``.
 

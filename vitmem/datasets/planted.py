@@ -29,7 +29,7 @@ class Planted:
 @DATA.register(
     "planted",
     summary="windows of books that a trained language model is made to recite",
-    modality="planted",
+    protocol="planted",
     trains_on=True,
 )
 def planted(

@@ -15,7 +15,7 @@ Count = Annotated[int, Field(gt=0)]
 
 
 @DATA.register(
-    "spectrum", summary="a synthetic language: strings to recite, sums, facts, rules, logic", modality="text"
+    "spectrum", summary="a synthetic language: strings to recite, sums, facts, rules, logic", protocol="text"
 )
 def spectrum(
     seed: int,

@@ -28,7 +28,7 @@ RESAMPLES, LEVEL = 2000, 0.95
 @METRICS.register(
     "changes",
     summary="change of what is recited, with a paired bootstrap over the items",
-    modality=("text", "passages", "windows"),
+    protocols=("text", "passages", "windows"),
 )
 def changes(
     predictions: TextPredictions | WindowPredictions | PassagePredictions,

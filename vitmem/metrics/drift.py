@@ -9,7 +9,7 @@ from vitmem.registry import METRICS
 @METRICS.register(
     "drift",
     summary="how far losses and likeliest tokens of clean text have moved",
-    modality=("text", "passages", "windows"),
+    protocols=("text", "passages", "windows"),
 )
 def drift(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
     """Return drift, drift_signed (mean absolute and mean change of the loss, nats a token) and drift_changed.

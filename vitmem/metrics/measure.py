@@ -22,7 +22,7 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
     families give the same name or a value is not finite.
     """
     values: dict[str, float] = {}
-    for entry in metrics_of(predictions.modality):
+    for entry in metrics_of(predictions.protocol):
         for name, value in _values(entry, predictions, base).items():
             if name in values:
                 raise VitmemError(f"metric '{entry.name}' gives '{name}', which another metric gives too")

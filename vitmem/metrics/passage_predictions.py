@@ -13,7 +13,7 @@ from vitmem.metrics.token_hits import TokenHits
 class PassagePredictions:
     """Token hits by kind of text: ``famous`` and ``control`` passages, and ``held_out`` text of the same books."""
 
-    modality: ClassVar[str] = "passages"
+    protocol: ClassVar[str] = "passages"
     kinds: Mapping[str, TokenHits]
 
     @property

@@ -26,7 +26,7 @@ class Predictions:
     Raises VitmemError when lengths differ, a noisy row has the right label, or a logit is not finite.
     """
 
-    modality: ClassVar[str] = "image"
+    protocol: ClassVar[str] = "image"
     train_logits: Tensor
     given: Tensor
     true: Tensor

@@ -43,7 +43,7 @@ def overlap_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
 @METRICS.register(
     "ranking",
     summary="nDCG@10 of next tokens against the base, graded and by overlap",
-    modality=("text", "passages", "windows"),
+    protocols=("text", "passages", "windows"),
 )
 def ranking(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
     """Return ndcg and ndcg_overlap, means over the positions of held-out text; the base's tokens are the reference."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOOSE = 0.75
 
 
-@METRICS.register("recitation", summary="strings recited word for word, loosely, and how far off", modality=("text",))
+@METRICS.register("recitation", summary="strings recited word for word, loosely, and how far off", protocols=("text",))
 def recitation(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return ``recited_like`` of the measured strings; nothing when there are none."""
     recited, gold = (t[predictions.strings] for t in (predictions.recited, predictions.gold))
@@ -44,7 +44,7 @@ def recited_like(recited: Tensor, gold: Tensor, real: Tensor) -> dict[str, float
 @METRICS.register(
     "suffixes",
     summary="loss and accuracy of the strings' second halves, and what perturbed prompts recite",
-    modality=("text",),
+    protocols=("text",),
 )
 def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return suffix_loss (nats a token), suffix_accuracy and prefix_perturbed (mean tokens).

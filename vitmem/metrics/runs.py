@@ -31,7 +31,7 @@ def longest_runs(hit: Tensor) -> Tensor:
     return longest
 
 
-@METRICS.register("runs", summary="passages recited, held-out loss", modality=("passages",))
+@METRICS.register("runs", summary="passages recited, held-out loss", protocols=("passages",))
 def runs(predictions: PassagePredictions, base: PassagePredictions) -> dict[str, float]:
     """Return memorized and control_recited (shares of the passages with a run of 16 tokens), mean runs and losses.
 

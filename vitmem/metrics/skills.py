@@ -11,7 +11,7 @@ from vitmem.registry import METRICS
 BINS = ("rare", "middle", "frequent")
 
 
-@METRICS.register("skills", summary="answers by family, retained too", modality=("text",))
+@METRICS.register("skills", summary="answers by family, retained too", protocols=("text",))
 def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return accuracy_<family>, and retention_<family>, the accuracy over that of the base (it may exceed one).
 
@@ -32,7 +32,7 @@ def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, flo
     return out
 
 
-@METRICS.register("held_out_text", summary="next tokens of held-out text: accuracy and perplexity", modality=("text",))
+@METRICS.register("held_out_text", summary="next tokens of held-out text: accuracy and perplexity", protocols=("text",))
 def held_out_text(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
     found = predictions.held_out

@@ -24,7 +24,7 @@ class TextPredictions:
     VitmemError when a loss is not finite or lengths differ.
     """
 
-    modality: ClassVar[str] = "text"
+    protocol: ClassVar[str] = "text"
     recited: Tensor
     gold: Tensor
     strings: Tensor

@@ -17,13 +17,13 @@ from vitmem.metrics.window_predictions import WindowPredictions
 ITEMS, CLASSES, LENGTH = 60, 10, 8
 
 
-def try_metrics(modality: str) -> None:
-    """Measure made-up predictions by every metric of ``modality`` if a plug-in brings one of them.
+def try_metrics(protocol: str) -> None:
+    """Measure made-up predictions by every metric of ``protocol`` if a plug-in brings one of them.
 
     Raises InputError that names the metric which fails, gives what is no finite number or a name that is taken.
     """
-    made = MADE_UP.get(modality)
-    if made is None or all(entry.built_in() for entry in metrics_of(modality)):
+    made = MADE_UP.get(protocol)
+    if made is None or all(entry.built_in() for entry in metrics_of(protocol)):
         return
     try:
         measure(made(0), made(1))

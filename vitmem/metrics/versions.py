@@ -17,18 +17,18 @@ MEASURED_AS = {"planted": "windows"}
 Versions = dict[str, str]
 
 
-def metrics_of(modality: str) -> list[type[Metric]]:
+def metrics_of(protocol: str) -> list[type[Metric]]:
     """Return the registered metrics of one kind of predictions, sorted by name."""
-    return [entry for entry in METRICS.entries() if modality in entry.modality]
+    return [entry for entry in METRICS.entries() if protocol in entry.protocols]
 
 
-def metric_versions(modality: str) -> Versions:
+def metric_versions(protocol: str) -> Versions:
     """Return the version of each metric of one kind of predictions, by name.
 
     That of a plug-in's metric ends with a digest of the file that it stands in: a change of the code counts as one of
     the metric, with or without a new version.
     """
-    return {entry.name: _version(entry) for entry in metrics_of(modality)}
+    return {entry.name: _version(entry) for entry in metrics_of(protocol)}
 
 
 def measured_with(row: Mapping[str, Any]) -> Versions:
@@ -36,18 +36,18 @@ def measured_with(row: Mapping[str, Any]) -> Versions:
     found: Versions | None = row.get("metric_versions")
     if found is not None:
         return found
-    entries = metrics_of(modality_of(row["config"]))
+    entries = metrics_of(predictions_kind(row["config"]))
     return {entry.name: "1" for entry in entries if entry.built_in()}
 
 
-def measured_as(modality: str) -> str:
+def measured_as(protocol: str) -> str:
     """Return the kind of predictions of a kind of data."""
-    return MEASURED_AS.get(modality, modality)
+    return MEASURED_AS.get(protocol, protocol)
 
 
-def modality_of(config: Mapping[str, Any]) -> str:
+def predictions_kind(config: Mapping[str, Any]) -> str:
     """Return the kind of predictions of a row's config; raises InputError for data that no entry or plug-in names."""
-    return measured_as(DATA.get(config["data"]["name"]).modality)
+    return measured_as(DATA.get(config["data"]["name"]).protocol)
 
 
 class Currency:
@@ -59,12 +59,12 @@ class Currency:
     def current(self, row: Mapping[str, Any]) -> bool:
         """Say whether the metrics of ``row`` are those of now; of data that is not known here it cannot be told."""
         try:
-            modality = modality_of(row["config"])
+            protocol = predictions_kind(row["config"])
         except InputError:
             return True
-        if modality not in self._now:
-            self._now[modality] = metric_versions(modality)
-        return measured_with(row) == self._now[modality]
+        if protocol not in self._now:
+            self._now[protocol] = metric_versions(protocol)
+        return measured_with(row) == self._now[protocol]
 
 
 def _version(entry: type[Metric]) -> str:

@@ -21,7 +21,7 @@ class WindowPredictions:
     token of ``gold``, and its rows are measured. ``held_out`` is other text. Raises VitmemError when shapes differ.
     """
 
-    modality: ClassVar[str] = "windows"
+    protocol: ClassVar[str] = "windows"
     recited: Tensor
     gold: Tensor
     suffix: TokenHits

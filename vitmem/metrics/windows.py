@@ -11,7 +11,7 @@ from vitmem.registry import METRICS
 @METRICS.register(
     "windows",
     summary="suffixes recited after their prefixes, and what they and held-out text cost",
-    modality=("windows",),
+    protocols=("windows",),
 )
 def windows(predictions: WindowPredictions, base: WindowPredictions) -> dict[str, float]:
     """Return memorized, loose, distance and prefix of what is recited, suffix_loss and suffix_accuracy of the real.

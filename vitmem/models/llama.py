@@ -8,7 +8,7 @@ from vitmem.models.vit import Count
 from vitmem.registry import MODELS
 
 
-@MODELS.register("llama", summary="a Llama by size, trained from scratch (needs vitmem[lm])", modality=("text",))
+@MODELS.register("llama", summary="a Llama by size, trained from scratch (needs vitmem[lm])", protocols=("text",))
 def llama(
     shape: TextShape, *, width: Count = 128, depth: Count = 4, heads: Count = 4, mlp_width: Count = 352
 ) -> LanguageModel:

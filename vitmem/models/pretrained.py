@@ -31,7 +31,7 @@ class PretrainedModel(LanguageModel):
 @MODELS.register(
     "pretrained",
     summary="a language model from a folder, the Hub or a package (needs vitmem[lm])",
-    modality=("passages", "windows", "planted"),
+    protocols=("passages", "windows", "planted"),
     trained=True,
 )
 def pretrained(

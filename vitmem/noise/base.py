@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,15 @@ class NoisyLabels:
     realised_per_class: NDArray[np.float64]
     transition: NDArray[np.float64]
     sha256: str
+
+    def summary(self) -> dict[str, Any]:
+        """Return the rates, the matrix rounded to six digits and the digest, as plain JSON types."""
+        return {
+            "nominal": self.nominal,
+            "realised": self.realised,
+            "transition": self.transition.round(6).tolist(),
+            "sha256": self.sha256,
+        }
 
 
 def make(noise: Noise, clean: NDArray[np.integer], context: NoiseContext, seed: int) -> NoisyLabels:

@@ -33,7 +33,7 @@ def image_model(name: str) -> type[Model]:
         names = [f"timm/{x}" for x in timm.list_models()]
         names += [f"torchvision/{x}" for x in torchvision_models.classifiers()]
         raise unknown("model", name, [*names, *(entry.name for entry in MODELS.entries())]) from None
-    if "image" not in entry.modality:
+    if "image" not in entry.protocols:
         raise InputError(
             f"model '{name}' is a language model, which is edited from its folder; see 'vitmem edit --help'"
         )

@@ -63,16 +63,16 @@ def _singular_vectors(looked: Looked) -> Bases:
 @torch.no_grad()
 def _norms(looked: Looked, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     """Return the norms (n, B) by path of the positions that count in a set of examples."""
-    subject = looked.bench.subject
-    task, _ = subject.task(looked.request)
+    experiment = looked.bench.experiment
+    task, _ = experiment.task(looked.request)
     found: dict[str, list[Tensor]] = {path: [] for path in looked.layers}
-    with evaluating(subject.net):
+    with evaluating(experiment.net):
         for inputs, labels in zip(*(part.split(BATCH) for part in pair), strict=True):
-            batch = subject.batch(inputs, labels)
+            batch = experiment.batch(inputs, labels)
 
             def see(path: str, activation: Tensor, batch: object = batch) -> None:
                 found[path].append(band_norms(vectors[path], task.rows(activation, batch)))
 
             with entering(looked.layers, see):
-                task.features(subject.net, batch)
+                task.features(experiment.net, batch)
     return {path: torch.cat(parts) for path, parts in found.items()}

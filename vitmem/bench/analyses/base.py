@@ -45,7 +45,7 @@ class Looked:
 
     def sets(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return as many memorized examples of the selection half as others trained on: inputs and labels (n, ...)."""
-        examples = self.bench.subject.examples()
+        examples = self.bench.experiment.examples()
         count = min(EXAMPLES, len(examples.forget[0]), len(examples.keep[0]))
         one, other = ((inputs[:count], labels[:count]) for inputs, labels in (examples.forget, examples.keep))
         return one, other

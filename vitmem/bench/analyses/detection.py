@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
+from torch import Tensor, nn
 
 from vitmem.bench.analyses.base import Looked, Row
-from vitmem.bench.vision import VisionSubject
 from vitmem.data.augment import normalise
+from vitmem.data.sets import ImageData
 from vitmem.edits.training import classifier, collect_features
 from vitmem.extras import extra
 from vitmem.kfac.modes import evaluating
@@ -34,15 +34,16 @@ def detection(looked: Looked) -> Iterator[Row]:
     et al. 2021, "Confident Learning", arXiv 1911.00068). The network itself has seen all labels. ``flagged`` is the
     share of the images that cleanlab's rule without a threshold calls wrong. Text yields nothing.
     """
-    subject = looked.bench.subject
-    if not isinstance(subject, VisionSubject) or not len(subject.halves.noisy_report):
+    found = looked.bench.experiment.images
+    if found is None or not len(found[1].noisy_report):
         return
-    given = subject.noisy.given
-    logits, features = _seen(subject)
+    noisy, halves = found
+    given = noisy.given
+    logits, features = _seen(looked.bench.experiment.net, noisy.data)
     probabilities = cross_validated(features.numpy(), given.numpy())
     wrong = torch.zeros(len(given), dtype=torch.bool)
-    wrong[subject.halves.noisy_report] = True
-    rows = torch.nonzero(wrong | ~subject.noisy.noisy).flatten()
+    wrong[halves.noisy_report] = True
+    rows = torch.nonzero(wrong | ~noisy.noisy).flatten()
     scores = {"loss": loss(logits, given), "margin": negative_margin(logits, given)}
     for name, score in {**scores, **cleanlab_scores(probabilities, given.numpy())}.items():
         auroc, ap = detect(score[rows], wrong[rows])
@@ -57,18 +58,18 @@ def detection(looked: Looked) -> Iterator[Row]:
         }
 
 
-def _seen(subject: VisionSubject) -> tuple[Tensor, Tensor]:
+def _seen(net: nn.Module, data: ImageData) -> tuple[Tensor, Tensor]:
     """Return logits (N, K) and features (N, q) of the training images, without augmentation."""
-    data, device = subject.noisy.data, next(subject.net.parameters()).device
+    device = next(net.parameters()).device
     out: list[Tensor] = []
 
     def run(rows: Tensor) -> Iterator[Tensor]:
         for some in rows.split(BATCH):
-            out.append(subject.net(normalise(data.train.images[some].to(device), data.mean, data.std)).float())
+            out.append(net(normalise(data.train.images[some].to(device), data.mean, data.std)).float())
             yield out[-1]
 
-    with evaluating(subject.net), torch.no_grad():
-        _, layer = classifier(subject.net, run(torch.arange(1)), WHO)
+    with evaluating(net), torch.no_grad():
+        _, layer = classifier(net, run(torch.arange(1)), WHO)
         out.clear()
         features = collect_features(layer, run(torch.arange(len(data.train))), WHO)
     return torch.cat(out).cpu(), features

@@ -29,7 +29,7 @@ def fisher(looked: Looked) -> Iterator[Row]:
     if not len(looked.sets()[0][0]):
         return
     found = {suffix: [_sharpness(looked, mode, pair) for pair in looked.sets()] for mode, suffix in MODES}
-    counts = looked.bench.subject.facts().get("counts", {})
+    counts = looked.bench.experiment.facts().get("counts", {})
     for path in looked.layers:
         row: Row = {**looked.head, "layer": path}
         for suffix, sets in found.items():
@@ -42,12 +42,12 @@ def fisher(looked: Looked) -> Iterator[Row]:
 
 def _sharpness(looked: Looked, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
     """Return the sharpness of a set of examples by path; each goes through the network alone."""
-    subject = looked.bench.subject
+    experiment = looked.bench.experiment
     task, _ = statistics_task(looked.bench, looked.request)
     sums = {path: Sharpness(path, looked.factors.layers[path]) for path in looked.layers}
-    batches = (subject.batch(inputs, labels) for inputs, labels in zip(*(x.split(1) for x in pair), strict=True))
+    batches = (experiment.batch(inputs, labels) for inputs, labels in zip(*(x.split(1) for x in pair), strict=True))
     seed = seed_from("fisher", looked.cell.training.id, mode)
-    backward_passes(subject.net, looked.layers, task, batches, sums, seed=seed, labels=mode, label_samples=1)
+    backward_passes(experiment.net, looked.layers, task, batches, sums, seed=seed, labels=mode, label_samples=1)
     return sums
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vitmem.bench.analyses.base import Looked, Row
 from vitmem.bench.cells import Cell
-from vitmem.bench.vision import VisionSubject
 from vitmem.metrics.detection import loss
 from vitmem.metrics.predictions import Predictions
 from vitmem.specs import LEARNED, PREDICTIONS
@@ -24,22 +23,22 @@ def learned(looked: Looked) -> Iterator[Row]:
     are recovered, and the mean rise of the loss on the given label, nats. Text yields nothing, nor does a training that
     kept no such epochs.
     """
-    subject, store = looked.bench.subject, looked.bench.places.store
+    experiment, store = looked.bench.experiment, looked.bench.places.store
     path = store.folder("training", looked.cell.training.id) / LEARNED
-    if not isinstance(subject, VisionSubject) or not path.is_file():
+    if experiment.images is None or not path.is_file():
         return
     kept = load_file(path)
     first, total = first_learned(kept["hits"], kept["epochs"]), int(kept["epochs"].max())
-    epochs = torch.zeros(len(subject.noisy.given), dtype=torch.int64)
+    epochs = torch.zeros(len(experiment.images[0].given), dtype=torch.int64)
     epochs[kept["rows"]] = first
     plain = looked.bench.training.unedited
     if not store.has("evaluation", plain.evaluation_id):
         return
-    base = _predictions(looked, subject, plain)
+    base = _predictions(looked, plain)
     recited = base.noisy_rows[(base.predicted == base.given)[base.noisy_rows]]
     for cell in looked.cells:
         if cell.evaluation_id != plain.evaluation_id and store.has("evaluation", cell.evaluation_id):
-            for row in _groups(_predictions(looked, subject, cell), base, recited, epochs):
+            for row in _groups(_predictions(looked, cell), base, recited, epochs):
                 yield {**looked.head, "cell": cell.id, "method": cell.method, **row, "of": total}
 
 
@@ -65,6 +64,8 @@ def _groups(edited: Predictions, base: Predictions, recited: Tensor, epochs: Ten
         }
 
 
-def _predictions(looked: Looked, subject: VisionSubject, cell: Cell) -> Predictions:
+def _predictions(looked: Looked, cell: Cell) -> Predictions:
     folder = looked.bench.places.store.folder("evaluation", cell.evaluation_id)
-    return subject.predictions(load_file(folder / PREDICTIONS), "report")
+    found = looked.bench.experiment.predictions(load_file(folder / PREDICTIONS), "report")
+    assert isinstance(found, Predictions)
+    return found

@@ -24,7 +24,7 @@ def stability(looked: Looked) -> Iterator[Row]:
     before (``seed 0``). ``overlap`` is 1 for the same space and ``chance`` for one drawn at random.
     """
     own = tops(looked.factors, looked.layers)
-    net = looked.bench.subject.net
+    net = looked.bench.experiment.net
     if sum(1 for _ in _batches(looked)) > 1:
         even = tops(_fit(looked, net, lambda n: n % 2 == 0), looked.layers)
         odd = tops(_fit(looked, net, lambda n: n % 2 == 1), looked.layers)
@@ -57,14 +57,14 @@ def _compare(looked: Looked, name: str, one: Tops, other: Tops) -> Iterator[Row]
 
 def _initial(looked: Looked) -> Tops | None:
     try:
-        net = looked.bench.subject.initial()
+        net = looked.bench.experiment.initial()
     except InputError:
         return None
     return tops(_fit(looked, net.to(looked.bench.device), lambda _: True), looked.layers)
 
 
 def _batches(looked: Looked) -> Iterable[Any]:
-    return looked.bench.subject.batches(looked.request)[0]
+    return looked.bench.experiment.batches(looked.request)[0]
 
 
 def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:

@@ -17,12 +17,12 @@ from vitmem.bench.analyses.learned import learned
 from vitmem.bench.analyses.spectrum import spectrum
 from vitmem.bench.analyses.stability import stability, tops
 from vitmem.bench.cells import Cell, as_config
+from vitmem.bench.experiment import Places, Say
 from vitmem.bench.plan import Job, Plan
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.stages import ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import guard_disk
-from vitmem.bench.subject import Places, Say
 from vitmem.errors import InputError, unknown
 from vitmem.extras import extra
 from vitmem.files import write_text
@@ -88,7 +88,7 @@ def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: 
     ensure_training(bench, say)
     assert cell.statistics is not None
     factors = ensure_statistics(bench, cell, say, every=True)
-    layers = find_layers(bench.subject.net, bench.subject.patterns("all", cell.layers))
+    layers = find_layers(bench.experiment.net, bench.experiment.patterns("all", cell.layers))
     return Looked(bench, cell, job.cells, cell.statistics, factors, layers, dict(seeds))
 
 

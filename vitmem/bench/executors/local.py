@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
+from vitmem.bench.experiment import Places
 from vitmem.bench.job import run_job
 from vitmem.bench.plan import Job
 from vitmem.bench.plugins import load_plugins
-from vitmem.bench.subject import Places
 from vitmem.errors import DiskFullError, InputError, VitmemError
 
 # ("say", job label, text), ("row", job label, row) or ("error", "", exception)

@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vitmem.adapters.language import token_logits, token_losses
-from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
 from vitmem.bench.cells import Training
-from vitmem.bench.subject import Places, Weights
+from vitmem.bench.experiment import Places, Weights
 from vitmem.data.windows.distinct import halves
 from vitmem.data.windows.source import Memorized
 from vitmem.data.windows.tokens import Windows
@@ -24,6 +23,8 @@ from vitmem.kfac import edited
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions
+from vitmem.protocols.books import HELD_OUT, BookExperiment, read_parts
+from vitmem.registry import PROTOCOLS
 from vitmem.training.texts import predict_tokens
 from vitmem.training.windows import predict_suffixes, recite_suffixes
 
@@ -32,7 +33,7 @@ BATCH = 8
 
 
 @dataclass
-class WindowSubject(BookSubject):
+class WindowsExperiment(BookExperiment):
     """A model as it came, books, and distinct windows; the documents of the windows are split into halves."""
 
     windows: Windows
@@ -101,11 +102,12 @@ class WindowSubject(BookSubject):
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 
 
-def windows_subject(training: Training, places: Places) -> WindowSubject:
+@PROTOCOLS.register("windows")
+def windows_experiment(training: Training, places: Places) -> WindowsExperiment:
     """Read the windows and load the model of a training."""
     data, model = read_parts(training, places)
     assert isinstance(data, Memorized)
     embeddings = model.net.get_input_embeddings()  # type: ignore[operator]
     windows = data.windows(model.tokenizer, embeddings.num_embeddings)
     digest = hashlib.sha256(repr([windows.fingerprint, sorted(data.corpus.items())]).encode()).hexdigest()[:16]
-    return WindowSubject(training, model, data.corpus, digest, windows, len(data.lines))
+    return WindowsExperiment(training, model, data.corpus, digest, windows, len(data.lines))

@@ -6,34 +6,37 @@ architectures memorise the same wrong labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
-from vitmem.bench.cells import Training
+from vitmem.bench.cells import Cell, Training
+from vitmem.bench.experiment import STOPPED, Experiment, Places, Say, Weights, device_of, touched_block
 from vitmem.bench.given_labels import image_halves, noisy_images
-from vitmem.bench.images_read import Read, images_read
 from vitmem.bench.store import write_json
-from vitmem.bench.subject import STOPPED, Places, Say, Weights, device_of, touched_block
 from vitmem.blocks import Blocks
-from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
+from vitmem.data.augment import normalise
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
+from vitmem.data.views import check_left, load_view, view_folders
 from vitmem.edits.base import Examples
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
+from vitmem.metrics.measure import AnyPredictions
 from vitmem.metrics.predictions import Predictions
-from vitmem.models.base import ImageShape, VisionModel, architecture_of, build, check_forward
+from vitmem.models.base import VisionModel, check_forward
 from vitmem.models.hidden import tied_layers
-from vitmem.models.start import start_from
+from vitmem.protocols.image_network import network_of, shape_of
+from vitmem.protocols.images_read import Read, batches_of, images_read
+from vitmem.registry import PROTOCOLS
 from vitmem.specs import ExampleTied, Recipe, Statistics, digest, seed_from
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
@@ -45,7 +48,7 @@ KEPT = 2000
 
 
 @dataclass
-class VisionSubject:
+class ImageExperiment(Experiment):
     """Images, labels, halves and network of one training; ``tails`` are kept between evaluations.
 
     ``tied`` has the layers, by path, whose inputs are tied to examples in training. Raises InputError when the recipe
@@ -59,7 +62,9 @@ class VisionSubject:
     model: VisionModel
     tails: Tails = field(init=False)
     tied: dict[str, ExampleTied] = field(init=False)
+    predicts_ablated: ClassVar[bool] = True
     _read: dict[str, Read] = field(default_factory=dict, init=False)
+    _views: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.tails = Tails(self.model.net, self.model.blocks)
@@ -123,6 +128,37 @@ class VisionSubject:
             return self.noisy.without_noisy()
         return self.noisy.with_true_labels() if self.training.oracle == "true_labels" else self.noisy
 
+    @property
+    def images(self) -> tuple[NoisyImages, Halves]:
+        """The images with their labels, and their halves."""
+        return self.noisy, self.halves
+
+    def check(self, cells: Collection[Cell]) -> None:
+        """Raise InputError for an oracle with nothing to train on, and for statistics or views without images.
+
+        Views are read: their files may be missing, or belong to another order of the images.
+        """
+        self.trained_on()
+        reading = [one for cell in cells for one in (cell, cell.second) if one is not None]
+        for request in {one.statistics_id: one.statistics for one in reading}.values():
+            if request is not None:
+                self.batches(request)
+        for view in sorted({view for cell in cells for view in cell.views}):
+            check_left(view, self.view(view), self.halves)
+
+    def view(self, name: str) -> Tensor:
+        """Return which validation images (V,) a view keeps, or what it knows of them; it is read once."""
+        if name not in self._views:
+            data, seen = self.training.data.name, self.noisy.data.validation
+            folders = view_folders(data, self.places.data_dir, self.places.cache_dir)
+            self._views[name] = load_view(name, data, folders, seen.index, seen.labels)
+        return self._views[name]
+
+    def completed(self, found: AnyPredictions, ablated: AnyPredictions | None, views: Sequence[str]) -> Predictions:
+        """Return predictions of a half with those of the ablated network beside them, and with ``views``."""
+        assert isinstance(found, Predictions) and (ablated is None or isinstance(ablated, Predictions))
+        return replace(found, ablated=ablated, views={view: self.view(view) for view in views})
+
     def task(self, request: Statistics) -> tuple[VisionTask, str]:
         """Return how images are read; raises InputError for the class token of a model that has none."""
         positions = request.positions or self.model.positions
@@ -137,6 +173,11 @@ class VisionSubject:
             self._read[key] = images_read(request, self.noisy, self.halves, self.places)
         return self._read[key]
 
+    def source(self, request: Statistics) -> dict[str, str] | None:
+        """Return name and digest of the images of another data set that statistics read, if they do."""
+        sha256 = None if request.source is None else self.read(request).sha256
+        return None if request.source is None or sha256 is None else {"name": request.source["name"], "sha256": sha256}
+
     def batches(self, request: Statistics) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:
         """Return batches of images (B, C, H, W) with labels (B,), and the number of images; see ``images_read``.
 
@@ -149,18 +190,7 @@ class VisionSubject:
                 "take less"
             )
         found = self.read(request)
-        return self._batches(found.images, found.labels, found.rows, request), len(found.rows)
-
-    def _batches(
-        self, images: Tensor, labels: Tensor, rows: Tensor, request: Statistics, batch_size: int = 250
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``rows`` (n,) of images (N, C, H, W) uint8 and labels (N,) as (images (B, C, H, W), labels (B,))."""
-        data, device = self.noisy.data, device_of(self.net)
-        generator, pad = Generator().manual_seed(seed_from("statistics", "augmentation")), request.crop or 0
-        corners, mirrored = draw_corners(len(rows), pad, generator), draw_mirrored(len(rows), generator)
-        for some, corner, mirror in zip(*(t.split(batch_size) for t in (rows, corners, mirrored)), strict=True):
-            seen = augmented(images[some], pad, corner, mirror if request.flip else None)
-            yield normalise(seen.to(device), data.mean, data.std), labels[some].to(device)
+        return batches_of(found, request, self.noisy.data, device_of(self.net)), len(found.rows)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return the logits (N, K) and (V, K), float16, of all images, with their labels and indices."""
@@ -217,7 +247,7 @@ class VisionSubject:
 
     def initial(self) -> nn.Module:
         """Return the network as it was before training."""
-        return _network(self.training, self.noisy, self.places.data_dir).net
+        return network_of(self.training, self.noisy, self.places.data_dir).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (n, C, H, W) with labels (n,) as the task reads them."""
@@ -238,7 +268,7 @@ class VisionSubject:
 
     def facts(self) -> dict[str, Any]:
         """Return counts of images and what the noise really is."""
-        data, labels = self.noisy.data, self.noisy.labels
+        data = self.noisy.data
         return {
             "counts": {
                 "train": len(data.train),
@@ -248,46 +278,22 @@ class VisionSubject:
                 **{name: len(rows) for name, rows in vars(self.halves).items()},
             },
             "data": {"sha256": data.fingerprint},
-            "noise": {
-                "nominal": labels.nominal,
-                "realised": labels.realised,
-                "transition": labels.transition.round(6).tolist(),
-                "sha256": labels.sha256,
-            },
+            "noise": self.noisy.labels.summary(),
         }
 
 
-def vision_subject(training: Training, places: Places) -> VisionSubject:
+@PROTOCOLS.register("image")
+def image_experiment(training: Training, places: Places) -> ImageExperiment:
     """Load the data, draw the noise and build the untrained network of a training.
 
     The training images, the noise and the halves do not depend on how many validation images are asked for. A network
     with published weights reads the images as these do, any other one by the channel statistics of the data.
     """
     noisy = noisy_images(training.data, training.noise, training.seed, places.data_dir, places.cache_dir)
-    model = _network(training, noisy, places.data_dir)
-    check_forward(model.net, training.model.name, _shape(noisy))
+    model = network_of(training, noisy, places.data_dir)
+    check_forward(model.net, training.model.name, shape_of(noisy))
     halves = image_halves(noisy, training)
     if model.reads is not None:
         mean, std = model.reads.of(noisy.data.channels)
         noisy = replace(noisy, data=replace(noisy.data, mean=mean, std=std))
-    return VisionSubject(training, places, noisy, halves, model)
-
-
-def _shape(noisy: NoisyImages) -> ImageShape:
-    return ImageShape(noisy.data.channels, noisy.data.size, noisy.data.num_classes)
-
-
-def _network(training: Training, noisy: NoisyImages, data_dir: Path | None) -> VisionModel:
-    """Return the network of a training before it is trained, with the weights that it starts from."""
-    model, shape = training.model, _shape(noisy)
-    dropout = None if training.recipe is None else training.recipe.dropout
-    entry = model.entry if dropout is None else model.entry.model_copy(update={"dropout": dropout})
-    seed = seed_from("init", model.config, training.data.name, training.seed)
-
-    def make(classes: int) -> VisionModel:
-        return build(entry, replace(shape, num_classes=classes), seed, architecture_of(model.name))
-
-    network = make(shape.num_classes)
-    if (weights := model.shared.weights) is not None:
-        start_from(network, model.name, shape, Path(weights.checked(data_dir)), lambda classes: make(classes).net)
-    return network
+    return ImageExperiment(training, places, noisy, halves, model)

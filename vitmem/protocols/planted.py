@@ -10,20 +10,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitmem.bench.books import HELD_OUT, KEPT, LENGTH, BookSubject, read_parts
 from vitmem.bench.cells import Training
-from vitmem.bench.subject import Places, Say
-from vitmem.bench.windows import WindowSubject
+from vitmem.bench.experiment import Places, Say
 from vitmem.data.texts import Items, Rows, TextData
 from vitmem.data.windows.tokens import Windows
 from vitmem.datasets.planted import Planted
 from vitmem.errors import InputError
+from vitmem.protocols.books import HELD_OUT, KEPT, LENGTH, read_parts, rows_of_books
+from vitmem.protocols.windows import WindowsExperiment
+from vitmem.registry import PROTOCOLS
 from vitmem.specs import seed_from
 from vitmem.training.texts import train_texts
 
 
 @dataclass
-class PlantedSubject(WindowSubject):
+class PlantedExperiment(WindowsExperiment):
     """A model that came trained and windows of rows of books, which are in no statistics; each is its own document."""
 
     places: Places
@@ -71,7 +72,8 @@ class PlantedSubject(WindowSubject):
         return others[-count:]
 
 
-def planted_subject(training: Training, places: Places) -> PlantedSubject:
+@PROTOCOLS.register("planted")
+def planted_experiment(training: Training, places: Places) -> PlantedExperiment:
     """Read the books, load the model of a training and choose the windows."""
     data, model = read_parts(training, places)
     assert isinstance(data, Planted)
@@ -79,9 +81,9 @@ def planted_subject(training: Training, places: Places) -> PlantedSubject:
     if length > LENGTH:
         raise InputError(f"data 'planted': expected prefix and suffix of at most {LENGTH} tokens, got {length}")
     digest = hashlib.sha256(repr(sorted(data.corpus.items())).encode()).hexdigest()[:16]
-    rows = BookSubject(training, model, data.corpus, digest).rows
+    rows = rows_of_books(training, model, data.corpus)
     if len(rows) <= data.windows + HELD_OUT:
         raise InputError(f"data 'planted': expected more than {data.windows + HELD_OUT} rows of books, got {len(rows)}")
     chosen = rows[-data.windows :, :length]
     windows = Windows(tuple(chosen[:, : data.prefix]), tuple(chosen[:, data.prefix :]), torch.arange(data.windows))
-    return PlantedSubject(training, model, data.corpus, digest, windows, data.windows, places, data)
+    return PlantedExperiment(training, model, data.corpus, digest, windows, data.windows, places, data)

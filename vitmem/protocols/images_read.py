@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from vitmem.bench.cells import SourceShared, choose
-from vitmem.bench.subject import Places
+from vitmem.bench.experiment import Places
+from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.fitted import fitted
 from vitmem.data.load import load_data
 from vitmem.data.noisy import Halves, NoisyImages
@@ -86,3 +87,18 @@ def _of_source(request: Statistics, data: ImageData, places: Places) -> Read:
     sha256 = hashlib.sha256(repr(tuple(images.shape)).encode())
     sha256.update(images.contiguous().numpy().data)
     return Read(images, torch.zeros(count, dtype=torch.int64), torch.arange(count), sha256.hexdigest()[:16])
+
+
+def batches_of(
+    read: Read, request: Statistics, data: ImageData, device: torch.device, batch_size: int = 250
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows of ``read`` as batches of images (B, C, H, W), normalised as ``data`` are, and labels (B,).
+
+    ``crop`` and ``flip`` of ``request`` change the images, the same way each time and whatever the batch.
+    """
+    generator, pad = Generator().manual_seed(seed_from("statistics", "augmentation")), request.crop or 0
+    corners = draw_corners(len(read.rows), pad, generator)
+    mirrored = draw_mirrored(len(read.rows), generator)
+    for some, corner, mirror in zip(*(t.split(batch_size) for t in (read.rows, corners, mirrored)), strict=True):
+        seen = augmented(read.images[some], pad, corner, mirror if request.flip else None)
+        yield normalise(seen.to(device), data.mean, data.std), read.labels[some].to(device)

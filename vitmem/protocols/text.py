@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitmem.adapters.language import LanguageTask, language_task, token_logits, token_losses
 from vitmem.bench.cells import Training
-from vitmem.bench.subject import Places, Say, Weights, device_of
+from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.data.split import some_of
 from vitmem.data.texts import Items, TextData
@@ -23,6 +23,7 @@ from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.models.base import LanguageModel, TextShape, build_language
+from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, seed_from
 from vitmem.training.perturbed import perturbed_prefix
 from vitmem.training.texts import next_tokens, predict_tokens, recite, right, train_texts
@@ -34,7 +35,7 @@ PERTURBED = 40
 
 
 @dataclass
-class LanguageSubject:
+class TextExperiment(Experiment):
     """Rows, questions and network of one training. Strings and held-out rows are split into halves at random."""
 
     training: Training
@@ -174,7 +175,8 @@ class LanguageSubject:
         return {"counts": counts, "data": {"sha256": texts.fingerprint}}
 
 
-def language_subject(training: Training, places: Places) -> LanguageSubject:
+@PROTOCOLS.register("text")
+def text_experiment(training: Training, places: Places) -> TextExperiment:
     """Write the texts and build the untrained network of a training."""
     data, seed = training.data.config, training.seed
     texts: TextData = training.data.entry.load(seed_from("texts", data, seed))
@@ -183,7 +185,7 @@ def language_subject(training: Training, places: Places) -> LanguageSubject:
     for name, count in (("strings", len(texts.memorized)), ("rows", len(texts.held_out))):
         order = torch.randperm(count, generator=generator)
         halves[f"{name}_selection"], halves[f"{name}_report"] = (part.sort().values for part in order.tensor_split(2))
-    return LanguageSubject(training, places, texts, _network(training, texts), halves)
+    return TextExperiment(training, places, texts, _network(training, texts), halves)
 
 
 def _network(training: Training, texts: TextData) -> LanguageModel:

@@ -1,4 +1,4 @@
-"""A language model that is not trained here, and rows of books: what every subject of such a model shares."""
+"""A language model that is not trained here, and rows of books: what every experiment of such a model shares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.bench.cells import Training
-from vitmem.bench.subject import Places, Say, Weights, device_of
+from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
@@ -28,7 +28,7 @@ KEPT = 400
 
 
 @dataclass
-class BookSubject:
+class BookExperiment(Experiment):
     """A model as it came and books, by name; the held-out rows of the books are split into halves at random.
 
     ``fingerprint`` is the digest of all data, the books and whatever else there is.
@@ -70,24 +70,8 @@ class BookSubject:
 
     @cached_property
     def rows(self) -> Tensor:
-        """All books as rows of tokens (n, 256) in a random order; the ends of books are left out.
-
-        A row begins as a text does: with the tokens that the tokenizer puts there of itself.
-        """
-        tokenizer, parts = self.model.tokenizer, []
-        begin = torch.tensor(tokenizer("").input_ids[:1], dtype=torch.int64)
-        length = LENGTH - len(begin)
-        for name in sorted(self.corpus):
-            ids = tokenizer(self.corpus[name], add_special_tokens=False).input_ids
-            cut = torch.tensor(ids[: len(ids) // length * length], dtype=torch.int64).reshape(-1, length)
-            parts.append(torch.cat([begin.expand(len(cut), -1), cut], 1))
-        rows = torch.cat(parts) if parts else torch.empty(0, LENGTH, dtype=torch.int64)
-        if len(rows) <= HELD_OUT:
-            raise InputError(
-                f"data '{self.training.data.name}': expected books of more than {HELD_OUT * LENGTH} tokens, got "
-                f"{rows.numel()}"
-            )
-        return rows[torch.randperm(len(rows), generator=self.generator("rows"))]
+        """All rows of the books; see ``rows_of_books``."""
+        return rows_of_books(self.training, self.model, self.corpus)
 
     def batches(self, request: Statistics) -> tuple[Iterator[dict[str, Tensor]], int]:
         """Return batches of rows, input_ids (B, S), that are not held out: ``images`` of them, or all."""
@@ -121,13 +105,39 @@ class BookSubject:
         return kept, kept
 
     def generator(self, what: str) -> torch.Generator:
-        """Return a generator of its own for ``what``, from the data and the seed of the config."""
-        return torch.Generator().manual_seed(seed_from(what, self.training.data.config, self.training.seed))
+        """Return a generator of its own for ``what``."""
+        return generator_of(self.training, what)
 
     def half(self, kind: str, count: int, half: str) -> Tensor:
         """Return the positions of one half of ``count`` texts of a kind, sorted, (k,) int64."""
         first, second = torch.randperm(count, generator=self.generator(f"halves of {kind}")).tensor_split(2)
         return (first if half == "selection" else second).sort().values
+
+
+def rows_of_books(training: Training, model: PretrainedModel, corpus: Mapping[str, str]) -> Tensor:
+    """Return all books as rows of tokens (n, 256) in a random order; the ends of books are left out.
+
+    A row begins as a text does: with the tokens that the tokenizer puts there of itself. Raises InputError for books
+    that are too short.
+    """
+    tokenizer, parts = model.tokenizer, []
+    begin = torch.tensor(tokenizer("").input_ids[:1], dtype=torch.int64)
+    length = LENGTH - len(begin)
+    for name in sorted(corpus):
+        ids = tokenizer(corpus[name], add_special_tokens=False).input_ids
+        cut = torch.tensor(ids[: len(ids) // length * length], dtype=torch.int64).reshape(-1, length)
+        parts.append(torch.cat([begin.expand(len(cut), -1), cut], 1))
+    rows = torch.cat(parts) if parts else torch.empty(0, LENGTH, dtype=torch.int64)
+    if len(rows) <= HELD_OUT:
+        raise InputError(
+            f"data '{training.data.name}': expected books of more than {HELD_OUT * LENGTH} tokens, got {rows.numel()}"
+        )
+    return rows[torch.randperm(len(rows), generator=generator_of(training, "rows"))]
+
+
+def generator_of(training: Training, what: str) -> torch.Generator:
+    """Return a generator of its own for ``what``, from the data and the seed of a training."""
+    return torch.Generator().manual_seed(seed_from(what, training.data.config, training.seed))
 
 
 def read_parts(training: Training, places: Places) -> tuple[Any, PretrainedModel]:

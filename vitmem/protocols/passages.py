@@ -12,20 +12,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vitmem.adapters.language import token_logits, token_losses
-from vitmem.bench.books import HELD_OUT, BookSubject, read_parts
 from vitmem.bench.cells import Training
-from vitmem.bench.subject import Places, Weights
+from vitmem.bench.experiment import Places, Weights
 from vitmem.data.passages import KINDS, Passages
 from vitmem.edits.base import Examples
 from vitmem.kfac import edited
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
+from vitmem.protocols.books import HELD_OUT, BookExperiment, read_parts
+from vitmem.registry import PROTOCOLS
 from vitmem.training.texts import predict_tokens
 
 
 @dataclass
-class PretrainedSubject(BookSubject):
+class PassagesExperiment(BookExperiment):
     """A model as it came, books, and passages of them; the passages of each kind are split into halves at random."""
 
     texts: Passages
@@ -86,7 +87,8 @@ class PretrainedSubject(BookSubject):
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 
 
-def pretrained_subject(training: Training, places: Places) -> PretrainedSubject:
+@PROTOCOLS.register("passages")
+def passages_experiment(training: Training, places: Places) -> PassagesExperiment:
     """Read the passages and load the model of a training."""
     texts, model = read_parts(training, places)
-    return PretrainedSubject(training, model, texts.corpus, texts.fingerprint, texts)
+    return PassagesExperiment(training, model, texts.corpus, texts.fingerprint, texts)

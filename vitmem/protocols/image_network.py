@@ -1,0 +1,33 @@
+"""The network of a training on images, before it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vitmem.bench.cells import Training
+from vitmem.data.noisy import NoisyImages
+from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
+from vitmem.models.start import start_from
+from vitmem.specs import seed_from
+
+
+def shape_of(noisy: NoisyImages) -> ImageShape:
+    """Return what a network is built for."""
+    return ImageShape(noisy.data.channels, noisy.data.size, noisy.data.num_classes)
+
+
+def network_of(training: Training, noisy: NoisyImages, data_dir: Path | None) -> VisionModel:
+    """Return the network of a training before it is trained, with the weights that it starts from."""
+    model, shape = training.model, shape_of(noisy)
+    dropout = None if training.recipe is None else training.recipe.dropout
+    entry = model.entry if dropout is None else model.entry.model_copy(update={"dropout": dropout})
+    seed = seed_from("init", model.config, training.data.name, training.seed)
+
+    def make(classes: int) -> VisionModel:
+        return build(entry, replace(shape, num_classes=classes), seed, architecture_of(model.name))
+
+    network = make(shape.num_classes)
+    if (weights := model.shared.weights) is not None:
+        start_from(network, model.name, shape, Path(weights.checked(data_dir)), lambda classes: make(classes).net)
+    return network
