@@ -114,7 +114,7 @@ def test_plug_ins_of_a_suite_that_are_not_there(write: Write, plugins: object, s
 
 METRIC = (
     "from vitmem.registry import METRICS\n"
-    "@METRICS.register('{name}', protocols=('{protocol}',))\n"
+    "@METRICS.register('{name}', protocols=('{protocols}',))\n"
     "def mine(predictions, base):\n    return {body}\n"
 )
 

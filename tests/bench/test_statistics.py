@@ -15,8 +15,9 @@ from torch.nn import functional
 from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_evaluation
 from vitmem.bench.experiment import Places
-from vitmem.bench.job import _told, check_cells
 from vitmem.bench.plan import make_plan
+from vitmem.bench.preflight import check_cells
+from vitmem.bench.row import _information
 from vitmem.bench.stages import Bench, ensure_training, prepare
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
@@ -141,9 +142,9 @@ def test_an_empty_selection_half_is_named(bench: Bench) -> None:
 )
 def test_given_labels_are_told_to_what_reads_them(cells: Callable[..., list[Cell]], edit: Config, told: str) -> None:
     (cell,) = cells({"labels": "given"}, edit)
-    assert _told(cell)["information"] == told
+    assert _information(cell) == told
     (cell,) = cells({"labels": "sampled"}, edit)
-    assert _told(cell)["information"] == "unlabelled"
+    assert _information(cell) == "unlabelled"
 
 
 def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vitmem.bench.statistics import collected, ensure_statistics, statistics_rec
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import Factors, LayerFactors, make_spectra
+from vitmem.protocols import image, images_read
 
 CHANGES: dict[str, Any] = {
     "seeds": [0],
@@ -169,8 +171,7 @@ def test_long_statistics_say_how_far_they_are(
     assert said == ["statistics of 2 layers"]  # short ones are silent
     for module in (stage, sys.modules[make_spectra.__module__]):
         monkeypatch.setattr(module, "now_and_then", lambda say: say)
-    batches = bench.experiment._batches  # type: ignore[attr-defined]
-    monkeypatch.setattr(bench.experiment, "_batches", lambda *a: batches(*a, batch_size=50))
+    monkeypatch.setattr(image, "batches_of", partial(images_read.batches_of, batch_size=50))
     said.clear()
     ensure_statistics(bench, cells["first"], said.append)
     assert said[1:5] == [

@@ -195,3 +195,12 @@ def test_coarse_labels_are_other_data_and_have_no_views(write: Write) -> None:
     ]
     with pytest.raises(InputError, match="know its fine labels, not the coarse ones; leave 'views' or 'labels' out"):
         cells(write(data={"name": "cifar100", "labels": "coarse"}, views=["without_duplicates"]))
+
+
+@pytest.mark.parametrize("key", ["train", "validation"])
+def test_text_has_no_number_of_images(write: Write, key: str) -> None:
+    content = {
+        "data": {"name": "spectrum", key: 5}, "noise": None, "model": {"name": "llama"}, "edits": [{"method": "none"}],
+    }  # fmt: skip
+    with pytest.raises(InputError, match=f"data 'spectrum': '{key}' counts images, and it is text; leave it out"):
+        cells(write(**content))

@@ -70,7 +70,7 @@ class BookExperiment(Experiment):
 
     @cached_property
     def rows(self) -> Tensor:
-        """All rows of the books; see ``rows_of_books``."""
+        """All rows of the books, (n, 256); see ``rows_of_books``."""
         return rows_of_books(self.training, self.model, self.corpus)
 
     def batches(self, request: Statistics) -> tuple[Iterator[dict[str, Tensor]], int]:
