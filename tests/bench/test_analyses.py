@@ -20,7 +20,7 @@ from vitmem.bench.analyses.detection import cleanlab_scores, cross_validated, fl
 from vitmem.bench.analyses.learned import first_learned
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
-from vitmem.bench.stages import Bench, prepare
+from vitmem.bench.stages import Session, open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
@@ -55,26 +55,28 @@ def read(folder: Path, name: str) -> Lines:
         return list(csv.DictReader(file))
 
 
-def trained(folder: Path) -> list[tuple[Bench, Factors]]:
+def trained(folder: Path) -> list[tuple[Session, Factors]]:
     """Return each seed's trained experiment with its statistics."""
     out = []
     for job in make_plan(load_suite(folder / "two.yaml"), folder / "two.yaml").jobs():
-        bench = prepare(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
+        session = open_session(
+            job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+        )
         weights = folder / "store" / "training" / job.training.id / "model.safetensors"
-        bench.experiment.net.load_state_dict(load_file(weights))
-        bench.experiment.net.eval()
+        session.experiment.net.load_state_dict(load_file(weights))
+        session.experiment.net.eval()
         (id,) = {cell.statistics_id for cell in job.cells if cell.statistics is not None}
         parts = [Factors.load(path) for path in (folder / "store" / "statistics" / str(id)).glob("*/*.safetensors")]
-        out.append((bench, Factors({path: layer for part in parts for path, layer in part.layers.items()})))
+        out.append((session, Factors({path: layer for part in parts for path, layer in part.layers.items()})))
     return out
 
 
 def test_spectrum(folder: Path) -> None:
     lines = read(folder, "spectrum")
     assert len(lines) == 8 and {line["seed"] for line in lines} == {"0", "1"}
-    for (bench, factors), seed in zip(trained(folder), "01", strict=True):
+    for (session, factors), seed in zip(trained(folder), "01", strict=True):
         (line,) = [x for x in lines if x["layer"] == LAST and x["seed"] == seed]
-        weight = bench.experiment.net.get_submodule(LAST).weight.detach().double().numpy()
+        weight = session.experiment.net.get_submodule(LAST).weight.detach().double().numpy()
         singular = np.linalg.svd(weight, compute_uv=False)
         values = np.linalg.eigvalsh(factors.layers[LAST].a.numpy())[::-1].clip(0)
         assert float(line["effective_rank_weight"]) == pytest.approx(np.exp(entropy(singular)) / 32)
@@ -84,10 +86,10 @@ def test_spectrum(folder: Path) -> None:
 
 
 def test_fisher(folder: Path) -> None:
-    bench, _ = trained(folder)[0]
+    session, _ = trained(folder)[0]
     (line,) = [x for x in read(folder, "fisher") if x["layer"] == LAST and x["seed"] == "0"]
-    net, own = bench.experiment.net, []
-    for inputs, labels in (bench.experiment.examples().forget, bench.experiment.examples().keep):
+    net, own = session.experiment.net, []
+    for inputs, labels in (session.experiment.examples().forget, session.experiment.examples().keep):
         squares = []
         for n in range(20):
             net.zero_grad()
@@ -139,10 +141,10 @@ def test_the_halves_are_collected_at_the_temperature_of_the_whole(folder: Path) 
 
 
 def test_detection(folder: Path) -> None:
-    bench, _ = trained(folder)[1]
+    session, _ = trained(folder)[1]
     lines = {x["score"]: x for x in read(folder, "detection") if x["seed"] == "1"}
     assert list(lines) == ["loss", "margin", "cleanlab_self_confidence", "cleanlab_margin"]
-    experiment: Any = bench.experiment
+    experiment: Any = session.experiment
     noisy, half = experiment.noisy, experiment.halves.noisy_report
     batch = [torch.cat(parts) for parts in zip(*experiment.batches(Statistics())[0], strict=True)]
     with torch.no_grad():
@@ -176,8 +178,8 @@ def test_learned(folder: Path) -> None:
     assert out.exit_code == 0, out.exception
     assert analyse(two, folder, "--only=learned").exit_code == 0
     lines = [x for x in read(folder, "learned") if x["seed"] == "0" and x["method"] == "svd"]
-    bench, _ = trained(folder)[0]
-    experiment: Any = bench.experiment
+    session, _ = trained(folder)[0]
+    experiment: Any = session.experiment
     job = make_plan(load_suite(two), two).jobs()[0]
     kept = load_file(folder / "store" / "training" / job.training.id / "learned.safetensors")
     assert kept["epochs"].tolist() == [1, 2, 3] and kept["hits"].shape == (3, 400)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
-from vitmem.bench.stages import Bench, prepare
+from vitmem.bench.stages import Session, open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
@@ -35,27 +35,29 @@ def read(name: str, folder: Path, basis: str = "kfac") -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["basis"] == basis]
 
 
-def trained(suite: Path, folder: Path) -> tuple[Bench, Factors]:
+def trained(suite: Path, folder: Path) -> tuple[Session, Factors]:
     """Return the trained experiment of a suite of one training, and its statistics, from the store."""
     (job,) = make_plan(load_suite(suite), suite).jobs()
-    bench = prepare(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
-    bench.experiment.net.load_state_dict(
+    session = open_session(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
+    session.experiment.net.load_state_dict(
         load_file(folder / "store" / "training" / job.training.id / "model.safetensors")
     )
     files = sorted(folder.glob("store/statistics/*/*/factors.safetensors"))
     parts = [Factors.load(path) for path in files]
-    return bench, Factors({path: layer for part in parts for path, layer in part.layers.items()}, parts[0].metadata)
+    return session, Factors({path: layer for part in parts for path, layer in part.layers.items()}, parts[0].metadata)
 
 
-def norms(bench: Bench, factors: Factors, layer: str, inputs: Any, kept: Any, basis: str = "kfac") -> np.ndarray:
+def norms(session: Session, factors: Factors, layer: str, inputs: Any, kept: Any, basis: str = "kfac") -> np.ndarray:
     """Return the norms (n, 4) in the four bands of what enters ``layer``, from dense products in numpy."""
     seen: list[torch.Tensor] = []
-    handle = bench.experiment.net.get_submodule(layer).register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
+    handle = session.experiment.net.get_submodule(layer).register_forward_hook(
+        lambda _m, args, _o: seen.append(args[0])
+    )
     with torch.no_grad():
-        bench.experiment.net.eval()(inputs)
+        session.experiment.net.eval()(inputs)
     handle.remove()
     rows = kept(seen[0]).double().numpy()
-    weight = bench.experiment.net.get_submodule(layer).weight.detach().double().numpy()
+    weight = session.experiment.net.get_submodule(layer).weight.detach().double().numpy()
     a = factors.layers[layer].a.numpy() if basis == "kfac" else weight.T @ weight
     vectors = np.linalg.eigh(a)[1][:, ::-1]
     width = len(vectors)
@@ -81,7 +83,7 @@ def test_images(tmp_path: Path) -> None:
     out = bands(suite, tmp_path)
     assert out.exit_code == 0, out.exception
     assert out.output.splitlines()[-1] == f"wrote {tmp_path / 'results' / 'tiny' / 'analyses' / 'bands.csv'}"
-    bench, factors = trained(suite, tmp_path)
+    session, factors = trained(suite, tmp_path)
     rows = read("tiny", tmp_path)
     assert [(row["from"], row["to"]) for row in rows[:4]] == [
         ("0.0", "0.1"),
@@ -90,10 +92,10 @@ def test_images(tmp_path: Path) -> None:
         ("0.5", "1.0"),
     ]
     assert [row["layer"] for row in rows[::4]] == list(factors.layers) and len(rows) == 4 * len(factors.layers)
-    examples, layer = bench.experiment.examples(), "blocks.1.mlp.fc1"
+    examples, layer = session.experiment.examples(), "blocks.1.mlp.fc1"
     for basis in ("kfac", "svd"):
         sets = [
-            norms(bench, factors, layer, part[0][:20], lambda x: x[:, 0], basis)
+            norms(session, factors, layer, part[0][:20], lambda x: x[:, 0], basis)
             for part in (examples.forget, examples.keep)
         ]
         check([row for row in read("tiny", tmp_path, basis) if row["layer"] == layer], *sets)
@@ -103,13 +105,13 @@ def test_text(tmp_path: Path) -> None:
     suite = HERE / "tiny_text.yaml"
     out = bands(suite, tmp_path)
     assert out.exit_code == 0, out.exception
-    bench, factors = trained(suite, tmp_path)
-    rows, examples, layer = read("tiny_text", tmp_path), bench.experiment.examples(), list(factors.layers)[-1]
+    session, factors = trained(suite, tmp_path)
+    rows, examples, layer = read("tiny_text", tmp_path), session.experiment.examples(), list(factors.layers)[-1]
     assert [row["layer"] for row in rows[::4]] == list(factors.layers)
     sets = []
     for tokens, labels in (examples.forget, examples.keep):
         counted = labels[:4, 1:] != -100  # the strings of the selection half, and as many others
-        sets.append(norms(bench, factors, layer, tokens[:4], lambda x, counted=counted: x[:, :-1][counted]))
+        sets.append(norms(session, factors, layer, tokens[:4], lambda x, counted=counted: x[:, :-1][counted]))
     assert len(sets[0]) == 4 * 54
     check([row for row in rows if row["layer"] == layer], *sets)
 

@@ -18,7 +18,7 @@ from torch import nn
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
-from vitmem.bench.stages import prepare
+from vitmem.bench.stages import open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.contents import File
@@ -126,9 +126,9 @@ def test_a_network_starts_from_the_weights_in_a_file(tmp_path: Path) -> None:
         {"state_dict": {f"module.{k}": v for k, v in network(1).state_dict().items()}, "epoch": 3}, tmp_path / "w.pt"
     )
     plan = make_plan(load_suite(path := suite(tmp_path, model={**VIT, "weights": "w.pt"})), path, tmp_path)
-    bench = prepare(plan.jobs()[0].training, places(tmp_path))
+    session = open_session(plan.jobs()[0].training, places(tmp_path))
     expected = network(1).state_dict()
-    assert all(torch.equal(tensor, expected[key]) for key, tensor in bench.experiment.net.state_dict().items())
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in session.experiment.net.state_dict().items())
     assert run_suite(plan, places(tmp_path), tmp_path / "results").failed == 0
     trained = load_file(tmp_path / "store" / "training" / plan.cells[0].training.id / "model.safetensors")
     apart = float((trained["patch_embed.proj.weight"] - expected["patch_embed.proj.weight"]).norm())
@@ -141,7 +141,7 @@ def test_another_classifier_is_drawn_anew(classes: int, tmp_path: Path) -> None:
     state = network(1, classes or 10).state_dict()
     save_file({k: v for k, v in state.items() if classes or "head" not in k}, tmp_path / "w.safetensors")
     plan = make_plan(load_suite(path := suite(tmp_path, model={**VIT, "weights": "w.safetensors"})), path, tmp_path)
-    found = prepare(plan.jobs()[0].training, places(tmp_path)).experiment.net.state_dict()
+    found = open_session(plan.jobs()[0].training, places(tmp_path)).experiment.net.state_dict()
     assert all(torch.equal(found[key], value) for key, value in state.items() if "head" not in key)
     assert found["head.weight"].shape == (10, 12)
 

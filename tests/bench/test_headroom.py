@@ -10,7 +10,7 @@ import yaml
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import run_suite
-from vitmem.bench.stages import ensure_training, prepare
+from vitmem.bench.stages import ensure_training, open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.kfac import find_layers
@@ -46,8 +46,8 @@ def test_each_edit_has_the_numbers_without_its_matrices(tmp_path: Path) -> None:
     rows = {row["id"]: row for row in read_rows(tmp_path / "results" / "tiny" / "rows.jsonl")}
     assert len(rows) == 6 and all(row["status"] == "ok" for row in rows.values())
 
-    bench = prepare(plan.cells[0].training, places)
-    ensure_training(bench, print)
+    session = open_session(plan.cells[0].training, places)
+    ensure_training(session, print)
     for cell in plan.cells:
         edit, metrics = cell.config["edit"], rows[cell.id]["metrics"]
         ablated = cell.ablated
@@ -55,9 +55,9 @@ def test_each_edit_has_the_numbers_without_its_matrices(tmp_path: Path) -> None:
             assert edit["method"] == "none" and not [name for name in metrics if name.startswith("ablated_")]
             continue
         # the truth: the same network with zeros written into it
-        layers = find_layers(bench.experiment.net, bench.experiment.patterns(edit["blocks"], edit.get("layers")))
+        layers = find_layers(session.experiment.net, session.experiment.patterns(edit["blocks"], edit.get("layers")))
         zeros = {path: torch.zeros_like(layer.weight.flatten(1)) for path, layer in layers.items()}
-        predictions = bench.experiment.predictions(bench.experiment.predict(zeros), "report")
+        predictions = session.experiment.predictions(session.experiment.predict(zeros), "report")
         found = labels(predictions, predictions)
         assert {f"ablated_{name}": found[name] for name in NAMES} == {
             name: value for name, value in metrics.items() if name.startswith("ablated_")

@@ -14,7 +14,7 @@ from vitmem.bench.cells import Cell
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import rows_path, run_suite
-from vitmem.bench.stages import ensure_training, prepare
+from vitmem.bench.stages import ensure_training, open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.edits.base import EditContext
@@ -68,12 +68,12 @@ def test_a_suite(case: str, tmp_path: Path) -> None:
 
 def _check_predictions(cell: Cell, places: Places) -> None:
     """Assert that what the store has of a cell are full passes of the edited network."""
-    bench = prepare(cell.training, places)
-    ensure_training(bench)
-    net, edit = bench.experiment.net, cell.config["edit"]
-    layers = find_layers(net, bench.experiment.patterns(edit["blocks"], edit.get("layers")))
+    session = open_session(cell.training, places)
+    ensure_training(session)
+    net, edit = session.experiment.net, cell.config["edit"]
+    layers = find_layers(net, session.experiment.patterns(edit["blocks"], edit.get("layers")))
     context = EditContext(net, layers, None, seed=0)
-    batches, _ = bench.experiment.batches(Statistics())
+    batches, _ = session.experiment.batches(Statistics())
     with torch.no_grad(), edited(net, Svd(rank_fraction=edit["rank_fraction"]).edit(context).weights):
         logits = torch.cat([net(images) for images, _ in batches])
     stored = load_file(places.store.folder("evaluation", cell.id) / "predictions.safetensors")["logits"]

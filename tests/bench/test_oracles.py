@@ -16,7 +16,7 @@ from vitmem.bench.cells import as_training
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
-from vitmem.bench.stages import prepare
+from vitmem.bench.stages import open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.data.module import NoisyImagesModule
@@ -80,7 +80,7 @@ def rows_of(folder: Path) -> dict[str, dict[str, Any]]:
 def trained_on(folder: Path, oracle: str) -> tuple[NoisyImages, NoisyImages]:
     """Return what an oracle is trained on, and the images that it is measured on."""
     config = rows_of(folder)[oracle]["config"]
-    experiment = prepare(as_training(config), places(folder)).experiment
+    experiment = open_session(as_training(config), places(folder)).experiment
     assert isinstance(experiment, ImageExperiment)
     return experiment.trained_on(), experiment.noisy
 
@@ -114,7 +114,7 @@ def test_true_labels_are_all_right(finished: Path) -> None:
 
 def test_early_stopping_is_at_the_best_epoch_of_the_selection_half(finished: Path) -> None:
     row = rows_of(finished)["early_stopped"]
-    experiment = prepare(as_training(row["config"]), places(finished)).experiment
+    experiment = open_session(as_training(row["config"]), places(finished)).experiment
     assert isinstance(experiment, ImageExperiment)
     kept = load_file(finished / "store" / "training" / row["ids"]["training"] / "model.safetensors")
     by_epoch = []
@@ -134,7 +134,7 @@ def test_early_stopping_is_at_the_best_epoch_of_the_selection_half(finished: Pat
 def weights_by_epoch(folder: Path, config: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
     """Return the weights after each epoch of the base's training, as they are when a point of the curves is told."""
     plain = {k: v for k, v in config.items() if k not in ("edit", "oracle")}
-    experiment = prepare(as_training(plain), places(folder)).experiment
+    experiment = open_session(as_training(plain), places(folder)).experiment
     target = folder / "again"
     target.mkdir()
     out = []

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from vitmem.bench.experiment import Places
-from vitmem.bench.job import check_cells
 from vitmem.bench.plan import make_plan
-from vitmem.bench.stages import prepare
+from vitmem.bench.preflight import check_cells
+from vitmem.bench.stages import open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
@@ -67,8 +67,8 @@ def test_a_suite_refuses_a_computed_weight_before_it_trains(tmp_path: Path) -> N
 
     try:
         plan, places = planned(tmp_path, {"name": "weight_normed"})
-        bench = prepare(plan.cells[0].training, places)
+        session = open_session(plan.cells[0].training, places)
         with pytest.raises(InputError, match=r"layer '1\.0': its weight is computed by a parametrization"):
-            check_cells(bench, plan.cells)
+            check_cells(session, plan.cells)
     finally:
         MODELS.discard("weight_normed")

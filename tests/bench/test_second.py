@@ -13,9 +13,10 @@ from torch import Tensor
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.experiment import Places
-from vitmem.bench.job import check_cells, run_job
+from vitmem.bench.job import run_job
 from vitmem.bench.plan import Plan, make_plan
-from vitmem.bench.stages import Bench, ensure_training, prepare
+from vitmem.bench.preflight import check_cells
+from vitmem.bench.stages import Session, ensure_training, open_session
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
@@ -64,12 +65,12 @@ def places(tmp_path: Path) -> Places:
 
 
 @pytest.fixture
-def bench(cells: Callable[..., list[Cell]], places: Places) -> Bench:
-    return prepare(cells()[0].training, places)
+def session(cells: Callable[..., list[Cell]], places: Places) -> Session:
+    return open_session(cells()[0].training, places)
 
 
-def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
-    batches, count = bench.experiment.batches(Statistics(**request))
+def read(session: Session, **request: Any) -> tuple[Tensor, Tensor]:
+    batches, count = session.experiment.batches(Statistics(**request))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert len(images) == len(labels) == count
     return images, labels
@@ -94,21 +95,21 @@ def test_lists_inside_a_source_and_a_second_set_are_sweeps(cells: Callable[..., 
     assert cell.second is not None
 
 
-def test_another_source_is_read_in_order_and_without_labels(bench: Bench, tmp_path: Path) -> None:
-    images, labels = read(bench, source={"name": "mnist5k"}, images=30)
-    assert isinstance(bench.experiment, ImageExperiment)
-    data = bench.experiment.noisy.data
+def test_another_source_is_read_in_order_and_without_labels(session: Session, tmp_path: Path) -> None:
+    images, labels = read(session, source={"name": "mnist5k"}, images=30)
+    assert isinstance(session.experiment, ImageExperiment)
+    data = session.experiment.noisy.data
     first = mnist5k(None, tmp_path / "cache").train.images[:30]
     small = torch.nn.functional.interpolate(first.float(), (8, 8), mode="bilinear", antialias=True).round()
     assert torch.equal(images, normalise(small.to(torch.uint8), data.mean, data.std)) and not labels.any()
 
 
-def test_classes_are_those_of_the_given_labels(bench: Bench) -> None:
-    assert isinstance(bench.experiment, ImageExperiment)
-    given = bench.experiment.noisy.given
-    assert set(read(bench, classes=[3, 5])[1].tolist()) == {3, 5}
-    assert len(read(bench, classes=[3])[1]) + len(read(bench, without=[3])[1]) == len(given)
-    assert 3 not in read(bench, without=[3])[1].tolist()
+def test_classes_are_those_of_the_given_labels(session: Session) -> None:
+    assert isinstance(session.experiment, ImageExperiment)
+    given = session.experiment.noisy.given
+    assert set(read(session, classes=[3, 5])[1].tolist()) == {3, 5}
+    assert len(read(session, classes=[3])[1]) + len(read(session, without=[3])[1]) == len(given)
+    assert 3 not in read(session, without=[3])[1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -123,11 +124,11 @@ def test_classes_are_those_of_the_given_labels(bench: Bench) -> None:
     ],
 )
 def test_what_is_not_there_is_told_before_training(
-    bench: Bench, cells: Callable[..., list[Cell]], statistics: Config, says: str
+    session: Session, cells: Callable[..., list[Cell]], statistics: Config, says: str
 ) -> None:
     for some in (cells(statistics), cells({}, {**PROTECT, "second": statistics})):
         with pytest.raises(InputError, match=says):
-            check_cells(bench, some)
+            check_cells(session, some)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +176,9 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
     assert rows["mixture"]["sources"]["second"]["name"] == "mnist5k"
     assert rows["span"]["ids"]["second"] != rows["span"]["ids"]["statistics"]
     assert rows["span"]["costs"]["second_passes"] == 1
-    bench = prepare(made.cells[0].training, places)
-    ensure_training(bench, lambda text: None)
-    net, experiment = bench.experiment.net, bench.experiment
+    session = open_session(made.cells[0].training, places)
+    ensure_training(session, lambda text: None)
+    net, experiment = session.experiment.net, session.experiment
     layers = find_layers(net, experiment.patterns("all", None))
     sets = [
         fit(net, layers, experiment.task(Statistics())[0], list(experiment.batches(r)[0]), seed=0)
@@ -191,16 +192,16 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
 
 
 def test_a_source_that_has_changed_is_noticed(
-    bench: Bench, cells: Callable[..., list[Cell]], places: Places, tmp_path: Path
+    session: Session, cells: Callable[..., list[Cell]], places: Places, tmp_path: Path
 ) -> None:
     for n, name in enumerate(("train/a/1", "train/b/2", "val/a/3", "val/b/4")):
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (40 * n + 10, 3, 90 - n)).save(tmp_path / "pets" / f"{name}.png")
     (cell,) = cells({"source": {"name": "image_folder", "folder": "pets", "size": 8}})
-    ensure_training(bench, lambda text: None)
-    ensure_statistics(bench, cell, lambda text: None)
+    ensure_training(session, lambda text: None)
+    ensure_statistics(session, cell, lambda text: None)
     Image.new("RGB", (8, 8), (200, 200, 0)).save(tmp_path / "pets" / "train/a/1.png")
-    again = prepare(cell.training, places)
+    again = open_session(cell.training, places)
     ensure_training(again, lambda text: None)
     with pytest.raises(InputError, match="statistics of other images than 'source' image_folder has now; put the old"):
         ensure_statistics(again, cell, lambda text: None)

@@ -18,7 +18,7 @@ from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.row import _information
-from vitmem.bench.stages import Bench, ensure_training, prepare
+from vitmem.bench.stages import Session, ensure_training, open_session
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
@@ -53,13 +53,13 @@ def cells(write: Callable[..., Path]) -> Callable[..., list[Cell]]:
 
 
 @pytest.fixture
-def bench(cells: Callable[..., list[Cell]], tmp_path: Path) -> Bench:
+def session(cells: Callable[..., list[Cell]], tmp_path: Path) -> Session:
     places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
-    return prepare(cells({})[0].training, places)
+    return open_session(cells({})[0].training, places)
 
 
-def read(bench: Bench, **request: Any) -> tuple[Tensor, Tensor]:
-    batches, count = bench.experiment.batches(Statistics(**request))
+def read(session: Session, **request: Any) -> tuple[Tensor, Tensor]:
+    batches, count = session.experiment.batches(Statistics(**request))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     assert len(images) == len(labels) == count
     return images, labels
@@ -72,32 +72,32 @@ def test_what_is_off_has_the_id_of_what_is_not_named(cells: Callable[..., list[C
     assert len({cell.statistics_id for cell in cells(ways)}) == 5
 
 
-def test_held_out_images_are_the_selection_half_without_labels(bench: Bench) -> None:
-    experiment = bench.experiment
+def test_held_out_images_are_the_selection_half_without_labels(session: Session) -> None:
+    experiment = session.experiment
     assert isinstance(experiment, ImageExperiment)
-    images, labels = read(bench, held_out=True)
+    images, labels = read(session, held_out=True)
     data, rows = experiment.noisy.data, experiment.halves.validation_selection
     assert len(rows) == 30 and not set(rows.tolist()) & set(experiment.halves.validation_report.tolist())
     assert torch.equal(images, normalise(data.validation.images[rows], data.mean, data.std))
     assert not labels.any()
-    assert len(read(bench, held_out=True, images=7)[0]) == 7
+    assert len(read(session, held_out=True, images=7)[0]) == 7
 
 
-def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batch(bench: Bench) -> None:
-    plain, given = read(bench)
-    seen, labels = read(bench, crop=2, flip=True)
-    assert torch.equal(labels, given) and torch.equal(seen, read(bench, crop=2, flip=True)[0])
+def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batch(session: Session) -> None:
+    plain, given = read(session)
+    seen, labels = read(session, crop=2, flip=True)
+    assert torch.equal(labels, given) and torch.equal(seen, read(session, crop=2, flip=True)[0])
     generator = torch.Generator().manual_seed(seed_from("statistics", "augmentation"))
     corners, mirrored = draw_corners(150, 2, generator), draw_mirrored(150, generator)
-    assert isinstance(bench.experiment, ImageExperiment)
-    data = bench.experiment.noisy.data
+    assert isinstance(session.experiment, ImageExperiment)
+    data = session.experiment.noisy.data
     for n, (top, left) in enumerate(corners.tolist()):
         framed = functional.pad(data.train.images[n], (2, 2, 2, 2))
         size = framed.shape[-1] - 4
         cut = framed[:, top : top + size, left : left + size]
         cut = cut.flip(-1) if mirrored[n] else cut
         assert torch.equal(seen[n], normalise(cut[None], data.mean, data.std)[0])
-    flipped = read(bench, flip=True)[0]
+    flipped = read(session, flip=True)[0]
     assert all(torch.equal(flipped[n], plain[n].flip(-1) if mirrored[n] else plain[n]) for n in range(150))
     whole = Read(data.train.images, given, torch.arange(150))
     small = batches_of(whole, Statistics(crop=2, flip=True), data, torch.device("cpu"), batch_size=7)
@@ -113,17 +113,17 @@ def test_views_are_those_that_are_drawn_the_same_each_time_and_whatever_the_batc
     ],
 )
 def test_what_the_images_do_not_give_is_told_before_training(
-    bench: Bench, cells: Callable[..., list[Cell]], statistics: Config, says: str
+    session: Session, cells: Callable[..., list[Cell]], statistics: Config, says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        check_cells(bench, cells(statistics))
+        check_cells(session, cells(statistics))
 
 
-def test_an_empty_selection_half_is_named(bench: Bench) -> None:
-    assert isinstance(bench.experiment, ImageExperiment)
-    bench.experiment.halves = replace(bench.experiment.halves, validation_selection=torch.arange(0))
+def test_an_empty_selection_half_is_named(session: Session) -> None:
+    assert isinstance(session.experiment, ImageExperiment)
+    session.experiment.halves = replace(session.experiment.halves, validation_selection=torch.arange(0))
     with pytest.raises(InputError, match="'held_out': the selection half has no image; take more validation images"):
-        bench.experiment.batches(Statistics(held_out=True))
+        session.experiment.batches(Statistics(held_out=True))
 
 
 @pytest.mark.parametrize(
@@ -148,36 +148,38 @@ def test_given_labels_are_told_to_what_reads_them(cells: Callable[..., list[Cell
 
 
 def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
-    bench: Bench, cells: Callable[..., list[Cell]]
+    session: Session, cells: Callable[..., list[Cell]]
 ) -> None:
-    ensure_training(bench, lambda text: None)
+    ensure_training(session, lambda text: None)
     found = {}
     for cell in cells([{"labels": "exact", "temperature": t} for t in (1, 3)]):
-        found[cell.config["statistics"].get("temperature", 1)] = ensure_statistics(bench, cell, lambda text: None)
-    head = next(m for m in reversed(list(bench.experiment.net.modules())) if isinstance(m, torch.nn.Linear))
+        found[cell.config["statistics"].get("temperature", 1)] = ensure_statistics(session, cell, lambda text: None)
+    head = next(m for m in reversed(list(session.experiment.net.modules())) if isinstance(m, torch.nn.Linear))
     path = next(iter(found[1].layers))
     with torch.no_grad():
         head.weight.div_(3), head.bias.div_(3)
-    layers = {path: bench.experiment.net.get_submodule(path)}
-    batches, _ = bench.experiment.batches(Statistics())
-    by_hand = fit(bench.experiment.net, layers, bench.experiment.task(Statistics())[0], batches, seed=0, labels="exact")
+    layers = {path: session.experiment.net.get_submodule(path)}
+    batches, _ = session.experiment.batches(Statistics())
+    by_hand = fit(
+        session.experiment.net, layers, session.experiment.task(Statistics())[0], batches, seed=0, labels="exact"
+    )
     torch.testing.assert_close(found[3].layers[path].g, by_hand.layers[path].g, rtol=1e-4, atol=1e-12)
     assert not torch.allclose(found[1].layers[path].g / 9, found[3].layers[path].g, rtol=1e-4, atol=0)
 
 
-def test_an_iterated_edit_collects_what_its_cell_asks_for(bench: Bench, cells: Callable[..., list[Cell]]) -> None:
-    ensure_training(bench, lambda text: None)
+def test_an_iterated_edit_collects_what_its_cell_asks_for(session: Session, cells: Callable[..., list[Cell]]) -> None:
+    ensure_training(session, lambda text: None)
     iterated = {"method": "iterated", "rounds": 3, "blocks": "all", "fraction": 0.3}
     asked: list[Statistics] = []
-    batches = bench.experiment.batches
+    batches = session.experiment.batches
 
     def noted(request: Statistics) -> Any:
         asked.append(request)
         return batches(request)
 
-    bench.experiment.batches = noted  # type: ignore[method-assign]
+    session.experiment.batches = noted  # type: ignore[method-assign]
     (cell,) = cells({"held_out": True}, iterated)
-    before = {k: v.clone() for k, v in bench.experiment.net.state_dict().items()}
-    result = ensure_evaluation(bench, cell, lambda text: None)
+    before = {k: v.clone() for k, v in session.experiment.net.state_dict().items()}
+    result = ensure_evaluation(session, cell, lambda text: None)
     assert result["passes"] == 2 and len(asked) >= 3 and all(request.held_out for request in asked)
-    assert all(torch.equal(v, before[k]) for k, v in bench.experiment.net.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in session.experiment.net.state_dict().items())

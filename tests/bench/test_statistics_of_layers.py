@@ -13,11 +13,11 @@ import torch
 
 import vitmem.bench.statistics as stage
 from vitmem.bench.cells import Cell
-from vitmem.bench.evaluation import ensure_base, ensure_evaluation
+from vitmem.bench.evaluation import ensure_evaluation, ensure_unedited
 from vitmem.bench.experiment import Places
 from vitmem.bench.job import run_job
 from vitmem.bench.plan import make_plan
-from vitmem.bench.stages import Bench, ensure_training, prepare
+from vitmem.bench.stages import Session, ensure_training, open_session
 from vitmem.bench.statistics import collected, ensure_statistics, statistics_record
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
@@ -51,10 +51,10 @@ def cells(write: Callable[..., Path]) -> dict[str, Cell]:
     return found
 
 
-def opened(cells: dict[str, Cell], places: Places, *coming: str) -> Bench:
-    bench = prepare(cells["last"].training, places, [cells[name] for name in coming])
-    ensure_training(bench, lambda text: None)
-    return bench
+def opened(cells: dict[str, Cell], places: Places, *coming: str) -> Session:
+    session = open_session(cells["last"].training, places, [cells[name] for name in coming])
+    ensure_training(session, lambda text: None)
+    return session
 
 
 def quiet(text: str) -> None:
@@ -84,11 +84,11 @@ def test_only_what_is_read_is_collected_and_later_edits_add_to_it(
     cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = passes(monkeypatch)
-    bench = opened(cells, places)
-    assert set(ensure_statistics(bench, cells["last"], quiet).layers) == LAST == layers_of(places, cells["last"])
-    kept = bench.factors
-    assert set(ensure_statistics(bench, cells["all"], quiet).layers) > LAST | FIRST
-    assert kept and all(bench.factors[1].layers[p] is kept[1].layers[p] for p in LAST)  # type: ignore[index]
+    session = opened(cells, places)
+    assert set(ensure_statistics(session, cells["last"], quiet).layers) == LAST == layers_of(places, cells["last"])
+    kept = session.factors
+    assert set(ensure_statistics(session, cells["all"], quiet).layers) > LAST | FIRST
+    assert kept and all(session.factors[1].layers[p] is kept[1].layers[p] for p in LAST)  # type: ignore[index]
     assert [len(one) for one in made] == [2, 4] and len(layers_of(places, cells["last"])) == 6
     again = opened(cells, places)
     ensure_statistics(again, cells["all"], quiet), ensure_statistics(again, cells["first"], quiet)
@@ -96,10 +96,10 @@ def test_only_what_is_read_is_collected_and_later_edits_add_to_it(
 
 
 def test_layers_that_were_collected_apart_are_those_collected_together(cells: dict[str, Cell], places: Places) -> None:
-    bench = opened(cells, places)
+    session = opened(cells, places)
     for name in ("last", "first", "all"):
-        apart = ensure_statistics(bench, cells[name], quiet)
-    together, read = collected(bench, cells["all"]), ensure_statistics(opened(cells, places), cells["all"], quiet)
+        apart = ensure_statistics(session, cells[name], quiet)
+    together, read = collected(session, cells["all"]), ensure_statistics(opened(cells, places), cells["all"], quiet)
     for path, layer in together.layers.items():
         for found in (apart.layers[path], read.layers[path]):
             assert torch.equal(found.a, layer.a) and torch.equal(found.g, layer.g) and found.count == layer.count
@@ -110,19 +110,19 @@ def test_the_cells_to_come_are_collected_for_in_one_pass(
     cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = passes(monkeypatch)
-    bench = opened(cells, places, "last", "first")
-    ensure_statistics(bench, cells["last"], quiet), ensure_statistics(bench, cells["first"], quiet)
+    session = opened(cells, places, "last", "first")
+    ensure_statistics(session, cells["last"], quiet), ensure_statistics(session, cells["first"], quiet)
     assert [set(one) for one in made] == [LAST | FIRST]
-    assert statistics_record(bench, cells["last"]) == statistics_record(bench, cells["first"])
+    assert statistics_record(session, cells["last"]) == statistics_record(session, cells["first"])
 
 
 def test_a_row_counts_the_passes_that_its_layers_took(
     cells: dict[str, Cell], places: Places, write: Callable[..., Path]
 ) -> None:
-    bench = opened(cells, places)
+    session = opened(cells, places)
     for name in ("last", "first", "all"):
-        ensure_statistics(bench, cells[name], quiet)
-    last, first, whole = (statistics_record(bench, cells[n])["statistics_seconds"] for n in ("last", "first", "all"))
+        ensure_statistics(session, cells[name], quiet)
+    last, first, whole = (statistics_record(session, cells[n])["statistics_seconds"] for n in ("last", "first", "all"))
     assert whole > last + first > max(last, first) > 0
     path = write(**CHANGES)
     (job,) = make_plan(load_suite(path), path).jobs()
@@ -134,8 +134,8 @@ def test_a_row_counts_the_passes_that_its_layers_took(
 def test_a_layer_that_is_gone_is_collected_again_alone(
     cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = opened(cells, places)
-    before = ensure_statistics(bench, cells["all"], quiet)
+    session = opened(cells, places)
+    before = ensure_statistics(session, cells["all"], quiet)
     lost, _ = LAST
     folder = places.store.root / "statistics" / str(cells["all"].statistics_id) / lost
     for path in folder.iterdir():
@@ -154,10 +154,10 @@ def test_an_edit_of_the_last_block_predicts_the_same_whatever_was_collected(
     logits = []
     for name, first in (("one", "last"), ("other", "all")):
         places = Places(Store(tmp_path / name), None, tmp_path / "cache", "cpu", progress=False)
-        bench = opened(cells, places)
-        ensure_base(bench, quiet)
-        ensure_statistics(bench, cells[first], quiet)
-        ensure_evaluation(bench, cells["last"], quiet)
+        session = opened(cells, places)
+        ensure_unedited(session, quiet)
+        ensure_statistics(session, cells[first], quiet)
+        ensure_evaluation(session, cells["last"], quiet)
         file = places.store.folder("evaluation", cells["last"].evaluation_id) / "predictions.safetensors"
         logits.append(file.read_bytes())
     assert logits[0] == logits[1]
@@ -166,14 +166,14 @@ def test_an_edit_of_the_last_block_predicts_the_same_whatever_was_collected(
 def test_long_statistics_say_how_far_they_are(
     cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench, said = opened(cells, places), list[str]()
-    ensure_statistics(bench, cells["last"], said.append)
+    session, said = opened(cells, places), list[str]()
+    ensure_statistics(session, cells["last"], said.append)
     assert said == ["statistics of 2 layers"]  # short ones are silent
     for module in (stage, sys.modules[make_spectra.__module__]):
         monkeypatch.setattr(module, "now_and_then", lambda say: say)
     monkeypatch.setattr(image, "batches_of", partial(images_read.batches_of, batch_size=50))
     said.clear()
-    ensure_statistics(bench, cells["first"], said.append)
+    ensure_statistics(session, cells["first"], said.append)
     assert said[1:5] == [
         "statistics: 50 of 120 images",
         "statistics: 100 of 120 images",

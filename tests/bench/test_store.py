@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import vitmem.bench.manifest as manifest
 import vitmem.bench.store as store_module
 from vitmem.bench.manifest import fault
-from vitmem.bench.store import Store, guard_disk, lock, write_json
+from vitmem.bench.store import Store, lock, translate_disk_errors, write_json
 from vitmem.errors import DiskFullError, InputError
 from vitmem.files import file_digest
 
@@ -266,10 +266,14 @@ def test_a_lock_that_its_holder_has_removed_is_none(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_blamed_on_the_folder_that_is_full(tmp_path: Path) -> None:
-    with pytest.raises(DiskFullError, match=r"^/elsewhere: the disk is full"), guard_disk(tmp_path):
+    with pytest.raises(DiskFullError, match=r"^/elsewhere: the disk is full"), translate_disk_errors(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")
     inner = Path("inner")
-    with pytest.raises(DiskFullError, match=r"^inner: the disk is full"), guard_disk(tmp_path), guard_disk(inner):
+    with (
+        pytest.raises(DiskFullError, match=r"^inner: the disk is full"),
+        translate_disk_errors(tmp_path),
+        translate_disk_errors(inner),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -319,5 +323,5 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, error: Exception) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot write here"), guard_disk(tmp_path):
+    with pytest.raises(InputError, match="cannot write here"), translate_disk_errors(tmp_path):
         raise OSError(errno.EROFS, "Read-only file system")

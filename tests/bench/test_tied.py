@@ -15,7 +15,7 @@ from vitmem.bench.cells import Cell, as_training
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
-from vitmem.bench.stages import prepare
+from vitmem.bench.stages import open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
@@ -120,6 +120,6 @@ def predictions(folder: Path, row: dict[str, Any]) -> dict[str, Tensor]:
 
 def by_hand(folder: Path, row: dict[str, Any], weights: dict[str, Tensor]) -> Tensor:
     """Return the logits of a network that was built anew and given ``weights``."""
-    experiment = prepare(as_training(row["config"]), places(folder)).experiment
+    experiment = open_session(as_training(row["config"]), places(folder)).experiment
     experiment.net.load_state_dict(weights)
     return experiment.predict({})["logits"].float()

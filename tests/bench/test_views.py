@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
-from vitmem.bench.stages import prepare
+from vitmem.bench.stages import open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.data.view_files import file_sha256
@@ -99,7 +99,7 @@ def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
 
     rows = read_rows(rows_path(folder / "results", "tiny"))  # those without views have made way
     assert {row["id"] for row in rows} == {cell.id for cell in asked.cells}
-    experiment = prepare(asked.cells[0].training, places(folder)).experiment
+    experiment = open_session(asked.cells[0].training, places(folder)).experiment
     assert isinstance(experiment, ImageExperiment)
     halves = experiment.halves
     old = {row["config"]["edit"]["method"]: row for row in before}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from vitmem.bench.check_method import CLAUSES, check_method
+from vitmem.contracts.edit import CLAUSES, check_method
 from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import InputError
 from vitmem.kfac.edit import replaced

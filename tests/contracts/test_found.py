@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vitmem.bench.check import check_model
+from vitmem.contracts.model import check_model
 
 VIT = {"patch_size": 8, "width": 12, "depth": 3, "heads": 3, "mlp_ratio": 2.0}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vitmem.bench.check import CLAUSES, check_model
+from vitmem.contracts.model import CLAUSES, check_model
 from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, VisionModel
 from vitmem.registry import MODELS

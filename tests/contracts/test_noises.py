@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitmem.bench.check_noise import CLAUSES, PROBABILITIES, check_noise
+from vitmem.contracts.noise import CLAUSES, PROBABILITIES, check_noise
 from vitmem.errors import InputError
 from vitmem.noise.base import Labels, NoiseContext
 from vitmem.registry import NOISES

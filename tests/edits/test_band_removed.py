@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vitmem.bench.check_method import check_method
+from vitmem.contracts.edit import check_method
 from vitmem.edits.band_removed import BandRemoved, band_ends
 from vitmem.edits.base import EditContext
 from vitmem.errors import InputError

@@ -69,7 +69,7 @@ class Experiment(ABC):
         """The network: in memory from the start, on the device once it is trained."""
 
     @abstractmethod
-    def seen(self) -> dict[str, str]:
+    def data_digests(self) -> dict[str, str]:
         """Return digests, by name, of all that is trained on."""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class Experiment(ABC):
         """Return what is measured on the ``selection`` or ``report`` half, from what ``predict`` gave (n, ...)."""
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return what a row says of the data: ``counts`` and whatever else the family has, plain JSON types."""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vitmem.bench.evaluation import ensure_ablated, ensure_base, ensure_evaluation
+from vitmem.bench.evaluation import ensure_ablated, ensure_evaluation, ensure_unedited
 from vitmem.bench.experiment import Places, Say
 from vitmem.bench.plan import Job
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.row import failed_row, finished_row
-from vitmem.bench.stages import ensure_training, prepare
+from vitmem.bench.stages import ensure_training, open_session
 from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.rows import Row
 
@@ -21,10 +21,10 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
     """
     try:
-        bench = prepare(job.training, places, job.cells)
-        check_cells(bench, job.cells)
-        ensure_training(bench, say)
-        ensure_base(bench, say)
+        session = open_session(job.training, places, job.cells)
+        check_cells(session, job.cells)
+        ensure_training(session, say)
+        ensure_unedited(session, say)
     except (InputError, DiskFullError):
         raise
     except (Exception, SystemExit) as error:  # a plug-in's network may call sys.exit
@@ -34,8 +34,8 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
         return
     for cell in job.cells:
         try:
-            ensure_ablated(bench, cell, say)
-            row = finished_row(bench, cell, suite, ensure_evaluation(bench, cell, say), say)
+            ensure_ablated(session, cell, say)
+            row = finished_row(session, cell, suite, ensure_evaluation(session, cell, say), say)
             places.store.succeeded(cell.id)
         except DiskFullError:
             raise

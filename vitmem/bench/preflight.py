@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from vitmem.bench.cells import Cell
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Job
-from vitmem.bench.stages import Bench, prepare
+from vitmem.bench.stages import Session, open_session
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers
 
@@ -15,8 +15,8 @@ from vitmem.kfac import find_layers
 def check_jobs(jobs: Sequence[Job], places: Places) -> None:
     """Raise InputError for any of ``jobs``, as each of them would when it begins, before the first of them is trained.
 
-    Looked at are jobs whose noise, network or oracle none before them has; the first one looks at itself. What fails
-    for another reason becomes rows in its own time.
+    Jobs whose noise, network or oracle is that of an earlier one are passed over, and so is the first one, which is
+    checked when it begins. What fails for another reason becomes rows in its own time.
     """
     seen: set[Hashable] = set()
     for number, job in enumerate(jobs):
@@ -24,7 +24,7 @@ def check_jobs(jobs: Sequence[Job], places: Places) -> None:
         parts: set[Hashable] = {(one.data, one.noise), (one.data, one.model), (one.noise, one.oracle)}
         if number and not parts <= seen:
             try:
-                check_cells(prepare(one, places), job.cells)
+                check_cells(open_session(one, places), job.cells)
             except InputError:
                 raise
             except (Exception, SystemExit):
@@ -32,7 +32,7 @@ def check_jobs(jobs: Sequence[Job], places: Places) -> None:
         seen |= parts
 
 
-def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
+def check_cells(session: Session, cells: Sequence[Cell]) -> None:
     """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there.
 
     The same holds for statistics of more images than there are, or of crops that leave nothing of them, for views
@@ -41,8 +41,8 @@ def check_cells(bench: Bench, cells: Sequence[Cell]) -> None:
     """
     for cell in cells:
         if cell.blocks is not None:
-            find_layers(bench.experiment.net, bench.experiment.patterns(cell.blocks, cell.layers))
+            find_layers(session.experiment.net, session.experiment.patterns(cell.blocks, cell.layers))
         for one in (cell, cell.second):
             if one is not None and one.statistics is not None:
-                bench.experiment.task(one.statistics)
-    bench.experiment.check(cells)
+                session.experiment.task(one.statistics)
+    session.experiment.check(cells)

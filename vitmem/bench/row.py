@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
-from vitmem.bench.evaluation import measured
+from vitmem.bench.evaluation import compute_metrics
 from vitmem.bench.experiment import Say
-from vitmem.bench.stages import Bench
+from vitmem.bench.stages import Session
 from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
 from vitmem.data.view_files import file_sha256, need_view
@@ -25,13 +25,13 @@ def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
     return {**_identity(cell, suite), "status": "failed", "reason": why, "traceback": traceback}
 
 
-def finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], say: Say) -> Row:
+def finished_row(session: Session, cell: Cell, suite: str, result: dict[str, Any], say: Say) -> Row:
     """Join what the stages left in the store; ``result`` is what ``ensure_evaluation`` gave."""
-    stages = {"training": read_json(bench.places.store.folder("training", cell.training.id) / "training.json")}
+    stages = {"training": read_json(session.places.store.folder("training", cell.training.id) / "training.json")}
     if cell.statistics is not None:
-        stages["statistics"] = statistics_record(bench, cell, say)
-    second = None if cell.second is None else statistics_record(bench, cell.second, say)
-    facts, found = bench.experiment.facts(), measured(bench, cell)
+        stages["statistics"] = statistics_record(session, cell, say)
+    second = None if cell.second is None else statistics_record(session, cell.second, say)
+    facts, found = session.experiment.metadata(), compute_metrics(session, cell)
     if "statistics" in stages:
         facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
     row: Row = {
@@ -40,13 +40,13 @@ def finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], s
         "metrics": found.metrics,
         "selection": found.selection,
         "outcomes": found.outcomes,
-        "metric_versions": metric_versions(measured_as(bench.training.protocol)),
+        "metric_versions": metric_versions(measured_as(session.training.protocol)),
         "counts": facts["counts"],
         "data": facts["data"],
         "edit": _edit_report(cell, result),
         "costs": _costs(stages, second, result),
         # a stage may have been made on another machine than the row
-        "environment": result.get("environment") or environment(bench.device),
+        "environment": result.get("environment") or environment(session.device),
         "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
     }
     if "noise" in facts:
@@ -54,7 +54,7 @@ def finished_row(bench: Bench, cell: Cell, suite: str, result: dict[str, Any], s
     if sources := _sources({"first": stages.get("statistics"), "second": second}):
         row["sources"] = sources
     if cell.views:
-        row["views"] = _view_files(bench, cell)
+        row["views"] = _view_files(session, cell)
     if "stopped" in stages["training"]:
         row["stopped"] = stages["training"]["stopped"]
     return row
@@ -93,10 +93,10 @@ def _sources(records: Mapping[str, dict[str, Any] | None]) -> dict[str, dict[str
     return {name: record["source"] for name, record in records.items() if record and "source" in record}
 
 
-def _view_files(bench: Bench, cell: Cell) -> dict[str, str]:
+def _view_files(session: Session, cell: Cell) -> dict[str, str]:
     """Return digests of the files that the views were read from."""
-    name = bench.training.data.name
-    folders = view_folders(name, bench.places.data_dir, bench.places.cache_dir)
+    name = session.training.data.name
+    folders = view_folders(name, session.places.data_dir, session.places.cache_dir)
     return {view: file_sha256(need_view(view, name, folders)) for view in cell.views}
 
 

@@ -12,7 +12,7 @@ from vitmem.bench.executors.local import Event, run_local
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan
 from vitmem.bench.preflight import check_jobs
-from vitmem.bench.store import guard_disk, lock
+from vitmem.bench.store import lock, translate_disk_errors
 from vitmem.errors import VitmemError
 from vitmem.metrics.trial import try_metrics
 from vitmem.metrics.versions import measured_as
@@ -84,7 +84,7 @@ def run_suite(
     name = plan.suite.name
     path = rows_path(results, name)
     busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
-    with guard_disk(results), results_folder(path.parent, busy):
+    with translate_disk_errors(results), results_folder(path.parent, busy):
         for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
             left.unlink()
         settle_rows(path)

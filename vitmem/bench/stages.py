@@ -29,7 +29,7 @@ except ImportError:  # of Windows
 
 
 @dataclass
-class Bench:
+class Session:
     """One training's experiment, ready for its stages; ``factors`` (with their id) are kept between evaluations.
 
     ``second`` are those of a second set of inputs. ``cells`` are those to come: the statistics that they read are
@@ -60,52 +60,52 @@ class Bench:
         return {} if self.weights is None else {"weights": self.weights}
 
 
-def prepare(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Bench:
+def open_session(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Session:
     """Load the data and build the untrained network of a training, for ``cells`` of it."""
-    return Bench(training, places, PROTOCOLS.get(training.protocol)().open(training, places), cells)
+    return Session(training, places, PROTOCOLS.get(training.protocol)().open(training, places), cells)
 
 
-def ensure_training(bench: Bench, say: Say = print) -> None:
+def ensure_training(session: Session, say: Say = print) -> None:
     """Train the network, or read the trained weights when the store has them.
 
     Raises InputError when the data or labels are not those that the stored weights were trained on.
     """
-    experiment, seen = bench.experiment, bench.experiment.seen()
-    folder = bench.places.store.make(
-        "training", bench.training.id, lambda folder: _train(bench, folder, seen, say), say=say, resumed=CHECKPOINTS
+    experiment, seen = session.experiment, session.experiment.data_digests()
+    folder = session.places.store.make(
+        "training", session.training.id, lambda folder: _train(session, folder, seen, say), say=say, resumed=CHECKPOINTS
     )
     recorded = read_json(folder / "training.json")
     for what, digest in seen.items():
         if recorded.get(what, digest) != digest:
             raise InputError(
-                f"{folder}: it was trained on other {what} than '{bench.training.data.name}' has now; put the "
+                f"{folder}: it was trained on other {what} than '{session.training.data.name}' has now; put the "
                 "old files back, or give another folder with --store"
             )
-    bench.weights = listed(folder).get(WEIGHTS)
-    if bench.weights is not None:  # a model that came trained keeps its weights where it came from
+    session.weights = listed(folder).get(WEIGHTS)
+    if session.weights is not None:  # a model that came trained keeps its weights where it came from
         experiment.net.load_state_dict(load_file(folder / WEIGHTS))
-    experiment.net.to(bench.device).eval()
+    experiment.net.to(session.device).eval()
 
 
-def _train(bench: Bench, folder: Path, seen: Mapping[str, str], say: Say) -> None:
+def _train(session: Session, folder: Path, seen: Mapping[str, str], say: Say) -> None:
     say("training")
-    recipe = bench.training.recipe
-    if recipe is not None and recipe.precision == "bf16" and emulates_bfloat16(bench.device):
+    recipe = session.training.recipe
+    if recipe is not None and recipe.precision == "bf16" and emulates_bfloat16(session.device):
         say('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
-    reset_peak_memory(bench.device)
+    reset_peak_memory(session.device)
     resumed = resumable(folder / CHECKPOINTS, say) is not None
-    seconds = bench.experiment.train(folder, say)
+    seconds = session.experiment.train(folder, say)
     stopped = folder / STOPPED
     write_json(
         folder / "training.json",
         {
-            "config": bench.training.config,
+            "config": session.training.config,
             **seen,
             **({"stopped": read_json(stopped)} if stopped.exists() else {}),
             "training_seconds": seconds,
             "training_resumed": resumed,
-            "peak_memory_bytes": peak_memory(bench.device),
-            "environment": environment(bench.device),
+            "peak_memory_bytes": peak_memory(session.device),
+            "environment": environment(session.device),
         },
     )
 

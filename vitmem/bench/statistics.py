@@ -15,7 +15,7 @@ from vitmem.bench.cells import Cell, Request, as_config
 from vitmem.bench.environment import environment
 from vitmem.bench.experiment import Say
 from vitmem.bench.ids import Config
-from vitmem.bench.stages import Bench, peak_memory, reset_peak_memory
+from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for, make_spectra
@@ -26,37 +26,42 @@ STAGE, FACTORS, RECORD = "statistics", "factors.safetensors", "statistics.json"
 
 
 def ensure_statistics(
-    bench: Bench, cell: Cell, say: Say = print, *, every: bool = False, kept: Literal["factors", "second"] = "factors"
+    session: Session,
+    cell: Cell,
+    say: Say = print,
+    *,
+    every: bool = False,
+    kept: Literal["factors", "second"] = "factors",
 ) -> Factors:
     """Return the K-FAC statistics that ``cell`` reads, from the store; one set is kept in memory as each of ``kept``.
 
     They are those of the layers that it edits, of all editable ones where ``every`` is asked for. What the store has
-    not is collected in one pass, together with what the other cells of ``bench`` read; it is the same in any company.
+    not is collected in one pass, together with what the other cells of ``session`` read; it is the same in any company.
     """
-    wanted = _every(bench, cell) if every else _read(bench, cell)
-    held: tuple[str, Factors] | None = getattr(bench, kept)
+    wanted = _every(session, cell) if every else _read(session, cell)
+    held: tuple[str, Factors] | None = getattr(session, kept)
     have = held[1] if held is not None and held[0] == cell.statistics_id else Factors({})
     if not all(path in have.layers for path in wanted):
-        together = {**wanted, **_others(bench, cell)}
-        found = _found(bench, cell, {path: x for path, x in together.items() if path not in have.layers}, say)
+        together = {**wanted, **_others(session, cell)}
+        found = _found(session, cell, {path: x for path, x in together.items() if path not in have.layers}, say)
         have = Factors({**have.layers, **found.layers}, found.metadata)
-        setattr(bench, kept, (cell.statistics_id, have))
+        setattr(session, kept, (cell.statistics_id, have))
     return have
 
 
-def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, Any]:
+def statistics_record(session: Session, cell: Cell, say: Say = print) -> dict[str, Any]:
     """Return how the statistics that ``cell`` reads were collected; those that the store has no more are made again.
 
     They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
     ``peak_memory_bytes`` of the largest and the environment of the first; of another data set's images the ``source``.
     """
-    store = bench.places.store
-    if not all(store.has(*_place(cell, path), say) for path in _read(bench, cell)):
-        bench.factors = None
-        ensure_statistics(bench, cell, say)
-    folders = [store.folder(*_place(cell, path)) for path in _read(bench, cell)]
+    store = session.places.store
+    if not all(store.has(*_place(cell, path), say) for path in _read(session, cell)):
+        session.factors = None
+        ensure_statistics(session, cell, say)
+    folders = [store.folder(*_place(cell, path)) for path in _read(session, cell)]
     for folder in folders:
-        _check_source(bench, cell, folder)
+        _check_source(session, cell, folder)
     records = [read_json(folder / RECORD) for folder in folders]
     passes = {digest(record["layers"]): record for record in records}
     first, *_ = records
@@ -67,35 +72,35 @@ def statistics_record(bench: Bench, cell: Cell, say: Say = print) -> dict[str, A
     }
 
 
-def statistics_task(bench: Bench, request: Statistics) -> tuple[Task, str]:
+def statistics_task(session: Session, request: Statistics) -> tuple[Task, str]:
     """Return how the network is read while statistics are collected, and the positions that count."""
-    task, positions = bench.experiment.task(request)
+    task, positions = session.experiment.task(request)
     return task if request.temperature is None else Tempered(task, request.temperature), positions
 
 
-def collected(bench: Bench, cell: Cell, say: Say = lambda _: None) -> Factors:
+def collected(session: Session, cell: Cell, say: Say = lambda _: None) -> Factors:
     """Collect the statistics of the layers that ``cell`` edits, of the network as it is now."""
-    return _collect(bench, cell, _read(bench, cell), say)
+    return _collect(session, cell, _read(session, cell), say)
 
 
-def _every(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
+def _every(session: Session, cell: Cell) -> dict[str, nn.Module]:
     """Return all layers by path whose statistics ``cell`` may ask for."""
-    return find_layers(bench.experiment.net, bench.experiment.patterns("all", cell.layers))
+    return find_layers(session.experiment.net, session.experiment.patterns("all", cell.layers))
 
 
-def _read(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
+def _read(session: Session, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path whose statistics ``cell`` reads: those that it edits."""
     if cell.blocks is None:
-        return _every(bench, cell)
-    return find_layers(bench.experiment.net, bench.experiment.patterns(cell.blocks, cell.layers))
+        return _every(session, cell)
+    return find_layers(session.experiment.net, session.experiment.patterns(cell.blocks, cell.layers))
 
 
-def _others(bench: Bench, cell: Cell) -> dict[str, nn.Module]:
+def _others(session: Session, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path that other cells to come read of the statistics that ``cell`` reads."""
-    reading = [one for other in bench.cells for one in (other, other.second) if one is not None]
+    reading = [one for other in session.cells for one in (other, other.second) if one is not None]
     alike = [one for one in reading if one.statistics_id == cell.statistics_id]
     edits = {(one.blocks, one.layers): one for one in alike}
-    return {path: layer for other in edits.values() for path, layer in _read(bench, other).items()}
+    return {path: layer for other in edits.values() for path, layer in _read(session, other).items()}
 
 
 def _place(cell: Cell, path: str) -> tuple[str, str]:
@@ -103,15 +108,15 @@ def _place(cell: Cell, path: str) -> tuple[str, str]:
     return f"{STAGE}/{cell.statistics_id}", quote(path, safe="")
 
 
-def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
+def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
     """Return the statistics of ``layers`` from the store; those that it has not are collected in one pass."""
-    store = bench.places.store
+    store = session.places.store
     made: dict[str, tuple[Factors, Config]] = {}
 
     def fill(path: str, folder: Path) -> None:
         if path not in made:
             todo = [other for other in layers if other == path or not store.has(*_place(cell, other), say)]
-            made.update(dict.fromkeys(todo, _timed(bench, cell, {other: layers[other] for other in todo}, say)))
+            made.update(dict.fromkeys(todo, _timed(session, cell, {other: layers[other] for other in todo}, say)))
         factors, record = made[path]
         Factors({path: factors.layers[path]}, factors.metadata).save(folder / FACTORS, halved=True)
         write_json(folder / RECORD, record)
@@ -119,15 +124,15 @@ def _found(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) 
     # one process at a time: a second one would collect the same
     with lock(store.folder(STAGE, f"{cell.statistics_id}.lock")):
         folders = {
-            path: store.make(*_place(cell, path), partial(fill, path), say=say, made_from=bench.made_from)
+            path: store.make(*_place(cell, path), partial(fill, path), say=say, made_from=session.made_from)
             for path in layers
         }
     for folder in folders.values():
-        _check_source(bench, cell, folder)
+        _check_source(session, cell, folder)
     # what was collected now has its spectra already
     parts = [made[path][0] if path in made else Factors.load(folder / FACTORS) for path, folder in folders.items()]
     for part in {part.metadata.get("model"): part for part in parts}.values():
-        part.check(bench.experiment.net, {path: layer for path, layer in layers.items() if path in part.layers})
+        part.check(session.experiment.net, {path: layer for path, layer in layers.items() if path in part.layers})
     found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
     make_spectra(found, _request(cell).moments, say)
     return found
@@ -139,9 +144,9 @@ def _request(cell: Cell) -> Request:
     return cell.request
 
 
-def _check_source(bench: Bench, cell: Cell, folder: Path) -> None:
+def _check_source(session: Session, cell: Cell, folder: Path) -> None:
     """Raise InputError when the images of another data set are no longer those that statistics were collected over."""
-    now = bench.experiment.source(_request(cell).statistics)
+    now = session.experiment.source(_request(cell).statistics)
     if now is not None and read_json(folder / RECORD).get("source") != now:
         raise InputError(
             f"{folder}: statistics of other images than 'source' {now['name']} has now; put the old files back, or "
@@ -149,40 +154,40 @@ def _check_source(bench: Bench, cell: Cell, folder: Path) -> None:
         )
 
 
-def _timed(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> tuple[Factors, Config]:
+def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> tuple[Factors, Config]:
     """Collect the statistics of ``layers`` with their spectra, which every edit shares, and return their record too."""
     say(f"statistics of {len(layers)} layers")
-    reset_peak_memory(bench.device)
+    reset_peak_memory(session.device)
     started = time.perf_counter()
     request = _request(cell)
-    factors = _collect(bench, cell, layers, now_and_then(say))
+    factors = _collect(session, cell, layers, now_and_then(say))
     make_spectra(factors, request.moments, say)
-    source = bench.experiment.source(request.statistics)
+    source = session.experiment.source(request.statistics)
     record = {
         "request": request.config,
         "positions": factors.metadata["positions"],
-        "images": bench.experiment.batches(request.statistics)[1],
+        "images": session.experiment.batches(request.statistics)[1],
         **({} if source is None else {"source": source}),
         "layers": list(layers),
         "statistics_seconds": time.perf_counter() - started,
-        "peak_memory_bytes": peak_memory(bench.device),
-        "environment": environment(bench.device),
+        "peak_memory_bytes": peak_memory(session.device),
+        "environment": environment(session.device),
     }
     return factors, record
 
 
-def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
+def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
     request = _request(cell)
     read = request.statistics
-    task, positions = statistics_task(bench, read)
-    source, images = bench.experiment.source(read), bench.training.protocol == "image"
+    task, positions = statistics_task(session, read)
+    source, images = session.experiment.source(read), session.training.protocol == "image"
 
     def batches() -> Iterable[Any]:
-        found, total = bench.experiment.batches(read)
+        found, total = session.experiment.batches(read)
         return counted(found, say, "statistics", total, "images" if images else "rows")
 
     return fit_for(
-        bench.experiment.net,
+        session.experiment.net,
         layers,
         task,
         batches,
@@ -193,7 +198,7 @@ def _collect(bench: Bench, cell: Cell, layers: Mapping[str, nn.Module], say: Say
         seed=seed_from("statistics", cell.training.id, {**as_config(read), "moments": "plain"}),
         metadata={
             "positions": positions,
-            "data": bench.experiment.seen()["data"] if source is None else source["sha256"],
+            "data": session.experiment.data_digests()["data"] if source is None else source["sha256"],
             "training": cell.training.id,
         },
     )

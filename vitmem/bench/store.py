@@ -44,7 +44,7 @@ class Store:
         self.root = root
         self._whole: set[Path] = set()
         mark = root / "schema.json"
-        with guard_disk(root):
+        with translate_disk_errors(root):
             _make_folder(root)
             new = not mark.exists()
             found = None if new else _schema(mark)
@@ -67,7 +67,7 @@ class Store:
         final = self.folder(stage, id)
         if not final.is_dir():
             return False
-        with guard_disk(self.root), lock(final.with_name(f"{id}.lock")):
+        with translate_disk_errors(self.root), lock(final.with_name(f"{id}.lock")):
             return self._sound(final, None, say)
 
     def make(
@@ -90,7 +90,7 @@ class Store:
         """
         final = self.folder(stage, id)
         partial = final.with_name(f"{id}.partial")
-        with guard_disk(self.root), lock(final.with_name(f"{id}.lock")):
+        with translate_disk_errors(self.root), lock(final.with_name(f"{id}.lock")):
             if self._sound(final, made_from, say):
                 return final
             if resumed is None or not _usable(partial, say):
@@ -110,7 +110,7 @@ class Store:
     def failed(self, id: str, error: BaseException) -> str:
         """Keep the traceback of what failed under ``id``, and return where it lies in the store."""
         place = f"{FAILURES}/{id}.txt"
-        with guard_disk(self.root):
+        with translate_disk_errors(self.root):
             write_text(self.root / place, "".join(traceback.format_exception(error)))
         return place
 
@@ -179,7 +179,7 @@ def lock(path: Path, *, busy: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def guard_disk(root: Path) -> Iterator[None]:
+def translate_disk_errors(root: Path) -> Iterator[None]:
     """Turn a full or read-only disk into one sentence: DiskFullError or InputError.
 
     It names the folder of the file that the system names, or ``root`` where it names none.

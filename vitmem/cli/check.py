@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitmem.bench.check import check_model
-from vitmem.bench.check_method import check_method
-from vitmem.bench.check_noise import check_noise
 from vitmem.bench.plugins import load_plugins
 from vitmem.cli.values import key_values
+from vitmem.contracts.edit import check_method
+from vitmem.contracts.model import check_model
+from vitmem.contracts.noise import check_noise
 from vitmem.errors import VitmemError, unknown
 
 CONTRACTS = {"model": check_model, "method": check_method, "noise": check_noise}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.bench.mining import Mining, mine, write_windows
-from vitmem.bench.store import guard_disk
+from vitmem.bench.store import translate_disk_errors
 from vitmem.data.documents import documents
 from vitmem.errors import VitmemError
 from vitmem.models.pretrained import pretrained
@@ -19,7 +19,7 @@ def mine_texts(
 ) -> None:
     """Write the windows that ``model`` recites of ``text`` and print the counts; none at all is a VitmemError."""
     request = Mining(**wanted)
-    with guard_disk(out.parent):
+    with translate_disk_errors(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     place = pick_device(device)
     texts = documents(text)
@@ -31,6 +31,6 @@ def mine_texts(
         raise VitmemError(
             f"no window of {text} is recited, so {out} is not written; give other texts, or more --starts"
         )
-    with guard_disk(out.parent):
+    with translate_disk_errors(out.parent):
         write_windows(out, rows)
     print(f"wrote {out}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitmem.bench.store import guard_disk, lock
+from vitmem.bench.store import lock, translate_disk_errors
 from vitmem.errors import InputError
 from vitmem.files import flush
 
@@ -24,7 +24,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     partial = _partial(out)
     held = partial.with_name(f"{partial.name}.lock")
     busy = f"{partial}: another edit is being written there; wait for it or give another --out"
-    with guard_disk(out.parent), lock(held, busy=busy):
+    with translate_disk_errors(out.parent), lock(held, busy=busy):
         try:
             if partial.exists():
                 shutil.rmtree(partial)
@@ -59,7 +59,7 @@ def new_files(out: Path, *beside: Path) -> Iterator[tuple[Path, ...]]:
     """
     targets = {path: _partial(path) for path in (out, *beside)}
     done: list[Path] = []
-    with guard_disk(out.parent):
+    with translate_disk_errors(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield tuple(targets.values())

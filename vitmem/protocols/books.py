@@ -44,7 +44,7 @@ class BookExperiment(Experiment):
         """The network."""
         return self.model.net
 
-    def seen(self) -> dict[str, str]:
+    def data_digests(self) -> dict[str, str]:
         """Return digests of the texts and of the weights as they came."""
         return {"data": self.fingerprint, "weights": self.weights}
 

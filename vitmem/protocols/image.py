@@ -82,7 +82,7 @@ class ImageExperiment(Experiment):
         """The network."""
         return self.model.net
 
-    def seen(self) -> dict[str, str]:
+    def data_digests(self) -> dict[str, str]:
         """Return digests of the images with their true labels, of the given labels, and of weights from outside."""
         published = {"published weights": self._before} if self.training.model.config.get("pretrained") else {}
         return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256, **published}
@@ -266,7 +266,7 @@ class ImageExperiment(Experiment):
             validation_rows=getattr(self.halves, f"validation_{half}"),
         )
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return counts of images and what the noise really is."""
         data = self.noisy.data
         return {

@@ -79,7 +79,7 @@ class PassagesExperiment(BookExperiment):
             kinds[kind] = TokenHits(rows=rows, top=stored.get(f"{kind}.top"), **parts)
         return PassagePredictions(kinds)
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return counts of passages, of those that are reported, and of rows."""
         counts = {kind: len(self.texts.of(kind)) for kind in KINDS}
         counts |= {f"{kind}_report": len(self.half(kind, counts[kind], "report")) for kind in KINDS}

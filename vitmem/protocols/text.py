@@ -49,7 +49,7 @@ class TextExperiment(Experiment):
         """The network."""
         return self.model.net
 
-    def seen(self) -> dict[str, str]:
+    def data_digests(self) -> dict[str, str]:
         """Return the digest of all tokens."""
         return {"data": self.texts.fingerprint}
 
@@ -166,7 +166,7 @@ class TextExperiment(Experiment):
             ),
         )
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return counts of rows, strings and questions."""
         texts = self.texts
         counts = {"train": len(texts.train), "held_out": len(texts.held_out), "strings": len(texts.memorized)}

@@ -93,7 +93,7 @@ class WindowsExperiment(BookExperiment):
             ),
         )
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return counts of rows, of windows in the file, of those that are kept, and of their halves."""
         counts = {"train": len(self.rows) - HELD_OUT, "held_out": HELD_OUT}
         counts |= {"lines": self.lines, "strings": len(self.windows)}

@@ -1,1 +1,1 @@
-"""What is looked at inside the trained networks of a suite, each analysis a function of one of them."""
+"""What is context at inside the trained networks of a suite, each analysis a function of one of them."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.bands import band_norms, compare_bands
 from vitmem.kfac.capture import entering
@@ -18,22 +18,22 @@ BATCH = 8
 Bases = Mapping[str, Tensor]
 
 
-def bands(looked: Looked) -> Iterator[Row]:
+def bands(context: AnalysisContext) -> Iterator[Row]:
     """Yield a row for each band of each layer, in the eigenvectors of A (kfac) and right singular vectors of W (svd).
 
     ``ratio`` is that of the mean norms inside the band, memorized over other; ``share_ratio`` that of the mean shares
     of the squared norm, on which long rows have no more weight than short ones (arXiv 2510.24256, figure 2). No example
     to forget, no row.
     """
-    if not len(looked.sets()[0][0]):
+    if not len(context.sets()[0][0]):
         return
-    for basis, vectors in (("kfac", _eigenvectors(looked)), ("svd", _singular_vectors(looked))):
-        sets = [_norms(looked, vectors, pair) for pair in looked.sets()]
-        for path in looked.layers:
+    for basis, vectors in (("kfac", _eigenvectors(context)), ("svd", _singular_vectors(context))):
+        sets = [_norms(context, vectors, pair) for pair in context.sets()]
+        for path in context.layers:
             memorized, other = (norms[path] for norms in sets)
             for band in compare_bands(memorized, other, len(vectors[path])):
                 yield {
-                    **looked.head,
+                    **context.head,
                     "layer": path,
                     "basis": basis,
                     "from": band.low,
@@ -50,22 +50,22 @@ def bands(looked: Looked) -> Iterator[Row]:
                 }
 
 
-def _eigenvectors(looked: Looked) -> Bases:
-    return {path: looked.factors.layers[path].eigen_a.vectors for path in looked.layers}
+def _eigenvectors(context: AnalysisContext) -> Bases:
+    return {path: context.factors.layers[path].eigen_a.vectors for path in context.layers}
 
 
-def _singular_vectors(looked: Looked) -> Bases:
+def _singular_vectors(context: AnalysisContext) -> Bases:
     """Return the right singular vectors (q, q) of each W (p, q), with those that W sends to zero as the last."""
-    weights = {path: weight_matrix(layer).double().cpu() for path, layer in looked.layers.items()}
+    weights = {path: weight_matrix(layer).double().cpu() for path, layer in context.layers.items()}
     return {path: torch.linalg.svd(weight, full_matrices=True).Vh.T for path, weight in weights.items()}
 
 
 @torch.no_grad()
-def _norms(looked: Looked, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+def _norms(context: AnalysisContext, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     """Return the norms (n, B) by path of the positions that count in a set of examples."""
-    experiment = looked.bench.experiment
-    task, _ = experiment.task(looked.request)
-    found: dict[str, list[Tensor]] = {path: [] for path in looked.layers}
+    experiment = context.session.experiment
+    task, _ = experiment.task(context.request)
+    found: dict[str, list[Tensor]] = {path: [] for path in context.layers}
     with evaluating(experiment.net):
         for inputs, labels in zip(*(part.split(BATCH) for part in pair), strict=True):
             batch = experiment.batch(inputs, labels)
@@ -73,6 +73,6 @@ def _norms(looked: Looked, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[
             def see(path: str, activation: Tensor, batch: object = batch) -> None:
                 found[path].append(band_norms(vectors[path], task.rows(activation, batch)))
 
-            with entering(looked.layers, see):
+            with entering(context.layers, see):
                 task.features(experiment.net, batch)
     return {path: torch.cat(parts) for path, parts in found.items()}

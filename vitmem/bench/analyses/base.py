@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vitmem.bench.cells import Cell
-from vitmem.bench.stages import Bench
+from vitmem.bench.stages import Session
 from vitmem.kfac import Factors
 from vitmem.specs import Statistics
 
@@ -21,7 +21,7 @@ EXAMPLES = 400
 
 
 @dataclass(frozen=True)
-class Looked:
+class AnalysisContext:
     """A trained network with the statistics that ``cell`` reads; ``layers`` are what these cover, by path.
 
     ``cells`` are all of this training.
@@ -29,7 +29,7 @@ class Looked:
     training, each analysed before.
     """
 
-    bench: Bench
+    session: Session
     cell: Cell
     cells: tuple[Cell, ...]
     request: Statistics
@@ -45,10 +45,10 @@ class Looked:
 
     def sets(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return as many memorized examples of the selection half as others trained on: inputs and labels (n, ...)."""
-        examples = self.bench.experiment.examples()
+        examples = self.session.experiment.examples()
         count = min(EXAMPLES, len(examples.forget[0]), len(examples.keep[0]))
         one, other = ((inputs[:count], labels[:count]) for inputs, labels in (examples.forget, examples.keep))
         return one, other
 
 
-Analysis = Callable[[Looked], Iterator[Row]]
+Analysis = Callable[[AnalysisContext], Iterator[Row]]

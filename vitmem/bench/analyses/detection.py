@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.data.augment import normalise
 from vitmem.data.sets import ImageData
 from vitmem.edits.training import classifier, collect_features
@@ -26,7 +26,7 @@ WHO = "analysis 'detection'"
 Scores = dict[str, Tensor]
 
 
-def detection(looked: Looked) -> Iterator[Row]:
+def detection(context: AnalysisContext) -> Iterator[Row]:
     """Yield AUROC and average precision of scores of training images: the report half of the noisy against all clean.
 
     loss and margin are those of the network on the given labels. The cleanlab scores are from probabilities of a
@@ -34,12 +34,12 @@ def detection(looked: Looked) -> Iterator[Row]:
     et al. 2021, "Confident Learning", arXiv 1911.00068). The network itself has seen all labels. ``flagged`` is the
     share of the images that cleanlab's rule without a threshold calls wrong. Text yields nothing.
     """
-    found = looked.bench.experiment.images
+    found = context.session.experiment.images
     if found is None or not len(found[1].noisy_report):
         return
     noisy, halves = found
     given = noisy.given
-    logits, features = _seen(looked.bench.experiment.net, noisy.data)
+    logits, features = _seen(context.session.experiment.net, noisy.data)
     probabilities = cross_validated(features.numpy(), given.numpy())
     wrong = torch.zeros(len(given), dtype=torch.bool)
     wrong[halves.noisy_report] = True
@@ -48,7 +48,7 @@ def detection(looked: Looked) -> Iterator[Row]:
     for name, score in {**scores, **cleanlab_scores(probabilities, given.numpy())}.items():
         auroc, ap = detect(score[rows], wrong[rows])
         yield {
-            **looked.head,
+            **context.head,
             "score": name,
             "auroc": auroc,
             "ap": ap,

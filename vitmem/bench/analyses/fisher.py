@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.bench.statistics import statistics_task
 from vitmem.kfac.curvature import Sharpness
 from vitmem.kfac.fit import backward_passes
@@ -19,19 +19,19 @@ from vitmem.specs import seed_from
 MODES: tuple[tuple[LabelMode, str], ...] = (("sampled", ""), ("given", "_given"))
 
 
-def fisher(looked: Looked) -> Iterator[Row]:
+def fisher(context: AnalysisContext) -> Iterator[Row]:
     """Yield a row for each layer: mean ‖∇W‖² of an example of each set, and the curvature along its gradient.
 
     ``noisy_share`` is the part of the trace of the Fisher that the wrongly labelled examples own, from these means and
     the number of such examples: absent where that is not known. ``own_*`` are means, ``along_*`` medians of multiples
     of the layer's mean curvature; ``_given`` marks those under the given labels. No example to forget, no row.
     """
-    if not len(looked.sets()[0][0]):
+    if not len(context.sets()[0][0]):
         return
-    found = {suffix: [_sharpness(looked, mode, pair) for pair in looked.sets()] for mode, suffix in MODES}
-    counts = looked.bench.experiment.facts().get("counts", {})
-    for path in looked.layers:
-        row: Row = {**looked.head, "layer": path}
+    found = {suffix: [_sharpness(context, mode, pair) for pair in context.sets()] for mode, suffix in MODES}
+    counts = context.session.experiment.metadata().get("counts", {})
+    for path in context.layers:
+        row: Row = {**context.head, "layer": path}
         for suffix, sets in found.items():
             memorized, other = (some[path] for some in sets)
             row[f"own_memorized{suffix}"], row[f"own_other{suffix}"] = fmean(memorized.own), fmean(other.own)
@@ -40,14 +40,14 @@ def fisher(looked: Looked) -> Iterator[Row]:
         yield {**row, "examples": len(memorized.own)}
 
 
-def _sharpness(looked: Looked, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
+def _sharpness(context: AnalysisContext, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
     """Return the sharpness of a set of examples by path; each goes through the network alone."""
-    experiment = looked.bench.experiment
-    task, _ = statistics_task(looked.bench, looked.request)
-    sums = {path: Sharpness(path, looked.factors.layers[path]) for path in looked.layers}
+    experiment = context.session.experiment
+    task, _ = statistics_task(context.session, context.request)
+    sums = {path: Sharpness(path, context.factors.layers[path]) for path in context.layers}
     batches = (experiment.batch(inputs, labels) for inputs, labels in zip(*(x.split(1) for x in pair), strict=True))
-    seed = seed_from("fisher", looked.cell.training.id, mode)
-    backward_passes(experiment.net, looked.layers, task, batches, sums, seed=seed, labels=mode, label_samples=1)
+    seed = seed_from("fisher", context.cell.training.id, mode)
+    backward_passes(experiment.net, context.layers, task, batches, sums, seed=seed, labels=mode, label_samples=1)
     return sums
 
 

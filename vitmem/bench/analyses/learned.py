@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.bench.cells import Cell
 from vitmem.metrics.detection import loss
 from vitmem.metrics.predictions import Predictions
 from vitmem.specs import LEARNED, PREDICTIONS
 
 
-def learned(looked: Looked) -> Iterator[Row]:
+def learned(context: AnalysisContext) -> Iterator[Row]:
     """Yield, for each edit with stored predictions, what became of the images whose wrong label the network recites.
 
     They are those of the report half, a row for each epoch of the training's curves at which they were predicted as
@@ -23,23 +23,23 @@ def learned(looked: Looked) -> Iterator[Row]:
     are recovered, and the mean rise of the loss on the given label, nats. Text yields nothing, nor does a training that
     kept no such epochs.
     """
-    experiment, store = looked.bench.experiment, looked.bench.places.store
-    path = store.folder("training", looked.cell.training.id) / LEARNED
+    experiment, store = context.session.experiment, context.session.places.store
+    path = store.folder("training", context.cell.training.id) / LEARNED
     if experiment.images is None or not path.is_file():
         return
     kept = load_file(path)
     first, total = first_learned(kept["hits"], kept["epochs"]), int(kept["epochs"].max())
     epochs = torch.zeros(len(experiment.images[0].given), dtype=torch.int64)
     epochs[kept["rows"]] = first
-    plain = looked.bench.training.unedited
+    plain = context.session.training.unedited
     if not store.has("evaluation", plain.evaluation_id):
         return
-    base = _predictions(looked, plain)
+    base = _predictions(context, plain)
     recited = base.noisy_rows[(base.predicted == base.given)[base.noisy_rows]]
-    for cell in looked.cells:
+    for cell in context.cells:
         if cell.evaluation_id != plain.evaluation_id and store.has("evaluation", cell.evaluation_id):
-            for row in _groups(_predictions(looked, cell), base, recited, epochs):
-                yield {**looked.head, "cell": cell.id, "method": cell.method, **row, "of": total}
+            for row in _groups(_predictions(context, cell), base, recited, epochs):
+                yield {**context.head, "cell": cell.id, "method": cell.method, **row, "of": total}
 
 
 def first_learned(hits: Tensor, epochs: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ def _groups(edited: Predictions, base: Predictions, recited: Tensor, epochs: Ten
         }
 
 
-def _predictions(looked: Looked, cell: Cell) -> Predictions:
-    folder = looked.bench.places.store.folder("evaluation", cell.evaluation_id)
-    found = looked.bench.experiment.predictions(load_file(folder / PREDICTIONS), "report")
+def _predictions(context: AnalysisContext, cell: Cell) -> Predictions:
+    folder = context.session.places.store.folder("evaluation", cell.evaluation_id)
+    found = context.session.experiment.predictions(load_file(folder / PREDICTIONS), "report")
     assert isinstance(found, Predictions)
     return found

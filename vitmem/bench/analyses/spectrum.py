@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vitmem.bench.analyses.base import Looked, Row
+from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.spectrum import effective_rank
 
@@ -15,19 +15,19 @@ from vitmem.kfac.spectrum import effective_rank
 FIRST = (1, 2, 5, 10, 20, 50)
 
 
-def spectrum(looked: Looked) -> Iterator[Row]:
+def spectrum(context: AnalysisContext) -> Iterator[Row]:
     """Yield a row for each layer of W (p, q): effective ranks, as shares of the full rank, and what a few vectors hold.
 
     The rank of W is that of its singular values, those of A and G that of their eigenvalues. ``a_5`` is the part of the
     trace of A in the first 5 % of its eigenvectors, at least one; of W it is the part of ‖W‖².
     """
-    for path, layer in looked.layers.items():
-        found, weight = looked.factors.layers[path], weight_matrix(layer).double().cpu()
+    for path, layer in context.layers.items():
+        found, weight = context.factors.layers[path], weight_matrix(layer).double().cpu()
         singular = torch.linalg.svdvals(weight)
         sides = {"a": found.eigen_a.values, "g": found.eigen_g.values, "weight": singular.square()}
         ranked = {**sides, "weight": singular}
         yield {
-            **looked.head,
+            **context.head,
             "layer": path,
             "outputs": weight.shape[0],
             "inputs": weight.shape[1],

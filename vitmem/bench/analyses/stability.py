@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vitmem.bench.analyses.base import Looked, Row, Tops
+from vitmem.bench.analyses.base import AnalysisContext, Row, Tops
 from vitmem.bench.statistics import statistics_task
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
@@ -16,24 +16,24 @@ from vitmem.kfac.spectrum import overlap
 from vitmem.specs import seed_from
 
 
-def stability(looked: Looked) -> Iterator[Row]:
+def stability(context: AnalysisContext) -> Iterator[Row]:
     """Yield how much of the space of the first 10 % of eigenvectors is the same, for A and G of each layer.
 
     Compared ``with`` are the two halves of the batches of the statistics (``half``, absent for a single batch), the
     network before training on all of them (``initial``, absent for one that came trained), and each other seed analysed
     before (``seed 0``). ``overlap`` is 1 for the same space and ``chance`` for one drawn at random.
     """
-    own = tops(looked.factors, looked.layers)
-    net = looked.bench.experiment.net
-    if sum(1 for _ in _batches(looked)) > 1:
-        even = tops(_fit(looked, net, lambda n: n % 2 == 0), looked.layers)
-        odd = tops(_fit(looked, net, lambda n: n % 2 == 1), looked.layers)
-        yield from _compare(looked, "half", even, odd)
-    before = _initial(looked)
+    own = tops(context.factors, context.layers)
+    net = context.session.experiment.net
+    if sum(1 for _ in _batches(context)) > 1:
+        even = tops(_fit(context, net, lambda n: n % 2 == 0), context.layers)
+        odd = tops(_fit(context, net, lambda n: n % 2 == 1), context.layers)
+        yield from _compare(context, "half", even, odd)
+    before = _initial(context)
     if before is not None:
-        yield from _compare(looked, "initial", own, before)
-    for seed, other in looked.seeds.items():
-        yield from _compare(looked, f"seed {seed}", own, other)
+        yield from _compare(context, "initial", own, before)
+    for seed, other in context.seeds.items():
+        yield from _compare(context, f"seed {seed}", own, other)
 
 
 def tops(factors: Factors, layers: Iterable[str]) -> Tops:
@@ -46,33 +46,33 @@ def _top(vectors: Tensor) -> Tensor:
     return vectors[:, : max(1, band_sizes(len(vectors), ENDS)[0])].clone()
 
 
-def _compare(looked: Looked, name: str, one: Tops, other: Tops) -> Iterator[Row]:
-    for path in looked.layers:
+def _compare(context: AnalysisContext, name: str, one: Tops, other: Tops) -> Iterator[Row]:
+    for path in context.layers:
         for side, u, v in zip(("a", "g"), one[path], other[path], strict=True):
             chance = u.shape[1] / len(u)
             yield {
-                **looked.head, "layer": path, "side": side, "with": name, "overlap": overlap(u, v), "chance": chance
+                **context.head, "layer": path, "side": side, "with": name, "overlap": overlap(u, v), "chance": chance
             }  # fmt: skip
 
 
-def _initial(looked: Looked) -> Tops | None:
+def _initial(context: AnalysisContext) -> Tops | None:
     try:
-        net = looked.bench.experiment.initial()
+        net = context.session.experiment.initial()
     except InputError:
         return None
-    return tops(_fit(looked, net.to(looked.bench.device), lambda _: True), looked.layers)
+    return tops(_fit(context, net.to(context.session.device), lambda _: True), context.layers)
 
 
-def _batches(looked: Looked) -> Iterable[Any]:
-    return looked.bench.experiment.batches(looked.request)[0]
+def _batches(context: AnalysisContext) -> Iterable[Any]:
+    return context.session.experiment.batches(context.request)[0]
 
 
-def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:
+def _fit(context: AnalysisContext, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:
     """Return statistics of ``net`` over the batches whose number is ``wanted``, as those of the suite are collected."""
-    request = looked.request
-    task, _ = statistics_task(looked.bench, request)
-    layers: Mapping[str, nn.Module] = find_layers(net, list(looked.layers))
-    batches = (batch for n, batch in enumerate(_batches(looked)) if wanted(n))
+    request = context.request
+    task, _ = statistics_task(context.session, request)
+    layers: Mapping[str, nn.Module] = find_layers(net, list(context.layers))
+    batches = (batch for n, batch in enumerate(_batches(context)) if wanted(n))
     return fit(
         net,
         layers,
@@ -80,5 +80,5 @@ def _fit(looked: Looked, net: nn.Module, wanted: Callable[[int], bool]) -> Facto
         batches,
         labels=request.labels,
         label_samples=request.label_samples,
-        seed=seed_from("stability", looked.cell.training.id),
+        seed=seed_from("stability", context.cell.training.id),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.bench.analyses.bands import bands
-from vitmem.bench.analyses.base import Analysis, Looked, Row, Tops
+from vitmem.bench.analyses.base import Analysis, AnalysisContext, Row, Tops
 from vitmem.bench.analyses.detection import detection
 from vitmem.bench.analyses.fisher import fisher
 from vitmem.bench.analyses.learned import learned
@@ -20,9 +20,9 @@ from vitmem.bench.cells import Cell, as_config
 from vitmem.bench.experiment import Places, Say
 from vitmem.bench.plan import Job, Plan
 from vitmem.bench.preflight import check_cells
-from vitmem.bench.stages import ensure_training, prepare
+from vitmem.bench.stages import ensure_training, open_session
 from vitmem.bench.statistics import ensure_statistics
-from vitmem.bench.store import guard_disk
+from vitmem.bench.store import translate_disk_errors
 from vitmem.errors import InputError, unknown
 from vitmem.extras import extra
 from vitmem.files import write_text
@@ -60,11 +60,11 @@ def write_analyses(
     for number, (job, cells) in enumerate(jobs, 1):
         say(f"[{number}/{len(jobs)}] {job.label}")
         seeds = before[digest({**job.training.config, "seed": None})]
-        looked = _look(job, min(cells, key=_plainness), places, seeds, say)
+        context = _look(job, min(cells, key=_plainness), places, seeds, say)
         for name, analysis in chosen.items():
-            found[name] += analysis(looked)
+            found[name] += analysis(context)
         if "stability" in chosen and len(plan.suite.seeds) > 1:
-            seeds[job.training.seed] = tops(looked.factors, looked.layers)
+            seeds[job.training.seed] = tops(context.factors, context.layers)
         paths = [_write(folder / f"{name}.csv", rows) for name, rows in found.items() if rows]
     return paths
 
@@ -82,18 +82,18 @@ def _plainness(cell: Cell) -> tuple[Any, ...]:
     return cell.layers is not None, odd, digest(asked)
 
 
-def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> Looked:
-    bench = prepare(job.training, places)
-    check_cells(bench, [cell])
-    ensure_training(bench, say)
+def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> AnalysisContext:
+    session = open_session(job.training, places)
+    check_cells(session, [cell])
+    ensure_training(session, say)
     assert cell.statistics is not None
-    factors = ensure_statistics(bench, cell, say, every=True)
-    layers = find_layers(bench.experiment.net, bench.experiment.patterns("all", cell.layers))
-    return Looked(bench, cell, job.cells, cell.statistics, factors, layers, dict(seeds))
+    factors = ensure_statistics(session, cell, say, every=True)
+    layers = find_layers(session.experiment.net, session.experiment.patterns("all", cell.layers))
+    return AnalysisContext(session, cell, job.cells, cell.statistics, factors, layers, dict(seeds))
 
 
 def _write(path: Path, rows: list[Row]) -> Path:
-    with guard_disk(path.parent):
+    with translate_disk_errors(path.parent):
         text = StringIO(newline="")
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -17,7 +17,7 @@ class Check:
     detail: str = ""
 
 
-class Broken(Exception):
+class ContractViolation(Exception):
     """A clause is not kept; the text says what was found."""
 
 
@@ -25,7 +25,7 @@ def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> No
     """Run ``test`` and add to ``checks`` whether it was kept; what it raises is its failure, a text its detail."""
     try:
         said = test()
-    except Broken as broken:
+    except ContractViolation as broken:
         checks.append(Check(name, False, str(broken)))
     except Exception as error:  # whatever a plug-in raises is its clause's failure
         checks.append(Check(name, False, reason(error)))
@@ -34,6 +34,6 @@ def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> No
 
 
 def require(kept: bool, found: str) -> None:
-    """Raise Broken, saying what was ``found``, unless the clause is ``kept``."""
+    """Raise ContractViolation, saying what was ``found``, unless the clause is ``kept``."""
     if not kept:
-        raise Broken(found)
+        raise ContractViolation(found)

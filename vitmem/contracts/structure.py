@@ -7,12 +7,12 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from vitmem.bench.tested import Tested, TestedImages
+from vitmem.contracts.fixtures import ImageModelUnderTest, ModelUnderTest
 from vitmem.kfac import find_layers, weight_matrix
 from vitmem.kfac.capture import entering
 
 
-def found(subject: Tested) -> str:
+def editable_parts(subject: ModelUnderTest) -> str:
     """Return lines of text: neighbouring blocks that are alike, each layer as outputs x inputs at positions an example.
 
     The last line says how many of the parameters are in these layers.
@@ -33,13 +33,13 @@ def found(subject: Tested) -> str:
         lines.append(f"{name}: {what}")
     edited = sum(weight_matrix(layer).numel() for layer in layers.values())
     whole = sum(parameter.numel() for parameter in subject.net.parameters())
-    token = isinstance(subject, TestedImages) and subject.model.positions == "cls"
+    token = isinstance(subject, ImageModelUnderTest) and subject.model.positions == "cls"
     counted = "; of the positions the class token counts" if token else ""
     share = f"{edited:,} of {whole:,} parameters ({edited / whole:.1%}) can be edited{counted}"
     return "\n".join([f"{len(blocks)} blocks", *(f"    {line}" for line in (*lines, share))])
 
 
-def _of_block(subject: Tested, number: int, positions: dict[str, int]) -> str:
+def _of_block(subject: ModelUnderTest, number: int, positions: dict[str, int]) -> str:
     path, texts = subject.model.blocks[number], []
     for place, layer in find_layers(subject.net, subject.model.editable(number)).items():
         p, q = weight_matrix(layer).shape

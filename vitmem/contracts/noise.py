@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from vitmem.bench.clauses import Check, require, run_clause
+from vitmem.contracts.base import Check, require, run_clause
 from vitmem.entries import Noise
 from vitmem.noise.base import NoiseContext, NoisyLabels, make
 from vitmem.noise.pixels import Pixels
@@ -25,7 +25,7 @@ PROBABILITIES = "probabilities.safetensors"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class NoiseUnderTest:
     """A noise model with its parameters, and the images of the check with their true labels ``clean`` (n,)."""
 
     noise: Noise
@@ -60,7 +60,7 @@ def check_noise(name: str, params: Mapping[str, Any]) -> list[Check]:
     noise = NOISES.get(name).parse(params, "check noise")
     checks: list[Check] = []
     with tempfile.TemporaryDirectory() as folder:
-        subject = Drawn(noise, *_images(Path(folder)))
+        subject = NoiseUnderTest(noise, *_images(Path(folder)))
         run_clause("draws labels", subject.labels, checks)
         for clause, test in CLAUSES.items() if checks[0].ok else ():
             run_clause(clause, lambda test=test: test(subject), checks)  # type: ignore[misc]
@@ -87,13 +87,13 @@ def _images(folder: Path) -> tuple[np.ndarray, NoiseContext]:
     return clean, context
 
 
-def _same_seed(subject: Drawn) -> None:
+def _same_seed(subject: NoiseUnderTest) -> None:
     one = subject.labels(seed=1)
     random.random(), np.random.random(), torch.rand(1)  # a global generator somewhere else
     require(one.sha256 == subject.labels(seed=1).sha256, "two draws of one seed differ")
 
 
-def _generators(subject: Drawn) -> None:
+def _generators(subject: NoiseUnderTest) -> None:
     states = (random.getstate, lambda: repr(np.random.get_state(legacy=False)), lambda: torch.get_rng_state().tolist())
     before = [state() for state in states]
     subject.labels(seed=2)
@@ -101,7 +101,7 @@ def _generators(subject: Drawn) -> None:
         require(state() == old, f"drawing labels changed the global generator of {name}; use the one that is given")
 
 
-def _untouched(subject: Drawn) -> None:
+def _untouched(subject: NoiseUnderTest) -> None:
     known = subject.context
     assert known.pixels is not None
     arrays = {"images": known.pixels.images, "further labels": known.extra_labels["labels"]}
@@ -111,13 +111,13 @@ def _untouched(subject: Drawn) -> None:
         require(np.array_equal(values, before[name]), f"it wrote to the {name} that it was given")
 
 
-def _rate_zero(subject: Drawn) -> None:
+def _rate_zero(subject: NoiseUnderTest) -> None:
     if subject.labels().nominal is not None:
         wrong = int(subject.labels(rate=0.0).changed.sum())
         require(wrong == 0, f"at rate 0, {wrong} of {COUNT} labels are wrong")
 
 
-def _rate_is_a_bound(subject: Drawn) -> None:
+def _rate_is_a_bound(subject: NoiseUnderTest) -> None:
     labels = subject.labels()
     if labels.nominal is not None:
         most = labels.nominal + 5 * np.sqrt(labels.nominal * (1 - labels.nominal) / COUNT) + 1 / COUNT
@@ -125,13 +125,13 @@ def _rate_is_a_bound(subject: Drawn) -> None:
         require(labels.realised <= most, found)
 
 
-def _few_images(subject: Drawn) -> None:
+def _few_images(subject: NoiseUnderTest) -> None:
     for rows in (np.flatnonzero(subject.clean < CLASSES // 2), np.array([3])):
         labels = subject.labels(rows=rows)
         require(len(labels.given) == len(rows), f"of {len(rows)} images, {len(labels.given)} have a label")
 
 
-CLAUSES: Mapping[str, Callable[[Drawn], None]] = {
+CLAUSES: Mapping[str, Callable[[NoiseUnderTest], None]] = {
     "the same seed gives the same labels": _same_seed,
     "global generators are left alone": _generators,
     "what it is given is not written to": _untouched,

@@ -24,7 +24,7 @@ TEXT = TextShape(vocab_size=50, length=16)
 EXAMPLES = 12
 
 
-class Tested(ABC):
+class ModelUnderTest(ABC):
     """The network under test, how to build it again, and twelve examples with what they are to give."""
 
     inputs: Tensor
@@ -86,7 +86,7 @@ class Tested(ABC):
         return Kfac(mass=mass, importance="identity").edit(context)
 
 
-class TestedImages(Tested):
+class ImageModelUnderTest(ModelUnderTest):
     """Images (12, 3, 32, 32) with labels (12,)."""
 
     model: VisionModel
@@ -111,7 +111,7 @@ class TestedImages(Tested):
         return positions, lambda images, labels: (images, labels)
 
 
-class TestedTexts(Tested):
+class TextModelUnderTest(ModelUnderTest):
     """Rows of tokens (12, 16), each to be continued by the next token."""
 
     expected = (TEXT.length, TEXT.vocab_size)

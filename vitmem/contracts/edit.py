@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
-from vitmem.bench.clauses import Check, require, run_clause
+from vitmem.contracts.base import Check, require, run_clause
 from vitmem.edits.base import EditContext, EditResult, Examples, Weights
 from vitmem.entries import Edit
 from vitmem.errors import VitmemError
@@ -28,7 +28,7 @@ EDITED = ("0", "2")
 
 
 @dataclass(frozen=True)
-class Tried:
+class EditUnderTest:
     """A method with its parameters, and what it is given to edit."""
 
     method: Edit
@@ -54,7 +54,7 @@ def check_method(name: str, params: Mapping[str, Any]) -> list[Check]:
     entry = EDITS.get(name)
     method = entry.parse(params or entry.example, "check method")
     checks: list[Check] = []
-    subject = Tried(method, _context(method))
+    subject = EditUnderTest(method, _context(method))
     run_clause("edits", lambda: _edits(subject), checks)
     for clause, test in CLAUSES.items() if checks[0].ok else ():
         run_clause(clause, lambda test=test: test(subject), checks)  # type: ignore[misc]
@@ -128,12 +128,12 @@ def _statistics(net: nn.Module, layers: Mapping[str, nn.Module], batch: tuple[Te
     return fit_for(net, layers, task, lambda: [batch], moments, seed=0)
 
 
-def _edits(subject: Tried) -> None:
+def _edits(subject: EditUnderTest) -> None:
     result = subject.edit()
     require(isinstance(result, EditResult), f"expected an EditResult, got {type(result).__name__}")
 
 
-def _weights_fit(subject: Tried) -> None:
+def _weights_fit(subject: EditUnderTest) -> None:
     layers = subject.context.layers
     for path, new in subject.edit().weights.items():
         require(path in layers or not layers, f"it edits '{path}', which is not one of {', '.join(layers)}")
@@ -146,14 +146,14 @@ def _weights_fit(subject: Tried) -> None:
         require(bool(torch.isfinite(new).all()), f"'{path}': NaN or infinity in its new weight")
 
 
-def _something_changes(subject: Tried) -> None:
+def _something_changes(subject: EditUnderTest) -> None:
     state = subject.state()
     with edited(subject.context.model, subject.edit().weights):
         after = subject.state()
     require(any(not torch.equal(after[key], value) for key, value in state.items()), "every weight is what it was")
 
 
-def _reports(subject: Tried) -> None:
+def _reports(subject: EditUnderTest) -> None:
     result = subject.edit()
     matrices = {path for path in result.weights if path.rpartition(".")[2] != "bias"}
     require(result.reports.keys() == matrices, f"reports of {sorted(result.reports)}, weights of {sorted(matrices)}")
@@ -165,7 +165,7 @@ def _reports(subject: Tried) -> None:
         )
 
 
-def _same_seed(subject: Tried) -> None:
+def _same_seed(subject: EditUnderTest) -> None:
     one = subject.edit(seed=1).weights
     torch.rand(1)  # a global generator somewhere else
     other = subject.edit(seed=1).weights
@@ -173,27 +173,27 @@ def _same_seed(subject: Tried) -> None:
     require(same, "two edits of one seed differ")
 
 
-def _generator(subject: Tried) -> None:
+def _generator(subject: EditUnderTest) -> None:
     before = torch.get_rng_state()
     subject.edit()
     require(torch.equal(before, torch.get_rng_state()), "it changed torch's global generator; seed one of its own")
 
 
-def _untouched(subject: Tried) -> None:
+def _untouched(subject: EditUnderTest) -> None:
     model, state = subject.context.model, subject.state()
     subject.edit()
     require(all(torch.equal(v, state[k]) for k, v in model.state_dict().items()), "it wrote to the model's own weights")
     require(not any(m.training for m in model.modules()), "it left the model in training mode")
 
 
-def _lacking(subject: Tried) -> None:
+def _lacking(subject: EditUnderTest) -> None:
     try:
         subject.edit(factors=None, evaluate=None, loss=None, examples=None)
     except VitmemError as error:
         require("\n" not in str(error), "what it says of missing statistics and examples is more than a line")
 
 
-def _not_finite(subject: Tried) -> None:
+def _not_finite(subject: EditUnderTest) -> None:
     model = copy.deepcopy(subject.context.model)
     layers = {path: model.get_submodule(path) for path in subject.context.layers}
     weight_matrix(model.get_submodule(EDITED[1]))[0, 0] = torch.nan
@@ -205,7 +205,7 @@ def _not_finite(subject: Tried) -> None:
         require("\n" not in str(error), "what it says of NaN is more than a line")
 
 
-CLAUSES: Mapping[str, Callable[[Tried], None]] = {
+CLAUSES: Mapping[str, Callable[[EditUnderTest], None]] = {
     "new weights fit the layers that it is given": _weights_fit,
     "something changes": _something_changes,
     "each new weight has a report, which is true": _reports,

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from vitmem.bench.clauses import Check, require, run_clause
-from vitmem.bench.found import found
-from vitmem.bench.tested import EXAMPLES, Tested, TestedImages, TestedTexts
+from vitmem.contracts.base import Check, require, run_clause
+from vitmem.contracts.fixtures import EXAMPLES, ImageModelUnderTest, ModelUnderTest, TextModelUnderTest
+from vitmem.contracts.structure import editable_parts
 from vitmem.kfac import Factors, edited, find_layers
 from vitmem.models.base import architecture_of
 from vitmem.registry import MODELS
@@ -33,8 +33,8 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     """
     entry = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
-    subject: list[Tested] = []
-    kind = TestedTexts if entry.protocols == ("text",) else TestedImages
+    subject: list[ModelUnderTest] = []
+    kind = TextModelUnderTest if entry.protocols == ("text",) else ImageModelUnderTest
     run_clause("build", lambda: subject.append(kind(entry, architecture_of(name))), checks)
     for clause, test in CLAUSES.items() if subject else ():
         run_clause(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]
@@ -45,7 +45,7 @@ def _same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> boo
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def _forward(subject: Tested) -> None:
+def _forward(subject: ModelUnderTest) -> None:
     for inputs in (subject.inputs, subject.inputs[:1]):
         with torch.no_grad():
             logits = subject.forward(subject.net, inputs)
@@ -55,7 +55,7 @@ def _forward(subject: Tested) -> None:
         require(bool(torch.isfinite(logits).all()), "NaN or infinity in the logits")
 
 
-def _seed(subject: Tested) -> None:
+def _seed(subject: ModelUnderTest) -> None:
     before = torch.get_rng_state()
     one, same, other = (subject.again(seed).net.state_dict() for seed in (1, 1, 2))
     require(torch.equal(before, torch.get_rng_state()), "building it changed torch's global generator")
@@ -63,12 +63,12 @@ def _seed(subject: Tested) -> None:
     require(not _same_weights(one, other), "networks of two seeds are equal: the seed is not used")
 
 
-def _patterns(subject: Tested) -> None:
+def _patterns(subject: ModelUnderTest) -> None:
     for pattern in subject.model.editable("all"):
         find_layers(subject.net, [pattern])
 
 
-def _gradients(subject: Tested) -> None:
+def _gradients(subject: ModelUnderTest) -> None:
     net = copy.deepcopy(subject.net).requires_grad_(True)
     logits = subject.forward(net, subject.inputs)
     functional.cross_entropy(logits.flatten(0, -2), subject.labels.flatten()).backward()
@@ -78,8 +78,8 @@ def _gradients(subject: Tested) -> None:
         require(reached, f"no gradient reaches layer '{path}'")
 
 
-def _positions(subject: Tested) -> None:
-    if not isinstance(subject, TestedImages) or subject.model.positions != "cls":
+def _positions(subject: ModelUnderTest) -> None:
+    if not isinstance(subject, ImageModelUnderTest) or subject.model.positions != "cls":
         return
     require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
     for path, layer in subject.whole.layers.items():
@@ -87,7 +87,7 @@ def _positions(subject: Tested) -> None:
         require(layer.count == EXAMPLES, found)
 
 
-def _batch_size(subject: Tested) -> None:
+def _batch_size(subject: ModelUnderTest) -> None:
     whole, parts = subject.whole, subject.statistics(EXAMPLES // 3)
     for path, layer in whole.layers.items():
         other = parts.layers[path]
@@ -96,13 +96,13 @@ def _batch_size(subject: Tested) -> None:
             require(apart < TOLERANCE, f"layer '{path}': {side} differs by {apart:.1e} between batch sizes")
 
 
-def _identity(subject: Tested) -> None:
+def _identity(subject: ModelUnderTest) -> None:
     before = subject.logits()
     with edited(subject.net, subject.edit(mass=1.0).weights):
         require(torch.equal(subject.logits(), before), "the edit that keeps every pair changes the logits")
 
 
-def _undo(subject: Tested) -> None:
+def _undo(subject: ModelUnderTest) -> None:
     state = {key: value.clone() for key, value in subject.net.state_dict().items()}
     before = subject.logits()
     with edited(subject.net, subject.edit(mass=0.5).weights):
@@ -111,7 +111,7 @@ def _undo(subject: Tested) -> None:
     require(torch.equal(subject.logits(), before), "logits differ after the edit is undone")
 
 
-def _save_and_load(subject: Tested) -> None:
+def _save_and_load(subject: ModelUnderTest) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights, factors = Path(folder) / "model.safetensors", Path(folder) / "factors.safetensors"
         state = subject.net.state_dict()
@@ -131,8 +131,8 @@ def _save_and_load(subject: Tested) -> None:
             require(same, f"layer '{path}': loaded statistics differ from the saved ones")
 
 
-CLAUSES: Mapping[str, Callable[[Tested], object]] = {
-    "blocks and layers": found,
+CLAUSES: Mapping[str, Callable[[ModelUnderTest], object]] = {
+    "blocks and layers": editable_parts,
     "forward shape": _forward,
     "weights come from the seed": _seed,
     "patterns match": _patterns,
