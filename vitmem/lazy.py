@@ -1,10 +1,15 @@
-"""torch, imported at its first use: entries are listed, planned and tabled without it."""
+"""What is imported late: torch at its first use, and packages that only some of the work needs.
+
+Entries are listed, planned and tabled without them.
+"""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from vitmem.errors import InputError
 
 
 class _AtFirstUse(ModuleType):
@@ -21,3 +26,13 @@ if TYPE_CHECKING:
     import torch as torch
 else:
     torch = _AtFirstUse("torch")
+
+
+def extra(module: str, name: str) -> ModuleType:
+    """Return the ``module`` that comes with the extra ``name``; raises InputError saying what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{module} is needed here and cannot be imported ({error}); pip install 'vitmem[{name}]'"
+        ) from None

@@ -18,7 +18,7 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.data.texts import Items
 from vitmem.errors import InputError
-from vitmem.extras import extra
+from vitmem.lazy import extra
 from vitmem.outcomes import unpacked
 from vitmem.protocols.text import text_experiment
 from vitmem.reports.tables import write_tables

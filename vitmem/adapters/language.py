@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vitmem.errors import InputError
 from vitmem.kfac.labels import IGNORED
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode
 
 Batch = Mapping[str, Tensor]
 # Tokens on which a head of its own is compared with the whole model.
@@ -84,7 +84,7 @@ def language_task(model: nn.Module) -> LanguageTask:
     if getattr(getattr(model, "config", None), "final_logit_softcapping", None):
         return LanguageTask()  # a cap that is far away would not show on a few tokens
     ids = torch.arange(PROBE, device=_embeddings(model).weight.device)[None]  # (1, PROBE)
-    with torch.no_grad(), evaluating(model):
+    with torch.no_grad(), eval_mode(model):
         whole = model(input_ids=ids, use_cache=False).logits
         parts = head(decoder(input_ids=ids, use_cache=False).last_hidden_state)
     return LanguageTask(split=whole.shape == parts.shape and torch.allclose(whole, parts, rtol=1e-4, atol=1e-5))

@@ -17,9 +17,9 @@ from torch import nn
 
 from vitmem.bench.harness_scores import Scores, scores_of
 from vitmem.errors import InputError, one_line
-from vitmem.extras import extra
 from vitmem.kfac import model_fingerprint
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode
+from vitmem.lazy import extra
 from vitmem.parsing import read_yaml
 from vitmem.shipped import shipped
 from vitmem.specs import Spec, explain
@@ -97,7 +97,7 @@ def evaluate_tasks(
     harness = extra("lm_eval", "lm-eval")
     wrapper = extra("lm_eval.models.huggingface", "lm-eval").HFLM
     manager = _manager_of(tasks, include)
-    with evaluating(net), _generators_kept():
+    with eval_mode(net), _generators_kept():
         live = wrapper(
             pretrained=net,
             backend="causal",

@@ -212,3 +212,20 @@ class ByPairs(ByStrength):
 def inverse_odds(share: float) -> float:
     """Return (1 - share) / share of a ``share`` in (0, 1], in whose logarithm shares are searched: 0 for no edit."""
     return (1 - share) / share
+
+
+class Forgetting(Edit):
+    """An edit with a forget set and a retain set.
+
+    ``discovery`` is the share of the known examples to forget that the method is given, drawn by the edit's seed
+    (``None``: all of them).
+    """
+
+    uses = "retain + forget"
+    discovery: Share = None
+
+
+class FromTrusted(Edit):
+    """An edit with trusted examples, those of the retain set, and nothing else."""
+
+    uses = "trusted"

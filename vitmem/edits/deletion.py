@@ -10,8 +10,7 @@ from pydantic import Field
 
 from vitmem import kfac as engine
 from vitmem.edits import training
-from vitmem.edits.base import EditContext, EditResult
-from vitmem.edits.forgetting import Forgetting
+from vitmem.edits.base import EditContext, EditResult, Forgetting
 from vitmem.lazy import torch
 from vitmem.registry import EDITS
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from vitmem.edits import training
-from vitmem.edits.base import EditContext, EditResult
-from vitmem.edits.forgetting import FromTrusted
+from vitmem.edits.base import EditContext, EditResult, FromTrusted
 from vitmem.registry import EDITS
 
 if TYPE_CHECKING:

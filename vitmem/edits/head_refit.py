@@ -11,8 +11,7 @@ from pydantic import Field
 
 from vitmem import kfac as engine
 from vitmem.edits import training
-from vitmem.edits.base import EditContext, EditResult, Examples
-from vitmem.edits.forgetting import FromTrusted
+from vitmem.edits.base import EditContext, EditResult, Examples, FromTrusted
 from vitmem.errors import InputError, VitmemError
 from vitmem.lazy import torch
 from vitmem.registry import EDITS
@@ -83,7 +82,7 @@ def regression(features: Array, labels: NDArray[np.int64], c: float, *, intercep
 
 def _run(context: EditContext, examples: Examples, rows: Tensor) -> Iterator[Tensor]:
     """Yield the logits (n, K) of the examples to keep at ``rows``, some at a time."""
-    with engine.evaluating(context.model), torch.no_grad():
+    with engine.eval_mode(context.model), torch.no_grad():
         for some in rows.split(BATCH):
             yield training.logits_function(examples, "head_refit")(
                 context.model, *training.take_rows(context, examples.keep, some)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from vitmem.edits import training
-from vitmem.edits.base import EditContext, EditResult
-from vitmem.edits.forgetting import Forgetting
+from vitmem.edits.base import EditContext, EditResult, Forgetting
 from vitmem.registry import EDITS
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from vitmem.edits import training
-from vitmem.edits.base import EditContext, EditResult, Examples
-from vitmem.edits.forgetting import Forgetting
+from vitmem.edits.base import EditContext, EditResult, Examples, Forgetting
 from vitmem.lazy import torch
 from vitmem.registry import EDITS
 

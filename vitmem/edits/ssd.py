@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from vitmem.edits import training
-from vitmem.edits.base import EditContext, EditResult, Examples
-from vitmem.edits.forgetting import Forgetting
+from vitmem.edits.base import EditContext, EditResult, Examples, Forgetting
 from vitmem.lazy import torch
 from vitmem.registry import EDITS
 

@@ -77,6 +77,9 @@ from .importance import (
     ranked as ranked,
 )
 from .layers import (
+    eval_mode as eval_mode,
+)
+from .layers import (
     is_conv2d as is_conv2d,
 )
 from .layers import (
@@ -102,9 +105,6 @@ from .lean import (
 )
 from .lean import (
     eigen_lean as eigen_lean,
-)
-from .modes import (
-    evaluating as evaluating,
 )
 from .selection import (
     mask_of as mask_of,

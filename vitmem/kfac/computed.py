@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from vitmem.errors import InputError, one_line
-from vitmem.kfac.layers import is_conv1d, is_conv2d, matrix_of
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode, is_conv1d, is_conv2d, matrix_of
 from vitmem.kfac.patches import inputs_of, outputs_of
 
 # How far an output may be from the product, relative to it, in single precision and in fewer bits.
@@ -64,7 +63,7 @@ def _behaves(layer: nn.Module) -> str | None:
     row = weight.select(_rows_axis(layer), 0)
     kept = row.clone()
     try:
-        with evaluating(layer):
+        with eval_mode(layer):
             row.mul_(-1).add_(kept.abs().mean().clamp_min(1e-3))
             got = outputs_of(layer, layer(entering))
             expected = inputs_of(layer, entering) @ matrix_of(layer, weight).T

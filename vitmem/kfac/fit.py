@@ -15,8 +15,7 @@ from vitmem.kfac.capture import captured
 from vitmem.kfac.checks import check_given, check_gradients, check_layers
 from vitmem.kfac.factors import Factors, model_fingerprint, weight_fingerprint
 from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
-from vitmem.kfac.layers import weight_matrix
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode, weight_matrix
 from vitmem.kfac.moments import LayerMoments, Moments, check_finite, finite
 from vitmem.kfac.task import Task
 
@@ -131,7 +130,7 @@ def _check_weights(model: nn.Module) -> None:
 def _frozen(model: nn.Module) -> Iterator[None]:
     """Put the model in eval mode with all parameters frozen, and everything back afterwards."""
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    with evaluating(model):
+    with eval_mode(model):
         for parameter, _ in flags:
             parameter.requires_grad_(False)
         try:

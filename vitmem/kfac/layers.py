@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from vitmem.errors import InputError
@@ -65,3 +68,15 @@ def put_matrix(layer: nn.Module, matrix: Tensor) -> None:
     weight = layer.weight
     assert isinstance(weight, Tensor)
     weight.detach().copy_(kept_as(layer, matrix))
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Inside, every module of ``model`` is in eval mode; afterwards each is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

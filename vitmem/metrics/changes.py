@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitmem.lazy import torch
+from vitmem.metrics.outcomes import recited
 from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.recited import recited
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions

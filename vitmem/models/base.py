@@ -140,7 +140,7 @@ def check_forward(net: torch.nn.Module, name: str, shape: ImageShape) -> None:
     size = f"({', '.join(map(str, images.shape))})"
     devices = [like.device] if like.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad(), engine.evaluating(net):
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), engine.eval_mode(net):
             logits = net(images.to(like.dtype) if like.is_floating_point() else images)
     except Exception as error:  # whatever the code of a network may raise
         raise InputError(

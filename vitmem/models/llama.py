@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitmem.extras import extra
+from vitmem.lazy import extra
 from vitmem.models.base import LanguageModel, TextShape
 from vitmem.models.vit import Count
 from vitmem.registry import MODELS

@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from vitmem.contents import SourcePath
 from vitmem.errors import InputError
-from vitmem.extras import extra
 from vitmem.files import expand, short_name
-from vitmem.lazy import torch
+from vitmem.lazy import extra, torch
 from vitmem.models.base import LanguageModel
 from vitmem.models.language_layers import Role, language_blocks, mlp_layers
 from vitmem.models.skeleton import why_not

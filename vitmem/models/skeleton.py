@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.errors import InputError, one_line
-from vitmem.extras import extra
-from vitmem.lazy import torch
+from vitmem.lazy import extra, torch
 
 
 def why_not(error: Exception) -> str:

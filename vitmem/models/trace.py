@@ -38,7 +38,7 @@ def traced(net: torch.nn.Module, channels: int, size: int, name: str) -> dict[st
     The pass runs on the meta device, or where that is not possible on zeros. Raises InputError, with the ``name`` of
     the network, when it cannot read such images.
     """
-    with engine.evaluating(net), torch.no_grad():
+    with engine.eval_mode(net), torch.no_grad():
         if not any(
             isinstance(module, torch.nn.RNNBase) for module in net.modules()
         ):  # their steps are slow without values

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vitmem.data.text_module import RowsModule
 from vitmem.data.texts import Items, TextData
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode
 from vitmem.specs import CURVES, Recipe
 from vitmem.training.curves import Curves
 from vitmem.training.fit import learn, steps
@@ -61,7 +61,7 @@ def predict_tokens(net: nn.Module, tokens: Tensor, top: int, batch_size: int = 2
     """
     device = next(net.parameters()).device
     parts = []
-    with evaluating(net):
+    with eval_mode(net):
         for some in tokens.split(batch_size):
             batch = some.to(device)
             parts.append(_read(net(input_ids=batch, use_cache=False).logits[:, :-1], batch[:, 1:], top))
@@ -121,7 +121,7 @@ def decode(net: nn.Module, prompts: Tensor, length: int, batch_size: int) -> Ten
     """
     device = next(net.parameters()).device
     out = []
-    with evaluating(net):
+    with eval_mode(net):
         for some in prompts.split(batch_size):
             tokens, said = some.to(device), []
             seen: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.bands import band_norms, compare_bands
 from vitmem.kfac.capture import entering
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode
 
 # Examples that go through the network at a time.
 BATCH = 8
@@ -66,7 +66,7 @@ def _norms(context: AnalysisContext, vectors: Bases, pair: tuple[Tensor, Tensor]
     experiment = context.session.experiment
     task, _ = experiment.task(context.request)
     found: dict[str, list[Tensor]] = {path: [] for path in context.layers}
-    with evaluating(experiment.net):
+    with eval_mode(experiment.net):
         for inputs, labels in zip(*(part.split(BATCH) for part in pair), strict=True):
             batch = experiment.batch(inputs, labels)
 

@@ -17,8 +17,8 @@ from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.data.augment import normalise
 from vitmem.data.sets import ImageData
 from vitmem.edits.training import classifier, collect_features
-from vitmem.extras import extra
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode
+from vitmem.lazy import extra
 from vitmem.metrics.detection import detect, loss, negative_margin
 
 FOLDS, BATCH, MOST = 5, 250, 2000  # parts of the images, images at a time, iterations of L-BFGS
@@ -68,7 +68,7 @@ def _seen(net: nn.Module, data: ImageData) -> tuple[Tensor, Tensor]:
             out.append(net(normalise(data.train.images[some].to(device), data.mean, data.std)).float())
             yield out[-1]
 
-    with evaluating(net), torch.no_grad():
+    with eval_mode(net), torch.no_grad():
         _, layer = classifier(net, run(torch.arange(1)), WHO)
         out.clear()
         features = collect_features(layer, run(torch.arange(len(data.train))), WHO)

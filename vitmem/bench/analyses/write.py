@@ -24,9 +24,9 @@ from vitmem.bench.stages import ensure_training, open_session
 from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import translate_disk_errors
 from vitmem.errors import InputError, unknown
-from vitmem.extras import extra
 from vitmem.files import write_text
 from vitmem.kfac import find_layers
+from vitmem.lazy import extra
 from vitmem.specs import Statistics, digest
 
 ANALYSES: Mapping[str, Analysis] = {

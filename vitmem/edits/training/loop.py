@@ -20,8 +20,7 @@ from vitmem.edits.training.examples import Pair, take_rows
 from vitmem.errors import VitmemError
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.edit import replaced
-from vitmem.kfac.layers import matrix_of
-from vitmem.kfac.modes import evaluating
+from vitmem.kfac.layers import eval_mode, matrix_of
 
 MOMENTUM, DECAY = 0.9, 5e-4  # of SGD, as published for most of the methods
 
@@ -48,7 +47,7 @@ def functional_model(model: nn.Module, weights: Mapping[str, Tensor]) -> Callabl
     named |= {f"{path}.weight": value.to(named[f"{path}.weight"].dtype) for path, value in weights.items()}
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        with evaluating(model):
+        with eval_mode(model):
             return functional_call(model, named, args, kwargs)
 
     return call
