@@ -76,11 +76,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {shown(name)}; {nearest(name, sorted(known))}")
 
 
+def near_names(name: str, known: Iterable[str], count: int = 1, alike: float = 0.5) -> list[str]:
+    """Return at most ``count`` of ``known`` that look like ``name``, the nearest first; ``alike`` is from 0 to 1."""
+    return difflib.get_close_matches(name[:80], list(known), n=count, cutoff=alike)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return what to try in place of ``name``: the nearest of ``known``, or the first of them, in their order."""
     names = list(known)
-    near = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.5)
-    if near:
+    if near := near_names(name, names):
         return f"did you mean '{near[0]}'?"
     listed = ", ".join(names[:20]) or "none"
     return f"known: {listed[:200]}{' ...' if len(names) > 20 or len(listed) > 200 else ''}"

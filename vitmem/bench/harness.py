@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pydantic import Field, ValidationError
 from torch import nn
 
 from vitmem.bench.harness_scores import Scores, scores_of
-from vitmem.errors import InputError, one_line
+from vitmem.errors import InputError, near_names, one_line
 from vitmem.kfac import model_fingerprint
 from vitmem.kfac.layers import eval_mode
 from vitmem.lazy import extra
@@ -127,7 +126,7 @@ def _manager_of(tasks: Sequence[str], include: Path | None) -> Any:
     manager = _manager(include, defaults=True)
     for name in tasks:
         if name not in manager.task_index:
-            near = difflib.get_close_matches(name, manager.all_tasks, n=3, cutoff=0.5)
+            near = near_names(name, manager.all_tasks, 3)
             hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "'lm-eval ls tasks' lists them"
             raise InputError(f"unknown task '{name}'; {hint}")
     return manager

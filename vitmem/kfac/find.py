@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
-from vitmem.errors import InputError
+from vitmem.errors import InputError, near_names
 from vitmem.kfac.computed import check_weight_is_used
 from vitmem.kfac.layers import is_conv2d, is_matrix
 
@@ -31,7 +30,7 @@ def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Modul
         matches = [path for path in modules if fnmatchcase(path, pattern)]
         chosen = [path for path in matches if path in editable]
         if not chosen:
-            near = difflib.get_close_matches(pattern, editable, n=1, cutoff=0.3)
+            near = near_names(pattern, editable, alike=0.3)
             hint = f"did you mean '{near[0]}'?" if near else f"such layers: {', '.join(editable[:4]) or 'none'}"
             what = f"only {_named(modules[matches[0]])}" if matches else "nothing"
             raise InputError(

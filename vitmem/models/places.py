@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from vitmem import kfac as engine
-from vitmem.errors import InputError
+from vitmem.errors import InputError, near_names
 from vitmem.lazy import torch
 from vitmem.models.structure import Found, find_blocks, find_layers_of
 from vitmem.models.trace import Call, traced
@@ -117,7 +116,7 @@ def _given_layers(
 
 def _no_match(where: str, known: Iterable[str], pattern: str) -> str:
     names = [path for path in known if path]
-    near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3) or names[:3]
+    near = near_names(pattern, names, 3, alike=0.3) or names[:3]
     return f"{where} is called; nearest: {', '.join(near) or 'none'}"
 
 
