@@ -124,7 +124,7 @@ def choose(shared: type[S], config: Mapping[str, Any]) -> Chosen[Any, S]:
     return Chosen(entry.parse(own, name), shared.model_validate(common))
 
 
-Data = Chosen[Dataset, DataShared]
+ChosenData = Chosen[Dataset, DataShared]
 ChosenNoise = Chosen[Noise, NoiseShared]
 ChosenModel = Chosen[Model, ModelShared]
 ChosenEdit = Chosen[Edit, EditShared]
@@ -137,7 +137,7 @@ class Training:
     The noise of text is ``none``; the recipe is ``None`` for a model that came trained.
     """
 
-    data: Data
+    data: ChosenData
     noise: ChosenNoise
     model: ChosenModel
     recipe: Recipe | None

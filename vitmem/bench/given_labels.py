@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitmem.bench.cells import ChosenNoise, Data, Training
+from vitmem.bench.cells import ChosenData, ChosenNoise, Training
 from vitmem.bench.ids import Config
 from vitmem.data.load import load_data
 from vitmem.data.noisy import Halves, NoisyImages, add_noise
 from vitmem.specs import seed_from
 
 
-def noisy_images(data: Data, noise: ChosenNoise, seed: int, data_dir: Path | None, cache_dir: Path) -> NoisyImages:
+def noisy_images(
+    data: ChosenData, noise: ChosenNoise, seed: int, data_dir: Path | None, cache_dir: Path
+) -> NoisyImages:
     """Load the images and draw their given labels.
 
     Raises InputError for data that cannot be read and noise that cannot be drawn on them.
@@ -33,6 +35,6 @@ def image_halves(noisy: NoisyImages, training: Training) -> Halves:
     return noisy.halves(seed_from("halves", without_validation(training.data), training.noise.config, training.seed))
 
 
-def without_validation(data: Data) -> Config:
+def without_validation(data: ChosenData) -> Config:
     """Return the part of a data set's config that seeds depend on: training images alone."""
     return {k: v for k, v in data.config.items() if k != "validation"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitmem.bench.cells import Data
+from vitmem.bench.cells import ChosenData
 from vitmem.errors import InputError
 from vitmem.registry import DATA
 from vitmem.specs import Statistics
@@ -12,7 +12,7 @@ OF_IMAGES = ("held_out", "crop", "flip", "source", "classes", "without")
 WHICH = ("held_out", "source", "classes", "without")
 
 
-def check_statistics(data: Data, statistics: Statistics, where: str) -> None:
+def check_statistics(data: ChosenData, statistics: Statistics, where: str) -> None:
     """Raise InputError for statistics that the data cannot give, or that would read true labels."""
     protocol = data.entry.protocol
     for key in OF_IMAGES:

@@ -17,10 +17,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from vitmem.bench.cells import (
     Cell,
     Chosen,
+    ChosenData,
     ChosenEdit,
     ChosenModel,
     ChosenNoise,
-    Data,
     DataShared,
     EditShared,
     ModelShared,
@@ -174,7 +174,7 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
 class _Axes:
     """The values of each axis of a suite, whose product is the matrix."""
 
-    data: list[Data]
+    data: list[ChosenData]
     noise: list[ChosenNoise]
     model: list[ChosenModel]
     recipe: list[Recipe | None]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from vitmem.bench.cells import Cell, ChosenEdit, ChosenModel, ChosenNoise, Data, Training
+from vitmem.bench.cells import Cell, ChosenData, ChosenEdit, ChosenModel, ChosenNoise, Training
 from vitmem.bench.ids import Config
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, shown, unknown
@@ -37,7 +37,7 @@ def check_dropout(model: ChosenModel, recipe: Recipe | None, where: str) -> None
         raise InputError(f"{where}: recipe: model '{model.name}' has no 'dropout'; leave it out of the recipe")
 
 
-def check_protocol(data: Data, model: ChosenModel, where: str) -> None:
+def check_protocol(data: ChosenData, model: ChosenModel, where: str) -> None:
     """Raise InputError when the model reads images and the data are text, or the other way round."""
     is_of, reads = data.entry.protocol, model.entry.protocols
     if is_of not in reads:
@@ -50,7 +50,7 @@ def check_protocol(data: Data, model: ChosenModel, where: str) -> None:
             raise InputError(f"{where}: data '{data.name}': '{key}' counts images, and it is {is_of}; leave it out")
 
 
-def check_noise(data: Data, noise: ChosenNoise | None, where: str) -> None:
+def check_noise(data: ChosenData, noise: ChosenNoise | None, where: str) -> None:
     """Raise InputError for images without a noise model, and for text with one."""
     text = data.entry.protocol != "image"
     if text and noise is not None and noise.name != "none":
@@ -59,13 +59,13 @@ def check_noise(data: Data, noise: ChosenNoise | None, where: str) -> None:
         raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
 
 
-def check_oracles(data: Data, oracles: Collection[str], where: str) -> None:
+def check_oracles(data: ChosenData, oracles: Collection[str], where: str) -> None:
     """Raise InputError for oracles of data that have no wrong labels to know of."""
     if oracles and data.entry.protocol != "image":
         raise InputError(f"{where}: 'oracles': they know the true labels of images, data '{data.name}' has none")
 
 
-def check_views(data: Data, views: Collection[str], where: str) -> None:
+def check_views(data: ChosenData, views: Collection[str], where: str) -> None:
     """Raise InputError for a view that the data set has not."""
     has = data.entry.views
     for view in views:
@@ -94,7 +94,7 @@ def check_blocks(edit: ChosenEdit, where: str) -> None:
         raise InputError(f"{where}: unknown block set '{blocks}'; expected one of {from_names} or block numbers")
 
 
-def check_tied(data: Data, recipe: Recipe | None, where: str) -> None:
+def check_tied(data: ChosenData, recipe: Recipe | None, where: str) -> None:
     """Raise InputError for hidden units that are to be tied to examples where there are no images."""
     if recipe is not None and recipe.example_tied is not None and data.entry.protocol != "image":
         raise InputError(
@@ -123,7 +123,7 @@ def check_weights(model: ChosenModel, where: str) -> None:
         raise InputError(f"{where}: model '{model.name}': expected 'weights' or 'pretrained', got both")
 
 
-def check_recipe(data: Data, model: ChosenModel, recipe: Recipe | None, where: str) -> None:
+def check_recipe(data: ChosenData, model: ChosenModel, recipe: Recipe | None, where: str) -> None:
     """Raise InputError for a model that is to be trained without a recipe, and for a trained one with it.
 
     Some data train on a model that came trained.

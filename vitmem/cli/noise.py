@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vitmem.bench.cells import ChosenNoise, Data, DataShared, NoiseShared
+from vitmem.bench.cells import ChosenData, ChosenNoise, DataShared, NoiseShared
 from vitmem.bench.given_labels import noisy_images
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import resolve
@@ -65,7 +65,7 @@ def _data(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"name": value}
 
 
-def _facts(noisy: NoisyImages, model: ChosenNoise, images: Data, seed: int) -> dict[str, Any]:
+def _facts(noisy: NoisyImages, model: ChosenNoise, images: ChosenData, seed: int) -> dict[str, Any]:
     labels = noisy.labels
     return {
         "noise": model.config,
