@@ -24,6 +24,7 @@ APART = 0.09
 WIDE = 28  # letters of a line beside a panel
 CARRIED = {"ablated_memorized": "memorized", "ablated_validation": "validation"}
 LEAD = "lead over shrinkage (points)"
+LENGTH = {"epochs", "steps"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
             if (one.family, one.images, one.tokens) == (other.family, other.images, other.tokens):
                 mine, theirs = parts[id(one)], parts[id(other)]
                 keys = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
-                varying.setdefault(one.family, set()).update(keys)
+                # networks of different kinds are trained as long as each needs
+                varying.setdefault(one.family, set()).update(keys - LENGTH or keys)
     return {
         id(p): " ".join(f"{key}={value}" for key, value in parts[id(p)].items() if key in varying[p.family])
         for p in found
