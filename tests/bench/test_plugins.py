@@ -195,3 +195,43 @@ def test_what_calls_exit_is_a_failed_row_and_the_others_go_on(write: Write, tmp_
     assert found.pop(("vit", "none")) is None
     assert "method 'leave': it calls sys.exit(0) where it should" in str(found.pop(("vit", "leave")))
     assert len(found) == 2 and all("it calls sys.exit(0)" in str(why) for why in found.values())
+
+
+PROTOCOL = '''
+from vitmem.datasets.digits import digits
+from vitmem.models.residual_mlp import residual_mlp
+from vitmem.protocols.image import image_experiment
+from vitmem.registry import DATA, MODELS, PROTOCOLS
+
+@PROTOCOLS.register("mine")
+def mine(training, places):
+    """Images in a way of one's own."""
+    (places.cache_dir / "opened").write_text(training.id)
+    return image_experiment(training, places)
+
+DATA.register("mine", protocol="mine")(digits)
+MODELS.register("mine", protocols=("mine",))(residual_mlp)
+'''
+
+
+def test_a_protocol_of_ones_own_prepares_trainings(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "protocol.py").write_text(PROTOCOL)
+    path = write(
+        plugins=["protocol.py"],
+        seeds=[0],
+        data={"name": "mine"},
+        noise=None,
+        recipe={"epochs": 1, "batch_size": 300, "precision": "32", "warmup_epochs": 0},
+        model={"name": "mine", "width": 8, "hidden": 8, "depth": 1, "patch_size": 4},
+        edits=[{"method": "none"}, {"method": "svd", "blocks": "all", "rank_fraction": 0.5}],
+    )
+    (tmp_path / "cache").mkdir()
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    plan = make_plan(load_suite(path), path)
+    assert run_suite(plan, places, tmp_path / "results").failed == 0
+    assert (tmp_path / "cache" / "opened").read_text() == plan.cells[0].training.id
+    other = write(
+        plugins=["protocol.py"], seeds=[0], model={"name": "mine", "width": 8, "depth": 1}, edits=[{"method": "none"}]
+    )
+    with pytest.raises(InputError, match=r"is image, model 'mine' reads mine; 'vitmem list models' names others"):
+        make_plan(load_suite(other), other)
