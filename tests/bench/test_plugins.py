@@ -198,19 +198,16 @@ def test_what_calls_exit_is_a_failed_row_and_the_others_go_on(write: Write, tmp_
 
 
 PROTOCOL = '''
-from vitmem.datasets.digits import digits
-from vitmem.models.residual_mlp import residual_mlp
-from vitmem.protocols.image import image_experiment
 from vitmem.registry import DATA, MODELS, PROTOCOLS
 
 @PROTOCOLS.register("mine")
 def mine(training, places):
     """Images in a way of one's own."""
     (places.cache_dir / "opened").write_text(training.id)
-    return image_experiment(training, places)
+    return PROTOCOLS.get("image")().open(training, places)
 
-DATA.register("mine", protocol="mine")(digits)
-MODELS.register("mine", protocols=("mine",))(residual_mlp)
+DATA.register("mine", protocol="mine")(DATA.get("digits").defined_by())
+MODELS.register("mine", protocols=("mine",))(MODELS.get("residual_mlp").defined_by())
 '''
 
 
