@@ -11,7 +11,7 @@ from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
-from vitmem.reports.tables import write_tables
+from vitmem.reports.files import write_tables
 from vitmem.shipped import find_suite
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a suite names: data sets, noise models, models, edits and metrics, as classes whose fields are the parameters.
+"""What a suite names and what is shown of it, as classes whose fields are the parameters: data sets, tables and others.
 
 An entry is one class in one file, or one decorated function (``vitmem.registry``). Its fields are the parameters with
 their bounds, its class attributes say what it is and what it needs, and one method does the work. Importing an entry
@@ -8,7 +8,7 @@ loads no torch: plans, lists and tables read these classes alone.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -144,6 +144,63 @@ class Metric(Entry):
     def compute(self, predictions: Any, base: Any) -> dict[str, float]:
         """Return values by name; ``base`` are the predictions of the unedited model."""
         raise NotImplementedError
+
+
+class Table(Entry):
+    """A table of the rows of a suite: ``columns`` are ``vitmem.reports.render.Column``, ``notes`` say what they mean.
+
+    ``over_suites`` says that it is one table over all suites: then ``rows`` is given what ``observe`` found of each.
+    """
+
+    kind = "table"
+    work = "rows"
+    columns: ClassVar[tuple[Any, ...]] = ()
+    notes: ClassVar[tuple[str, ...]] = ()
+    over_suites: ClassVar[bool] = False
+
+    def rows(self, report: Any) -> Iterable[tuple[Any, ...]]:
+        """Yield the cells of each row of a ``vitmem.reports.report.Report``; a table without rows is left out."""
+        raise NotImplementedError
+
+    def columns_of(self, report: Any) -> tuple[Any, ...]:
+        """Return the columns; where they depend on the suite, those of ``report``."""
+        return self.columns
+
+    def remarks(self, report: Any, rows: Sequence[tuple[Any, ...]]) -> Iterable[str]:
+        """Yield sentences that say what the rows come to."""
+        return ()
+
+    def about(self, report: Any) -> str:
+        """Return the sentence above the table: the suite, its data and its noise."""
+        return str(report.about)
+
+    def observe(self, report: Any) -> Sequence[Any]:
+        """Return what a table over all suites reads of one."""
+        return ()
+
+
+class Figure(Entry):
+    """A figure of the rows of a suite, drawn by matplotlib. ``caption`` says what it shows.
+
+    ``over_suites`` is as for tables: then ``draw`` is given what ``observe`` found of each suite.
+    """
+
+    kind = "figure"
+    work = "draw"
+    caption: ClassVar[str] = ""
+    over_suites: ClassVar[bool] = False
+
+    def draw(self, report: Any) -> Any:
+        """Return a ``matplotlib.figure.Figure`` of a ``vitmem.reports.report.Report``; ``None`` draws none."""
+        raise NotImplementedError
+
+    def in_words(self, report: Any) -> str:
+        """Return what the figure shows, for who does not see it."""
+        return self.caption
+
+    def observe(self, report: Any) -> Sequence[Any]:
+        """Return what a figure over all suites reads of one."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ import pkgutil
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import create_model
 
 from vitmem.contents import File
-from vitmem.entries import Dataset, Edit, Entry, Metric, Model, Noise, Protocol
+from vitmem.entries import Dataset, Edit, Entry, Figure, Metric, Model, Noise, Protocol, Table
 from vitmem.errors import InputError, VitmemError, raised_at, reason, unknown
 from vitmem.specs import ENCODER
 
@@ -31,11 +32,18 @@ E = TypeVar("E", bound=Entry)
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 
-class Registry(Generic[E]):
-    """The entries of one kind: subclasses of ``base``, found in the modules of ``folder`` without torch."""
+# The package of the studies of a checkout; each is a folder.
+STUDIES = "vitmem.reports.studies"
 
-    def __init__(self, base: type[E], folder: str) -> None:
-        self.kind, self.base, self.folder = base.kind, base, folder
+
+class Registry(Generic[E]):
+    """The entries of one kind: subclasses of ``base``, found in the modules of ``folder`` without torch.
+
+    ``studies`` says which modules of the studies of a checkout have entries of this kind, by their name.
+    """
+
+    def __init__(self, base: type[E], folder: str, studies: Callable[[str], bool] | None = None) -> None:
+        self.kind, self.base, self.folder, self.studies = base.kind, base, folder, studies
         self._entries: dict[str, type[E]] = {}
         self._found = False
 
@@ -105,13 +113,21 @@ class Registry(Generic[E]):
             return
         self._found = True
         try:
-            folder = importlib.import_module(self.folder)
-            for module in pkgutil.iter_modules(folder.__path__, f"{self.folder}."):
-                if not module.ispkg:
-                    importlib.import_module(module.name)
+            for name in self._modules():
+                importlib.import_module(name)
         except BaseException:
             self._found = False  # a part of the entries is none: whoever asks next is told the reason again
             raise
+
+    def _modules(self) -> Iterator[str]:
+        """Yield the modules that have entries of the package, or of the studies of a checkout."""
+        folder = importlib.import_module(self.folder)
+        yield from (m.name for m in pkgutil.iter_modules(folder.__path__, f"{self.folder}.") if not m.ispkg)
+        if self.studies is not None:
+            for place in importlib.import_module(STUDIES).__path__:
+                for file in sorted(Path(place).glob("*/*.py")):
+                    if self.studies(file.stem):
+                        yield f"{STUDIES}.{file.parent.name}.{file.stem}"
 
     def _load_installed(self, points: Sequence[EntryPoint]) -> None:
         for point in points:
@@ -198,6 +214,9 @@ NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")
 METRICS = Registry(Metric, "vitmem.metrics")
 PROTOCOLS = Registry(Protocol, "vitmem.protocols")
+# Figures load matplotlib, which tables do without.
+TABLES = Registry(Table, "vitmem.reports.tables", studies=lambda module: module != "figures")
+FIGURES = Registry(Figure, "vitmem.reports.figures", studies=lambda module: module == "figures")
 REGISTRIES: dict[str, Registry[Any]] = {
     "models": MODELS,
     "data": DATA,
@@ -205,6 +224,8 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "methods": EDITS,
     "metrics": METRICS,
     "protocols": PROTOCOLS,
+    "tables": TABLES,
+    "figures": FIGURES,
 }
 
 

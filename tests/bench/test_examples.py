@@ -18,7 +18,8 @@ from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
 from vitmem.protocols.image import image_experiment
 from vitmem.protocols.text import text_experiment
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.rows import read_rows
 
 HERE = Path(__file__).parent
@@ -90,7 +91,7 @@ def test_every_other_method(name: str, tmp_path: Path) -> None:
     assert len(found) == 9 and all(edit["passes"] > 0 and edit["relative_change"] > 0 for edit in found.values())
     assert found["ssd"]["passes"] == 1
     assert 0.5 * found["salun"]["total_pairs"] <= found["salun"]["kept_pairs"] < found["salun"]["total_pairs"]
-    table = render_tables(name, rows)["sweep.csv"]
+    table = render_tables(Report(name, rows))["sweep.csv"]
     assert "relative_change,passes,seconds" in table.splitlines()[0]
 
 

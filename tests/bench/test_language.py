@@ -21,7 +21,7 @@ from vitmem.errors import InputError
 from vitmem.lazy import extra
 from vitmem.outcomes import unpacked
 from vitmem.protocols.text import text_experiment
-from vitmem.reports.tables import write_tables
+from vitmem.reports.files import write_tables
 from vitmem.rows import read_rows
 from vitmem.specs import Statistics
 from vitmem.training.texts import recite, right

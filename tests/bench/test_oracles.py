@@ -25,7 +25,8 @@ from vitmem.errors import InputError
 from vitmem.metrics.labels import accuracy
 from vitmem.outcomes import unpacked
 from vitmem.protocols.image import ImageExperiment
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.rows import read_rows
 
 ORACLES = ["without_noisy", "true_labels", "early_stopped"]
@@ -169,7 +170,7 @@ def predictions(folder: Path, row: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def test_tables_have_a_line_for_each(finished: Path) -> None:
-    tables = render_tables("tiny", list(rows_of(finished).values()))
+    tables = render_tables(Report("tiny", list(rows_of(finished).values())))
     names = ["retrained without noisy", "true labels", "early stopped"]
     for table, others in (("chosen", ["K-FAC"]), ("sweep", ["K-FAC"])):
         lines = [line.split(" | ")[1] for line in tables[f"{table}.md"].splitlines() if line.startswith("| vit")]

@@ -27,7 +27,7 @@ from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.outcomes import unpacked
 from vitmem.registry import EDITS
-from vitmem.reports.tables import check_tables, write_tables
+from vitmem.reports.files import check_tables, write_tables
 from vitmem.rows import read_rows
 
 TINY = Path(__file__).parent / "tiny.yaml"

@@ -19,7 +19,8 @@ from vitmem.bench.stages import open_session
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.rows import read_rows
 
 TINY = yaml.safe_load((Path(__file__).parent / "tiny.yaml").read_text())
@@ -110,7 +111,7 @@ def test_rows(tmp_path: Path) -> None:
     # what was measured while it trained is what is stored: the scale is in the weights
     best = found["early_stopped"]
     assert best["selection"]["validation"] == pytest.approx(max(best["stopped"]["selection"]), abs=0.011)
-    tables = render_tables("tiny", rows)
+    tables = render_tables(Report("tiny", rows))
     assert "drop memory units" in tables["sweep.md"] and "train-time: nothing but the weights" in tables["sweep.md"]
 
 

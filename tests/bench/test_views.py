@@ -24,7 +24,8 @@ from vitmem.bench.suite import load_suite
 from vitmem.data.view_files import file_sha256
 from vitmem.errors import InputError
 from vitmem.protocols.image import ImageExperiment
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.rows import read_rows
 
 TEST = np.arange(60) % 10  # labels in the published order
@@ -85,7 +86,7 @@ def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
     assert [c.id for c in plan(folder, views=VIEWS[::-1]).cells] == [c.id for c in asked.cells]
     assert run(folder, plain) == Outcome(cells=2, found=0, made=2, failed=0)
     before = read_rows(rows_path(folder / "results", "tiny"))
-    assert "without duplicates" not in render_tables("tiny", before)["sweep.md"]
+    assert "without duplicates" not in render_tables(Report("tiny", before))["sweep.md"]
 
     with pytest.raises(InputError, match=r"view 'agreement_humans' of cifar10: no cifar10h.npz or"):
         run(folder, asked)
@@ -115,7 +116,9 @@ def test_a_view_is_measured_on_what_was_predicted(folder: Path) -> None:
         same = old[row["config"]["edit"]["method"]]
         assert row["config"] == same["config"] and same["metrics"].items() <= row["metrics"].items()
         assert row["views"]["without_duplicates"] == file_sha256(data / "duplicates_test_train.csv")
-    assert "validation without duplicates | validation agreement humans" in render_tables("tiny", rows)["sweep.md"]
+    assert (
+        "validation without duplicates | validation agreement humans" in render_tables(Report("tiny", rows))["sweep.md"]
+    )
 
 
 def test_a_view_that_leaves_nothing(folder: Path, tmp_path: Path) -> None:

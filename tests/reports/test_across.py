@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vitmem.reports.content import Report
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 NOISES = (
@@ -33,8 +33,8 @@ def under(toy: list[Row], noises: tuple[dict[str, Any], ...]) -> list[Row]:
 
 
 def test_a_column_for_each_method_and_a_row_for_each_noise(toy: list[Row]) -> None:
-    plain = list(csv.DictReader(io.StringIO(render_tables("toy", toy)["chosen.csv"])))
-    rows = list(csv.DictReader(io.StringIO(render_tables("toy", under(toy, NOISES))["across.csv"])))
+    plain = list(csv.DictReader(io.StringIO(render_tables(Report("toy", toy))["chosen.csv"])))
+    rows = list(csv.DictReader(io.StringIO(render_tables(Report("toy", under(toy, NOISES)))["across.csv"])))
     assert [(row["measure"], row["model"]) for row in rows[:4]] == [
         ("memorized", f"vit noise={name}") for name in ("human", "pair", "pmd", "symmetric")
     ]
@@ -48,7 +48,7 @@ def test_a_column_for_each_method_and_a_row_for_each_noise(toy: list[Row]) -> No
 
 
 def test_few_trainings_have_none(toy: list[Row]) -> None:
-    assert "across.csv" not in render_tables("toy", under(toy, NOISES[:2]))
+    assert "across.csv" not in render_tables(Report("toy", under(toy, NOISES[:2])))
 
 
 def test_a_noise_is_told_by_its_name_where_that_is_enough(toy: list[Row]) -> None:

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
+from vitmem.reports.studies.bases.factorial import Observed, observed
+from vitmem.reports.studies.bases.figures import Bases as BasesFigure
+from vitmem.reports.studies.bases.tables import Bases, has_bases, lines
 
+from vitmem.registry import FIGURES
 from vitmem.reports.aggregate import by_training, group_rows
-from vitmem.reports.bases import bases, has_bases
-from vitmem.reports.bases_figure import bases_figure
-from vitmem.reports.factorial import Observed, observed
-from vitmem.reports.figures import write_figures
-from vitmem.reports.render import comma_separated, markdown
-from vitmem.reports.tables import check_tables, write_tables
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.files import check_tables, make_table, write_tables
+from vitmem.reports.render import Table, comma_separated, markdown
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -66,6 +66,12 @@ def rows(make: Callable[..., list[Row]]) -> list[Row]:
 
 def seen(suite: str, rows: list[Row]) -> list[Observed]:
     return observed(suite, by_training(group_rows(rows)))
+
+
+def bases(found: list[Observed]) -> Table:
+    table = make_table(Bases(), found)
+    assert table is not None
+    return table
 
 
 def table(found: list[Observed]) -> dict[str, dict[str, str]]:
@@ -139,7 +145,7 @@ def test_which_suites_and_trainings_take_part(rows: list[Row]) -> None:
     for row in rows:
         if row["config"]["model"]["width"] == 64 and row["config"]["edit"]["method"] == "none":
             row["metrics"]["memorized"] -= 0.3
-    assert table(seen("one", rows))["SVD"]["trainings"] == "2"
+    assert [len(line.found) for line in lines(seen("one", rows)) if line.name == "SVD"] == [2]
     assert has_bases(seen("one", rows)) is False
     for row in rows:
         del row["counts"]["noisy_report"]
@@ -149,18 +155,19 @@ def test_which_suites_and_trainings_take_part(rows: list[Row]) -> None:
 def test_the_files_lie_beside_the_suites(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(tmp_path / "toy" / "rows.jsonl", rows)
     own = write_tables(tmp_path, "toy")
-    missing = [tmp_path / f"bases.{end}" for end in ("md", "tex", "csv")]
+    missing = [tmp_path / "bases.md"]
     assert check_tables(tmp_path) == missing and check_tables(tmp_path, "toy") == []
     assert [path for path in write_tables(tmp_path) if path not in own] == missing
     assert check_tables(tmp_path) == []
-    for name in ("tradeoff", "forest"):
-        monkeypatch.setattr(f"vitmem.reports.figures.{name}", lambda *_: Figure())  # drawn by tests of their own
+    for name in ("tradeoff", "methods"):
+        monkeypatch.setattr(FIGURES.get(name), "draw", lambda *_: None)  # drawn by tests of their own
     assert [path.name for path in write_figures(tmp_path)][-2:] == ["bases.svg", "bases.png"]
     assert "bases.svg" not in [path.name for path in write_figures(tmp_path, "toy")]
 
 
 def test_the_figure_has_the_best_variant_above(rows: list[Row]) -> None:
-    figure = bases_figure(seen("one", rows), ("red", "green"))
+    figure = BasesFigure().draw(seen("one", rows))
+    assert figure is not None
     left, right = figure.axes
     names = [label.get_text() for label in left.get_yticklabels()]
     assert names == [

@@ -11,7 +11,9 @@ import pytest
 
 from vitmem.reports.aggregate import Estimate, group_rows
 from vitmem.reports.budget import passes, tuning
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.glossary import glossary
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 HALF = {"report": (0.4, 0.5), "selection": (0.4, 0.5)}
@@ -55,7 +57,7 @@ def test_tuning_is_a_mean_over_the_seeds(now: list[Row], make_row: Callable[...,
 
 
 def test_tables_show_both_where_they_were_recorded(now: list[Row]) -> None:
-    tables = render_tables("toy", now)
+    tables = render_tables(Report("toy", now))
     rows = list(csv.DictReader(io.StringIO(tables["chosen.csv"])))
     shown = [(r["method"], r["information"], r["passes"], r["settings_tried"], r["tuning_passes"]) for r in rows]
     assert shown == [
@@ -63,14 +65,14 @@ def test_tables_show_both_where_they_were_recorded(now: list[Row]) -> None:
         ("K-FAC", "unlabelled", "1", "3", "3"),
         ("SSD", "retain + forget", "1.5", "2", "3"),
     ]
-    assert "- tried: settings of the method; tuning passes" in tables["chosen.md"]
+    assert "- tried: settings of the method" in glossary()
+    assert "- information: what a method is given beside the weights: data-free nothing" in glossary()
     for name in ("chosen", "matched", "sweep", "front"):
         assert "information" in tables[f"{name}.csv"].splitlines()[0]
-        assert "- information: what a method is given beside the weights: data-free nothing" in tables[f"{name}.md"]
 
 
 def test_nothing_is_guessed_for_rows_that_do_not_say(now: list[Row], toy: list[Row]) -> None:
-    for text in render_tables("toy", toy).values():
-        assert "information" not in text and "information" not in text and "tuning" not in text
+    for text in render_tables(Report("toy", toy), "md", "tex").values():
+        assert "information" not in text and "tuning" not in text
     del now[1]["edit"]["information"]
     assert tuning([g for g in group_rows(now) if g.method == "kfac"]) == (None, None)

@@ -18,14 +18,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vitmem.reports.drawing import write_figures
 from vitmem.reports.escape import latex_row, latex_text, markdown_row, one_line_of
-from vitmem.reports.figures import write_figures
+from vitmem.reports.files import render_tables, write_tables
 from vitmem.reports.page.cells import rerun
 from vitmem.reports.page.look import slug
 from vitmem.reports.page.material import Material
 from vitmem.reports.page.write import write_page
+from vitmem.reports.report import Report
 from vitmem.reports.sheet import write_sheet
-from vitmem.reports.tables import render_tables, write_tables
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ def named(rows: list[Row], name: str) -> list[Row]:
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_a_name_is_shown_in_every_table_and_breaks_none(toy: list[Row], tmp_path: Path, name: str) -> None:
     rows = named(toy, name)
-    tables = render_tables("toy", rows)
+    tables = render_tables(Report("toy", rows))
     lines = [line for line in tables["chosen.md"].splitlines() if line.startswith("|")]
     assert len(lines) == 6 and len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) == 1
     assert "<script" not in tables["chosen.md"]

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from vitmem.reports.content import Report
-from vitmem.reports.figures import COLOURS, tradeoff, write_figures
-from vitmem.reports.forest import forest
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.figures.methods import methods
+from vitmem.reports.figures.tradeoff import tradeoff
+from vitmem.reports.report import Report
+from vitmem.reports.style import COLOURS
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -35,7 +37,9 @@ def test_a_panel_that_has_no_training_is_empty(toy: list[Row]) -> None:
         for n in range(1, 5)
     ]
     report = Report("toy", rows)
-    panels = tradeoff(report, report.trainings).axes
+    figure = tradeoff(report)
+    assert figure is not None
+    panels = figure.axes
     assert [axes.axison for axes in panels] == [True] * 4 + [False] * 2
 
 
@@ -52,8 +56,8 @@ def test_more_methods_than_colours_are_dots_with_intervals(toy: list[Row], tmp_p
     ]
     write_rows(tmp_path / "toy" / "rows.jsonl", [*toy, *more])
     assert [p.name for p in write_figures(tmp_path)] == ["methods.svg", "methods.png"]
-    (training,) = Report("toy", [*toy, *more]).trainings
-    figure = forest(Report("toy", [*toy, *more]), [training], COLOURS)
+    figure = methods(Report("toy", [*toy, *more]))
+    assert figure is not None
     panels = figure.axes
     assert [axes.get_xlabel() for axes in panels] == ["memorized (%)", "recovered (%)", "validation (%)"]
     names = [text.get_text() for text in panels[0].get_yticklabels()]
@@ -69,7 +73,7 @@ def test_skills_are_drawn_when_there_are_families(toy: list[Row], tmp_path: Path
     for name in ("one", "two"):
         write_rows(tmp_path / name / "toy" / "rows.jsonl", rows)
     one, two = (write_figures(tmp_path / name) for name in ("one", "two"))
-    assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png", "skills.svg", "skills.png"]
+    assert [p.name for p in one] == ["skills.svg", "skills.png", "tradeoff.svg", "tradeoff.png"]
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
 
 
@@ -77,7 +81,8 @@ def test_the_legend_names_what_is_drawn(toy: list[Row]) -> None:
     text = [{**r, "metrics": {k: v for k, v in r.get("metrics", {}).items() if "reference" not in k}} for r in toy]
     for rows, drawn in ((toy, True), (text, False)):
         report = Report("toy", rows)
-        figure = tradeoff(report, [t for t in report.trainings if t.base is not None])
+        figure = tradeoff(report)
+        assert figure is not None
         assert ("never seen" in [label.get_text() for label in figure.legends[0].get_texts()]) == drawn
 
 

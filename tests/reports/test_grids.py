@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from vitmem.reports.aggregate import group_rows
-from vitmem.reports.content import Report
-from vitmem.reports.grids import has_grids, judged
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
+from vitmem.reports.tables.grids import judged
 
 Row = dict[str, Any]
 KFAC = {"method": "kfac", "importance": "kfac", "side": "both", "blocks": "last"}
@@ -31,7 +31,7 @@ def make(make_row: Callable[..., Row]) -> Callable[..., Row]:
 
 
 def table(rows: list[Row]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(render_tables("toy", rows)["grids.csv"])))
+    return list(csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["grids.csv"])))
 
 
 def test_chosen_at_each_loss_by_hand(make: Callable[..., Row]) -> None:
@@ -64,7 +64,7 @@ def test_chosen_at_each_loss_by_hand(make: Callable[..., Row]) -> None:
     assert [found[0][f"setting_{end}"] for end in ("no_loss", "two_points")] == [
         "last, fraction 0.1", "last, fraction 0.01"
     ]  # fmt: skip
-    text = render_tables("toy", rows)["grids.md"]
+    text = render_tables(Report("toy", rows))["grids.md"]
     assert "at no loss 2 of 3 pairs of training and method are inside their grid; 1 none qualifies" in text
     assert (
         "at 2 points 1 of 3 pairs of training and method are inside their grid; 1 at the strong end, 1 at the weak end"
@@ -96,5 +96,6 @@ def test_an_end_of_which_nothing_is_known(make: Callable[..., Row]) -> None:
 
 def test_a_suite_without_a_sweep_has_no_table(make: Callable[..., Row]) -> None:
     rows = [make({"method": "none"}, 0.9, 0.5, None), make({**KFAC, "fraction": 0.01}, 0.2, 0.5, 0.9)]
-    assert not has_grids(Report("toy", rows)) and "grids.csv" not in render_tables("toy", rows)
-    assert has_grids(Report("toy", [*rows, make({**KFAC, "fraction": 0.1}, 0.2, 0.5, 0.9)]))
+    assert "grids.csv" not in render_tables(Report("toy", rows))
+    swept = [*rows, make({**KFAC, "fraction": 0.1}, 0.2, 0.5, 0.9)]
+    assert "grids.csv" in render_tables(Report("toy", swept))

@@ -14,8 +14,13 @@ import pytest
 
 from vitmem.outcomes import packed
 from vitmem.reports.aggregate import group_rows
+from vitmem.reports.analyses import read_analyses
+from vitmem.reports.files import render_tables, tables_of
+from vitmem.reports.folders import suite_folders
 from vitmem.reports.naming import setting
-from vitmem.reports.tables import render_tables
+from vitmem.reports.render import comma_separated
+from vitmem.reports.report import Report
+from vitmem.rows import read_rows
 
 Row = dict[str, Any]
 RESULTS = Path(__file__).parents[2] / "results"
@@ -53,8 +58,8 @@ def told(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def test_methods_stand_by_what_they_are_told_with_their_distance_to_kfac(toy: list[Row], told: list[Row]) -> None:
-    assert "headline.csv" not in render_tables("toy", toy)  # no outcomes, no pairs
-    tables = render_tables("toy", told)
+    assert "headline.csv" not in render_tables(Report("toy", toy))  # no outcomes, no pairs
+    tables = render_tables(Report("toy", told))
     found = list(csv.DictReader(io.StringIO(tables["headline.csv"])))
     assert [(r["method"], r["information"]) for r in found] == [
         ("base", ""), ("SVD", "data-free"), ("magnitude", "data-free"), ("random basis", "data-free"),
@@ -82,28 +87,27 @@ def stars_that_disagree(table: str) -> list[str]:
 
 def test_a_star_stands_where_the_interval_leaves_out_0(told: list[Row]) -> None:
     for seeds in (1, 2, 3, 4):
-        text = render_tables("toy", [r for r in told if r["config"]["seed"] < seeds])["headline.csv"]
+        text = render_tables(Report("toy", [r for r in told if r["config"]["seed"] < seeds]))["headline.csv"]
         assert stars_that_disagree(text) == [] and ("*" in text) == (seeds != 2)
         assert ("n=2" in text) == (seeds == 2)
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/tables/headline.csv")), ids=lambda path: path.parts[-3])
-def test_committed_stars_and_intervals_agree(path: Path) -> None:
-    assert stars_that_disagree(path.read_text()) == []
+# Tables with tests, and the column that has the interval of each.
+TESTED = {"comparison": "interval", "regime_methods": "fall_minus_kfac", "predictors": "spearman_ends"}
 
 
-@pytest.mark.parametrize(
-    ("path", "interval"),
-    [
-        *((p, "interval") for p in sorted(RESULTS.glob("*/tables/comparison.csv"))),
-        *((p, "fall_minus_kfac") for p in sorted(RESULTS.glob("*/tables/regime_methods.csv"))),
-        *((p, "spearman_ends") for p in sorted(RESULTS.glob("*/tables/predictors.csv"))),
-    ],
-    ids=lambda value: value.parts[-3] if isinstance(value, Path) else value,
-)
-def test_committed_tests_and_intervals_agree(path: Path, interval: str) -> None:
+@pytest.mark.parametrize("suite", [folder.name for folder in suite_folders(RESULTS)])
+def test_committed_stars_tests_and_intervals_agree(suite: str) -> None:
+    report = Report(suite, read_rows(RESULTS / suite / "rows.jsonl"), read_analyses(RESULTS / suite))
+    found = {name: comma_separated(table) for name, table in tables_of(report, "headline", *TESTED).items()}
+    assert stars_that_disagree(found.pop("headline", "")) == []
+    for name, text in found.items():
+        check_intervals(suite, text, TESTED[name])
+
+
+def check_intervals(suite: str, text: str, interval: str) -> None:
     tested = 0
-    for row in csv.DictReader(io.StringIO(path.read_text())):
+    for row in csv.DictReader(io.StringIO(text)):
         if row.get("p", "") in ("", "–"):
             continue
         if interval == "fall_minus_kfac":
@@ -117,4 +121,4 @@ def test_committed_tests_and_intervals_agree(path: Path, interval: str) -> None:
     # nothing is tested of two seeds, without K-FAC, or of which quantities foretell what less than ten trainings give
     few = ("variants_cifar10_small", "fashion_tokens")
     untested = {"interval": ("regime_small", "protect_small"), "spearman_ends": few}
-    assert tested or path.parts[-3] in untested.get(interval, ())
+    assert tested or suite in untested.get(interval, ())

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from vitmem.reports.evidence import Evidence, evidence, given_train, kept_energy
-from vitmem.reports.labelfree import oracle
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.reports.rules import RULES
-from vitmem.reports.tables import render_tables
+from vitmem.reports.tables.labelfree import oracle
 
 Row = dict[str, Any]
 PICK = {rule.name: rule.pick for rule in RULES}
@@ -117,7 +118,7 @@ def test_the_oracle_sees_truth_on_the_selection_half_alone(make_row: Callable[..
 
 
 def test_table(measured: list[Row]) -> None:
-    text = render_tables("toy", measured)["labelfree.csv"]
+    text = render_tables(Report("toy", measured))["labelfree.csv"]
     rows = {(r["method"], r["rule"]): r for r in csv.DictReader(io.StringIO(text))}
     # .95 allows both strengths of the last block; fewer given labels are left at .002, the setting of 'chosen' too
     kfac = rows["K-FAC", "agreement"]
@@ -142,7 +143,7 @@ def test_each_network_has_a_choice_of_its_own(measured: list[Row]) -> None:
     for row in measured:
         if row["config"]["seed"] == 1 and row["config"]["edit"].get("fraction") == 0.002:
             row["selection"]["agreement"] = 0.9
-    rows = csv.DictReader(io.StringIO(render_tables("toy", measured)["labelfree.csv"]))
+    rows = csv.DictReader(io.StringIO(render_tables(Report("toy", measured))["labelfree.csv"]))
     found = {(r["method"], r["rule"]): r["setting"] for r in rows}
     assert found["K-FAC", "agreement"] == "last, fraction 0.002 (1); last, fraction 0.01 (1)"
 
@@ -150,4 +151,4 @@ def test_each_network_has_a_choice_of_its_own(measured: list[Row]) -> None:
 def test_no_table_without_wrong_labels(measured: list[Row]) -> None:
     for row in measured:
         del row["metrics"]["recovered"], row["selection"]["recovered"]
-    assert "labelfree.md" not in render_tables("toy", measured)
+    assert "labelfree.md" not in render_tables(Report("toy", measured))

@@ -6,7 +6,8 @@ import csv
 import io
 from typing import Any
 
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 
@@ -17,7 +18,7 @@ def test_a_setting_is_chosen_among_those_that_change_no_more(toy: list[Row]) -> 
         edit = row["config"]["edit"]
         if edit.get("blocks") == "last" and edit["method"] == "kfac":
             row["edit"]["relative_change"] = changes[edit["fraction"]][row["config"]["seed"]]
-    rows = list(csv.DictReader(io.StringIO(render_tables("toy", toy)["change.csv"])))
+    rows = list(csv.DictReader(io.StringIO(render_tables(Report("toy", toy))["change.csv"])))
     found = {(r["allowed_change"], r["method"]): r for r in rows}
     # SVD and the random basis change by 0.5, and nothing of them is shown below
     assert [key for key in found if key[0] == "0.25"] == [("0.25", "K-FAC")]
@@ -38,20 +39,20 @@ def test_what_stands_against_kfac_stands_against_none_of_its_variants(toy: list[
         row["edit"]["relative_change"] = 0.9
         config = {**row["config"], "statistics": {**row["config"]["statistics"], "temperature": 10.0}}
         variants.append({**row, "id": row["id"] + "-hot", "config": config, "edit": {"relative_change": 0.2}})
-    rows = list(csv.DictReader(io.StringIO(render_tables("toy", [*variants, *toy])["change.csv"])))
+    rows = list(csv.DictReader(io.StringIO(render_tables(Report("toy", [*variants, *toy]))["change.csv"])))
     found = {(r["allowed_change"], r["method"]): r["memorized_minus_kfac"] for r in rows}
     assert ("0.5", "K-FAC temperature=10") in found and ("0.5", "K-FAC") not in found
     assert found["0.5", "SVD"] == "" and found["1", "SVD"] != ""
 
 
 def test_a_setting_is_chosen_among_those_that_read_the_data_no_more_often(toy: list[Row]) -> None:
-    assert "cost.csv" not in render_tables("toy", toy)  # these rows record no passes
+    assert "cost.csv" not in render_tables(Report("toy", toy))  # these rows record no passes
     for row in toy:
         edit = row["config"]["edit"]
         if edit["method"] == "kfac":  # statistics of two passes, and one more for the gentler setting
             row["costs"]["statistics_passes"] = 2.0
             row["edit"]["passes"] = 1.0 if edit["fraction"] == 0.01 else 0.0
-    rows = list(csv.DictReader(io.StringIO(render_tables("toy", toy)["cost.csv"])))
+    rows = list(csv.DictReader(io.StringIO(render_tables(Report("toy", toy))["cost.csv"])))
     found = {(r["allowed_passes"], r["method"]): r for r in rows}
     # nothing was recorded for SVD: it reads nothing and takes part at every level
     assert found["0", "SVD"]["setting"] == found["10", "SVD"]["setting"] and ("0", "K-FAC") not in found

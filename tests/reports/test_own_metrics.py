@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from vitmem.reports.own_metrics import BUILT_IN, MOST
+from vitmem.reports.files import render_tables
 from vitmem.reports.page.material import Material
 from vitmem.reports.page.write import write_page
-from vitmem.reports.tables import render_tables
+from vitmem.reports.report import Report
+from vitmem.reports.tables.metrics import BUILT_IN, MOST
 
 Row = dict[str, Any]
 RESULTS = Path(__file__).parents[2] / "results"
@@ -29,8 +30,8 @@ def with_metric(rows: list[Row], **metrics: float) -> list[Row]:
 
 
 def test_a_plug_in_s_metric_has_a_column_in_its_own_unit(toy: list[Row]) -> None:
-    assert "metrics.md" not in render_tables("toy", toy)
-    tables = render_tables("toy", with_metric(toy, sharpness=1234.5, a_b=0.001))
+    assert "metrics.md" not in render_tables(Report("toy", toy))
+    tables = render_tables(Report("toy", with_metric(toy, sharpness=1234.5, a_b=0.001)))
     rows = list(csv.DictReader(io.StringIO(tables["metrics.csv"])))
     assert len(rows) == 6 and (rows[0]["method"], rows[0]["seeds"]) == ("base", "3")
     mean, half = (float(rows[0][key]) for key in ("sharpness", "sharpness_interval"))
@@ -47,7 +48,7 @@ def test_it_is_on_the_page(toy: list[Row], tmp_path: Path) -> None:
 
 
 def test_many_metrics_are_named_where_they_lie(toy: list[Row]) -> None:
-    tables = render_tables("toy", with_metric(toy, **{f"m{n:03}": 0.5 for n in range(MOST + 7)}))
+    tables = render_tables(Report("toy", with_metric(toy, **{f"m{n:03}": 0.5 for n in range(MOST + 7)})))
     assert "- 7 more are in rows.jsonl, from m020 to m026" in tables["metrics.md"]
 
 

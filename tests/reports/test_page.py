@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitmem.reports.content import Report
 from vitmem.reports.page.accounts import environments, total
 from vitmem.reports.page.gallery import HARMED, Wanted, draw, shown_pictures
 from vitmem.reports.page.material import Material, Pictures
@@ -20,6 +19,7 @@ from vitmem.reports.page.sections import sections
 from vitmem.reports.page.tabled import tabled
 from vitmem.reports.page.write import write_page
 from vitmem.reports.render import RENDERERS
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 MISSING = {"curves": "Training curves: left out, no store.", "pictures": "Images: left out, no store."}

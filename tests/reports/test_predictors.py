@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
+from vitmem.reports.studies.regime.ranks import weights
+from vitmem.reports.studies.regime.targets import LEADS, WORKS, targets
 
-from vitmem.reports.content import Report
-from vitmem.reports.predictors import predictors
-from vitmem.reports.ranks import weights
-from vitmem.reports.tables import render_tables
-from vitmem.reports.targets import LEADS, WORKS, targets
+from vitmem.reports.files import render_tables, tables_of
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 KFAC = {"method": "kfac", "importance": "kfac", "side": "both", "blocks": "last", "fraction": 0.1}
@@ -64,7 +63,7 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> dict[tuple[str, str, str], dict[str, str]]:
-    lines = csv.DictReader(io.StringIO(render_tables("toy", rows)["predictors.csv"]))
+    lines = csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["predictors.csv"]))
     return {(line["target"], line["method"], line["quantity"]): line for line in lines}
 
 
@@ -101,18 +100,17 @@ def test_where_an_edit_works_is_told_by_its_largest_set_of_layers(rows: list[Row
     assert [unit.ablated.config["edit"].get("layers") for unit in side if unit.ablated] == [None] * 5
 
 
-def test_rows_of_before_are_told_apart_by_a_note(rows: list[Row]) -> None:
-    assert "ablated: with the edited matrices at zero" in render_tables("toy", rows)["predictors.md"]
+def test_rows_without_headroom_have_no_rows_of_it(rows: list[Row]) -> None:
+    assert "| ablated memorized |" in render_tables(Report("toy", rows))["predictors.md"]
     for row in rows:
         for half in ("metrics", "selection"):
             row[half] = {key: value for key, value in row[half].items() if not key.startswith("ablated")}
-    text = render_tables("toy", rows)["predictors.md"]
-    assert "left out, these rows were made before" in text and "| ablated memorized |" not in text
+    assert "| ablated memorized |" not in render_tables(Report("toy", rows))["predictors.md"]
 
 
 def test_without_shrinkage_there_is_one_target(rows: list[Row]) -> None:
     some = [row for row in rows if row["config"]["edit"]["method"] != "uniform_scaling"]
-    assert {row[0] for row in predictors(Report("toy", some)).rows} == {WORKS}
+    assert {row[0] for row in tables_of(Report("toy", some), "predictors")["predictors"].rows} == {WORKS}
 
 
 def test_layers_of_one_training_are_drawn_together() -> None:

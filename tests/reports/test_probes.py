@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitmem.reports.studies.relearning.figures import dial as dial_figure
+from vitmem.reports.studies.relearning.figures import relearning as relearning_figure
 
-from vitmem.reports.content import Report
-from vitmem.reports.figures import COLOURS, write_figures
-from vitmem.reports.probe_figure import probe_figure
-from vitmem.reports.tables import render_tables
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ def cells(text: str) -> list[dict[str, str]]:
 
 
 def test_relearning_begins_at_the_edit_alone(probed: list[Row]) -> None:
-    rows = cells(render_tables("toy", probed)["relearning.csv"])
+    rows = cells(render_tables(Report("toy", probed))["relearning.csv"])
     assert [(r["after"], r["setting"], r["steps"], r["memorized"]) for r in rows] == [
         ("no edit", "", "0", "0.85"),
         ("no edit", "", "3", "0.85"),
@@ -67,7 +68,7 @@ def test_relearning_begins_at_the_edit_alone(probed: list[Row]) -> None:
 
 
 def test_bands_stand_in_the_order_of_the_spectrum_beside_the_base(probed: list[Row]) -> None:
-    rows = cells(render_tables("toy", probed)["bands_removed.csv"])
+    rows = cells(render_tables(Report("toy", probed))["bands_removed.csv"])
     found = [(r["basis"], r["band"], r["memorized"], r["memorized_minus_base"]) for r in rows]
     assert found == [
         ("base", "", "0.85", ""),
@@ -79,7 +80,7 @@ def test_bands_stand_in_the_order_of_the_spectrum_beside_the_base(probed: list[R
 
 def test_no_method_competes_with_a_probe(toy: list[Row], probed: list[Row]) -> None:
     """The probes fall furthest on the selection half at no loss, and are chosen nowhere."""
-    plain, tables = render_tables("toy", toy), render_tables("toy", probed)
+    plain, tables = render_tables(Report("toy", toy)), render_tables(Report("toy", probed))
     assert tables.keys() - plain.keys() == {
         f"{name}.{end}" for name in ("relearning", "bands_removed") for end in ("md", "tex", "csv")
     }
@@ -95,10 +96,12 @@ def test_the_figure_has_a_line_an_edit_and_the_same_bytes(probed: list[Row], tmp
     for name in ("one", "two"):
         write_rows(tmp_path / name / "toy" / "rows.jsonl", probed)
     one, two = (write_figures(tmp_path / name) for name in ("one", "two"))
-    assert [p.name for p in one] == ["tradeoff.svg", "tradeoff.png", "relearning.svg", "relearning.png"]
+    assert [p.name for p in one] == ["relearning.svg", "relearning.png", "tradeoff.svg", "tradeoff.png"]
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
     report = Report("toy", probed)
-    memorized, recovered = probe_figure(report, report.trainings, COLOURS, "relearn").axes
+    figure = relearning_figure(report)
+    assert figure is not None
+    memorized, recovered = figure.axes
     assert (memorized.get_ylabel(), recovered.get_ylabel()) == ("memorized (%)", "recovered (%)")
     assert [text.get_text() for text in memorized.get_xticklabels()] == ["0", "3", "10"]
     names = [text.get_text() for text in recovered.get_legend().get_texts()]
@@ -116,11 +119,13 @@ def test_the_dial_runs_from_the_edit_to_the_base(probed: list[Row], make_row: Ca
     ]
     for row in rows:
         row["edit"]["probe"], row["config"]["statistics"] = True, STATISTICS
-    tables = render_tables("toy", [*probed, *rows])
+    tables = render_tables(Report("toy", [*probed, *rows]))
     found = [(r["after"], r["turn"], r["memorized"]) for r in cells(tables["dial.csv"])]
     assert found == [("K-FAC", "0", "0.35"), ("K-FAC", "0.2", "0.4"), ("K-FAC", "0.8", "0.7")]
-    assert tables["relearning.csv"] == render_tables("toy", probed)["relearning.csv"]
+    assert tables["relearning.csv"] == render_tables(Report("toy", probed))["relearning.csv"]
     report = Report("toy", [*probed, *rows])
-    panels = probe_figure(report, report.trainings, COLOURS, "dial").axes
+    figure = dial_figure(report)
+    assert figure is not None
+    panels = figure.axes
     assert [axes.get_ylabel() for axes in panels] == ["memorized (%)", "recovered (%)", "validation (%)"]
     assert [text.get_text() for text in panels[0].get_xticklabels()] == ["0", "0.2", "0.8"]

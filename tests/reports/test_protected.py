@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from vitmem.reports.files import render_tables
 from vitmem.reports.naming import edit_label
-from vitmem.reports.tables import render_tables
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 PLAIN = {"labels": "sampled", "label_samples": 1}
@@ -48,7 +49,7 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> dict[tuple[str, str], dict[str, str]]:
-    lines = list(csv.DictReader(io.StringIO(render_tables("toy", rows)["protected.csv"])))
+    lines = list(csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["protected.csv"])))
     return {(line["method"], line["statistics"]): line for line in lines}
 
 
@@ -73,7 +74,7 @@ def test_classes_and_others_by_hand(rows: list[Row]) -> None:
 
 def test_other_suites_have_no_such_table(rows: list[Row]) -> None:
     kept = [row for row in rows if "without" not in row["config"].get("statistics", {})]
-    assert "protected.csv" not in render_tables("toy", kept)
+    assert "protected.csv" not in render_tables(Report("toy", kept))
 
 
 def test_the_second_set_is_told_in_a_line_without_what_goes_without_saying() -> None:

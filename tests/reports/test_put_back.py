@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitmem.reports.studies.relearning.tables import curves
 
-from vitmem.reports.content import Report
-from vitmem.reports.figures import write_figures
-from vitmem.reports.probes import curves
-from vitmem.reports.tables import render_tables
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -49,7 +49,7 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(render_tables("toy", rows)["put_back.csv"])))
+    return list(csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["put_back.csv"])))
 
 
 def test_own_classes_and_others_by_hand(rows: list[Row]) -> None:
@@ -93,14 +93,14 @@ def test_they_are_no_curves_and_without_the_edit_alone_there_is_nothing(rows: li
         [None, None], [None, None],
     ]  # fmt: skip
     without = [row for row in rows if row["config"]["edit"]["method"] != "kfac"]
-    assert "put_back.csv" not in render_tables("toy", without)
+    assert "put_back.csv" not in render_tables(Report("toy", without))
     whole = [row for row in rows if "classes" not in row["config"]["edit"]]
-    assert "put_back.csv" not in render_tables("toy", whole)
+    assert "put_back.csv" not in render_tables(Report("toy", whole))
 
 
 def test_a_suite_that_puts_back_single_classes_alone_has_no_curves_to_draw(rows: list[Row], tmp_path: Path) -> None:
     some = [r for r in rows if r["config"]["edit"]["method"] != "relearn" or "classes" in r["config"]["edit"]]
-    assert "relearning.csv" not in render_tables("toy", some) and len(table(some)) == 2
+    assert "relearning.csv" not in render_tables(Report("toy", some)) and len(table(some)) == 2
     write_rows(tmp_path / "toy" / "rows.jsonl", some)
     assert {path.name for path in write_figures(tmp_path)} == {"tradeoff.svg", "tradeoff.png"}
 
@@ -125,7 +125,7 @@ def test_rows_without_memorized_by_class_are_left_out(rows: list[Row]) -> None:
     for row in rows:
         if row["config"]["edit"]["method"] == "kfac":
             row["metrics"] = {k: v for k, v in row["metrics"].items() if not k.startswith("memorized_class")}
-    assert "put_back.csv" not in render_tables("toy", rows)
+    assert "put_back.csv" not in render_tables(Report("toy", rows))
     for row in rows:
         row["metrics"] = {k: v for k, v in row["metrics"].items() if not k.startswith("memorized_class")}
-    assert "put_back.csv" not in render_tables("toy", rows)
+    assert "put_back.csv" not in render_tables(Report("toy", rows))

@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 from scipy.special import stdtrit
 from scipy.stats import spearmanr, ttest_1samp
 from sklearn.metrics import roc_auc_score
+from vitmem.reports.studies.regime.figures import regime as regime_figure
+from vitmem.reports.studies.regime.outcomes import has_regime, outcomes
+from vitmem.reports.studies.regime.ranks import Resamples, from_resamples, rank_correlation, resampled, separation
 
 from vitmem.errors import InputError
+from vitmem.registry import FIGURES
 from vitmem.reports.analyses import averages, read_analyses
-from vitmem.reports.content import Report
-from vitmem.reports.figures import write_figures
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.files import check_tables, render_tables, write_tables
 from vitmem.reports.page.heat import heat_maps
 from vitmem.reports.page.material import Material
+from vitmem.reports.page.sections import figures as figures_section
 from vitmem.reports.page.sections import heat as heat_section
-from vitmem.reports.page.sections import regime as regime_section
-from vitmem.reports.ranks import Resamples, from_resamples, rank_correlation, resampled, separation
-from vitmem.reports.regime import has_regime, outcomes
-from vitmem.reports.regime_figure import regime_figure
-from vitmem.reports.tables import check_tables, render_tables, write_tables
+from vitmem.reports.report import Report
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -65,7 +65,7 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def table(rows: list[Row], name: str, **more: Any) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(render_tables("toy", rows, **more)[f"{name}.csv"])))
+    return list(csv.DictReader(io.StringIO(render_tables(Report("toy", rows, **more))[f"{name}.csv"])))
 
 
 def test_verdicts_by_hand(rows: list[Row]) -> None:
@@ -81,7 +81,7 @@ def test_verdicts_by_hand(rows: list[Row]) -> None:
     assert (works["memorized_before"], works["memorized"], works["relative_fall"]) == ("0.8", "0.2", "0.75")
     assert found["40", "0"]["setting"] == "last, fraction 0.1" and found["40", "0"]["relative_fall"] == "0.333333"
     assert found["50", "0"]["setting"] == "no setting loses nothing" and found["50", "0"]["relative_fall"] == ""
-    text = render_tables("toy", rows)["regime.md"]
+    text = render_tables(Report("toy", rows))["regime.md"]
     assert "allowed loss 0, settings whose base memorizes at least 60 %: K-FAC works in 1 of 4" in text
     assert "K-FAC works in 3 of 4" in text
 
@@ -119,7 +119,7 @@ def test_a_method_that_edits_other_layers_says_which(rows: list[Row]) -> None:
     assert found == {"K-FAC": "", "K-FAC positions=all": "attn.qkv+mlp.fc1"}
     titles = [" ".join(axes.get_title().split()) for axes in regime_figure(Report("toy", [*rows, *attention])).axes]
     assert titles[:2] == ["K-FAC", "K-FAC positions=all (attn.qkv, mlp.fc1)"]
-    assert "layers" not in table(rows, "regime_methods")[0]
+    assert table(rows, "regime_methods")[0]["layers"] == ""
 
 
 def test_few_settings_have_no_map(rows: list[Row], toy: list[Row]) -> None:
@@ -128,7 +128,7 @@ def test_few_settings_have_no_map(rows: list[Row], toy: list[Row]) -> None:
     for some in (few, noises, toy):
         assert not has_regime(Report("toy", some))
     made = Material("toy", few, "toy.yaml")
-    assert not {"regime", "predictors"} & set(made.tables) and regime_section(made) is None
+    assert not {"regime", "predictors"} & set(made.tables) and figures_section(made) is None
 
 
 def test_predictors_against_scipy(rows: list[Row]) -> None:
@@ -237,7 +237,7 @@ def test_of_many_networks_each_has_a_row(rows: list[Row], monkeypatch: pytest.Mo
     names = [f"width={width}" for width in SETTINGS]
     above = regime_figure(Report("toy", rows)).axes[0]
     assert [text.get_text() for text in above.get_xticklabels()] == names  # five are not many
-    monkeypatch.setattr("vitmem.reports.regime_figure.MANY", 4)
+    monkeypatch.setattr("vitmem.reports.studies.regime.figures.MANY", 4)
     above = regime_figure(Report("toy", rows)).axes[0]
     assert [text.get_text() for text in above.get_yticklabels()] == names and len(above.patches) == 5 + 1
     assert [text.get_position() for text in above.texts] == [(0, 1), (0, 2), (0, 3), (0, 4)]
@@ -274,12 +274,14 @@ def test_of_many_pairs_of_training_and_method_part_of_the_heat_maps_is_drawn(
 
 
 def test_the_map_is_a_file(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vitmem.reports.figures.tradeoff", lambda *_: Figure())  # it is drawn by tests of its own
+    monkeypatch.setattr(FIGURES.get("tradeoff"), "draw", lambda *_: None)  # it is drawn by tests of its own
     write_rows(tmp_path / "toy" / "rows.jsonl", rows)
-    assert [path.name for path in write_figures(tmp_path)][2:] == ["regime.svg", "regime.png"]
+    assert [path.name for path in write_figures(tmp_path)] == ["regime.svg", "regime.png"]
 
 
 def test_the_section_of_the_page(rows: list[Row]) -> None:
-    section = regime_section(Material("toy", rows, "toy.yaml"))
-    assert section is not None and [part.kind for part in section.parts] == ["figures", "table", "table", "table"]
+    made = Material("toy", rows, "toy.yaml")
+    section = figures_section(made)
+    assert section is not None and [part.kind for part in section.parts] == ["figures", "table"]
+    assert {"regime_methods", "predictors"} <= made.tables.keys()
     assert "K-FAC works in 1 of 4" in section.parts[0].content[0].alternative

@@ -15,8 +15,10 @@ import pytest
 from scipy.stats import binomtest
 
 from vitmem.errors import InputError
+from vitmem.reports.files import check_tables, render_tables, write_tables
+from vitmem.reports.glossary import glossary
 from vitmem.reports.notes import describe
-from vitmem.reports.tables import check_tables, render_tables, write_tables
+from vitmem.reports.report import Report
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -44,22 +46,23 @@ def cells(text: str) -> list[dict[str, str]]:
 
 
 def test_chosen(toy: list[Row]) -> None:
-    text = render_tables("toy", toy)["chosen.md"]
+    text = render_tables(Report("toy", toy))["chosen.md"]
     assert text.startswith(CHOSEN)
     assert "- 2 seeds (0, 1); 12 cells: 12 finished, 0 failed\n" in text
-    assert text.endswith("- 12 cells on cpu (Toy CPU, 2 threads); python 3.12.1, torch 2.9.0, vitmem 0.1.0\n")
+    assert "- 12 cells on cpu (Toy CPU, 2 threads); python 3.12.1, torch 2.9.0, vitmem 0.1.0\n" in text
+    assert text.endswith("(../../glossary.md#chosen)\n") and "\n## chosen\n" in glossary()
     assert "nothing to remove" not in text
 
 
 def test_csv_has_raw_fractions(toy: list[Row]) -> None:
-    base, kfac, *_ = cells(render_tables("toy", toy)["chosen.csv"])
+    base, kfac, *_ = cells(render_tables(Report("toy", toy))["chosen.csv"])
     assert (base["memorized"], base["memorized_interval"], base["kept_pairs"]) == ("0.85", "", "")
     assert kfac["setting"] == "last, fraction 0.002"
     assert (kfac["memorized"], kfac["kept_pairs"]) == ("0.35", "0.005")
 
 
 def test_matched(toy: list[Row]) -> None:
-    rows = cells(render_tables("toy", toy)["matched.csv"])
+    rows = cells(render_tables(Report("toy", toy))["matched.csv"])
     found = {(r["allowed_drop"], r["method"]): r for r in rows}
     assert [r["allowed_drop"] for r in rows] == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
     assert found["0", "K-FAC"]["setting"] == "no setting loses nothing"
@@ -71,12 +74,12 @@ def test_matched(toy: list[Row]) -> None:
     assert found["2", "SVD"]["validation_minus_base"] == "-0.02"
     assert found["2", "K-FAC"]["memorized_minus_kfac"] == found["2", "K-FAC"]["validation_minus_kfac"] == ""
     assert found["2", "SVD"]["validation_minus_kfac"] != ""
-    assert "| vit | 1 | SVD | all, rank_fraction 0.1 | 2 |" in render_tables("toy", toy)["matched.md"]
-    assert "| +15.0 (n=2: +10.0, +20.0) |" in render_tables("toy", toy)["matched.md"]
+    assert "| vit | 1 | SVD | all, rank_fraction 0.1 | 2 |" in render_tables(Report("toy", toy))["matched.md"]
+    assert "| +15.0 (n=2: +10.0, +20.0) |" in render_tables(Report("toy", toy))["matched.md"]
 
 
 def test_sweep_has_every_cell(toy: list[Row]) -> None:
-    rows = cells(render_tables("toy", toy)["sweep.csv"])
+    rows = cells(render_tables(Report("toy", toy))["sweep.csv"])
     assert [(r["method"], r["blocks"], r["strength"]) for r in rows] == [
         ("base", "", ""),
         ("K-FAC", "last", "fraction 0.002"),
@@ -89,7 +92,7 @@ def test_sweep_has_every_cell(toy: list[Row]) -> None:
 
 
 def test_latex(toy: list[Row]) -> None:
-    text = render_tables("toy", toy)["chosen.tex"]
+    text = render_tables(Report("toy", toy))["chosen.tex"]
     assert text.count("\\toprule") == text.count("\\midrule") == text.count("\\bottomrule") == 1
     assert "vit & SVD & all, rank\\_fraction 0.1 & 2 & 70.0 (n=2: 60.0, 80.0) &" in text
     rows = [line for line in text.splitlines() if line.endswith("\\\\")]
@@ -102,12 +105,12 @@ def test_models_side_by_side(toy: list[Row], make_row: Callable[..., Row]) -> No
         make_row(0, {"method": "none"}, **both, model=pool),
         make_row(1, {"method": "none"}, **both, model=pool, status="failed"),
     ]
-    text = render_tables("toy", [*toy, *weak])["chosen.md"]
+    text = render_tables(Report("toy", [*toy, *weak]))["chosen.md"]
     assert "| vit pool=mean | base |" in text and "| vit pool=token | base |" in text
     assert "vit pool=mean: nothing to remove: the base memorizes 40.0 % of what it was" in text
     assert "14 cells: 13 finished, 1 failed" in text
     alone = [r for r in toy if r["config"]["edit"]["method"] != "none"]
-    assert "vit: no finished cell of the unedited model" in render_tables("toy", alone)["chosen.md"]
+    assert "vit: no finished cell of the unedited model" in render_tables(Report("toy", alone))["sweep.md"]
 
 
 def test_models_with_recipes_of_their_own_are_told_apart_by_name(toy: list[Row]) -> None:
@@ -115,7 +118,7 @@ def test_models_with_recipes_of_their_own_are_told_apart_by_name(toy: list[Row])
         {**r, "id": r["id"] + "x", "config": {**r["config"], "model": {"name": "mixer"}, "recipe": {"epochs": 9}}}
         for r in toy
     ]
-    text = render_tables("toy", [*toy, *other])["chosen.md"]
+    text = render_tables(Report("toy", [*toy, *other]))["chosen.md"]
     assert "| vit | base |" in text and "| mixer | base |" in text
     assert "- mixer: recipe epochs=9\n" in text and "- vit: recipe epochs=3 weight_decay=0.05\n" in text
 
@@ -125,38 +128,42 @@ def test_one_seed_has_intervals_over_images(toy: list[Row]) -> None:
     one = [{**r, "counts": counts} for r in toy if r["config"]["seed"] == 0]
     low, high = binomtest(100, 200).proportion_ci(method="wilson")
     other_low, other_high = binomtest(250, 500).proportion_ci(method="wilson")
-    text = render_tables("toy", one)["chosen.md"]
+    text = render_tables(Report("toy", one))["chosen.md"]
     assert f"at most ±{50 * (high - low):.1f} points for memorized and recovered" in text
     assert f"at most ±{50 * (other_high - other_low):.1f} points for validation" in text
-    assert "Wilson" not in render_tables("toy", [{**r, "counts": counts} for r in toy])["chosen.md"]
+    assert "Wilson" not in render_tables(Report("toy", [{**r, "counts": counts} for r in toy]))["chosen.md"]
     # without noise no label is wrong
-    clean = render_tables("toy", [{**r, "counts": {**counts, "noisy_report": 0}} for r in one])["chosen.md"]
+    clean = render_tables(Report("toy", [{**r, "counts": {**counts, "noisy_report": 0}} for r in one]))["chosen.md"]
     assert "points for validation" in clean and "points for memorized" not in clean
 
 
 def test_only_failed_rows(make_row: Callable[..., Row]) -> None:
     failed = make_row(0, {"method": "none"}, report=(0, 0), selection=(0, 0), status="failed")
-    assert "1 cell: 0 finished, 1 failed" in render_tables("toy", [failed])["chosen.md"]
-    assert render_tables("toy", [])["sweep.csv"].startswith("model,method")
+    assert render_tables(Report("toy", [failed])) == {}
 
 
 def test_same_bytes_whatever_the_order(toy: list[Row], tmp_path: Path) -> None:
-    first = render_tables("toy", toy)
+    first = render_tables(Report("toy", toy))
     random.Random(0).shuffle(toy)
-    assert render_tables("toy", toy) == first
+    assert render_tables(Report("toy", toy)) == first
     write_rows(tmp_path / "toy" / "rows.jsonl", toy)
-    files = write_tables(tmp_path)
-    assert {p.name: p.read_text() for p in files} == first
+    files = write_tables(tmp_path, "toy")
+    assert {p.name: p.read_text() for p in files} == {k: v for k, v in first.items() if k.endswith(".md")} | {
+        "glossary.md": glossary()
+    }
 
 
 def test_check(toy: list[Row], tmp_path: Path) -> None:
     write_rows(tmp_path / "toy" / "rows.jsonl", toy)
-    assert len(check_tables(tmp_path)) == 21
+    assert len(check_tables(tmp_path)) == 8
     files = write_tables(tmp_path, "toy")
     assert check_tables(tmp_path) == []
     files[0].write_text("by hand")
     files[4].unlink()
     assert check_tables(tmp_path) == [files[0], files[4]]
+    write_tables(tmp_path)
+    (tmp_path / "toy" / "tables" / "old.md").write_text("| of no table |")
+    assert check_tables(tmp_path) == [tmp_path / "toy" / "tables" / "old.md"]
     with pytest.raises(InputError, match="did you mean 'toy'"):
         write_tables(tmp_path, "toi")
     with pytest.raises(InputError, match="no suite has rows here"):
@@ -165,7 +172,7 @@ def test_check(toy: list[Row], tmp_path: Path) -> None:
 
 def test_loads_no_torch_no_pandas_no_matplotlib() -> None:
     heavy = "('torch', 'pandas', 'matplotlib')"
-    code = f"import sys, vitmem.reports.tables; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, vitmem.reports.files as f; f.TABLES.entries(); print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "[]\n"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vitmem.reports.tables import render_tables
+from vitmem.reports.files import render_tables
+from vitmem.reports.report import Report
 
 Row = dict[str, Any]
 
@@ -31,7 +32,7 @@ def rows_of(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def test_methods_side_by_side_at_the_same_rise(make_row: Callable[..., Row]) -> None:
-    text = render_tables("toy", rows_of(make_row))["recitation.md"]
+    text = render_tables(Report("toy", rows_of(make_row)))["recitation.md"]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| vit")]
     columns = next(line for line in text.splitlines() if line.startswith("| model"))
     assert columns == (
@@ -48,11 +49,11 @@ def test_methods_side_by_side_at_the_same_rise(make_row: Callable[..., Row]) -> 
 
 
 def test_a_model_that_came_trained_has_no_gate_and_few_items_say_so(make_row: Callable[..., Row]) -> None:
-    text = render_tables("toy", rows_of(make_row))["recitation.md"]
+    text = render_tables(Report("toy", rows_of(make_row)))["recitation.md"]
     assert "nothing to remove" not in text
     # half of the Wilson interval of 7 of 14: 1.96 sqrt(1 / 56 + 1.96² / 784) / (1 + 1.96² / 14)
     assert "reported items of the one model: at most ±23.2 points for memorized" in text
 
 
 def test_images_have_no_such_table(toy: list[Row]) -> None:
-    assert not any(name.startswith("recitation") for name in render_tables("toy", toy))
+    assert not any(name.startswith("recitation") for name in render_tables(Report("toy", toy)))

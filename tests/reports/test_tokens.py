@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
+from vitmem.reports.studies.tokens.figures import dots, headroom
+from vitmem.reports.studies.tokens.figures import tokens as tokens_figure
+from vitmem.reports.studies.tokens.tables import has_tokens, places
 
+from vitmem.registry import FIGURES
 from vitmem.reports.aggregate import by_training, group_rows
-from vitmem.reports.content import Report
-from vitmem.reports.figures import write_figures
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.files import render_tables
 from vitmem.reports.lead import sites
 from vitmem.reports.page.material import Material
-from vitmem.reports.page.sections import tokens as tokens_section
-from vitmem.reports.tables import render_tables
-from vitmem.reports.tokens import has_tokens, places
-from vitmem.reports.tokens_figure import dots, has_headroom, headroom_figure, tokens_figure
+from vitmem.reports.page.sections import figures as figures_section
+from vitmem.reports.report import Report
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -71,7 +72,7 @@ def rows(make_row: Callable[..., Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> dict[tuple[str, str, str], dict[str, str]]:
-    lines = csv.DictReader(io.StringIO(render_tables("toy", rows)["tokens.csv"]))
+    lines = csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["tokens.csv"]))
     return {(line["tokens"], line["layers"], line["method"]): line for line in lines}
 
 
@@ -100,7 +101,7 @@ def test_leads_by_hand(rows: list[Row]) -> None:
 
 
 def test_what_stands_below_counts_bases_that_memorize_enough(rows: list[Row]) -> None:
-    text = render_tables("toy", rows)["tokens.md"]
+    text = render_tables(Report("toy", rows))["tokens.md"]
     # .3 in every seed for fc2, .4, .2 and .5 for the other layers; at four tokens the base memorizes .3
     assert "- K-FAC, input side: with the whole interval of the lead, 1 ahead and 0 behind of 2 at 1 token\n" in text
     assert "- K-FAC: with the whole interval of the lead, 0 ahead and 1 behind of 1 at 1 token\n" in text
@@ -109,7 +110,7 @@ def test_what_stands_below_counts_bases_that_memorize_enough(rows: list[Row]) ->
 def test_one_number_of_tokens_has_no_table(rows: list[Row]) -> None:
     one = [row for row in rows if row["counts"]["tokens"] == 1]
     assert has_tokens(Report("toy", rows)) and not has_tokens(Report("toy", one))
-    assert "tokens.csv" not in render_tables("toy", one)
+    assert "tokens.csv" not in render_tables(Report("toy", one))
     for row in rows:
         del row["counts"]["tokens"]
     assert not has_tokens(Report("toy", rows))
@@ -129,7 +130,7 @@ def test_settings_are_of_one_kind_by_the_plainest_statistics(rows: list[Row]) ->
 
 def test_the_figures(rows: list[Row]) -> None:
     report = Report("toy", rows)
-    figure = tokens_figure(report, ("red", "green", "blue"))
+    figure = tokens_figure(report)
     assert [axes.get_ylabel() for axes in figure.axes] == ["residual MLPs", "residual MLPs\nfc2"]
     assert figure.axes[0].get_title() == "4,000 images"
     assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["1", "4"]
@@ -138,8 +139,8 @@ def test_the_figures(rows: list[Row]) -> None:
         "K-FAC", "K-FAC, input side", "random basis random=input", "base memorizes\nless than 60 %"
     ]  # fmt: skip
     assert len(dots(report)) == 2 * (3 + 1)
-    headroom = headroom_figure(report, ("red", "green", "blue"))
-    x = sorted(float(line.get_xdata()[0]) for line in headroom.axes[0].lines if line.get_marker() == "o")
+    figure = headroom(report)
+    x = sorted(float(line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o")
     assert x == pytest.approx([10, 20, 20, 40])
 
 
@@ -147,7 +148,7 @@ def test_rows_without_the_metric_have_no_headroom(rows: list[Row]) -> None:
     for row in rows:
         row["metrics"] = {k: v for k, v in row["metrics"].items() if not k.startswith("ablated")}
     report = Report("toy", rows)
-    assert not has_headroom(report) and not any(method == "ablation" for *_, method in table(rows))
+    assert headroom(report) is None and not any(method == "ablation" for *_, method in table(rows))
     assert all(place.site.ablated is None for place in places(report))
 
 
@@ -157,28 +158,28 @@ def test_what_else_differs_has_rows_of_its_own(rows: list[Row]) -> None:
         model = {**row["config"]["model"], "width": 512}
         wide.append({**row, "id": row["id"] + "wide", "config": {**row["config"], "model": model}})
         row["config"]["model"]["width"] = 256
-    figure = tokens_figure(Report("toy", [*rows, *wide]), ("red", "green", "blue"))
+    figure = tokens_figure(Report("toy", [*rows, *wide]))
     names = sorted(axes.get_ylabel() for axes in figure.axes)
     assert names == sorted(f"residual MLPs\nwidth={w}{layers}" for w in (256, 512) for layers in ("", "\nfc2"))
 
 
 def test_the_section_of_the_page(rows: list[Row]) -> None:
-    section = tokens_section(Material("toy", rows, "toy.yaml"))
-    assert section is not None and [part.kind for part in section.parts] == ["figures", "table"]
-    assert [drawing.name for drawing in section.parts[0].content] == ["tokens", "headroom"]
+    section = figures_section(Material("toy", rows, "toy.yaml"))
+    assert section is not None and [part.kind for part in section.parts] == ["figures", "figures", "table"]
+    assert [drawing.name for part in section.parts[:2] for drawing in part.content] == ["headroom", "tokens"]
     one = [row for row in rows if row["counts"]["tokens"] == 1]
-    assert tokens_section(Material("toy", one, "toy.yaml")) is None
+    assert figures_section(Material("toy", one, "toy.yaml")) is None
 
 
 def test_the_figures_are_files(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vitmem.reports.figures.tradeoff", lambda *_: Figure())  # it is drawn by tests of its own
+    monkeypatch.setattr(FIGURES.get("tradeoff"), "draw", lambda *_: None)  # it is drawn by tests of its own
     write_rows(tmp_path / "toy" / "rows.jsonl", rows)
     names = [path.name for path in write_figures(tmp_path)]
-    assert names[-4:] == ["tokens.svg", "tokens.png", "headroom.svg", "headroom.png"]
+    assert names[:4] == ["headroom.svg", "headroom.png", "tokens.svg", "tokens.png"]
 
 
 def test_the_effect_in_one_line_a_network(rows: list[Row]) -> None:
-    lines = list(csv.DictReader(io.StringIO(render_tables("toy", rows)["effect.csv"])))
+    lines = list(csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["effect.csv"])))
     assert [(line["tokens"], line["layers"]) for line in lines] == [
         ("1", "the model's own"),
         ("4", "the model's own"),

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from vitmem.outcomes import packed
-from vitmem.reports.content import Report
-from vitmem.reports.figures import write_figures
-from vitmem.reports.tables import render_tables
+from vitmem.reports.drawing import write_figures
+from vitmem.reports.files import render_tables, tables_of
+from vitmem.reports.report import Report
+from vitmem.reports.tables.verdict import verdicts
 from vitmem.reports.terminal import terminal
-from vitmem.reports.verdict import verdict, verdicts
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
@@ -81,15 +81,15 @@ def test_the_best_without_loss_and_the_best_shrinkage(made: Make) -> None:
         "81.0 % of these images their true label (5.0 % before), validation +1.0 points; the best shrinkage, uniform "
         "scaling, leaves 70.0 %, 61.0 points more (+61.0 to +61.0)."
     )
-    table = list(csv.DictReader(io.StringIO(render_tables("toy", rows)["verdict.csv"])))
+    table = list(csv.DictReader(io.StringIO(render_tables(Report("toy", rows))["verdict.csv"])))
     assert [(r["method"], r["setting"], r["memorized"]) for r in table] == [
         ("base", "", "0.85"), ("K-FAC", "all, fraction 0.1", "0.05"), ("SVD", "all, rank_fraction 0.1", "0.6"),
         ("K-FAC, input side", "all, fraction 0.1", "0.09"), ("uniform scaling", "all, factor 0.7", "0.7"),
     ]  # fmt: skip
     assert [r["validation_minus_base"] for r in table] == ["", "0", "0.02", "0.01", "0"]
     # below the table, among the notes and on a terminal
-    assert f"\n- {sentence(rows)}\n" in render_tables("toy", rows)["verdict.md"]
-    shown = terminal(verdict(Report("toy", rows)))
+    assert f"\n- {sentence(rows)}\n" in render_tables(Report("toy", rows))["verdict.md"]
+    shown = terminal(tables_of(Report("toy", rows), "verdict")["verdict"])
     assert sentence(rows) in " ".join(shown.split()) and max(map(len, shown.splitlines())) <= 100
 
 

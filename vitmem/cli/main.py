@@ -91,23 +91,27 @@ def tables(
     suite: Annotated[str | None, typer.Option(help="only this suite")] = None,
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail when a committed table differs")] = False,
     show: Annotated[str | None, typer.Option("--print", help="print this table, such as chosen; writes none")] = None,
+    format: Annotated[str, typer.Option(help="md, tex (booktabs) or csv (fractions, all columns)")] = "md",
+    plugin: Plugin = None,
 ) -> None:
     """Write the tables of all suites from their rows.
 
     Example: vitmem tables --check
     """
-    call("vitmem.cli.tables:tables", results=results, suite=suite, check=check, show=show)
+    call("vitmem.cli.tables:tables", **locals())
 
 
 @app.command()
 def figures(
-    results: Results = Path("results"), suite: Annotated[str | None, typer.Option(help="only this suite")] = None
+    results: Results = Path("results"),
+    suite: Annotated[str | None, typer.Option(help="only this suite")] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Draw the figures of all suites from their rows.
 
     Example: vitmem figures --suite demo
     """
-    call("vitmem.cli.tables:figures", results=results, suite=suite)
+    call("vitmem.cli.tables:figures", **locals())
 
 
 @app.command()
@@ -129,7 +133,7 @@ def report(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, data, noises, methods or metrics")],
+    kind: Annotated[str, typer.Argument(help="models, data, noises, methods, metrics, protocols, tables or figures")],
     plugin: Plugin = None,
     as_json: Json = False,
 ) -> None:

@@ -21,12 +21,11 @@ from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.cli.options import INTERRUPTED
 from vitmem.errors import InputError, VitmemError
-from vitmem.reports.content import Report, chosen
+from vitmem.reports.files import check_tables, tables_of, write_tables
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, duration
-from vitmem.reports.tables import check_tables, write_tables
+from vitmem.reports.report import Report
 from vitmem.reports.terminal import paragraph, terminal
-from vitmem.reports.verdict import verdicts
 from vitmem.rows import new_rows_path
 from vitmem.training.fit import pick_device
 
@@ -106,15 +105,16 @@ def run(
 def _result(rows: Path, store: Path) -> str:
     """Return the chosen settings as a table for a terminal, what the edits did, and where the rest lies."""
     name, tables = rows.parent.name, rows.parent / "tables"
-    report = Report(name, rows_of(rows))
-    said = [paragraph(found.sentence) for found in verdicts(report)]
+    found = tables_of(Report(name, rows_of(rows)), "chosen", "verdict")
+    said = [paragraph(sentence) for sentence in (found["verdict"].said if "verdict" in found else ())]
     more = [f"and {counted(len(said) - FEW, 'network')} more: vitmem tables --print verdict"] if len(said) > FEW else []
-    shown = "\n\n".join([terminal(chosen(report).without_empty()), *said[:FEW], *more])
+    chosen = terminal(found["chosen"]) if "chosen" in found else "no cell of an unedited model is finished"
+    shown = "\n\n".join([chosen, *said[:FEW], *more])
     count = counted(len(list(tables.glob("*.md"))), "table")
     places = {"--results": rows.parent.parent, "--store": store}
     given = [part for option, place in places.items() if str(place) != option[2:] for part in (option, str(place))]
     page = shlex.join(["vitmem", "report", name, *given])
-    return f"\n{shown}\n\n{count} in {tables} (.md, .tex, .csv); a page with figures: {page}"
+    return f"\n{shown}\n\n{count} in {tables}; a page with figures: {page}"
 
 
 def _line(event: Event, progress: Progress, store: Path | None) -> None:

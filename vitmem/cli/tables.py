@@ -5,21 +5,20 @@ from __future__ import annotations
 import gc
 import importlib
 import itertools
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vitmem.errors import InputError, VitmemError
-from vitmem.reports.analyses import read_analyses
-from vitmem.reports.bases import NAME as BASES
-from vitmem.reports.bases import bases, has_bases
-from vitmem.reports.content import Report
-from vitmem.reports.factorial import Observed, observed
+from vitmem.bench.plugins import load_plugins
+from vitmem.errors import InputError, VitmemError, unknown
+from vitmem.registry import TABLES
+from vitmem.reports.files import GLOSSARY, MARKDOWN, OverSuites, check_tables, reports, tables_of, write_tables
 from vitmem.reports.folders import suite_folders
 from vitmem.reports.readme import check_documents, write_documents
-from vitmem.reports.tables import check_tables, tables_of, write_tables
+from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.terminal import terminal
-from vitmem.rows import Row, read_rows
+from vitmem.rows import Row
 
 
 def _belongs(row: Row) -> bool:
@@ -32,10 +31,15 @@ def _row_ids() -> Any:
     return importlib.import_module("vitmem.bench.current").RowIds()
 
 
-def tables(results: Path, suite: str | None, check: bool, show: str | None) -> None:
+def tables(
+    results: Path, suite: str | None, check: bool, show: str | None, format: str, plugins: Sequence[str]
+) -> None:
     """Write or check the tables; raises VitmemError naming the committed tables that differ."""
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
+    if format not in RENDERERS:
+        raise unknown("format", format, RENDERERS)
+    load_plugins(plugins)
     # rows are millions of objects without cycles: looking for garbage among them takes a fifth of the time
     gc.disable()
     if check:
@@ -46,39 +50,44 @@ def tables(results: Path, suite: str | None, check: bool, show: str | None) -> N
         print("all tables agree with their rows")
         return
     if show is not None:
-        _show(results, suite, show)
+        _show(results, suite, show, format)
         return
-    written = [*write_tables(results, suite, _belongs), *write_documents(results)]
-    if not written:
+    written = [*write_tables(results, suite, _belongs, format), *write_documents(results)]
+    folders = suite_folders(results, suite)
+    if not folders:
         print(f"no rows in {results}: run a suite first ('vitmem run')")
+    for folder in folders:
+        if not any(path.is_relative_to(folder) for path in written):
+            print(f"{folder.name}: no table, as no cell of it is finished")
     for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
         names = list(dict.fromkeys(path.stem for path in paths))
         print(f"wrote {', '.join(names)} in {folder}")
 
 
-def _show(results: Path, suite: str | None, name: str) -> None:
-    """Print the table ``name`` of each suite that has it, or over all, as a terminal shows it, and where it lies."""
-    known: set[str] = set()
-    over_all: list[Observed] = []
-    for folder in suite_folders(results, suite):
-        rows = read_rows(folder / "rows.jsonl", _belongs)
-        report = Report(folder.name, rows, read_analyses(folder))
-        over_all += observed(folder.name, report.trainings)
-        found = tables_of(report, rows)
-        known |= set(found)
-        if name in found:
-            print(f"{terminal(found[name])}\n\nall columns and what they mean: {folder / 'tables' / name}.md\n")
-    if suite is None and has_bases(over_all):
-        known.add(BASES)
-        if name == BASES:
-            print(f"{terminal(bases(over_all))}\n\nall columns and what they mean: {results / BASES}.md\n")
-    if name not in known:
-        raise InputError(f"--print: no table '{name}'; known: {', '.join(sorted(known)) or 'none, there are no rows'}")
+def _show(results: Path, suite: str | None, name: str, format: str) -> None:
+    """Print the table ``name`` of each suite that has it, or over all: for a terminal, or in another ``format``."""
+    TABLES.get(name)
+    over_all = OverSuites()
+    found: list[tuple[Path, Table]] = []
+    for folder, report in reports(results, suite, _belongs):
+        if (table := tables_of(report, name).get(name)) is not None:
+            found.append((folder / "tables", table))
+        over_all.observe(report)
+    if suite is None and (table := over_all.tables().get(name)) is not None:
+        found.append((results, table))
+    if not found:
+        raise InputError(f"--print: no suite in {results} has the table '{name}'")
+    for place, table in found:
+        if format == MARKDOWN:
+            print(f"{terminal(table)}\n\nall columns: {place / name}.md; what they mean: {results / GLOSSARY}\n")
+        else:
+            print(RENDERERS[format](table))
 
 
-def figures(results: Path, suite: str | None) -> None:
+def figures(results: Path, suite: str | None, plugins: Sequence[str]) -> None:
     """Draw the figures of all suites, or of one; matplotlib is imported only here."""
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
-    for path in importlib.import_module("vitmem.reports.figures").write_figures(results, suite, _belongs):
+    load_plugins(plugins)
+    for path in importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, _belongs):
         print(f"wrote {path}")

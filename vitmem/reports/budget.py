@@ -12,24 +12,23 @@ from vitmem.reports.aggregate import Estimate, Group, at, estimate
 from vitmem.reports.render import Column
 from vitmem.rows import Row
 
-INFORMATION = Column("information", "information", optional=True)
+INFORMATION = Column(
+    "information",
+    "information",
+    about="what a method is given beside the weights: data-free nothing, unlabelled training inputs, noisy labels "
+    "their given labels too, trusted examples whose labels are right, retain + forget which examples to keep and "
+    "which to forget, proxy examples with labels drawn at random, train-time nothing but the weights of a network "
+    "whose training was prepared for the method",
+)
 TUNING_COLUMNS = (
-    Column("settings_tried", "tried", "count", optional=True),
-    Column("tuning_passes", "tuning passes", "passes"),
-)
-PASSES = (
-    "passes: how often a method that takes gradients, or the statistics that it reads, went through the examples that "
-    "they were told of; if it trains weights, its kept pairs are those that were left as they were"
-)
-GIVEN = (
-    "information: what a method is given beside the weights: data-free nothing, unlabelled training inputs, noisy "
-    "labels their given labels too, trusted examples whose labels are right, retain + forget which examples to keep "
-    "and which to forget, proxy examples with labels drawn at random"
-)
-TRAINED = "train-time: nothing but the weights, of a network whose training was prepared for the method"
-TUNING = (
-    "tried: settings of the method; tuning passes: those of all of them, statistics that settings share counted once; "
-    "measuring a setting on the selection halves is not counted"
+    Column("settings_tried", "tried", "count", "settings of the method"),
+    Column(
+        "tuning_passes",
+        "tuning passes",
+        "passes",
+        "passes of all settings of the method, statistics that settings share counted once; measuring a setting on the "
+        "selection halves is not counted",
+    ),
 )
 
 
@@ -60,10 +59,3 @@ def _total(rows: Sequence[Row]) -> float:
     shared = {row["ids"]["statistics"]: row["costs"]["statistics_passes"] for row in rows if "statistics" in row["ids"]}
     shared |= {row["ids"]["second"]: row["costs"]["second_passes"] for row in rows if "second" in row["ids"]}
     return math.fsum([*shared.values(), *(at("edit", "passes")(row) or 0.0 for row in rows)])
-
-
-def budget_notes(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the notes on passes, information and ``TUNING_COLUMNS``, empty where the rows have none of it."""
-    given = {row.get("edit", {}).get("information") for row in rows} - {None}
-    notes = (GIVEN, TRAINED) if "train-time" in given else (GIVEN,) if given else ()
-    return (PASSES,) if any(map(passes, rows)) else (), notes, (TUNING,) if given else ()

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from scipy.special import ndtri
 
 from vitmem.reports.aggregate import Training, at
-from vitmem.reports.choose import DROP, GATE
+from vitmem.reports.choose import GATE
 from vitmem.reports.naming import Names
 from vitmem.reports.render import counted, fixed
 from vitmem.rows import Row
@@ -19,17 +19,13 @@ INTERVAL = (
     "mean ± half-width of the 95 % t interval over the seeds, in percent; of two seeds (n=2) both values in place of "
     "an interval; one seed has none"
 )
-RULE = (
-    f"chosen on the selection halves: the largest fall of memorized among the settings that lose at most "
-    f"{100 * DROP:g} points of accuracy on average over the seeds; reported on the other halves"
-)
 ORACLE = (
     "retrained without noisy, true labels, early stopped: trainings of their own by the recipe and with the seeds of "
     "the base, measured on the same images; they know which labels are wrong, or which epoch is best on the selection "
     "half, and nothing is chosen among them"
 )
-# Beyond so many, noises are told by their names alone.
-FEW_NOISES = 3
+# Beyond so many, noises are told by their names alone, and trainings together.
+FEW = 3
 PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
 
 
@@ -38,7 +34,7 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
     finished = [row for row in rows if row["status"] == "ok"]
     data = sorted({_data(row["config"]["data"]) for row in rows})
     noise = sorted({_noise(row["config"]["noise"]) for row in rows})
-    if len(noise) > FEW_NOISES:
+    if len(noise) > FEW:
         noise = sorted({str(row["config"]["noise"]["name"]) for row in rows})
     counts = [row["counts"]["train"] for row in finished if "train" in row.get("counts", {})]
     rates = [row["noise"]["realised"] for row in finished if "realised" in row.get("noise", {})]
@@ -75,19 +71,21 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
-    """Return, for each training, what its unedited model would score on noisy images it had never seen."""
-    lines = []
+    """Return what the unedited model of each training would score on noisy images it had never seen.
+
+    Of more than a few trainings it is one line with the lowest and the highest.
+    """
+    reads = [at("metrics", f"reference_{name}") for name in ("memorized", "recovered")]
+    found: dict[str, list[float]] = {}
     for training in trainings:
-        if training.base is None:
-            continue
-        found = [training.base.estimate(at("metrics", f"reference_{name}")) for name in ("memorized", "recovered")]
-        if found[0] is not None and found[1] is not None:
-            lines.append(
-                f"{names.training(training)}: with the accuracy of its base, a model that never saw the "
-                f"wrongly labelled images has memorized {fixed(100 * found[0].mean, 1)}, "
-                f"recovered {fixed(100 * found[1].mean, 1)}"
-            )
-    return lines
+        values = [None if training.base is None else training.base.estimate(read) for read in reads]
+        if all(value is not None for value in values):
+            found[names.training(training)] = [100 * value.mean for value in values if value is not None]
+    told = "with the accuracy of its base, a model that never saw the wrongly labelled images has memorized"
+    if len(found) <= FEW:
+        return [f"{name}: {told} {fixed(m, 1)}, recovered {fixed(r, 1)}" for name, (m, r) in found.items()]
+    memorized, recovered = zip(*found.values(), strict=True)
+    return [f"{told} {_range(memorized, '.1f')}, recovered {_range(recovered, '.1f')}"]
 
 
 def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:

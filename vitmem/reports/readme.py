@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vitmem.errors import InputError
 from vitmem.files import read_text, short_name, write_text, writing
 
+# A link of a table to what lies above its folder, which is elsewhere from the document.
+UPWARDS = re.compile(r"\]\((\.\./[^)#]+)")
 INCLUDE = re.compile(r"(<!-- include (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -25,7 +28,9 @@ def included(document: str, root: Path) -> str:
                 f"{short_name(root)}/README.md: include {short_name(match[2])}: expected a file below "
                 f"{short_name(root)}, got one that lies elsewhere"
             )
-        return match[1] + (read_text(path, "a table").strip() + "\n" if path.exists() else "") + match[3]
+        text = read_text(path, "a table").strip() + "\n" if path.exists() else ""
+        folder = PurePosixPath(match[2]).parent
+        return match[1] + UPWARDS.sub(lambda link: f"]({posixpath.normpath(folder / link[1])}", text) + match[3]
 
     return INCLUDE.sub(fill, document)
 

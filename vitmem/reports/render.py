@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -18,34 +18,36 @@ Cell = str | int | Estimate | None
 # and passes: one decimal
 Kind = Literal["text", "count", "percent", "change", "measure", "share", "number", "seconds", "passes"]
 SPREAD = ("percent", "change", "measure")
+# Where the tables of a suite find the glossary.
+GLOSSARY = "../../glossary.md"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its key in CSV, its title elsewhere, how its cells are shown, and whether an empty one is dropped.
-
-    Shares and passes are dropped in any case.
-    """
+    """One column: its key in CSV, its title elsewhere, how its cells are shown, and ``about``, what they mean."""
 
     key: str
     title: str
     kind: Kind = "text"
-    optional: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells with a sentence above and notes below; ``footer`` is for markdown alone.
+    """Rows of cells with a sentence above.
 
-    ``said`` are sentences that say what the rows come to: they stand first among the notes, and on a terminal too.
+    ``said`` are sentences that say what the rows come to, on a terminal too; ``notes`` are of the suite, ``rules`` of
+    every table of the name; ``footer`` has cells, devices and versions.
     """
 
+    name: str
     about: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
-    footer: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    footer: tuple[str, ...] = ()
 
     @cached_property
     def texts(self) -> list[list[str]]:
@@ -53,37 +55,48 @@ class Table:
         kinds = [column.kind for column in self.columns]
         return [[cell_text(cell, kind) for cell, kind in zip(row, kinds, strict=True)] for row in self.rows]
 
-    def without_empty(self) -> Table:
-        """Return the table without the empty columns that need not be there (text has no clean images)."""
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What the rules and the columns are, a sentence each."""
+        return (*self.rules, *abouts(self.columns))
 
-        def some(n: int) -> bool:
-            return any(row[n] is not None for row in self.rows)
-
-        droppable = [c.optional or c.kind in (*SPREAD, "passes") for c in self.columns]
-        kept = [n for n, drop in enumerate(droppable) if not drop or some(n)]
+    @cached_property
+    def shown(self) -> Table:
+        """The table without its empty columns, for a reader: text has no clean images."""
+        kept = [n for n in range(len(self.columns)) if any(row[n] is not None for row in self.rows)]
         rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
 
 
+def abouts(columns: Iterable[Column]) -> Iterator[str]:
+    """Yield what the columns are that need to be explained."""
+    yield from (f"{column.title}: {column.about}" for column in columns if column.about)
+
+
 def markdown(table: Table) -> str:
-    """Return ``table`` in markdown."""
+    """Return ``table`` in markdown; what its columns and rules are stands in the glossary of all tables."""
+    table = table.shown
     lines = [f"**{markdown_text(table.about)}**", ""]
     lines.append(f"| {markdown_row([c.title for c in table.columns])} |")
     lines.append("|" + "|".join("---" if c.kind == "text" else "---:" for c in table.columns) + "|")
     lines += [f"| {markdown_row(row)} |" for row in table.texts]
     lines += ["", *(f"- {markdown_text(note)}" for note in (*table.said, *table.notes, *table.footer))]
+    lines += ["", f"[What the columns and the rules are]({GLOSSARY}#{table.name})"]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def latex(table: Table) -> str:
     """Return ``table`` as a LaTeX tabular for the package booktabs, with its notes below."""
+    table = table.shown
     alignment = "".join("l" if c.kind == "text" else "r" for c in table.columns)
     lines = [f"\\begin{{tabular}}{{{alignment}}}", "\\toprule"]
     lines.append(f"{latex_row([c.title for c in table.columns])} \\\\")
     lines.append("\\midrule")
     lines += [f"{latex_row(row)} \\\\" for row in table.texts]
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par{{\\footnotesize {latex_text(note)}}}" for note in (table.about, *table.said, *table.notes)]
+    lines += [
+        f"\\par{{\\footnotesize {latex_text(note)}}}" for note in (table.about, *table.said, *table.notes, *table.terms)
+    ]
     text = "\n".join(lines) + "\n"
     needs = ", and LuaLaTeX or XeLaTeX with a font for its letters" if beyond_latin(text) else ""
     return f"% needs \\usepackage{{booktabs}}{needs}\n{text}"

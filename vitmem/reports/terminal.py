@@ -26,6 +26,7 @@ def terminal(table: Table, width: int = WIDTH) -> str:
     What a column of text says in every row stands above the table, the sentences that the table comes to below it.
     Notes are left out.
     """
+    table = table.shown
     texts, every = table.texts, _same_in_every_row(table)
     order = [n for n in range(len(table.columns)) if n not in every]
     order.sort(key=lambda n: (table.columns[n].key not in FIRST, n))

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vitmem.reports.aggregate import Estimate, Group, Reader, at, estimate
-from vitmem.reports.content import Report, oracles
 from vitmem.reports.render import Cell, Column, Table, fixed
+from vitmem.reports.report import Report, oracles
 from vitmem.rows import Row
 
 STAGES = ("training", "statistics", "edit", "evaluate")
@@ -38,7 +38,7 @@ def costs(report: Report) -> Table:
         base = [training.base] if training.base else []
         for groups in (*([group] for group in (*base, *oracles(training))), *report.methods(training)):
             rows.append(_cost(report.names.training(training), report.names.method(groups[0]), groups))
-    return Table(report.about, columns, tuple(rows), COST_NOTES)
+    return Table("costs", report.about, columns, tuple(rows), notes=COST_NOTES)
 
 
 def _cost(name: str, method: str, groups: list[Group]) -> tuple[Cell, ...]:
@@ -78,13 +78,13 @@ def environments(report: Report, rows: Iterable[Row]) -> Table:
         Column("count", "count", "count"),
         Column("device", "device"),
         Column("python", "python"),
-        *(Column(name, name, optional=True) for name in PACKAGES),
-        Column("git", "git", optional=True),
+        *(Column(name, name) for name in PACKAGES),
+        Column("git", "git"),
     )
     order = {name: n for n, name in enumerate(("training", "statistics", "cell"))}
     found = sorted(counts.items(), key=lambda item: (order[item[0][0]], item[0][1:]))
     cells = tuple((stage, count, *(text or None for text in texts)) for (stage, *texts), count in found)
-    return Table(report.about, columns, cells)
+    return Table("environments", report.about, columns, cells)
 
 
 def _stages(rows: Iterable[Row]) -> Iterator[tuple[str, ...]]:

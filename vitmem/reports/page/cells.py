@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Estimate, Group, Training, at, training_config
+from vitmem.reports.columns import MEASURES
 from vitmem.reports.naming import setting_order, strength_text, where
 from vitmem.reports.page.material import Material
 from vitmem.reports.render import Cell, Column, Table
 from vitmem.rows import Row
 
-MEASURES = ("memorized", "recovered", "validation")
 COLUMNS = (
     Column("id", "cell"),
     Column("model", "model"),
@@ -37,8 +37,8 @@ class Rerun:
 def cells(material: Material) -> tuple[Table, list[Rerun]]:
     """Return a table of all cells, finished or not, and how each is run again, in the same order."""
     ordered = sorted(material.rows, key=lambda row: _order(material, row))
-    table = Table(material.report.about, COLUMNS, tuple(tuple(_cells(material, row)) for row in ordered))
-    return table.without_empty(), [rerun(material.file, row) for row in ordered]
+    table = Table("cells", material.report.about, COLUMNS, tuple(tuple(_cells(material, row)) for row in ordered))
+    return table, [rerun(material.file, row) for row in ordered]
 
 
 def rerun(file: str, row: Row) -> Rerun:

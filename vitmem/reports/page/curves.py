@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vitmem.reports.aggregate import Group, Training
-from vitmem.reports.content import oracles
-from vitmem.reports.figures import COLOURS
-from vitmem.reports.page.look import DASHES, legend_below, slug
+from vitmem.reports.page.look import legend_below, slug
 from vitmem.reports.page.material import Curve, Drawing, Material
 from vitmem.reports.render import fixed
+from vitmem.reports.report import oracles
+from vitmem.reports.style import COLOURS, DASHES
 
 # Columns of a curve that are no share of anything.
 NO_SHARE = ("epoch", "train_loss")

@@ -11,8 +11,9 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from vitmem.reports.figures import STYLE, write_figure
+from vitmem.reports.drawing import write_figure
 from vitmem.reports.page.material import Drawing
+from vitmem.reports.style import STYLE
 
 DPI = 150
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vitmem.reports.choose import choose
-from vitmem.reports.content import Report
 from vitmem.reports.escape import one_line_of
 from vitmem.reports.page.material import Pictures
+from vitmem.reports.report import Report
 from vitmem.rows import Row
 
 # Wrongly labelled images that are shown of a training, and right ones that the first method turned wrong.

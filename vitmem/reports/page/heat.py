@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.columns import MEASURES
 from vitmem.reports.naming import setting_order, strength, strength_text, where
 from vitmem.reports.page.look import FEW, slug
 from vitmem.reports.page.material import Drawing, Material
 from vitmem.reports.render import fixed
 
-MEASURES = ("memorized", "recovered", "validation")
 # Dark to light of equal steps for every kind of colour vision (Nuñez et al. 2018).
 COLOUR_MAP = "cividis"
 OUTCOMES = "What is left by edited blocks and strength: means over the seeds in percent, on the report halves."

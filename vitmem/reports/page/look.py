@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.choose import choose
-from vitmem.reports.content import Report
-from vitmem.reports.figures import COLOURS, MARKERS
 from vitmem.reports.naming import setting, where
 from vitmem.reports.render import fixed
+from vitmem.reports.report import Report
+from vitmem.reports.style import COLOURS, DASHES, MARKERS
 
-DASHES = ("-", "--", ":", "-.")
 # Letters of the name of a file, beside its suffix and what sets it apart.
 LONGEST = 120
 # A method with fewer settings has no curve of its own.

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from vitmem.reports.aggregate import Training
 from vitmem.reports.analyses import Analyses
-from vitmem.reports.content import Report
+from vitmem.reports.drawing import draw_figures
+from vitmem.reports.files import tables_of
 from vitmem.reports.page.look import Look, looks
 from vitmem.reports.render import Table
-from vitmem.reports.tables import tables_of
+from vitmem.reports.report import Report
 from vitmem.rows import Row
 
 # Column of a training's curves -> its values by line, (n,); ``epoch`` is one of the columns
@@ -65,7 +66,17 @@ class Material:
     @cached_property
     def tables(self) -> dict[str, Table]:
         """The tables that ``vitmem tables`` writes, by name."""
-        return tables_of(self.report, self.rows)
+        return tables_of(self.report)
+
+    @cached_property
+    def figures(self) -> dict[str, Drawing]:
+        """The figures that ``vitmem figures`` draws, by name; words that stand for one are those of its table too."""
+        found = {}
+        for name, (entry, figure) in draw_figures(self.report).items():
+            said = self.tables[name].said if name in self.tables else ()
+            words = " ".join([entry.in_words(self.report), *said])
+            found[name] = Drawing(name, figure, entry.caption or f"{entry.summary}.", words)
+        return found
 
     @cached_property
     def looks(self) -> dict[str, Look]:

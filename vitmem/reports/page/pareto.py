@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 
 from vitmem.reports.aggregate import Group, Reader, Training, at
 from vitmem.reports.choose import choose
-from vitmem.reports.content import oracles
-from vitmem.reports.figures import ORACLE_MARKERS
-from vitmem.reports.front import undominated
 from vitmem.reports.page.look import Look, in_words, legend_below, slug
 from vitmem.reports.page.material import Drawing, Material
+from vitmem.reports.report import oracles
+from vitmem.reports.style import ORACLE_MARKERS
+from vitmem.reports.tables.front import undominated
 
 # Measures against validation, and whether more of them is better.
 MEASURES = {"memorized": False, "recovered": True}

@@ -7,89 +7,40 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vitmem.reports.figures import COLOURS
-from vitmem.reports.forest import forest
-from vitmem.reports.inside import TABLES as INSIDE
-from vitmem.reports.inside_figures import in_words as bands_in_words
-from vitmem.reports.inside_figures import inside_figures
+from vitmem.registry import TABLES
 from vitmem.reports.page.accounts import costs, environments, total
 from vitmem.reports.page.cells import cells
 from vitmem.reports.page.curves import training_curves
 from vitmem.reports.page.gallery import shown_pictures
 from vitmem.reports.page.heat import heat_maps
-from vitmem.reports.page.look import in_words, slug
 from vitmem.reports.page.material import Drawing, Material, Part, Section, sentence
 from vitmem.reports.page.pareto import pareto
 from vitmem.reports.page.strength import strength_curves
 from vitmem.reports.page.tabled import tabled
-from vitmem.reports.regime_figure import regime_figure
 from vitmem.reports.render import Table
-from vitmem.reports.skill_figure import skill_figure
-from vitmem.reports.tokens_figure import has_headroom, headroom_figure, tokens_figure
 
 # Figures of one kind beyond this many are folded: one a training, and suites have many.
 OPEN = 3
-# Tables with sections of their own; the others stand together.
-APART = ("chosen", "front", "predictors", "regime", "regime_methods", "skills", "sweep", "tokens", *INSIDE)
-REGIME = (
-    "Where each method works. In each cell the share of memorized that is gone at no loss of selection accuracy, in "
-    "percent, on the report halves: framed where it is at least 60 and validation did not fall, hatched where the base "
-    "memorizes too little, a dash where no setting loses nothing. Below, the same against the unedited network."
-)
-LEADS = {
-    "tokens": "How much less each method leaves memorized than the best shrinkage, in points, at no loss of selection "
-    "accuracy, on the report halves, by the number of tokens that an image is.",
-    "headroom": "The lead of the input side against what the network still does with the edited matrices at zero.",
-}
-TITLES = {
-    "headline": "By what a method is told, paired with K-FAC",
-    "metrics": "Metrics of plug-ins",
-    "across": "Trainings against methods",
-    "matched": "At the same loss of accuracy",
-    "cost": "At the same passes over the examples",
-    "labelfree": "Chosen without labels",
-    "grids": "Whether what was chosen lies inside its grid",
-    "change": "At the same change of the weights",
-    "comparison": "Against K-FAC, item by item",
-    "relearning": "What comes back when training goes on",
-    "put_back": "What else comes back with one class",
-    "dial": "Putting back what was removed",
-    "bands_removed": "Where in the spectrum the memory sits",
-    "recitation": "What is recited, and at what cost",
-}
-INSIDE_TITLES = {
-    "bands": "Memorized against other inputs, by band",
-    "spectrum": "Effective ranks",
-    "curvature": "Whose curvature it is",
-    "stability": "How stable the bases are",
-    "detection": "Which labels are wrong",
-    "learned": "Which images go back, by when they were learned",
-}
-DRAWN = {
-    "bands": "Memorized over other inputs. The part of the squared norm of what enters each layer that lies in a band "
-    "of directions, by basis; 1 where the band tells nothing.",
-    "spectra": "Spectra. The part of the trace of A, of G and of ‖W‖² that the first directions of each layer hold.",
-}
+# Tables with sections of their own; the others stand with a figure of their name, or together.
+APART = ("chosen", "front", "sweep")
+# Figures beside the chosen settings; the page draws memorized against validation itself.
+AT_A_GLANCE, ELSEWHERE = ("methods", "verdict"), ("tradeoff",)
+
+
+def _title(name: str) -> str:
+    """Return the heading of the table ``name``."""
+    return TABLES.get(name).title or name
 
 
 def headline(material: Material) -> Section | None:
     """Return the table of the chosen settings with all its notes."""
-    table = material.tables["chosen"]
-    if not table.rows:
+    table = material.tables.get("chosen")
+    if table is None:
         return Section(
             "headline", "Results", (sentence("No cell of an unedited model is finished: nothing is chosen."),)
         )
-    return Section("headline", "Results", (_table(table, notes_open=True), *_figures(_at_a_glance(material))))
-
-
-def _at_a_glance(material: Material) -> list[Drawing]:
-    """Return the chosen settings as dots with intervals, where there are more methods than a table shows at once."""
-    report, judged = material.report, material.judged
-    if not judged or max(len(report.methods(training)) for training in judged) <= len(COLOURS):
-        return []
-    caption = "Each method at its chosen setting; the dotted line is the base."
-    words = " ".join(f"{report.names.training(t)}: {in_words(report, t, ['memorized', 'recovered'])}" for t in judged)
-    return [Drawing(slug("methods"), forest(report, judged, COLOURS), caption, words)]
+    drawn = [drawing for name in AT_A_GLANCE if (drawing := material.figures.get(name)) is not None]
+    return Section("headline", "Results", (_table(table, notes_open=True), *_figures(drawn)))
 
 
 def fronts(material: Material) -> Section | None:
@@ -97,7 +48,7 @@ def fronts(material: Material) -> Section | None:
     drawings = pareto(material)
     parts = _figures(drawings)
     if "front" in material.tables:
-        parts.append(_table(material.tables["front"], "Settings on the front, and the volume that they dominate"))
+        parts.append(_table(material.tables["front"], _title("front")))
     return Section("pareto", "Pareto fronts", tuple(parts)) if parts else None
 
 
@@ -124,66 +75,23 @@ def heat(material: Material) -> Section | None:
     return Section("heat", "Blocks, layers and strength", tuple(parts)) if parts else None
 
 
-def skill(material: Material) -> Section | None:
-    """Return what is left of each family of questions, for text."""
-    report = material.report
-    if not report.families or not material.judged:
-        return None
-    words = " ".join(f"{report.names.training(t)}: {in_words(report, t, ['memorized'])}" for t in material.judged)
-    caption = "Skills. What is kept of each family of questions at the chosen settings, and along K-FAC's strength."
-    drawing = Drawing(slug("skills"), skill_figure(report, material.judged, COLOURS), caption, words)
-    return Section(
-        "skills", "Skills", (Part("figures", [drawing]), _table(material.tables["skills"], "Answers by family"))
-    )
-
-
-def regime(material: Material) -> Section | None:
-    """Return the map of where each method works, and what of the unedited network tells it beforehand.
-
-    Of a suite of many ways to train it is what one looks for first.
-    """
-    if "regime" not in material.tables:
-        return None
-    table, told = material.tables["regime"], material.tables["predictors"]
-    drawing = Drawing(slug("regime"), regime_figure(material.report), REGIME, f"{REGIME} {table.notes[0]}.")
-    title = f"{len(table.rows)} settings and methods"
-    methods = _table(material.tables["regime_methods"], "By method, over all ways to train")
-    parts = [Part("figures", [drawing]), methods, _table(table, title, folded=True)]
-    if told.rows:
-        parts.append(_table(told, "What of the unedited network tells it beforehand", folded=True))
-    return Section("regime", "Where it works", tuple(parts))
-
-
-def tokens(material: Material) -> Section | None:
-    """Return the lead over shrinkage by tokens and by what the edited layers carry."""
-    if "tokens" not in material.tables:
-        return None
-    figures = {"tokens": tokens_figure(material.report, COLOURS)}
-    if has_headroom(material.report):
-        figures["headroom"] = headroom_figure(material.report, COLOURS)
-    parts = _figures([Drawing(slug(name), figure, LEADS[name], LEADS[name]) for name, figure in figures.items()])
-    table = _table(material.tables["tokens"], "By training and set of layers", folded=True)
-    return Section("tokens", "Curvature against shrinkage, by tokens", (*parts, table))
+def figures(material: Material) -> Section | None:
+    """Return the other figures, each with the table of its name."""
+    parts = []
+    for name, drawing in material.figures.items():
+        if name not in (*AT_A_GLANCE, *ELSEWHERE):
+            parts += _figures([drawing])
+            if name in material.tables:
+                parts.append(_table(material.tables[name], _title(name), folded=True))
+    return Section("figures", "What else is seen", tuple(parts)) if parts else None
 
 
 def comparisons(material: Material) -> Section | None:
-    """Return the tables that hold one thing equal between the methods."""
-    found = {name: table for name, table in material.tables.items() if name not in APART and table.rows}
-    parts = [_table(table, TITLES.get(name, name), folded=True) for name, table in found.items()]
+    """Return the tables that stand with no figure."""
+    drawn = material.figures.keys() - {*AT_A_GLANCE}
+    found = {name: table for name, table in material.tables.items() if name not in {*APART, *drawn}}
+    parts = [_table(table, _title(name), folded=True) for name, table in found.items()]
     return Section("comparisons", "Methods beside each other", tuple(parts)) if parts else None
-
-
-def inside(material: Material) -> Section | None:
-    """Return what the analyses found inside the networks."""
-    report = material.report
-    figures = inside_figures(report)
-    words = " ".join(bands_in_words(report, training) for training in material.judged) if "bands" in figures else ""
-    parts = _figures(
-        [Drawing(slug(name), figure, DRAWN[name], words or DRAWN[name]) for name, figure in figures.items()]
-    )
-    tables = {name: table for name, table in material.tables.items() if name in INSIDE and table.rows}
-    parts += [_table(table, INSIDE_TITLES[name], folded=True) for name, table in tables.items()]
-    return Section("inside", "Inside the networks", tuple(parts)) if parts else None
 
 
 def training(material: Material) -> Section | None:
@@ -220,9 +128,10 @@ def environment(material: Material) -> Section | None:
 
 def settings(material: Material) -> Section | None:
     """Return the table of all settings over their seeds."""
-    table = material.tables["sweep"]
-    title = f"{len(table.rows)} settings"
-    return Section("settings", "All settings", (_table(table, title, folded=True),)) if table.rows else None
+    table = material.tables.get("sweep")
+    if table is None:
+        return None
+    return Section("settings", "All settings", (_table(table, f"{len(table.rows)} settings", folded=True),))
 
 
 def again(material: Material) -> Section | None:
@@ -242,8 +151,7 @@ def again(material: Material) -> Section | None:
 
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    regime, tokens, headline, fronts, strengths, heat, skill, comparisons, inside, training, gallery, cost, environment,
-    settings, again,
+    headline, figures, fronts, strengths, heat, comparisons, training, gallery, cost, environment, settings, again,
 )  # fmt: skip
 
 

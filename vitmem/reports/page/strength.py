@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
-from vitmem.reports.bars import bar, bars_note
-from vitmem.reports.limits import CHANGE_OF_WEIGHTS
+from vitmem.reports.columns import CHANGE_OF_WEIGHTS, MEASURES
 from vitmem.reports.page.look import FEW, Look, in_words, legend_below, place, slug
 from vitmem.reports.page.material import Drawing, Material
+from vitmem.reports.style import bar, bars_note
 
-MEASURES = ("memorized", "recovered", "validation")
 CAPTION = (
     "Along the share of the norm by which the edited matrices change, from the unedited model on the left: each method "
     "in the blocks of its chosen setting"

@@ -50,7 +50,7 @@ class Tabled:
 
 def tabled(table: Table) -> Tabled:
     """Return ``table`` as a page shows it: what names a row stands first, settings last, the others in order."""
-    table = table.without_empty()
+    table = table.shown
     keys = [column.key for column in table.columns]
     head = next((keys.index(key) for key in HEADS if key in keys), 0)
     others = [n for n in range(len(keys)) if n != head]
@@ -63,7 +63,7 @@ def tabled(table: Table) -> Tabled:
         rows.append(TableRow(cells, before is not None and group != before))
         before = group
     heads = (Head(table.columns[n].title, table.columns[n].kind != "text") for n in order)
-    return Tabled(tuple(heads), tuple(rows), table.notes)
+    return Tabled(tuple(heads), tuple(rows), (*table.said, *table.notes, *table.terms))
 
 
 def _value(cell: Cell) -> str | None:

@@ -1,0 +1,171 @@
+"""The lead over shrinkage against the tokens of an image, and against what edited layers carry. Imports matplotlib."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vitmem.registry import FIGURES
+from vitmem.reports.aggregate import Estimate, at
+from vitmem.reports.choose import GATE
+from vitmem.reports.report import Report
+from vitmem.reports.style import COLOURS, MARKERS, bar, name_bars
+
+from .tables import Place, contenders, has_tokens, places
+
+# Lines at the same number of tokens stand beside each other, this many octaves apart.
+APART = 0.09
+WIDE = 28  # letters of a line beside a panel
+CARRIED = {"ablated_memorized": "memorized", "ablated_validation": "validation"}
+LEAD = "lead over shrinkage (points)"
+LENGTH = {"epochs", "steps"}
+
+
+@dataclass(frozen=True)
+class Dot:
+    """The lead of one method in one place."""
+
+    place: Place
+    method: str
+    lead: Estimate
+    input_side: bool
+
+    @property
+    def told(self) -> bool:
+        """Whether it is the input side where rows tell what its layers carry."""
+        return self.input_side and self.place.site.ablated is not None
+
+
+def dots(report: Report) -> list[Dot]:
+    """Return the lead of every method in every place."""
+    found = []
+    for place in places(report):
+        for first, choice in contenders(place.site):
+            if (lead := place.site.lead(choice)) is not None:
+                found.append(Dot(place, report.names.method(first), lead, first.method == "kfac_input"))
+    return found
+
+
+@FIGURES.register(
+    "tokens",
+    caption="How much less each method leaves memorized than the best shrinkage, in points, at no loss of selection "
+    "accuracy, on the report halves, by the number of tokens that an image is.",
+)
+def tokens(report: Report) -> Figure | None:
+    """The lead over shrinkage: a row a family of network and set of layers, a column a number of images.
+
+    What else differs between trainings of the same family, images and tokens has rows of its own.
+    """
+    found = dots(report) if has_tokens(report) else []
+    if not found:
+        return None
+    extra = _extra(report, [dot.place for dot in found])
+    rows = list(dict.fromkeys(_row(dot.place, extra) for dot in found))
+    images = sorted({dot.place.images for dot in found})
+    methods = list(dict.fromkeys(dot.method for dot in found))
+    style = {name: (COLOURS[n % len(COLOURS)], (n - (len(methods) - 1) / 2) * APART) for n, name in enumerate(methods)}
+    figure = Figure(figsize=(2.9 * len(images) + 2.8, 2.1 * len(rows) + 0.9), layout="constrained")
+    panels = figure.subplots(len(rows), len(images), squeeze=False, sharex=True, sharey=True)
+    for line, row in zip(panels, rows, strict=True):
+        for axes, count in zip(line, images, strict=True):
+            _panel(axes, [d for d in found if d.place.images == count and _row(d.place, extra) == row], style)
+        line[0].set_ylabel("\n".join(row))
+    for axes, count in zip(panels[0], images, strict=True):
+        axes.set_title(f"{count:,} images")
+    counts = sorted({dot.place.tokens for dot in found})
+    for axes in panels[-1]:
+        axes.set_xlabel("tokens of an image")
+        axes.set_xticks([math.log2(count) for count in counts], [str(count) for count in counts])
+    figure.supylabel(LEAD, fontsize="medium")
+    handles = [Line2D([], [], color=colour, marker="o", ms=4, lw=1, label=name) for name, (colour, _) in style.items()]
+    figure.legend(handles=[*handles, *_hollow(found)], loc="outside right center", frameon=False)
+    name_bars(figure, (dot.lead.n for dot in found))
+    return figure
+
+
+def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
+    """Return what differs between trainings of one family, number of images and of tokens, by place."""
+    parts = {id(p): dict(x.split("=", 1) for x in report.names.differing(p.site.training)) for p in found}
+    varying: dict[str, set[str]] = {}
+    for one in found:
+        for other in found:
+            if (one.family, one.images, one.tokens) == (other.family, other.images, other.tokens):
+                mine, theirs = parts[id(one)], parts[id(other)]
+                keys = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+                # networks of different kinds are trained as long as each needs
+                varying.setdefault(one.family, set()).update(keys - LENGTH or keys)
+    return {
+        id(p): " ".join(f"{key}={value}" for key, value in parts[id(p)].items() if key in varying[p.family])
+        for p in found
+    }
+
+
+def _row(place: Place, extra: Mapping[int, str]) -> tuple[str, ...]:
+    """Return the lines that name a row: the family, what else differs, and the layers where an edit names them."""
+    layers = "" if place.site.layers is None else textwrap.fill(", ".join(place.site.layers), WIDE)
+    return tuple(text for text in (place.family, extra[id(place)], layers) if text)
+
+
+def _panel(axes: Axes, found: Sequence[Dot], style: Mapping[str, tuple[str, float]]) -> None:
+    """Draw a line a method; the dotted line is what shrinkage does."""
+    axes.axhline(0, color="black", lw=0.7, ls=":")
+    for method, (colour, shift) in style.items():
+        own = sorted((dot for dot in found if dot.method == method), key=lambda dot: dot.place.tokens)
+        if own:
+            x = [math.log2(dot.place.tokens) + shift for dot in own]
+            y = [100 * dot.lead.mean for dot in own]
+            axes.errorbar(x, y, yerr=[bar(dot.lead) for dot in own], color=colour, lw=1, elinewidth=0.7)
+            for left, high, dot in zip(x, y, own, strict=True):
+                axes.plot(left, high, marker="o", ms=4, color=colour, mfc=colour if dot.place.judged else "white")
+
+
+@FIGURES.register(
+    "headroom",
+    caption="The lead of the input side against what the network still does with the edited matrices at zero.",
+)
+def headroom(report: Report) -> Figure | None:
+    """The lead of the input side against what its layers carry, a dot a training and set of layers.
+
+    What a network still does with the edited matrices at zero lies elsewhere. Shapes are families, colours tokens.
+    """
+    found = [dot for dot in dots(report) if dot.told] if has_tokens(report) else []
+    if not found:
+        return None
+    counts = sorted({dot.place.tokens for dot in found})
+    colour = {count: COLOURS[n % len(COLOURS)] for n, count in enumerate(counts)}
+    families = list(dict.fromkeys(dot.place.family for dot in found))
+    shape = {family: MARKERS[n % len(MARKERS)] for n, family in enumerate(families)}
+    figure = Figure(figsize=(8.6, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(CARRIED), sharey=True)
+    for axes, (key, word) in zip(panels, CARRIED.items(), strict=True):
+        axes.axhline(0, color="black", lw=0.7, ls=":")
+        for dot in found:
+            ablated = dot.place.site.ablated
+            carried = None if ablated is None else ablated.estimate(at("metrics", key))
+            if carried is not None:
+                own: Any = {"color": colour[dot.place.tokens], "marker": shape[dot.place.family]}
+                own["mfc"] = own["color"] if dot.place.judged else "white"
+                axes.errorbar(100 * carried.mean, 100 * dot.lead.mean, yerr=bar(dot.lead), ms=5, elinewidth=0.5, **own)
+        axes.set_xlabel(f"{word} with the edited matrices at zero (%)")
+    panels[0].set_ylabel(f"{found[0].method}: {LEAD}")
+    handles = [Line2D([], [], color="grey", marker=mark, ls="", label=name) for name, mark in shape.items()]
+    handles += [
+        Line2D([], [], color=c, marker="o", ls="", label=f"{n} token{'' if n == 1 else 's'}") for n, c in colour.items()
+    ]
+    figure.legend(handles=[*handles, *_hollow(found)], loc="outside right center", frameon=False)
+    name_bars(figure, (dot.lead.n for dot in found))
+    return figure
+
+
+def _hollow(found: Sequence[Dot]) -> list[Line2D]:
+    """Return what a hollow dot means, where there is one."""
+    label = f"base memorizes\nless than {100 * GATE:g} %"
+    hollow = Line2D([], [], color="grey", marker="o", ms=5, mfc="white", ls="", label=label)
+    return [] if all(dot.place.judged for dot in found) else [hollow]

@@ -1,0 +1,150 @@
+"""Whether curvature leads shrinkage, by how many tokens an image is, and by what the edited layers carry. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vitmem.entries import Table
+from vitmem.registry import TABLES
+from vitmem.reports.aggregate import Estimate, Group, at
+from vitmem.reports.choose import GATE, ROUNDING, Choice
+from vitmem.reports.columns import MEASURES, METHOD, MODEL, NO_LOSS, SEEDS, SETTING, measured, percent
+from vitmem.reports.lead import MEMORIZED, Site, sites
+from vitmem.reports.naming import setting, title_of
+from vitmem.reports.paired import t_interval
+from vitmem.reports.render import Cell, Column
+from vitmem.reports.report import Report
+
+TOKENS, IMAGES = at("counts", "tokens"), at("counts", "train")
+# What is set against shrinkage: methods with the parameters that make them what they are.
+AGAINST: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("kfac", {}),
+    ("kfac_input", {}),
+    ("kfac", {"side": "G"}),
+    ("sap", {}),
+    ("random_basis", {"random": "input"}),
+    ("random_basis", {"random": "output"}),
+)
+FAMILIES = {"residual_mlp": "residual MLPs", "mixer": "MLP-Mixer", "vit": "vision transformer"}
+BEST = "best shrinkage"
+ABLATED = tuple(f"ablated_{name}" for name in MEASURES)
+COLUMNS = (
+    Column("family", "family"),
+    Column("images", "images", "count", "training images"),
+    Column("tokens", "tokens", "count", "patches of an image"),
+    MODEL,
+    Column("layers", "layers", about="those that the edits name"),
+    METHOD,
+    SETTING,
+    SEEDS,
+    *percent(),
+    Column(
+        "lead",
+        "lead",
+        "change",
+        f"memorized under the {BEST} less memorized under the method, in points, paired over the seeds: above 0 the "
+        "method takes more out",
+    ),
+)
+NOTES = (
+    f"{NO_LOSS}; a method without one counts as the base, unedited",
+    f"{BEST}: one choice among all settings of uniform scaling, SVD and random basis (both sides random), which know "
+    "nothing of the data",
+    f"counts of leads are of trainings and layers whose base memorizes at least {100 * GATE:g} %",
+    f"{title_of('ablate')}: what is left with the edited matrices at zero, of the largest set of blocks that is edited",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One set of layers of one training, with the words for its network and its sizes."""
+
+    site: Site
+    model: str
+    family: str
+    images: int
+    tokens: int
+
+    @property
+    def judged(self) -> bool:
+        """Whether the base memorizes enough for there to be something to remove."""
+        before = self.site.base.estimate(MEMORIZED)
+        return before is not None and before.mean >= GATE - ROUNDING
+
+
+def has_tokens(report: Report) -> bool:
+    """Say whether the networks of a suite make different numbers of tokens of an image."""
+    return len({place.tokens for place in places(report)}) > 1
+
+
+def places(report: Report) -> list[Place]:
+    """Return the sets of layers of all trainings by family, images, layers and tokens."""
+    found = []
+    for training in report.trainings:
+        for site in sites(training):
+            tokens, images = (site.base.estimate(read) for read in (TOKENS, IMAGES))
+            if tokens is not None and images is not None and site.shrinkage:
+                name = str(training.config["model"]["name"])
+                sizes = round(images.mean), round(tokens.mean)
+                found.append(Place(site, report.names.training(training), FAMILIES.get(name, name), *sizes))
+    return sorted(found, key=lambda p: (p.family, p.images, p.site.layers is not None, p.site.layers_text, p.tokens))
+
+
+def contenders(site: Site) -> Iterator[tuple[Group, Choice]]:
+    """Yield each method that is set against shrinkage, as any setting of it, with what is chosen of it."""
+    for method, parameters in AGAINST:
+        groups = site.settings(method, **parameters)
+        if groups:
+            yield groups[0], site.chosen(groups)
+
+
+@TABLES.register("tokens")
+class Tokens(Table):
+    """How much less each method leaves memorized than the best shrinkage, for each training and set of layers."""
+
+    title = "By training and set of layers"
+    columns = COLUMNS
+    notes = NOTES
+
+    def rows(self, report: Report) -> Iterator[tuple[Cell, ...]]:
+        """Yield the base, the best shrinkage and each method with its lead, of suites of several numbers of tokens."""
+        for place in places(report) if has_tokens(report) else ():
+            site = place.site
+            head = (place.family, place.images, place.tokens, place.model, site.layers_text)
+            yield (*head, title_of("none"), None, *measured(site.base), None)
+            best = site.best_shrinkage
+            yield (*head, BEST, _setting(report, best, named=True), *measured(site.left(best)), None)
+            for first, choice in contenders(site):
+                told = (report.names.method(first), _setting(report, choice), *measured(site.left(choice)))
+                yield (*head, *told, site.lead(choice))
+            if site.ablated is not None:
+                yield (*head, title_of("ablate"), None, *measured(site.ablated, ABLATED), None)
+
+    def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
+        """Yield how often each method is ahead of shrinkage and behind."""
+        leads: dict[str, dict[int, list[Estimate]]] = {}
+        for place in (place for place in places(report) if place.judged):
+            for first, choice in contenders(place.site):
+                if (lead := place.site.lead(choice)) is not None:
+                    by_tokens = leads.setdefault(report.names.method(first), {})
+                    by_tokens.setdefault(place.tokens, []).append(lead)
+        yield from (f"{name}: {_counted(by_tokens)}" for name, by_tokens in leads.items())
+
+
+def _counted(by_tokens: Mapping[int, list[Estimate]]) -> str:
+    """Return in how many places the whole interval of the lead lies above 0, and below it, by number of tokens."""
+    parts = []
+    for count in sorted(by_tokens):
+        ends = [t_interval(lead) for lead in by_tokens[count]]
+        ahead, behind = sum(e is not None and e[0] > 0 for e in ends), sum(e is not None and e[1] < 0 for e in ends)
+        parts.append(f"{ahead} ahead and {behind} behind of {len(ends)} at {count} token{'' if count == 1 else 's'}")
+    return f"with the whole interval of the lead, {', '.join(parts)}"
+
+
+def _setting(report: Report, choice: Choice, named: bool = False) -> str:
+    if choice.group is None:
+        return choice.why
+    method = (report.names.method(choice.group),) if named else ()
+    return ", ".join([*method, setting(choice.group)])

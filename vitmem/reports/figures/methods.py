@@ -1,0 +1,76 @@
+"""Each method at its chosen setting as a dot with its interval, a panel a measure: for more methods than colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vitmem.registry import FIGURES
+from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.budget import information_of
+from vitmem.reports.choose import choose
+from vitmem.reports.columns import MEASURES
+from vitmem.reports.report import Report, oracles
+from vitmem.reports.style import COLOURS, bar, many_methods, name_bars, point
+from vitmem.reports.tables.headline import by_information
+
+ORACLE = "oracle"
+
+
+@FIGURES.register("methods", caption="Each method at its chosen setting; the dotted line is the base.")
+def methods(report: Report) -> Figure | None:
+    """Each method at its chosen setting as a dot with its interval, by what it is given: for many methods.
+
+    A method without a setting that qualifies has a name and no dot.
+    """
+    trainings = [training for training, base in report.judged if point(base) is not None]
+    if not trainings or not many_methods(report):
+        return None
+    lines = [_lines(report, training) for training in trainings]
+    heights = [len(some) for some in lines]
+    figure = Figure(figsize=(8.6, 0.21 * sum(heights) + 0.9 * len(lines)), layout="constrained")
+    panels = figure.subplots(len(lines), len(MEASURES), squeeze=False, sharey="row", height_ratios=heights)
+    told = dict.fromkeys(kind for some in lines for kind, _, _ in some)
+    colour = dict(zip(told, ("black", *COLOURS, *COLOURS), strict=False))
+    for row, training, some in zip(panels, trainings, lines, strict=True):
+        for axes, outcome in zip(row, MEASURES, strict=True):
+            _panel(axes, outcome, training, some, colour)
+        row[0].set_yticks(range(len(some)), [f"{name} ({kind})" if kind != ORACLE else name for kind, name, _ in some])
+        row[0].invert_yaxis()
+        row[1].set_title(report.names.training(training))
+    name_bars(figure, (len(group.rows) for some in lines for _, _, group in some if group is not None))
+    return figure
+
+
+def _lines(report: Report, training: Training) -> list[tuple[str, str, Group | None]]:
+    """Return what a line is about, from above: what it is told, its name, and the setting that is drawn."""
+    assert training.base is not None
+    known = [(ORACLE, report.names.method(g), g) for g in (training.base, *oracles(training))]
+    found = [
+        (information_of(groups[0]) or "", report.names.method(groups[0]), choose(groups, training.base).group)
+        for groups in by_information(report, training)
+    ]
+    return [*known, *found]
+
+
+def _panel(
+    axes: Axes,
+    outcome: str,
+    training: Training,
+    lines: Sequence[tuple[str, str, Group | None]],
+    colour: Mapping[str, str],
+) -> None:
+    read = at("metrics", outcome)
+    base = None if training.base is None else training.base.estimate(read)
+    if base is not None:
+        axes.axvline(100 * base.mean, color="black", lw=0.7, ls=":")
+    for height, (kind, _, group) in enumerate(lines):
+        found = None if group is None else group.estimate(read)
+        if found is not None:
+            axes.errorbar(100 * found.mean, height, xerr=bar(found), fmt="o", ms=4, lw=1, color=colour[kind])
+    for height in range(1, len(lines)):
+        if lines[height][0] != lines[height - 1][0]:
+            axes.axhline(height - 0.5, color="#cccccc", lw=0.7)
+    axes.set_xlabel(f"{outcome} (%)")

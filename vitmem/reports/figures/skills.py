@@ -1,0 +1,105 @@
+"""What each method leaves of each family of questions, with intervals over the seeds. No torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from vitmem.registry import FIGURES
+from vitmem.reports.aggregate import Group, at
+from vitmem.reports.choose import choose
+from vitmem.reports.naming import setting_order, strength, strength_text, where
+from vitmem.reports.report import Report
+from vitmem.reports.style import COLOURS, bar, name_bars
+
+# Where a legend stands: outside, to the right of its panel.
+BESIDE: Any = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+# The range of what is kept (%): a little above all of it, whatever the intervals of few seeds.
+RANGE = (0, 110)
+
+
+@FIGURES.register(
+    "skills", caption="What is kept of each family of questions at the chosen settings, and along K-FAC's strength."
+)
+def skills(report: Report) -> Figure | None:
+    """Retention by family at each method's chosen setting, and along K-FAC's strength, two panels a model.
+
+    Families are in the order in which K-FAC keeps them, or the first method where there is no K-FAC; what is recited
+    still stands beside them.
+    """
+    trainings = [training for training, _ in report.judged] if report.families else []
+    if not trainings:
+        return None
+    figure = Figure(figsize=(9.5, 6.4 * len(trainings)), layout="constrained")
+    panels = figure.subplots(2 * len(trainings), 1, squeeze=False)[:, 0]
+    for training, axes, below in zip(trainings, panels[::2], panels[1::2], strict=True):
+        assert training.base is not None
+        chosen = [(report.names.method(g[0]), choose(g, training.base).group) for g in report.methods(training)]
+        shown = [(name, group) for name, group in chosen if group is not None]
+        names = _ordered(report.families, training.base, shown[0][1]) if shown else []
+        for n, (method, group) in enumerate(shown):
+            _bars(axes, names, training.base, group, n, len(shown), COLOURS[n % len(COLOURS)], method)
+        axes.axhline(100, color="black", lw=0.7, ls=":")
+        axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
+        axes.set(ylabel="kept of the base (%)")
+        axes.set_title(report.names.training(training), loc="left")
+        axes.set_ylim(RANGE)
+        if shown:
+            axes.legend(**BESIDE)
+        along = _along(report.methods(training)[0], shown[0][1]) if shown else []
+        _curves(below, names, training.base, along, shown[0][0] if shown else "")
+    name_bars(figure, (len(group.rows) for training in trainings for group in training.edits))
+    return figure
+
+
+def _along(groups: list[Group], chosen: Group) -> list[Group]:
+    """Return the settings of a method in the chosen one's blocks that were matched to nothing, by strength."""
+    free = [g for g in groups if where(g) == where(chosen) and not any("match" in key for key in strength(g))]
+    return sorted(free, key=setting_order, reverse=True)
+
+
+def _curves(axes: Any, names: list[str], base: Group, groups: list[Group], label: str) -> None:
+    """Draw what is kept of each family at every strength, the weakest edit first."""
+    if not groups:
+        axes.set_axis_off()
+        return
+    for n, name in enumerate(names):
+        kept = [_kept(group, base, name) or (math.nan, 0.0) for group in groups]
+        places = [i + 0.03 * (n - len(names) / 2) for i in range(len(groups))]
+        means, halves = zip(*kept, strict=True)
+        style: dict[str, Any] = {"color": "black", "ls": "--"} if name == "memorized" else {"color": f"C{n}"}
+        style |= {"lw": 1.2, "elinewidth": 0.6, "marker": "o", "ms": 3}
+        axes.errorbar(places, means, yerr=halves, label=name.replace("_", " "), **style)
+    axes.set_xticks(range(len(groups)), [strength_text(group) for group in groups])
+    axes.set(ylabel="kept of the base (%)", ylim=RANGE)
+    axes.set_title(f"{label}, {where(groups[0])}", loc="left")
+    axes.legend(**BESIDE)
+
+
+def _kept(group: Group, base: Group, name: str) -> tuple[float, float] | None:
+    """Return mean and half-width of the interval in percent; the recited strings are compared with the base's."""
+    if name != "memorized":
+        found = group.estimate(at("metrics", f"retention_{name}"))
+        return None if found is None else (100 * found.mean, bar(found))
+    found, before = (g.estimate(at("metrics", "memorized")) for g in (group, base))
+    if found is None or before is None or before.mean == 0:
+        return None
+    return 100 * found.mean / before.mean, bar(found) / before.mean
+
+
+def _ordered(families: list[str], base: Group, first: Group) -> list[str]:
+    """Return the families that the base answers, the best kept first, and the recited strings last."""
+    found = {name: kept for name in families if (kept := _kept(first, base, name)) is not None}
+    return [*sorted(found, key=lambda name: -found[name][0]), "memorized"]
+
+
+def _bars(
+    axes: Any, names: list[str], base: Group, group: Group, n: int, methods: int, colour: str, label: str
+) -> None:
+    width = 0.8 / methods
+    places = [i - 0.4 + width * (n + 0.5) for i in range(len(names))]
+    values = [_kept(group, base, name) or (0.0, 0.0) for name in names]
+    heights, halves = zip(*values, strict=True)
+    axes.bar(places, heights, width, yerr=halves, color=colour, label=label, error_kw={"lw": 0.8, "capsize": 2})

@@ -1,0 +1,124 @@
+"""The tables of a suite as files beside its rows, written or compared. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vitmem.entries import Table as TableEntry
+from vitmem.files import write_whole, writing
+from vitmem.registry import TABLES
+from vitmem.reports.analyses import read_analyses
+from vitmem.reports.folders import suite_folders
+from vitmem.reports.glossary import glossary, rules
+from vitmem.reports.render import RENDERERS, Table
+from vitmem.reports.report import Report
+from vitmem.rows import Belongs, read_rows
+
+MARKDOWN = "md"
+# Beside the folders of the suites: what the columns and the rules of all tables are.
+GLOSSARY = "glossary.md"
+
+
+def make_table(entry: TableEntry, report: Any, notes: Sequence[str] = (), footer: Sequence[str] = ()) -> Table | None:
+    """Return the table that ``entry`` makes of ``report``; ``None`` where it has no rows."""
+    rows = tuple(entry.rows(report))
+    if not rows:
+        return None
+    columns, said = entry.columns_of(report), tuple(entry.remarks(report, rows))
+    return Table(
+        entry.name, entry.about(report), columns, rows, said, tuple(notes), rules(columns, entry), tuple(footer)
+    )
+
+
+def tables_of(report: Report, *names: str) -> dict[str, Table]:
+    """Return the tables that ``report`` has rows for, or those of ``names``, by name."""
+    known = [TABLES.get(name) for name in names] if names else TABLES.entries()
+    entries = [entry() for entry in known if not entry.over_suites]
+    made = {entry.name: make_table(entry, report, report.notes, report.footer) for entry in entries}
+    return {name: table for name, table in made.items() if table is not None}
+
+
+class OverSuites:
+    """The tables over all suites: what each reads of a suite is kept, the rows are not."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[Any]] = {}
+        self.entries = [entry() for entry in TABLES.entries() if entry.over_suites]
+
+    def observe(self, report: Report) -> None:
+        """Take what the tables read of one suite."""
+        for entry in self.entries:
+            self.found.setdefault(entry.name, []).extend(entry.observe(report))
+
+    def tables(self) -> dict[str, Table]:
+        """Return the tables by name."""
+        made = {entry.name: make_table(entry, self.found.get(entry.name, [])) for entry in self.entries}
+        return {name: table for name, table in made.items() if table is not None}
+
+
+def reports(results: Path, suite: str | None, belongs: Belongs | None) -> Iterator[tuple[Path, Report]]:
+    """Yield the folder and the report of each suite in ``results``, or of ``suite`` alone."""
+    for folder in suite_folders(results, suite):
+        yield folder, Report(folder.name, read_rows(folder / "rows.jsonl", belongs), read_analyses(folder))
+
+
+def render_tables(report: Report, *formats: str) -> dict[str, str]:
+    """Return the text of every table of a suite in each of ``formats``, or in all, by file name.
+
+    It is a pure function of the rows and analyses.
+    """
+    tables = tables_of(report)
+    return {f"{name}.{end}": RENDERERS[end](tables[name]) for name in tables for end in formats or RENDERERS}
+
+
+def _files(results: Path, suite: str | None, belongs: Belongs | None, format: str) -> Iterator[tuple[Path, str]]:
+    """Yield path and content of every table file; those over all suites where no suite is named."""
+    over_all = OverSuites()
+    for folder, report in reports(results, suite, belongs):
+        for name, text in render_tables(report, format).items():
+            yield folder / "tables" / name, text
+        if suite is None:
+            over_all.observe(report)
+    for name, table in over_all.tables().items():
+        yield results / f"{name}.{format}", RENDERERS[format](table)
+    if format == MARKDOWN:
+        yield results / GLOSSARY, glossary()
+
+
+def write_tables(
+    results: Path, suite: str | None = None, belongs: Belongs | None = None, format: str = MARKDOWN
+) -> list[Path]:
+    """Write the tables of all suites in ``results``, or of one, each whole or not at all, and return their paths.
+
+    Without ``suite`` those over all of them are written too, into ``results`` itself, where the glossary lies. A file
+    that holds its table already is left as it is. Raises InputError or DiskFullError where one cannot be written.
+    """
+    written = []
+    for path, text in _files(results, suite, belongs, format):
+        content = text.encode(errors="backslashreplace")
+        if not _holds(path, content):
+            with writing(path):
+                write_whole(path, partial(_put, content))
+        written.append(path)
+    return written
+
+
+def _put(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def check_tables(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
+    """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give.
+
+    A table that nothing makes any more is one of them. Without ``suite`` those over all suites are too.
+    """
+    found = {path: text.encode(errors="backslashreplace") for path, text in _files(results, suite, belongs, MARKDOWN)}
+    there = [path for folder in suite_folders(results, suite) for path in sorted(folder.glob(f"tables/*.{MARKDOWN}"))]
+    return [path for path in dict.fromkeys([*found, *there]) if not _holds(path, found.get(path))]
+
+
+def _holds(path: Path, content: bytes | None) -> bool:
+    return path.is_file() and path.read_bytes() == content

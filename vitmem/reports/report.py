@@ -1,0 +1,80 @@
+"""The trainings of one suite in order, with their names: what every table and figure is made from. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from vitmem.reports.aggregate import Group, Training, by_training, group_rows
+from vitmem.reports.analyses import Analyses
+from vitmem.reports.choose import by_method
+from vitmem.reports.naming import ORACLES, Names, setting_order
+from vitmem.reports.notes import (
+    describe,
+    gate_lines,
+    item_lines,
+    oracle_lines,
+    provenance,
+    recipe_lines,
+    reference_lines,
+)
+from vitmem.rows import Row
+
+
+class Report:
+    """The trainings of one suite in order, with their names: what every table is made from."""
+
+    def __init__(self, suite: str, rows: Sequence[Row], analyses: Analyses | None = None) -> None:
+        """Group ``rows``; raises InputError when two are the same cell and seed.
+
+        ``analyses`` are what ``vitmem analyse`` found inside the networks.
+        """
+        self.suite, self.rows = suite, rows
+        self.analyses: Analyses = analyses or {}
+        trainings = by_training(group_rows(rows))
+        self.names = Names.of(trainings)
+        self.trainings = sorted(trainings, key=self.names.training_order)
+        self.about = describe(suite, rows)
+        notes = (recipe_lines, reference_lines, gate_lines, oracle_lines)
+        lines = [line for lines in notes for line in lines(self.trainings, self.names)]
+        self.notes = (*lines, *item_lines(rows))
+        self.footer = tuple(provenance(rows))
+        self.metrics = {name for row in rows for name in row.get("metrics", {})}
+        # each training with what comparison.py found of it, by the training's identity: two tables show it
+        self.compared: dict[int, tuple[Training, Any]] = {}
+        self._methods = {id(training): self._ordered(training.edits) for training in self.trainings}
+
+    @cached_property
+    def judged(self) -> list[tuple[Training, Group]]:
+        """The trainings with a finished unedited model, each with it."""
+        return [(training, training.base) for training in self.trainings if training.base is not None]
+
+    @cached_property
+    def families(self) -> list[str]:
+        """The families of questions that were asked, for text."""
+        return sorted(name.removeprefix("accuracy_") for name in self.metrics if name.startswith("accuracy_"))
+
+    def methods(self, training: Training) -> list[list[Group]]:
+        """Return the settings of each method of ``training``, both in order; probes are no methods."""
+        found = self._methods.get(id(training))
+        return self._ordered(training.edits) if found is None else found
+
+    def probes(self, training: Training) -> list[list[Group]]:
+        """Return the settings of each probe of ``training``, both in order."""
+        return self._ordered(training.probes)
+
+    def cells(self, training: Training) -> list[Group]:
+        """Return all groups of ``training`` in order: the unedited model, oracles, methods and probes."""
+        edits = [g for groups in (*self.methods(training), *self.probes(training)) for g in groups]
+        return [*([training.base] if training.base else []), *oracles(training), *edits]
+
+    def _ordered(self, groups: Sequence[Group]) -> list[list[Group]]:
+        found = sorted(by_method(groups).values(), key=lambda some: self.names.method_order(some[0]))
+        return [sorted(some, key=setting_order) for some in found]
+
+
+def oracles(training: Training) -> list[Group]:
+    """Return the oracles of ``training`` in the order of their names."""
+    known = list(ORACLES)
+    return sorted(training.oracles, key=lambda g: known.index(str(g.oracle)) if g.oracle in known else len(known))

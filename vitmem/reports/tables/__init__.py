@@ -1,0 +1,1 @@
+"""The tables of every suite: a file a table, found by its registered name."""

@@ -1,0 +1,121 @@
+"""Whether the setting that is chosen lies inside the grid that was tried, or at an end of it. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vitmem.entries import Table
+from vitmem.registry import TABLES
+from vitmem.reports.aggregate import Group, Training, canonical_text
+from vitmem.reports.choose import choose
+from vitmem.reports.columns import CHANGE_OF_WEIGHTS, HEAD, named
+from vitmem.reports.naming import setting, strength, where
+from vitmem.reports.render import Cell, Column
+from vitmem.reports.report import Report
+
+# Allowed losses of selection accuracy, by the end of the columns' names and in words.
+LOSSES = {"no_loss": (0.0, "no loss"), "two_points": (0.02, "2 points")}
+STRONG, WEAK, END = "at the strong end", "at the weak end", "at an end"
+ONE, NONE, INSIDE = "one value only", "none qualifies", "inside"
+# What asks for another grid comes first.
+ORDER = (STRONG, WEAK, END, ONE, NONE, INSIDE)
+COLUMNS = (
+    *HEAD,
+    *(
+        Column(f"{what}_{end}", f"{title} ({words})")
+        for end, (_, words) in LOSSES.items()
+        for what, title in (("setting", "setting"), ("grid", "grid"), ("verdict", "verdict"))
+    ),
+)
+VERDICTS = [n for n, column in enumerate(COLUMNS) if column.key.startswith("verdict")]
+NOTES = (
+    "for each training and each method with two strengths or more: the setting with the largest fall of memorized on "
+    "the selection halves at no loss of selection accuracy, and at a loss of at most 2 points",
+    "grid: the smallest and the largest value of a numeric parameter that was tried at the chosen blocks, with the "
+    "others as chosen, and how many values; the stronger end is the one that changes the edited weights more "
+    "(‖ΔW‖/‖W‖, mean over the seeds)",
+    f"verdict: '{STRONG}' where the strongest value was chosen, so that a stronger one may do better; '{WEAK}' where "
+    f"only the weakest is as good or allowed; '{END}' where both ends change the weights alike; of several parameters "
+    f"the first of these; '{ONE}' at the chosen blocks; '{NONE}': every setting loses more, a weaker one may do",
+)
+
+
+@TABLES.register("grids")
+class Grids(Table):
+    """What was chosen of which grid by each method of each training, those that are not inside first."""
+
+    title = "Whether what was chosen lies inside its grid"
+    columns = COLUMNS
+    notes = NOTES
+
+    def rows(self, report: Report) -> list[tuple[Cell, ...]]:
+        """Return a row for each training and method with two strengths or more."""
+        found = [_row(report, training, base, g) for training, base in report.judged for g in _swept(report, training)]
+        return sorted(found, key=lambda row: sorted(ORDER.index(str(row[n])) for n in VERDICTS))
+
+    def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
+        """Yield how many are inside their grid, for each allowed loss."""
+        for n, (_, words) in zip(VERDICTS, LOSSES.values(), strict=True):
+            yield _count([str(row[n]) for row in rows], words)
+
+
+def _count(verdicts: Sequence[str], words: str) -> str:
+    """Return how many are inside, and what the others are."""
+    found = Counter(verdicts)
+    others = ", ".join(f"{found[verdict]} {verdict}" for verdict in ORDER[:-1] if found[verdict])
+    inside = f"at {words} {found[INSIDE]} of {len(verdicts)} pairs of training and method are inside their grid"
+    return f"{inside}; {others}" if others else inside
+
+
+def _swept(report: Report, training: Training) -> Iterator[list[Group]]:
+    """Yield the settings of each method that was tried at several strengths."""
+    for groups in report.methods(training):
+        if len({canonical_text(strength(group)) for group in groups}) > 1:
+            yield groups
+
+
+def _row(report: Report, training: Training, base: Group, groups: list[Group]) -> tuple[Cell, ...]:
+    found: list[Cell] = []
+    for drop, _ in LOSSES.values():
+        chosen = choose(groups, base, drop).group
+        found += (None, None, NONE) if chosen is None else (setting(chosen), *judged(chosen, groups))
+    return *named(report, training, groups[0]), *found
+
+
+def judged(chosen: Group, groups: Sequence[Group]) -> tuple[str | None, str]:
+    """Return the grid of ``chosen`` among the settings ``groups`` of its method as a text, and the verdict.
+
+    A grid holds the settings that differ from ``chosen`` in one numeric parameter alone.
+    """
+    own = strength(chosen)
+    texts, verdicts = [], []
+    for key in own:
+        grid = {strength(g)[key]: g for g in groups if _beside(g, chosen, key)}
+        if len(grid) > 1:
+            text, verdict = _along(key, own[key], grid)
+            texts.append(text)
+            verdicts.append(verdict)
+    return ("; ".join(texts), min(verdicts, key=ORDER.index)) if texts else (None, ONE)
+
+
+def _beside(group: Group, chosen: Group, key: str) -> bool:
+    """Say whether ``group`` is edited where ``chosen`` is, with the same parameters and values but for ``key``."""
+    one, other = strength(group), strength(chosen)
+    return where(group) == where(chosen) and one.keys() == other.keys() and {**one, key: other[key]} == other
+
+
+def _along(key: str, value: Any, grid: dict[Any, Group]) -> tuple[str, str]:
+    """Return one grid, settings by value, as a text, and where in it ``value`` is."""
+    low, high = min(grid), max(grid)
+    changes = [grid[end].estimate(CHANGE_OF_WEIGHTS) for end in (low, high)]
+    at_low, at_high = (None if change is None else change.mean for change in changes)
+    stronger = None
+    if at_low is not None and at_high is not None and at_low != at_high:
+        stronger = low if at_low > at_high else high
+    told = "" if stronger is None else f", {'smaller' if stronger == low else 'larger'} is stronger"
+    text = f"{key} {low:g} ... {high:g} ({len(grid)} values{told})"
+    if value not in (low, high):
+        return text, INSIDE
+    return text, END if stronger is None else STRONG if value == stronger else WEAK

@@ -1,0 +1,171 @@
+"""What the edits of a suite did, at no loss, in a sentence for each network and a table. No torch.
+
+The best edit that reads no labels stands beside shrinkage, the methods that know nothing of the data: what those reach
+at the same price is no work of a curvature. Both are chosen by ``choose`` with a drop of 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from vitmem.entries import Table
+from vitmem.registry import TABLES
+from vitmem.reports.aggregate import Estimate, Group, Training, at, difference, differences
+from vitmem.reports.budget import information_of
+from vitmem.reports.choose import GATE, MEMORIZED, choose
+from vitmem.reports.columns import HEAD, NO_LOSS, SEEDS, SETTING, measured, named, percent
+from vitmem.reports.lead import SHRINKAGE, shrinks
+from vitmem.reports.naming import is_control, setting
+from vitmem.reports.paired import Ends, compare, t_interval
+from vitmem.reports.render import Cell, Column, counted, ends_text, fixed
+from vitmem.reports.report import Report
+
+# Inputs without labels, and nothing but the weights of a network that was trained for the method.
+WITHOUT_LABELS = ("unlabelled", "train-time")
+COLUMNS = (*HEAD, SETTING, SEEDS, *percent(), Column("validation_minus_base", "validation - base", "change"))
+SHRINKING = "shrinkage: methods that know nothing of the data (uniform scaling, SVD, random basis)"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The best edit without labels of one training and the best shrinkage, ``None`` where no setting is without loss.
+
+    ``sentence`` says what they left of what was memorized, on the reporting halves.
+    """
+
+    training: Training
+    edit: Group | None
+    shrinkage: Group | None
+    sentence: str
+
+
+@TABLES.register("verdict")
+class VerdictTable(Table):
+    """The base and each method at its setting without loss, with a sentence for each network."""
+
+    title = "At no loss"
+    columns = COLUMNS
+    notes = (NO_LOSS, SHRINKING)
+
+    def rows(self, report: Report) -> Iterator[tuple[Cell, ...]]:
+        """Yield a row for the base and each method of the networks that can be judged."""
+        for found in verdicts(report):
+            training, base = found.training, found.training.base
+            assert base is not None
+            yield *named(report, training, base)[:2], None, None, *measured(base), None
+            for groups in report.methods(training):
+                choice, head = choose(groups, base, 0.0), named(report, training, groups[0])
+                group = choice.group
+                if group is None:
+                    yield *head, choice.why, *([None] * (len(COLUMNS) - len(head) - 1))
+                else:
+                    change = difference(group, base, at("metrics", "validation"))
+                    yield *head, setting(group, groups), *measured(group), change
+
+    def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
+        """Yield what the edits did to each network."""
+        yield from (found.sentence for found in verdicts(report))
+
+
+def verdicts(report: Report) -> list[Verdict]:
+    """Return one for each training that has an unedited model, something memorized, and an edit without labels."""
+    return [found for training in report.trainings if (found := _verdict(report, training)) is not None]
+
+
+def _verdict(report: Report, training: Training) -> Verdict | None:
+    methods = report.methods(training)
+    edits = [g for g in methods if _is_edit(g[0])]
+    shrinking = [g for g in methods if shrinks(g[0])]
+    base = training.base
+    memorized = None if base is None else base.estimate(at("metrics", "memorized"))
+    if base is None or memorized is None or not edits:
+        return None
+    about = f"{report.names.training(training)} ({counted(len(base.rows), 'seed')})"
+    if base.config.get("recipe") and memorized.mean < GATE:
+        small = f"the base memorizes {_percent(memorized)} %, and below {100 * GATE:g} % nothing is judged"
+        return Verdict(training, None, None, f"{about}: nothing to take away: {small}.")
+    edit, control = best_without_loss(edits, base), best_without_loss(shrinking, base)
+    if edit is None:
+        names = _listed(report.names.method(g[0]) for g in edits)
+        sentence = f"{about}: no setting of {names} keeps the accuracy of the base"
+        if control is not None:
+            sentence += f"; {report.names.method(control)} leaves {_left(control)} of {_percent(memorized)} %"
+        return Verdict(training, None, control, f"{sentence}.")
+    sentence = f"{about}: {_what_it_did(report, edit, base)}{_beside(report, edit, control, shrinking)}."
+    return Verdict(training, edit, control, sentence)
+
+
+def best_without_loss(methods: Iterable[Sequence[Group]], base: Group) -> Group | None:
+    """Return the setting, of all ``methods``, whose selection memorized falls most at no loss; ``None`` without one."""
+    chosen = [group for groups in methods if (group := choose(groups, base, 0.0).group) is not None]
+    return max(chosen, key=lambda group: _mean(differences(base, group, MEMORIZED)), default=None)
+
+
+def _is_edit(group: Group) -> bool:
+    """Say whether ``group`` reads no labels and is no control; where it was not recorded, whether it has statistics."""
+    told = information_of(group)
+    without = told in WITHOUT_LABELS if told is not None else "statistics" in group.config
+    return without and group.method not in SHRINKAGE and not is_control(group.method)
+
+
+def _what_it_did(report: Report, edit: Group, base: Group) -> str:
+    """Return what ``edit`` took away, what came back, and what it cost; or that nothing is seen."""
+    name = f"{report.names.method(edit)} ({setting(edit)})" if setting(edit) else report.names.method(edit)
+    before, after = _left(base), _left(edit)
+    fall = difference(edit, base, at("metrics", "memorized"))
+    ends = _ends(edit, base)
+    if fall is None or fall.mean >= 0 or (ends is not None and ends[1] >= 0):
+        return f"at no loss {name} takes nothing away that is told from chance: {before} % before, {after} % after"
+    text = f"at no loss {name} takes memorized from {before} to {after} %"
+    back = [group.estimate(at("metrics", "recovered")) for group in (edit, base)]
+    if back[0] is not None and back[1] is not None:
+        text += f" and gives {_percent(back[0])} % of these images their true label ({_percent(back[1])} % before)"
+    change = difference(edit, base, at("metrics", "validation"))
+    return text if change is None else f"{text}, validation {fixed(100 * change.mean, 1, sign=True)} points"
+
+
+def _beside(report: Report, edit: Group, control: Group | None, shrinking: Sequence[Sequence[Group]]) -> str:
+    """Return what the best shrinkage left, and whether that is told apart from what ``edit`` left."""
+    if not shrinking:
+        return ""
+    if control is None:
+        return f"; no setting of {_listed(report.names.method(g[0]) for g in shrinking)} keeps the accuracy of the base"
+    gap, ends = difference(control, edit, at("metrics", "memorized")), _ends(control, edit)
+    text = f"; the best shrinkage, {report.names.method(control)}, leaves {_left(control)} %"
+    if gap is None:
+        return text
+    more = f"{fixed(100 * abs(gap.mean), 1)} points {'more' if gap.mean >= 0 else 'less'}"
+    if ends is None:
+        return f"{text}, {more} (no interval)"
+    if ends[0] <= 0 <= ends[1]:
+        return f"{text}, which cannot be told apart ({ends_text(*ends)} points)"
+    return f"{text}, {more} ({ends_text(*ends)})"
+
+
+def _ends(group: Group, other: Group) -> Ends | None:
+    """Return the 95 % interval of ``group`` less ``other`` in memorized: over the seeds, over the items of one."""
+    found = compare(group, other, "memorized")
+    if found is not None:
+        return found.ends
+    mean = difference(group, other, at("metrics", "memorized"))
+    return None if mean is None else t_interval(mean)
+
+
+def _left(group: Group) -> str:
+    found = group.estimate(at("metrics", "memorized"))
+    return "–" if found is None else _percent(found)
+
+
+def _percent(value: Estimate) -> str:
+    return fixed(100 * value.mean, 1)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
