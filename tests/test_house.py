@@ -51,9 +51,9 @@ def test_functions_on_tensors_give_shapes() -> None:
     assert not silent
 
 
-@pytest.mark.parametrize("folder", ["datasets", "noise"])
+@pytest.mark.parametrize("folder", ["datasets", "language/datasets", "noise"])
 def test_entries_are_found_without_torch(folder: str) -> None:
-    names = [f"vitmem.{folder}.{file.stem}" for file in sorted((PACKAGE / folder).glob("*.py"))]
+    names = [f"vitmem.{folder.replace('/', '.')}.{file.stem}" for file in sorted((PACKAGE / folder).glob("*.py"))]
     heavy = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "transformers", "sklearn", "matplotlib")
     program = (
         f"import importlib, sys\nfor name in {names}:\n    importlib.import_module(name)\n"

@@ -1,8 +1,8 @@
-"""Registries of entries by name: the modules of one folder, installed plug-ins, and what a decorator registers.
+"""Registries of entries by name: the modules of its folders, installed plug-ins, and what a decorator registers.
 
-A built-in entry is found by its folder, an installed one by the entry-point group of its kind, which names the object,
-and is imported when it is asked for. The decorator takes a class of ``vitmem.entries`` or a plain function, whose
-keyword-only parameters become the fields.
+A built-in entry is found by the folder of its kind, here or in ``vitmem.language``, an installed one by the entry-point
+group of its kind, which names the object, and is imported when it is asked for. The decorator takes a class of
+``vitmem.entries`` or a plain function, whose keyword-only parameters become the fields.
 """
 
 from __future__ import annotations
@@ -37,13 +37,17 @@ STUDIES = "vitmem.reports.studies"
 
 
 class Registry(Generic[E]):
-    """The entries of one kind: subclasses of ``base``, found in the modules of ``folder`` without torch.
+    """The entries of one kind: subclasses of ``base``, found in the modules of ``folder`` and ``others`` without torch.
 
-    ``studies`` says which modules of the studies of a checkout have entries of this kind, by their name.
+    ``folder`` is the group of their entry points too. ``studies`` says which modules of the studies of a checkout have
+    entries of this kind, by their name.
     """
 
-    def __init__(self, base: type[E], folder: str, studies: Callable[[str], bool] | None = None) -> None:
-        self.kind, self.base, self.folder, self.studies = base.kind, base, folder, studies
+    def __init__(
+        self, base: type[E], folder: str, *others: str, studies: Callable[[str], bool] | None = None
+    ) -> None:
+        self.kind, self.base, self.folder = base.kind, base, folder
+        self.others, self.studies = others, studies
         self._entries: dict[str, type[E]] = {}
         self._found = False
 
@@ -121,8 +125,9 @@ class Registry(Generic[E]):
 
     def _modules(self) -> Iterator[str]:
         """Yield the modules that have entries of the package, or of the studies of a checkout."""
-        folder = importlib.import_module(self.folder)
-        yield from (m.name for m in pkgutil.iter_modules(folder.__path__, f"{self.folder}.") if not m.ispkg)
+        for folder in (self.folder, *self.others):
+            place = importlib.import_module(folder).__path__
+            yield from (module.name for module in pkgutil.iter_modules(place, f"{folder}.") if not module.ispkg)
         if self.studies is not None:
             for place in importlib.import_module(STUDIES).__path__:
                 for file in sorted(Path(place).glob("*/*.py")):
@@ -209,7 +214,7 @@ def _kind_of(hint: Any) -> Any:
 
 
 MODELS = Registry(Model, "vitmem.models")
-DATA = Registry(Dataset, "vitmem.datasets")
+DATA = Registry(Dataset, "vitmem.datasets", "vitmem.language.datasets")
 NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")
 METRICS = Registry(Metric, "vitmem.metrics")

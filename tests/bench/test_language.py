@@ -16,8 +16,8 @@ from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
-from vitmem.data.texts import Items
 from vitmem.errors import InputError
+from vitmem.language.data.texts import Items
 from vitmem.lazy import extra
 from vitmem.outcomes import unpacked
 from vitmem.protocols.text import text_experiment

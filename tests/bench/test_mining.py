@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.bench.mining import Mining, mine, write_windows
-from vitmem.data.windows.read import read_windows
-from vitmem.data.windows.tokens import check_tokenizer, tokenised
 from vitmem.errors import InputError
+from vitmem.language.data.windows.read import read_windows
+from vitmem.language.data.windows.tokens import check_tokenizer, tokenised
 from vitmem.models.pretrained import PretrainedModel
 
 SIZE = 50

@@ -22,8 +22,8 @@ from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
-from vitmem.datasets.passages import passages
 from vitmem.errors import InputError
+from vitmem.language.datasets.passages import passages
 from vitmem.metrics.runs import longest_runs
 from vitmem.models.pretrained import pretrained
 from vitmem.rows import read_rows

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vitmem.data.documents import documents, pack
 from vitmem.errors import InputError
+from vitmem.language.data.documents import documents, pack
 
 
 def tokenizer(text: str, **options: Any) -> SimpleNamespace:

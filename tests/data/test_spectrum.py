@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitmem.data.spectrum.build import LENGTH
-from vitmem.data.spectrum.vocabulary import BOS, PAD, TOKENS, text
-from vitmem.data.texts import Items, Rows, TextData
-from vitmem.datasets.spectrum import spectrum
 from vitmem.errors import InputError
+from vitmem.language.data.spectrum.build import LENGTH
+from vitmem.language.data.spectrum.vocabulary import BOS, PAD, TOKENS, text
+from vitmem.language.data.texts import Items, Rows, TextData
+from vitmem.language.datasets.spectrum import spectrum
 
 
 @pytest.fixture(scope="module")

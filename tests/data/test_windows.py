@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from vitmem.contents import File
-from vitmem.data.windows.distinct import distinct, halves, shingles, various
-from vitmem.data.windows.read import read_windows
-from vitmem.data.windows.tokens import Windows, tokenised
-from vitmem.datasets.memorized import memorized
 from vitmem.errors import InputError
+from vitmem.language.data.windows.distinct import distinct, halves, shingles, various
+from vitmem.language.data.windows.read import read_windows
+from vitmem.language.data.windows.tokens import Windows, tokenised
+from vitmem.language.datasets.memorized import memorized
 from vitmem.registry import DATA
 
 BEGIN = 99

@@ -22,16 +22,16 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from vitmem.data.cache import cached
-from vitmem.data.documents import documents
 from vitmem.data.human_labels import read_human
 from vitmem.data.parquet import read_split
-from vitmem.data.passages import read_corpus
 from vitmem.data.sets import ImageSet, assemble
 from vitmem.data.unlabelled import unlabelled
 from vitmem.data.view_files import read_duplicates, read_label_errors, read_votes
-from vitmem.data.windows.read import read_windows
-from vitmem.datasets.passages import passages
 from vitmem.errors import InputError
+from vitmem.language.data.documents import documents
+from vitmem.language.data.passages import read_corpus
+from vitmem.language.data.windows.read import read_windows
+from vitmem.language.datasets.passages import passages
 from vitmem.noise.base import NoiseContext
 from vitmem.noise.matrix import checked_matrix, read_matrix
 from vitmem.noise.probabilities import read_probabilities

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from vitmem.data.documents import documents
 from vitmem.data.human_labels import read_human
-from vitmem.data.json_lines import json_lines
 from vitmem.data.parquet import read_split
-from vitmem.data.passages import read_corpus
 from vitmem.data.unlabelled import unlabelled
 from vitmem.data.view_files import read_duplicates, read_label_errors, read_votes
-from vitmem.data.windows.read import read_windows
 from vitmem.errors import InputError
+from vitmem.language.data.documents import documents
+from vitmem.language.data.json_lines import json_lines
+from vitmem.language.data.passages import read_corpus
+from vitmem.language.data.windows.read import read_windows
 from vitmem.noise.matrix import read_matrix
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vitmem.training.texts as module
-from vitmem.data.texts import Items
+from vitmem.language.data.texts import Items
 from vitmem.models.base import TextShape, build_language
 from vitmem.registry import MODELS
 from vitmem.training.perturbed import perturbed_prefix, shift_of

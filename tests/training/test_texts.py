@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vitmem.datasets.spectrum import spectrum
+from vitmem.language.datasets.spectrum import spectrum
 from vitmem.models.base import TextShape, build_language
 from vitmem.registry import MODELS
 from vitmem.specs import Recipe

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from vitmem.adapters.language import language_task
-from vitmem.data.documents import documents, pack
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
+from vitmem.language.data.documents import documents, pack
 from vitmem.models.language_layers import mlp_layers
 from vitmem.models.pretrained import load_in
 from vitmem.offline.output import new_file

@@ -14,9 +14,9 @@ from torch.nn.utils.rnn import pad_sequence
 from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Places, Weights
-from vitmem.data.passages import KINDS, Passages
 from vitmem.edits.base import Examples
 from vitmem.kfac import edited
+from vitmem.language.data.passages import KINDS, Passages
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Places, Say
-from vitmem.data.texts import Items, Rows, TextData
-from vitmem.data.windows.tokens import Windows
-from vitmem.datasets.planted import Planted
 from vitmem.errors import InputError
+from vitmem.language.data.texts import Items, Rows, TextData
+from vitmem.language.data.windows.tokens import Windows
+from vitmem.language.datasets.planted import Planted
 from vitmem.protocols.books import HELD_OUT, KEPT, LENGTH, read_parts, rows_of_books
 from vitmem.protocols.windows import WindowsExperiment
 from vitmem.registry import PROTOCOLS

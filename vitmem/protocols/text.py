@@ -15,10 +15,10 @@ from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.data.split import some_of
-from vitmem.data.texts import Items, TextData
 from vitmem.edits.base import Examples
 from vitmem.errors import InputError
 from vitmem.kfac import edited
+from vitmem.language.data.texts import Items, TextData
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits

@@ -15,11 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Places, Weights
-from vitmem.data.windows.distinct import halves
-from vitmem.data.windows.source import Memorized
-from vitmem.data.windows.tokens import Windows
 from vitmem.edits.base import Examples
 from vitmem.kfac import edited
+from vitmem.language.data.windows.distinct import halves
+from vitmem.language.data.windows.source import Memorized
+from vitmem.language.data.windows.tokens import Windows
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vitmem.data.texts import Items
+from vitmem.language.data.texts import Items
 from vitmem.training.texts import next_tokens
 
 # By how many tokens at most a prompt is made longer, and less than how many it never keeps, for prompts of 64 tokens.

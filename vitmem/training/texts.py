@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitmem.data.text_module import RowsModule
-from vitmem.data.texts import Items, TextData
 from vitmem.kfac.layers import eval_mode
+from vitmem.language.data.text_module import RowsModule
+from vitmem.language.data.texts import Items, TextData
 from vitmem.specs import CURVES, Recipe
 from vitmem.training.curves import Curves
 from vitmem.training.fit import learn, steps

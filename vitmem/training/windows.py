@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.adapters.language import check_length
-from vitmem.data.windows.tokens import Windows
+from vitmem.language.data.windows.tokens import Windows
 from vitmem.training.texts import decode, next_tokens
 
 

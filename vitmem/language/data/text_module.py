@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vitmem.data.module import Batches
-from vitmem.data.texts import Rows
+from vitmem.language.data.texts import Rows
 from vitmem.specs import seed_from
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vitmem.data.spectrum.vocabulary import (
+from vitmem.language.data.spectrum.vocabulary import (
     DIGITS,
     EACH,
     FIRST_NAMES,

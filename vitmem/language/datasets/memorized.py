@@ -11,7 +11,7 @@ from vitmem.contents import File, FilePath
 from vitmem.registry import DATA
 
 if TYPE_CHECKING:
-    from vitmem.data.windows.source import Memorized
+    from vitmem.language.data.windows.source import Memorized
 
 
 @DATA.register(
@@ -32,9 +32,9 @@ def memorized(
     ``min_distinct`` drops windows of fewer different tokens in the suffix. Raises InputError for a file that is
     missing, torn or without what it should have.
     """
-    from vitmem.data.passages import read_corpus, text_folder
-    from vitmem.data.windows.read import read_windows
-    from vitmem.data.windows.source import Memorized
+    from vitmem.language.data.passages import read_corpus, text_folder
+    from vitmem.language.data.windows.read import read_windows
+    from vitmem.language.data.windows.source import Memorized
 
     root = text_folder(data_dir, folder, "memorized")
     lines = read_windows(File(path=file).place(data_dir))

@@ -1,4 +1,4 @@
-"""A synthetic language: strings to recite, sums, facts, rules and logic, written by ``vitmem.data.spectrum``."""
+"""A synthetic language: strings to recite, sums, facts, rules and logic, of ``vitmem.language.data.spectrum``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from vitmem.registry import DATA
 
 if TYPE_CHECKING:
-    from vitmem.data.texts import TextData
+    from vitmem.language.data.texts import TextData
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -34,9 +34,9 @@ def spectrum(
 ) -> TextData:
     """Return so many rows, strings, facts and questions; ``seed`` decides everything.
 
-    See ``vitmem.data.spectrum.build.write_spectrum`` for what each number counts.
+    See ``vitmem.language.data.spectrum.build.write_spectrum`` for what each number counts.
     """
-    from vitmem.data.spectrum.build import write_spectrum
+    from vitmem.language.data.spectrum.build import write_spectrum
 
     return write_spectrum(
         seed,

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from vitmem.data.json_lines import json_lines
 from vitmem.errors import InputError
+from vitmem.language.data.json_lines import json_lines
 from vitmem.specs import explain
 
 PREFIX, SUFFIX = ("prefix", "prefix_text"), ("target_suffix", "suffix", "suffix_text")

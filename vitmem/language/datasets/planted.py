@@ -43,7 +43,7 @@ def planted(
     repeats: Positive = 20,
 ) -> Planted:
     """Read the books in ``<data_dir>/<folder>/corpus.parquet``; raises InputError when they cannot be."""
-    from vitmem.data.passages import read_corpus, text_folder
+    from vitmem.language.data.passages import read_corpus, text_folder
 
     books = read_corpus(text_folder(data_dir, folder, "planted") / "corpus.parquet", "planted")
     return Planted(books, windows, prefix, suffix, repeats)

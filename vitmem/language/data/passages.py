@@ -15,9 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vitmem.data.json_lines import json_lines
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, expand
+from vitmem.language.data.json_lines import json_lines
 
 NAME = "passages"
 KINDS = ("famous", "control")

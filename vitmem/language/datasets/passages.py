@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vitmem.registry import DATA
 
 if TYPE_CHECKING:
-    from vitmem.data.passages import Passages
+    from vitmem.language.data.passages import Passages
 
 
 @DATA.register("passages", summary="passages that a model may know by heart, controls, and books", protocol="passages")
@@ -17,6 +17,6 @@ def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") ->
 
     Raises InputError for a file that is missing, torn or without what it should have.
     """
-    from vitmem.data.passages import read_passages, text_folder
+    from vitmem.language.data.passages import read_passages, text_folder
 
     return read_passages(text_folder(data_dir, folder, "passages"))

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitmem.data.spectrum import families
-from vitmem.data.spectrum.families import Rng, Statement
-from vitmem.data.spectrum.vocabulary import BOS, PAD, RELATIONS, TOKENS, ids
-from vitmem.data.texts import Items, Rows, TextData
+from vitmem.language.data.spectrum import families
+from vitmem.language.data.spectrum.families import Rng, Statement
+from vitmem.language.data.spectrum.vocabulary import BOS, PAD, RELATIONS, TOKENS, ids
+from vitmem.language.data.texts import Items, Rows, TextData
 
 NAME = "spectrum"
 # Tokens in a row: the beginning and room for a string, two rules or an open book.

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 import torch
 from torch import Tensor
 
-from vitmem.data.windows.tokens import Windows
 from vitmem.errors import InputError
+from vitmem.language.data.windows.tokens import Windows
 
 # Tokens in a shingle, and the similarity from which a window is taken for one that is there already.
 SHINGLE, SIMILAR = 5, 0.7

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from vitmem.data.json_lines import json_lines
 from vitmem.errors import InputError, one_line, shown
 from vitmem.files import check_readable, read_text, short_name, walk
+from vitmem.language.data.json_lines import json_lines
 
 # The largest .txt that is read, 4 GiB: it is held as one text.
 LARGEST = 4 * 2**30

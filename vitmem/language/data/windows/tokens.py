@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vitmem.data.windows.read import Line, QuoteRow, TokenRow
 from vitmem.errors import InputError
+from vitmem.language.data.windows.read import Line, QuoteRow, TokenRow
 
 # The share of prefixes whose text has to give their ids again.
 AGREEMENT = 0.95

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitmem.data.windows.distinct import distinct, various
-from vitmem.data.windows.read import Line
-from vitmem.data.windows.tokens import Windows, tokenised
 from vitmem.errors import InputError
+from vitmem.language.data.windows.distinct import distinct, various
+from vitmem.language.data.windows.read import Line
+from vitmem.language.data.windows.tokens import Windows, tokenised
 
 NAME = "memorized"
 

@@ -1,0 +1,1 @@
+"""Texts as rows of tokens: a synthetic language, passages, windows and documents."""
