@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.kfac import find_layers, fit
 from vitmem.kfac.moments import LayerMoments
-from vitmem.models.language_layers import mlp_layers
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.task import LanguageTask, language_task
 
 assert sys.modules["vitmem.kfac.fit"]
 CHUNK = sys.modules["vitmem.kfac.fit"].CHUNK

@@ -124,10 +124,15 @@ class Model(Entry):
 
 
 class Protocol(Entry):
-    """How data of one kind are prepared, trained on, read, predicted and measured: what ``protocol`` of data names."""
+    """How data of one kind are prepared, trained on, read, predicted and measured: what ``protocol`` of data names.
+
+    ``under_test`` is what the contract of a model runs on, a ``vitmem.contracts.fixtures.ModelUnderTest``; ``None``
+    stands for random images.
+    """
 
     kind = "protocol"
     work = "open"
+    under_test: ClassVar[type[Any] | None] = None
 
     def open(self, training: Any, places: Any) -> Any:
         """Return the ``vitmem.bench.experiment.Experiment`` of a training: its data, labels and untrained network."""

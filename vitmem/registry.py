@@ -213,7 +213,7 @@ def _kind_of(hint: Any) -> Any:
     return hint
 
 
-MODELS = Registry(Model, "vitmem.models")
+MODELS = Registry(Model, "vitmem.models", "vitmem.language.models")
 DATA = Registry(Dataset, "vitmem.datasets", "vitmem.language.datasets")
 NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.edits.base import EditContext
 from vitmem.edits.kfac import Kfac
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, edited, find_layers, fit
-from vitmem.models.language_layers import mlp_layers
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.task import LanguageTask, language_task
 
 ALL = ("gate", "up", "gate_up", "down")
 

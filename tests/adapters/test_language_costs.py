@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.edits.base import EditContext
 from vitmem.edits.kfac import Kfac
 from vitmem.kfac import edited, find_layers, fit, weight_matrix
 from vitmem.kfac.moments import Sum
-from vitmem.models.language_layers import mlp_layers
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.task import LanguageTask, language_task
 
 VOCABULARY = 23
 FIT = sys.modules["vitmem.kfac.fit"]  # the package gives its function the module's name
@@ -112,8 +112,8 @@ def test_bfloat16_is_edited_and_kept(tiny: Any) -> None:
 
 
 def test_nothing_imports_transformers_before_a_model_of_it_is_asked_for() -> None:
-    modules = "vitmem, vitmem.cli.main, vitmem.kfac, vitmem.adapters.language, vitmem.models.language_layers"
-    modules += ", vitmem.models.pretrained"
+    modules = "vitmem, vitmem.cli.main, vitmem.kfac, vitmem.language.task, vitmem.language.models.language_layers"
+    modules += ", vitmem.language.models.pretrained"
     program = f"import sys, {modules}; print([m for m in ('transformers', 'lm_eval', 'datasets') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ from vitmem.bench.mining import Mining, mine, write_windows
 from vitmem.errors import InputError
 from vitmem.language.data.windows.read import read_windows
 from vitmem.language.data.windows.tokens import check_tokenizer, tokenised
-from vitmem.models.pretrained import PretrainedModel
+from vitmem.language.models.pretrained import PretrainedModel
 
 SIZE = 50
 WANTED = Mining(prefix=4, suffix=6, starts=3, min_distinct=5, batch_size=2)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import LanguageTask
 from vitmem.adapters.vision import VisionTask
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers, fit
+from vitmem.language.task import LanguageTask
 
 IMAGES, LABELS = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from vitmem.errors import InputError
-from vitmem.models.pretrained import pretrained
-from vitmem.models.skeleton import skeleton_of
+from vitmem.language.models.pretrained import pretrained
+from vitmem.language.models.skeleton import skeleton_of
 
 CODE = "from pathlib import Path\nPath('ran').touch()\nfrom transformers import PretrainedConfig\n"
 READERS: dict[str, Callable[[], object]] = {

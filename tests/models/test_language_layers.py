@@ -10,7 +10,7 @@ from torch import nn
 
 from vitmem.errors import InputError
 from vitmem.kfac import find_layers
-from vitmem.models.language_layers import language_blocks, mlp_layers
+from vitmem.language.models.language_layers import language_blocks, mlp_layers
 
 GATED = ["gate_proj", "up_proj", "down_proj"]
 ALL = ("gate", "up", "gate_up", "down")

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from vitmem.adapters.language import language_task
 from vitmem.kfac import Factors, find_layers, fit
-from vitmem.models.language_layers import mlp_layers
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.task import language_task
 
 WORDS = [f"w{n}" for n in range(30)]
 

@@ -9,10 +9,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vitmem.adapters.language import language_task
 from vitmem.kfac import find_layers, fit
-from vitmem.models.language_layers import mlp_layers
-from vitmem.models.skeleton import skeleton_of
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.models.skeleton import skeleton_of
+from vitmem.language.task import language_task
 from vitmem.offline.estimate import cost_of, rate
 from vitmem.offline.presets import PRESETS, FitSettings
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from vitmem.adapters.language import language_task
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, StoredFactors, find_layers, fit
-from vitmem.models.language_layers import mlp_layers
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.task import language_task
 from vitmem.offline.fit import fit_texts
 from vitmem.offline.presets import FitSettings
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 import vitmem.training.texts as module
 from vitmem.language.data.texts import Items
-from vitmem.models.base import TextShape, build_language
+from vitmem.language.models.base import TextShape, build_language
 from vitmem.registry import MODELS
 from vitmem.training.perturbed import perturbed_prefix, shift_of
 from vitmem.training.texts import next_tokens, predict_tokens

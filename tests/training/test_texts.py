@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from vitmem.language.datasets.spectrum import spectrum
-from vitmem.models.base import TextShape, build_language
+from vitmem.language.models.base import TextShape, build_language
 from vitmem.registry import MODELS
 from vitmem.specs import Recipe
 from vitmem.training.fit import KeepCheckpoint

@@ -1,1 +1,1 @@
-"""What a family of models needs to be seen by the engine: batches, losses, positions."""
+"""What the engine has to know of a family of models: batches, losses, positions."""

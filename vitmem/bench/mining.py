@@ -20,7 +20,7 @@ from vitmem.errors import InputError
 from vitmem.files import write_text
 from vitmem.language.data.windows.distinct import distinct
 from vitmem.language.data.windows.tokens import Windows
-from vitmem.models.pretrained import PretrainedModel
+from vitmem.language.models.pretrained import PretrainedModel
 from vitmem.specs import seed_from
 from vitmem.training.windows import predict_suffixes, recite_suffixes
 

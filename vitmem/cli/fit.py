@@ -12,7 +12,7 @@ import torch
 
 from vitmem.blocks import parse_blocks
 from vitmem.errors import InputError, unknown
-from vitmem.models.skeleton import skeleton_of
+from vitmem.language.models.skeleton import skeleton_of
 from vitmem.offline.estimate import DTYPES, Cost, cost_of, rate
 from vitmem.offline.fit import fit_texts
 from vitmem.offline.presets import PRESETS, FitSettings, Preset

@@ -9,8 +9,8 @@ from pathlib import Path
 from vitmem.bench.harness import evaluate_tasks, load_preset, own_tasks
 from vitmem.bench.harness_scores import Change, Scores, compare
 from vitmem.errors import InputError
+from vitmem.language.models.pretrained import load
 from vitmem.lazy import extra
-from vitmem.models.pretrained import load
 from vitmem.training.fit import pick_device
 
 

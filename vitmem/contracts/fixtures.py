@@ -1,4 +1,4 @@
-"""What the contract of a model plug-in is run on: a network, random images or text, and how to read them."""
+"""What the contract of a model plug-in is run on: a network, random examples, and how to read them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import language_task
 from vitmem.adapters.vision import VisionTask
 from vitmem.edits.base import EditContext, EditResult
 from vitmem.edits.kfac import Kfac
 from vitmem.entries import Model
 from vitmem.kfac import Factors, Task, find_layers, fit
-from vitmem.models.base import ImageShape, LanguageModel, Network, TextShape, VisionModel, build, build_language
+from vitmem.models.base import ImageShape, Network, VisionModel, build
 
 IMAGES = ImageShape(channels=3, size=32, num_classes=10)
-TEXT = TextShape(vocab_size=50, length=16)
 EXAMPLES = 12
 
 
@@ -109,26 +107,3 @@ class ImageModelUnderTest(ModelUnderTest):
         """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
         positions = VisionTask(positions=self.model.positions, prefix_tokens=self.model.prefix_tokens)
         return positions, lambda images, labels: (images, labels)
-
-
-class TextModelUnderTest(ModelUnderTest):
-    """Rows of tokens (12, 16), each to be continued by the next token."""
-
-    expected = (TEXT.length, TEXT.vocab_size)
-
-    def again(self, seed: int) -> LanguageModel:
-        """Build it anew."""
-        return build_language(self.entry, TEXT, seed)
-
-    def draw(self, generator: torch.Generator) -> None:
-        """Draw inputs (12, ...) and labels (12, ...)."""
-        self.inputs = torch.randint(TEXT.vocab_size, (EXAMPLES, TEXT.length), generator=generator)
-        self.labels = self.inputs.roll(-1, 1)
-
-    def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        """Return what should be logits (n, *expected)."""
-        return net(input_ids=inputs, use_cache=False).logits
-
-    def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
-        return language_task(self.net), lambda tokens, _labels: {"input_ids": tokens}

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitmem.contracts.base import Check, require, run_clause
-from vitmem.contracts.fixtures import EXAMPLES, ImageModelUnderTest, ModelUnderTest, TextModelUnderTest
+from vitmem.contracts.fixtures import EXAMPLES, ImageModelUnderTest, ModelUnderTest
 from vitmem.contracts.structure import editable_parts
 from vitmem.kfac import Factors, edited, find_layers
 from vitmem.models.base import architecture_of
-from vitmem.registry import MODELS
+from vitmem.registry import MODELS, PROTOCOLS
 
 # Two batchings of the same examples may differ in the last bits of float32, not in more.
 TOLERANCE = 1e-4
@@ -29,12 +29,12 @@ def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
 
     The clause of blocks and layers says in its detail which were found, one line for neighbours that are alike.
     A clause that fails or raises is reported as broken and the next one runs all the same; a network that
-    cannot be built ends the list. Raises InputError for an unknown name or parameter.
+    cannot be built ends the list. Raises InputError for an unknown name, parameter or protocol.
     """
     entry = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []
     subject: list[ModelUnderTest] = []
-    kind = TextModelUnderTest if entry.protocols == ("text",) else ImageModelUnderTest
+    kind = PROTOCOLS.get(entry.protocols[0]).under_test or ImageModelUnderTest
     run_clause("build", lambda: subject.append(kind(entry, architecture_of(name))), checks)
     for clause, test in CLAUSES.items() if subject else ():
         run_clause(clause, lambda test=test: test(subject[0]), checks)  # type: ignore[misc]

@@ -26,14 +26,6 @@ class ImageShape:
 
 
 @dataclass(frozen=True)
-class TextShape:
-    """What a network is built for: ``vocab_size`` tokens in rows of at most ``length``."""
-
-    vocab_size: int
-    length: int
-
-
-@dataclass(frozen=True)
 class Preprocessing:
     """How a published network reads images: height and width in pixels, and ``mean`` and ``std`` where white is 1."""
 
@@ -90,12 +82,7 @@ class VisionModel(Network):
     tokens: int | None = None
 
 
-@dataclass
-class LanguageModel(Network):
-    """A causal model as those of transformers: ``net(input_ids=...).logits`` are (B, S, vocab_size)."""
-
-
-N = TypeVar("N", VisionModel, LanguageModel)
+N = TypeVar("N", bound=Network)
 
 
 def architecture_of(name: str) -> str | None:
@@ -109,15 +96,11 @@ def build(model: Model, shape: ImageShape, seed: int, architecture: str | None =
     ``architecture`` is that of a family. Raises InputError when the parameters do not fit the images or the result
     breaks the contract.
     """
-    return _build(model, shape, seed, architecture, VisionModel)
+    return build_as(VisionModel, model, shape, seed, architecture)
 
 
-def build_language(model: Model, shape: TextShape, seed: int) -> LanguageModel:
-    """Build the language model ``model``; see ``build``."""
-    return _build(model, shape, seed, None, LanguageModel)
-
-
-def _build(model: Model, shape: ImageShape | TextShape, seed: int, architecture: str | None, expected: type[N]) -> N:
+def build_as(expected: type[N], model: Model, shape: object, seed: int, architecture: str | None = None) -> N:
+    """Build ``model``, which has to be what is ``expected``, for a shape of its kind of data; see ``build``."""
     name = f"{model.name}/{architecture}" if architecture else model.name
     with torch.random.fork_rng(devices=[]):
         # only the CPU's generator: torch.manual_seed would seed those of the GPUs too, and for good

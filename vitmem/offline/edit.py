@@ -22,8 +22,8 @@ from vitmem.kfac.computed import check_weight_is_used
 from vitmem.kfac.find import check_own
 from vitmem.kfac.layers import is_conv1d, is_linear, weight_matrix
 from vitmem.kfac.stored import Stored
-from vitmem.models.language_layers import language_blocks
-from vitmem.models.skeleton import skeleton_of
+from vitmem.language.models.language_layers import language_blocks
+from vitmem.language.models.skeleton import skeleton_of
 from vitmem.offline.checkpoint import Checkpoint
 from vitmem.offline.output import check_new, new_folder
 

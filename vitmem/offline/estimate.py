@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from vitmem.kfac.layers import is_linear, weight_matrix
-from vitmem.models.language_layers import ROLES, language_blocks, mlp_layers
+from vitmem.language.models.language_layers import ROLES, language_blocks, mlp_layers
 from vitmem.offline.presets import FitSettings
 
 # Types of weights by name.

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitmem.adapters.language import language_task
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, find_layers, fit
 from vitmem.language.data.documents import documents, pack
-from vitmem.models.language_layers import mlp_layers
-from vitmem.models.pretrained import load_in
+from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.models.pretrained import load_in
+from vitmem.language.task import language_task
 from vitmem.offline.output import new_file
 from vitmem.offline.presets import FitSettings
 

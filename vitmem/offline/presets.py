@@ -8,7 +8,7 @@ from typing import Any
 
 from vitmem.blocks import Blocks
 from vitmem.kfac.labels import LabelMode
-from vitmem.models.language_layers import Role
+from vitmem.language.models.language_layers import Role
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import LanguageTask, language_task
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
-from vitmem.models.pretrained import PretrainedModel
+from vitmem.language.models.pretrained import PretrainedModel
+from vitmem.language.task import LanguageTask, language_task
 from vitmem.specs import Statistics, seed_from
 from vitmem.training.texts import next_tokens
 

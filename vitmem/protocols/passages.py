@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Places, Weights
 from vitmem.edits.base import Examples
 from vitmem.kfac import edited
 from vitmem.language.data.passages import KINDS, Passages
+from vitmem.language.task import token_logits, token_losses
 from vitmem.metrics.passage_predictions import PassagePredictions
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits

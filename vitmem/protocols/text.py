@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import LanguageTask, language_task, token_logits, token_losses
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
 from vitmem.blocks import Blocks
@@ -18,11 +17,13 @@ from vitmem.data.split import some_of
 from vitmem.edits.base import Examples
 from vitmem.errors import InputError
 from vitmem.kfac import edited
+from vitmem.language.contract import TextModelUnderTest
 from vitmem.language.data.texts import Items, TextData
+from vitmem.language.models.base import LanguageModel, TextShape, build_language
+from vitmem.language.task import LanguageTask, language_task, token_logits, token_losses
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.token_hits import TokenHits
-from vitmem.models.base import LanguageModel, TextShape, build_language
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, seed_from
 from vitmem.training.perturbed import perturbed_prefix
@@ -175,7 +176,7 @@ class TextExperiment(Experiment):
         return {"counts": counts, "data": {"sha256": texts.fingerprint}}
 
 
-@PROTOCOLS.register("text")
+@PROTOCOLS.register("text", under_test=TextModelUnderTest)
 def text_experiment(training: Training, places: Places) -> TextExperiment:
     """Write the texts and build the untrained network of a training."""
     data, seed = training.data.config, training.seed

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vitmem.adapters.language import token_logits, token_losses
 from vitmem.bench.cells import Training
 from vitmem.bench.experiment import Places, Weights
 from vitmem.edits.base import Examples
@@ -20,6 +19,7 @@ from vitmem.kfac import edited
 from vitmem.language.data.windows.distinct import halves
 from vitmem.language.data.windows.source import Memorized
 from vitmem.language.data.windows.tokens import Windows
+from vitmem.language.task import token_logits, token_losses
 from vitmem.metrics.ranking import TOP
 from vitmem.metrics.token_hits import TokenHits
 from vitmem.metrics.window_predictions import WindowPredictions

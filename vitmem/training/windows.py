@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vitmem.adapters.language import check_length
 from vitmem.language.data.windows.tokens import Windows
+from vitmem.language.task import check_length
 from vitmem.training.texts import decode, next_tokens
 
 

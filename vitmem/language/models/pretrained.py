@@ -13,10 +13,10 @@ from typing import Any, Literal
 from vitmem.contents import SourcePath
 from vitmem.errors import InputError
 from vitmem.files import expand, short_name
+from vitmem.language.models.base import LanguageModel
+from vitmem.language.models.language_layers import Role, language_blocks, mlp_layers
+from vitmem.language.models.skeleton import why_not
 from vitmem.lazy import extra, torch
-from vitmem.models.base import LanguageModel
-from vitmem.models.language_layers import Role, language_blocks, mlp_layers
-from vitmem.models.skeleton import why_not
 from vitmem.registry import MODELS
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vitmem.language.models.base import LanguageModel, TextShape
 from vitmem.lazy import extra
-from vitmem.models.base import LanguageModel, TextShape
 from vitmem.models.vit import Count
 from vitmem.registry import MODELS
 

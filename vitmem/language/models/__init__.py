@@ -1,0 +1,1 @@
+"""Language models and the contract that they keep."""
