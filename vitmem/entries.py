@@ -94,13 +94,15 @@ class Noise(Entry):
 class Dataset(Entry):
     """A data set. ``protocol`` names the experiment that it is for.
 
-    ``views`` are further measures of validation that it has, ``downloads`` says that it is fetched where no folder is
-    given, ``trains_on`` that a model which came trained is trained further on it.
+    ``measured_as`` names the protocol whose metrics measure it, ``None`` its own. ``views`` are further measures of
+    validation that it has, ``downloads`` says that it is fetched where no folder is given, ``trains_on`` that a model
+    which came trained is trained further on it.
     """
 
     kind = "data"
     work = "load"
     protocol: ClassVar[str] = "image"
+    measured_as: ClassVar[str | None] = None
     views: ClassVar[tuple[str, ...]] = ()
     downloads: ClassVar[bool] = False
     trains_on: ClassVar[bool] = False
@@ -127,12 +129,13 @@ class Protocol(Entry):
     """How data of one kind are prepared, trained on, read, predicted and measured: what ``protocol`` of data names.
 
     ``under_test`` is what the contract of a model runs on, a ``vitmem.contracts.fixtures.ModelUnderTest``; ``None``
-    stands for random images.
+    stands for random images. ``made_up`` returns predictions for a seed, on which the metrics of plug-ins are tried.
     """
 
     kind = "protocol"
     work = "open"
     under_test: ClassVar[type[Any] | None] = None
+    made_up: ClassVar[Callable[[int], Any] | None] = None
 
     def open(self, training: Any, places: Any) -> Any:
         """Return the ``vitmem.bench.experiment.Experiment`` of a training: its data, labels and untrained network."""

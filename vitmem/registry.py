@@ -217,7 +217,7 @@ MODELS = Registry(Model, "vitmem.models", "vitmem.language.models")
 DATA = Registry(Dataset, "vitmem.datasets", "vitmem.language.datasets")
 NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")
-METRICS = Registry(Metric, "vitmem.metrics")
+METRICS = Registry(Metric, "vitmem.metrics", "vitmem.language.metrics")
 PROTOCOLS = Registry(Protocol, "vitmem.protocols")
 # Figures load matplotlib, which tables do without.
 TABLES = Registry(Table, "vitmem.reports.tables", studies=lambda module: module != "figures")

@@ -24,8 +24,8 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
 from vitmem.language.datasets.passages import passages
+from vitmem.language.metrics.passage_predictions import longest_runs
 from vitmem.language.models.pretrained import pretrained
-from vitmem.metrics.runs import longest_runs
 from vitmem.rows import read_rows
 
 WORDS = [f"w{n}" for n in range(30)]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from vitmem.metrics.changes import _named, changes
-from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.token_hits import TokenHits
+from vitmem.language.metrics.changes import _named, changes
+from vitmem.language.metrics.passage_predictions import PassagePredictions
+from vitmem.language.metrics.token_hits import TokenHits
 
 
 def test_the_interval_is_that_of_a_resampled_count() -> None:

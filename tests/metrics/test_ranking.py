@@ -9,10 +9,10 @@ import torch
 from sklearn.metrics import ndcg_score
 from torch import Tensor
 
-from vitmem.metrics.drift import drift
-from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.ranking import graded_ndcg, overlap_ndcg, ranking
-from vitmem.metrics.token_hits import TokenHits
+from vitmem.language.metrics.drift import drift
+from vitmem.language.metrics.passage_predictions import PassagePredictions
+from vitmem.language.metrics.ranking import graded_ndcg, overlap_ndcg, ranking
+from vitmem.language.metrics.token_hits import TokenHits
 
 BASE = torch.arange(10, dtype=torch.int32)[None]
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from vitmem.errors import VitmemError
+from vitmem.language.metrics.recitation import levenshtein, recitation, suffixes
+from vitmem.language.metrics.skills import held_out_text, skills
+from vitmem.language.metrics.text_predictions import TextPredictions
+from vitmem.language.metrics.token_hits import TokenHits
 from vitmem.metrics.measure import measure
-from vitmem.metrics.recitation import levenshtein, recitation, suffixes
-from vitmem.metrics.skills import held_out_text, skills
-from vitmem.metrics.text_predictions import TextPredictions
-from vitmem.metrics.token_hits import TokenHits
 
 GOLD = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8], [1, 1, 2, 2], [9, 8, 7, 6]])
 #                     word for word     last wrong       one inserted     all wrong (not measured)

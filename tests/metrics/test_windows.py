@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from vitmem.errors import VitmemError
+from vitmem.language.metrics.token_hits import TokenHits
+from vitmem.language.metrics.window_predictions import WindowPredictions
 from vitmem.metrics.measure import measure
-from vitmem.metrics.token_hits import TokenHits
-from vitmem.metrics.window_predictions import WindowPredictions
 
 GOLD = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 8, 9, 0], [9, 8, 7, 6]])
 REAL = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]).bool()

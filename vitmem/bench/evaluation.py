@@ -24,7 +24,6 @@ from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers
 from vitmem.metrics.measure import AnyPredictions, measure
-from vitmem.metrics.outcomes import outcomes
 from vitmem.outcomes import packed
 from vitmem.specs import PREDICTIONS, seed_from
 
@@ -136,7 +135,7 @@ def compute_metrics(session: Session, cell: Cell) -> Measured:
     ablated = _ablated(session, cell)
     own = {half: session.experiment.completed(found, ablated.get(half), cell.views) for half, found in own.items()}
     values = {half: measure(own[half], session.base[half]) for half in HALVES}
-    became = {name: packed(hits.numpy()) for name, hits in outcomes(own["report"]).items()}
+    became = {name: packed(hits.numpy()) for name, hits in own["report"].outcomes().items()}
     return Measured(values["report"], values["selection"], became)
 
 

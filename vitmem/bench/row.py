@@ -15,7 +15,7 @@ from vitmem.bench.store import read_json
 from vitmem.data.view_files import file_sha256, need_view
 from vitmem.data.views import view_folders
 from vitmem.entries import Information
-from vitmem.metrics.versions import measured_as, metric_versions
+from vitmem.metrics.versions import metric_versions, predictions_kind
 from vitmem.row_schema import EditReport, Ids, RowConfig
 from vitmem.rows import ROW_SCHEMA, Row
 
@@ -40,7 +40,7 @@ def finished_row(session: Session, cell: Cell, suite: str, result: dict[str, Any
         "metrics": found.metrics,
         "selection": found.selection,
         "outcomes": found.outcomes,
-        "metric_versions": metric_versions(measured_as(session.training.protocol)),
+        "metric_versions": metric_versions(predictions_kind(session.training.data.entry)),
         "counts": facts["counts"],
         "data": facts["data"],
         "edit": _edit_report(cell, result),

@@ -15,7 +15,7 @@ from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import lock, translate_disk_errors
 from vitmem.errors import VitmemError
 from vitmem.metrics.trial import try_metrics
-from vitmem.metrics.versions import measured_as
+from vitmem.metrics.versions import predictions_kind
 from vitmem.rows import Row, append_row, settle_rows, write_rows
 
 
@@ -104,7 +104,7 @@ def run_suite(
             on_event(event, progress)
 
         try:
-            for protocol in {measured_as(job.training.protocol) for job in jobs}:
+            for protocol in {predictions_kind(job.training.data.entry) for job in jobs}:
                 try_metrics(protocol)
             check_jobs(jobs, places)
             run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)

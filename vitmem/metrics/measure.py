@@ -1,18 +1,26 @@
-"""All registered metrics of one model, on the half of the images that its predictions name."""
+"""All registered metrics of one model, on the half of the items that its predictions name."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vitmem.entries import Metric
 from vitmem.errors import VitmemError, raised_at, reason
-from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.predictions import Predictions
-from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.metrics.versions import metrics_of
-from vitmem.metrics.window_predictions import WindowPredictions
 
-AnyPredictions = Predictions | TextPredictions | PassagePredictions | WindowPredictions
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AnyPredictions(Protocol):
+    """What a model says of one half of the items. ``protocol`` names the metrics that read it."""
+
+    protocol: ClassVar[str]
+
+    def outcomes(self) -> dict[str, Tensor]:
+        """Return by metric which measured items count in it, (n,) bool: the yes or no that a share is the mean of."""
+        ...
 
 
 def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:

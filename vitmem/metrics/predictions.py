@@ -70,3 +70,31 @@ class Predictions:
     def clean_rows(self) -> Tensor:
         """Positions of all training images whose given label is right, (c,) int64."""
         return torch.nonzero(self.given == self.true).flatten()
+
+    def outcomes(self) -> dict[str, Tensor]:
+        """Return memorized and recovered of the measured wrong labels, (m,) bool, and validation (v,) bool."""
+        rows = self.noisy_rows
+        said = self.predicted[rows]
+        return {
+            "memorized": said == self.given[rows],
+            "recovered": said == self.true[rows],
+            "validation": self.validation_predicted == self.validation_labels,
+        }
+
+
+def made_up(seed: int, items: int = 60, classes: int = 10) -> Predictions:
+    """Return predictions of no model, of which every metric is defined."""
+    generator = torch.Generator().manual_seed(seed)
+    true = torch.arange(items) % classes
+    wrong = torch.arange(0, items, 5)
+    given = true.clone()
+    given[wrong] = (true[wrong] + 1) % classes
+    return Predictions(
+        train_logits=torch.randn(items, classes, generator=generator),
+        given=given,
+        true=true,
+        noisy_rows=wrong[::2],
+        validation_logits=torch.randn(items, classes, generator=generator),
+        validation_true=true,
+        validation_rows=torch.arange(0, items, 2),
+    )

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vitmem.entries import Metric
+from vitmem.entries import Dataset, Metric
 from vitmem.errors import InputError
 from vitmem.files import file_digest
 from vitmem.registry import DATA, METRICS
 
-# What predictions of a kind of data are measured as, where that has another name.
-MEASURED_AS = {"planted": "windows"}
 Versions = dict[str, str]
 
 
@@ -36,18 +34,18 @@ def measured_with(row: Mapping[str, Any]) -> Versions:
     found: Versions | None = row.get("metric_versions")
     if found is not None:
         return found
-    entries = metrics_of(predictions_kind(row["config"]))
+    entries = metrics_of(_kind_of(row["config"]))
     return {entry.name: "1" for entry in entries if entry.built_in()}
 
 
-def measured_as(protocol: str) -> str:
-    """Return the kind of predictions of a kind of data."""
-    return MEASURED_AS.get(protocol, protocol)
+def predictions_kind(data: Dataset | type[Dataset]) -> str:
+    """Return the kind of predictions of ``data``: the protocol whose metrics measure it."""
+    return data.measured_as or data.protocol
 
 
-def predictions_kind(config: Mapping[str, Any]) -> str:
+def _kind_of(config: Mapping[str, Any]) -> str:
     """Return the kind of predictions of a row's config; raises InputError for data that no entry or plug-in names."""
-    return measured_as(DATA.get(config["data"]["name"]).protocol)
+    return predictions_kind(DATA.get(config["data"]["name"]))
 
 
 class Currency:
@@ -59,7 +57,7 @@ class Currency:
     def current(self, row: Mapping[str, Any]) -> bool:
         """Say whether the metrics of ``row`` are those of now; of data that is not known here it cannot be told."""
         try:
-            protocol = predictions_kind(row["config"])
+            protocol = _kind_of(row["config"])
         except InputError:
             return True
         if protocol not in self._now:

@@ -31,7 +31,7 @@ from vitmem.edits.base import Examples
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
 from vitmem.metrics.measure import AnyPredictions
-from vitmem.metrics.predictions import Predictions
+from vitmem.metrics.predictions import Predictions, made_up
 from vitmem.models.base import VisionModel, check_forward
 from vitmem.models.hidden import tied_layers
 from vitmem.protocols.image_network import network_of, shape_of
@@ -282,7 +282,7 @@ class ImageExperiment(Experiment):
         }
 
 
-@PROTOCOLS.register("image")
+@PROTOCOLS.register("image", made_up=made_up)
 def image_experiment(training: Training, places: Places) -> ImageExperiment:
     """Load the data, draw the noise and build the untrained network of a training.
 

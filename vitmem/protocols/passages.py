@@ -16,10 +16,11 @@ from vitmem.bench.experiment import Places, Weights
 from vitmem.edits.base import Examples
 from vitmem.kfac import edited
 from vitmem.language.data.passages import KINDS, Passages
+from vitmem.language.metrics import made_up
+from vitmem.language.metrics.passage_predictions import PassagePredictions
+from vitmem.language.metrics.ranking import TOP
+from vitmem.language.metrics.token_hits import TokenHits
 from vitmem.language.task import token_logits, token_losses
-from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.ranking import TOP
-from vitmem.metrics.token_hits import TokenHits
 from vitmem.protocols.books import HELD_OUT, BookExperiment, read_parts
 from vitmem.registry import PROTOCOLS
 from vitmem.training.texts import predict_tokens
@@ -87,7 +88,7 @@ class PassagesExperiment(BookExperiment):
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 
 
-@PROTOCOLS.register("passages")
+@PROTOCOLS.register("passages", made_up=made_up.passages)
 def passages_experiment(training: Training, places: Places) -> PassagesExperiment:
     """Read the passages and load the model of a training."""
     texts, model = read_parts(training, places)

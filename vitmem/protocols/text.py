@@ -19,11 +19,12 @@ from vitmem.errors import InputError
 from vitmem.kfac import edited
 from vitmem.language.contract import TextModelUnderTest
 from vitmem.language.data.texts import Items, TextData
+from vitmem.language.metrics import made_up
+from vitmem.language.metrics.ranking import TOP
+from vitmem.language.metrics.text_predictions import TextPredictions
+from vitmem.language.metrics.token_hits import TokenHits
 from vitmem.language.models.base import LanguageModel, TextShape, build_language
 from vitmem.language.task import LanguageTask, language_task, token_logits, token_losses
-from vitmem.metrics.ranking import TOP
-from vitmem.metrics.text_predictions import TextPredictions
-from vitmem.metrics.token_hits import TokenHits
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, seed_from
 from vitmem.training.perturbed import perturbed_prefix
@@ -176,7 +177,7 @@ class TextExperiment(Experiment):
         return {"counts": counts, "data": {"sha256": texts.fingerprint}}
 
 
-@PROTOCOLS.register("text", under_test=TextModelUnderTest)
+@PROTOCOLS.register("text", made_up=made_up.texts, under_test=TextModelUnderTest)
 def text_experiment(training: Training, places: Places) -> TextExperiment:
     """Write the texts and build the untrained network of a training."""
     data, seed = training.data.config, training.seed

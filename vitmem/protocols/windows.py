@@ -19,10 +19,11 @@ from vitmem.kfac import edited
 from vitmem.language.data.windows.distinct import halves
 from vitmem.language.data.windows.source import Memorized
 from vitmem.language.data.windows.tokens import Windows
+from vitmem.language.metrics import made_up
+from vitmem.language.metrics.ranking import TOP
+from vitmem.language.metrics.token_hits import TokenHits
+from vitmem.language.metrics.window_predictions import WindowPredictions
 from vitmem.language.task import token_logits, token_losses
-from vitmem.metrics.ranking import TOP
-from vitmem.metrics.token_hits import TokenHits
-from vitmem.metrics.window_predictions import WindowPredictions
 from vitmem.protocols.books import HELD_OUT, BookExperiment, read_parts
 from vitmem.registry import PROTOCOLS
 from vitmem.training.texts import predict_tokens
@@ -102,7 +103,7 @@ class WindowsExperiment(BookExperiment):
         return {"counts": counts, "data": {"sha256": self.fingerprint}}
 
 
-@PROTOCOLS.register("windows")
+@PROTOCOLS.register("windows", made_up=made_up.windows)
 def windows_experiment(training: Training, places: Places) -> WindowsExperiment:
     """Read the windows and load the model of a training."""
     data, model = read_parts(training, places)

@@ -30,6 +30,7 @@ class Planted:
     "planted",
     summary="windows of books that a trained language model is made to recite",
     protocol="planted",
+    measured_as="windows",
     trains_on=True,
 )
 def planted(

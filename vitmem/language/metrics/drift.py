@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitmem.metrics.token_hits import ReadsText, TokenHits
+from vitmem.language.metrics.token_hits import ReadsText, TokenHits
 from vitmem.registry import METRICS
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vitmem.errors import VitmemError
-from vitmem.metrics.token_hits import TokenHits
+from vitmem.language.metrics.token_hits import TokenHits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,3 +50,7 @@ class TextPredictions:
     def clean(self) -> Mapping[str, TokenHits]:
         """Text that is not there to be recited, by what its metrics' names begin with."""
         return {"": self.held_out}
+
+    def outcomes(self) -> dict[str, Tensor]:
+        """Return which of the measured strings are recited, (k,) bool."""
+        return {"memorized": (self.recited == self.gold)[self.strings].all(1)}

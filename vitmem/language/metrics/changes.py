@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitmem.language.metrics.passage_predictions import PassagePredictions
+from vitmem.language.metrics.text_predictions import TextPredictions
+from vitmem.language.metrics.token_hits import TokenHits
+from vitmem.language.metrics.window_predictions import WindowPredictions
 from vitmem.lazy import torch
-from vitmem.metrics.outcomes import recited
-from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.text_predictions import TextPredictions
-from vitmem.metrics.token_hits import TokenHits
-from vitmem.metrics.window_predictions import WindowPredictions
 from vitmem.registry import METRICS
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def changes(
 
     Of passages there is the control_loss_change (nats) too. Nothing is returned when nothing is measured.
     """
-    outcomes = [recited(p) for p in (predictions, base)]
+    outcomes = [p.outcomes()["memorized"] for p in (predictions, base)]
     out = _named("memorized", *outcomes) if len(outcomes[0]) else {}
     if isinstance(predictions, PassagePredictions) and isinstance(base, PassagePredictions):
         out |= _named("control_loss", *(_losses(p.kinds["control"]) for p in (predictions, base)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vitmem.metrics.recitation import recited_like
-from vitmem.metrics.runs import next_token_scores
-from vitmem.metrics.window_predictions import WindowPredictions
+from vitmem.language.metrics.recitation import recited_like
+from vitmem.language.metrics.runs import next_token_scores
+from vitmem.language.metrics.window_predictions import WindowPredictions
 from vitmem.registry import METRICS
 
 
@@ -17,7 +17,7 @@ def windows(predictions: WindowPredictions, base: WindowPredictions) -> dict[str
     """Return memorized, loose, distance and prefix of what is recited, suffix_loss and suffix_accuracy of the real.
 
     The last two are by tokens, each predicted from the real ones before it, losses in nats. ``validation`` and
-    ``perplexity`` are those of held-out text, by tokens. See ``vitmem.metrics.recitation.recited_like``.
+    ``perplexity`` are those of held-out text, by tokens. See ``vitmem.language.metrics.recitation.recited_like``.
     """
     suffix = predictions.suffix
     recited, gold, real = (t[suffix.rows] for t in (predictions.recited, predictions.gold, suffix.real))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from vitmem.language.metrics.token_hits import ReadsText
 from vitmem.lazy import torch
-from vitmem.metrics.token_hits import ReadsText
 from vitmem.registry import METRICS
 
 if TYPE_CHECKING:

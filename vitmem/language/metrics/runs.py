@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from vitmem.lazy import torch
-from vitmem.metrics.passage_predictions import PassagePredictions
-from vitmem.metrics.token_hits import TokenHits
+from vitmem.language.metrics.passage_predictions import RUN, PassagePredictions, longest_runs
+from vitmem.language.metrics.token_hits import TokenHits
 from vitmem.registry import METRICS
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-# A passage counts as recited when so many tokens in a row are said; ordinary text hardly reaches it.
-RUN = 16
-
-
-def longest_runs(hit: Tensor) -> Tensor:
-    """Return the length of the longest run of true in each row, (n, T) bool give (n,) int64.
-
-    When the likeliest token is the real one at each of m positions in a row, greedy decoding from the text
-    before them says these m tokens, and conversely: one pass finds what m steps of decoding would.
-    """
-    run = longest = torch.zeros(len(hit), dtype=torch.int64)
-    for column in hit.T:
-        run = (run + 1) * column
-        longest = torch.maximum(longest, run)
-    return longest
 
 
 @METRICS.register("runs", summary="passages recited, held-out loss", protocols=("passages",))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vitmem.language.metrics.text_predictions import TextPredictions
 from vitmem.lazy import torch
-from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.registry import METRICS
 
 if TYPE_CHECKING:

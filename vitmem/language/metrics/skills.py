@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vitmem.language.metrics.runs import next_token_scores
+from vitmem.language.metrics.text_predictions import TextPredictions
 from vitmem.lazy import torch
-from vitmem.metrics.runs import next_token_scores
-from vitmem.metrics.text_predictions import TextPredictions
 from vitmem.registry import METRICS
 
 # Facts in three bins of equal size by how often they were told.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vitmem.errors import VitmemError
-from vitmem.metrics.token_hits import TokenHits
+from vitmem.language.metrics.token_hits import TokenHits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,3 +37,8 @@ class WindowPredictions:
     def clean(self) -> Mapping[str, TokenHits]:
         """Text that is not there to be recited, by what its metrics' names begin with."""
         return {"": self.held_out}
+
+    def outcomes(self) -> dict[str, Tensor]:
+        """Return which of the measured suffixes are recited, (k,) bool."""
+        equal = (self.recited == self.gold) | ~self.suffix.real
+        return {"memorized": equal[self.suffix.rows].all(1)}

@@ -1,0 +1,1 @@
+"""What is measured of text: pure functions of stored predictions."""
