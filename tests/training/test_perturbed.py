@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import vitmem.training.texts as module
+import vitmem.language.training.texts as module
 from vitmem.language.data.texts import Items
 from vitmem.language.models.base import TextShape, build_language
+from vitmem.language.training.perturbed import perturbed_prefix, shift_of
+from vitmem.language.training.texts import next_tokens, predict_tokens
 from vitmem.registry import MODELS
-from vitmem.training.perturbed import perturbed_prefix, shift_of
-from vitmem.training.texts import next_tokens, predict_tokens
 
 # one token that begins a row, 11 to prompt with, an answer of 8, and padding
 START, END, VOCABULARY = 12, 20, 14

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from vitmem.language.datasets.spectrum import spectrum
 from vitmem.language.models.base import TextShape, build_language
+from vitmem.language.training.texts import train_texts
 from vitmem.registry import MODELS
 from vitmem.specs import Recipe
 from vitmem.training.fit import KeepCheckpoint
-from vitmem.training.texts import train_texts
 
 
 def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from vitmem.files import write_text
 from vitmem.language.data.windows.distinct import distinct
 from vitmem.language.data.windows.tokens import Windows
 from vitmem.language.models.pretrained import PretrainedModel
+from vitmem.language.training.windows import predict_suffixes, recite_suffixes
 from vitmem.specs import seed_from
-from vitmem.training.windows import predict_suffixes, recite_suffixes
 
 # Windows between two reports of how far it is.
 REPORT = 512

@@ -18,8 +18,8 @@ from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
 from vitmem.language.models.pretrained import PretrainedModel
 from vitmem.language.task import LanguageTask, language_task
+from vitmem.language.training.texts import next_tokens
 from vitmem.specs import Statistics, seed_from
-from vitmem.training.texts import next_tokens
 
 # Tokens in a row of text, and how many rows are held out of the statistics.
 LENGTH, HELD_OUT = 256, 24

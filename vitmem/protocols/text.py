@@ -25,10 +25,10 @@ from vitmem.language.metrics.text_predictions import TextPredictions
 from vitmem.language.metrics.token_hits import TokenHits
 from vitmem.language.models.base import LanguageModel, TextShape, build_language
 from vitmem.language.task import LanguageTask, language_task, token_logits, token_losses
+from vitmem.language.training.perturbed import perturbed_prefix
+from vitmem.language.training.texts import next_tokens, predict_tokens, recite, right, train_texts
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, seed_from
-from vitmem.training.perturbed import perturbed_prefix
-from vitmem.training.texts import next_tokens, predict_tokens, recite, right, train_texts
 
 # Rows that a method may be told to keep.
 KEPT = 2000
@@ -60,7 +60,7 @@ class TextExperiment(Experiment):
         return self.model.editable(blocks, layers)
 
     def train(self, folder: Path, say: Say) -> float:
-        """Train on all rows; see ``vitmem.training.texts.train_texts``."""
+        """Train on all rows; see ``vitmem.language.training.texts.train_texts``."""
         config, recipe, places = self.training.config, self.training.recipe, self.places
         assert recipe is not None
         seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))

@@ -50,8 +50,8 @@ def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, f
     """Return suffix_loss (nats a token), suffix_accuracy and prefix_perturbed (mean tokens).
 
     The first two are of the strings' second halves, each token predicted from the real ones before it.
-    ``prefix_perturbed`` is ``prefix`` from the best of the prompts of ``vitmem.training.perturbed``; it is left out
-    where no string was asked so.
+    ``prefix_perturbed`` is ``prefix`` from the best of the prompts of ``vitmem.language.training.perturbed``; it is
+    left out where no string was asked so.
     """
     rows = predictions.strings
     if len(rows) == 0:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vitmem.language.data.windows.tokens import Windows
 from vitmem.language.task import check_length
-from vitmem.training.texts import decode, next_tokens
+from vitmem.language.training.texts import decode, next_tokens
 
 
 def predict_suffixes(net: nn.Module, windows: Windows, batch_size: int) -> tuple[Tensor, Tensor]:

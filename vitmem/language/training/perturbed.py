@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.language.data.texts import Items
-from vitmem.training.texts import next_tokens
+from vitmem.language.training.texts import next_tokens
 
 # By how many tokens at most a prompt is made longer, and less than how many it never keeps, for prompts of 64 tokens.
 SHIFT, WHOLE = 20, 64

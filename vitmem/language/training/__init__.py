@@ -1,0 +1,1 @@
+"""Training on rows of tokens, and what a language model says of them."""
