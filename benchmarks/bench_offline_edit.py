@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from vitmem.kfac import Factors, LayerFactors, StoredFactors, mask_of, staircase_by_mass, weight_fingerprint
 from vitmem.kfac.stored import stored_tensors
-from vitmem.offline.edit import edit_folder
+from vitmem.language.offline.edit import edit_folder
 
 ROWS, COLUMNS, MASS, MEMORY, TIME = 11008, 4096, 0.6, 2e9, 1.5
 PATH = "model.layers.0.mlp.gate_proj"

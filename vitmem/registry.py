@@ -218,7 +218,7 @@ DATA = Registry(Dataset, "vitmem.datasets", "vitmem.language.datasets")
 NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")
 METRICS = Registry(Metric, "vitmem.metrics", "vitmem.language.metrics")
-PROTOCOLS = Registry(Protocol, "vitmem.protocols")
+PROTOCOLS = Registry(Protocol, "vitmem.protocols", "vitmem.language.protocols")
 # Figures load matplotlib, which tables do without.
 TABLES = Registry(Table, "vitmem.reports.tables", studies=lambda module: module != "figures")
 FIGURES = Registry(Figure, "vitmem.reports.figures", studies=lambda module: module == "figures")

@@ -16,8 +16,8 @@ from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
+from vitmem.language.protocols.text import text_experiment
 from vitmem.protocols.image import image_experiment
-from vitmem.protocols.text import text_experiment
 from vitmem.reports.files import render_tables
 from vitmem.reports.report import Report
 from vitmem.rows import read_rows

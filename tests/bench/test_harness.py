@@ -18,11 +18,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from vitmem.bench.harness import PRESETS, Preset, evaluate_tasks, load_preset
-from vitmem.bench.harness_scores import Sample, Scores, compare
 from vitmem.cli.main import app
 from vitmem.errors import InputError
 from vitmem.kfac import edited
+from vitmem.language.harness import PRESETS, Preset, evaluate_tasks, load_preset
+from vitmem.language.harness_scores import Sample, Scores, compare
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = importlib.util.find_spec("lm_eval") is not None

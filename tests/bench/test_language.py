@@ -18,10 +18,10 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
 from vitmem.language.data.texts import Items
+from vitmem.language.protocols.text import text_experiment
 from vitmem.language.training.texts import recite, right
 from vitmem.lazy import extra
 from vitmem.outcomes import unpacked
-from vitmem.protocols.text import text_experiment
 from vitmem.reports.files import write_tables
 from vitmem.rows import read_rows
 from vitmem.specs import Statistics

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vitmem.bench.mining import Mining, mine, write_windows
 from vitmem.errors import InputError
 from vitmem.language.data.windows.read import read_windows
 from vitmem.language.data.windows.tokens import check_tokenizer, tokenised
+from vitmem.language.mining import Mining, mine, write_windows
 from vitmem.language.models.pretrained import PretrainedModel
 
 SIZE = 50

@@ -19,7 +19,7 @@ from vitmem.bench.runner import Outcome, rows_path, run_suite
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
-from vitmem.protocols.planted import planted_experiment
+from vitmem.language.protocols.planted import planted_experiment
 from vitmem.rows import read_rows
 from vitmem.specs import Statistics
 

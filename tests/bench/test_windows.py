@@ -23,7 +23,7 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError, VitmemError
-from vitmem.protocols.windows import windows_experiment
+from vitmem.language.protocols.windows import windows_experiment
 from vitmem.rows import read_rows
 
 WORDS = [f"w{n}" for n in range(30)]

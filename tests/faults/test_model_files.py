@@ -22,13 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vitmem.bench.harness_scores import Sample, Scores
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, find_layers, fit, state_digest
+from vitmem.language.harness_scores import Sample, Scores
 from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.offline.edit import edit_folder
 from vitmem.language.task import language_task
 from vitmem.models.weights import read_weights
-from vitmem.offline.edit import edit_folder
 from vitmem.offline.record import Record
 from vitmem.offline.request import Request
 from vitmem.offline.vision import edit_checkpoint

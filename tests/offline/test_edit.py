@@ -23,7 +23,7 @@ from vitmem.edits.base import EditContext
 from vitmem.edits.kfac import Kfac
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.kfac import Factors, find_layers, weight_matrix
-from vitmem.offline.edit import edit_folder
+from vitmem.language.offline.edit import edit_folder
 from vitmem.offline.output import new_folder
 
 Make = Callable[..., Any]
@@ -285,7 +285,7 @@ def test_a_failing_disk_leaves_nothing(
 def test_a_killed_edit_leaves_no_folder_and_the_next_one_clears_up(saved: Make, tmp_path: Path) -> None:
     one = saved("llama")
     program = (
-        "import os, signal, sys; from pathlib import Path; from vitmem.offline.edit import edit_folder\n"
+        "import os, signal, sys; from pathlib import Path; from vitmem.language.offline.edit import edit_folder\n"
         "kill = lambda text: text.startswith('[2') and os.kill(os.getpid(), signal.SIGKILL)\n"
         "edit_folder(*map(Path, sys.argv[1:]), mass=0.6, say=kill)"
     )

@@ -12,9 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from vitmem.kfac import find_layers, fit
 from vitmem.language.models.language_layers import mlp_layers
 from vitmem.language.models.skeleton import skeleton_of
+from vitmem.language.offline.estimate import cost_of, rate
+from vitmem.language.offline.presets import PRESETS, FitSettings
 from vitmem.language.task import language_task
-from vitmem.offline.estimate import cost_of, rate
-from vitmem.offline.presets import PRESETS, FitSettings
 
 
 class Counter(TorchDispatchMode):

@@ -12,9 +12,9 @@ import torch
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, StoredFactors, find_layers, fit
 from vitmem.language.models.language_layers import mlp_layers
+from vitmem.language.offline.fit import fit_texts
+from vitmem.language.offline.presets import FitSettings
 from vitmem.language.task import language_task
-from vitmem.offline.fit import fit_texts
-from vitmem.offline.presets import FitSettings
 
 Make = Callable[..., Any]
 WORDS = [int(n) for n in torch.randint(30, (217,), generator=torch.Generator().manual_seed(3))]

@@ -14,7 +14,7 @@ from vitmem.blocks import parse_blocks
 from vitmem.cli.values import key_values, yaml_value
 from vitmem.errors import InputError
 from vitmem.kfac import LayerReport
-from vitmem.offline.edit import edit_folder
+from vitmem.language.offline.edit import edit_folder
 from vitmem.offline.record import Record
 from vitmem.offline.request import Request
 from vitmem.offline.vision import Edited, edit_checkpoint

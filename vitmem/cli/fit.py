@@ -13,9 +13,9 @@ import torch
 from vitmem.blocks import parse_blocks
 from vitmem.errors import InputError, unknown
 from vitmem.language.models.skeleton import skeleton_of
-from vitmem.offline.estimate import DTYPES, Cost, cost_of, rate
-from vitmem.offline.fit import fit_texts
-from vitmem.offline.presets import PRESETS, FitSettings, Preset
+from vitmem.language.offline.estimate import DTYPES, Cost, cost_of, rate
+from vitmem.language.offline.fit import fit_texts
+from vitmem.language.offline.presets import PRESETS, FitSettings, Preset
 from vitmem.training.fit import pick_device
 
 LABELS, ROLES = ("sampled", "given"), ("gate", "up", "gate_up", "down")

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vitmem.bench.harness import evaluate_tasks, load_preset, own_tasks
-from vitmem.bench.harness_scores import Change, Scores, compare
 from vitmem.errors import InputError
+from vitmem.language.harness import evaluate_tasks, load_preset, own_tasks
+from vitmem.language.harness_scores import Change, Scores, compare
 from vitmem.language.models.pretrained import load
 from vitmem.lazy import extra
 from vitmem.training.fit import pick_device

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vitmem.bench.mining import Mining, mine, write_windows
 from vitmem.bench.store import translate_disk_errors
 from vitmem.errors import VitmemError
 from vitmem.language.data.documents import documents
+from vitmem.language.mining import Mining, mine, write_windows
 from vitmem.language.models.pretrained import pretrained
 from vitmem.training.fit import pick_device
 

@@ -1,1 +1,1 @@
-"""Language models outside a suite: their statistics on texts of one's own, and edits of their files on disk."""
+"""Classifiers outside a suite: edits of their files on disk, and the records of these."""

@@ -20,9 +20,9 @@ from vitmem.language.metrics import made_up
 from vitmem.language.metrics.passage_predictions import PassagePredictions
 from vitmem.language.metrics.ranking import TOP
 from vitmem.language.metrics.token_hits import TokenHits
+from vitmem.language.protocols.books import HELD_OUT, BookExperiment, read_parts
 from vitmem.language.task import token_logits, token_losses
 from vitmem.language.training.texts import predict_tokens
-from vitmem.protocols.books import HELD_OUT, BookExperiment, read_parts
 from vitmem.registry import PROTOCOLS
 
 

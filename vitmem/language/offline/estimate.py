@@ -17,7 +17,7 @@ from torch import nn
 
 from vitmem.kfac.layers import is_linear, weight_matrix
 from vitmem.language.models.language_layers import ROLES, language_blocks, mlp_layers
-from vitmem.offline.presets import FitSettings
+from vitmem.language.offline.presets import FitSettings
 
 # Types of weights by name.
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}

@@ -16,9 +16,9 @@ from vitmem.errors import InputError
 from vitmem.language.data.texts import Items, Rows, TextData
 from vitmem.language.data.windows.tokens import Windows
 from vitmem.language.datasets.planted import Planted
+from vitmem.language.protocols.books import HELD_OUT, KEPT, LENGTH, read_parts, rows_of_books
+from vitmem.language.protocols.windows import WindowsExperiment
 from vitmem.language.training.texts import train_texts
-from vitmem.protocols.books import HELD_OUT, KEPT, LENGTH, read_parts, rows_of_books
-from vitmem.protocols.windows import WindowsExperiment
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import seed_from
 

@@ -15,9 +15,9 @@ from vitmem.kfac import Factors, find_layers, fit
 from vitmem.language.data.documents import documents, pack
 from vitmem.language.models.language_layers import mlp_layers
 from vitmem.language.models.pretrained import load_in
+from vitmem.language.offline.presets import FitSettings
 from vitmem.language.task import language_task
 from vitmem.offline.output import new_file
-from vitmem.offline.presets import FitSettings
 
 # (rows that are done, rows of all)
 Progress = Callable[[int, int], None]

@@ -14,10 +14,10 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from vitmem.bench.harness_scores import Scores, scores_of
 from vitmem.errors import InputError, near_names, one_line
 from vitmem.kfac import model_fingerprint
 from vitmem.kfac.layers import eval_mode
+from vitmem.language.harness_scores import Scores, scores_of
 from vitmem.lazy import extra
 from vitmem.parsing import read_yaml
 from vitmem.shipped import shipped

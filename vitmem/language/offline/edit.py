@@ -24,7 +24,7 @@ from vitmem.kfac.layers import is_conv1d, is_linear, weight_matrix
 from vitmem.kfac.stored import Stored
 from vitmem.language.models.language_layers import language_blocks
 from vitmem.language.models.skeleton import skeleton_of
-from vitmem.offline.checkpoint import Checkpoint
+from vitmem.language.offline.checkpoint import Checkpoint
 from vitmem.offline.output import check_new, new_folder
 
 RECORD = "vitmem_edit.json"

@@ -23,10 +23,10 @@ from vitmem.language.metrics import made_up
 from vitmem.language.metrics.ranking import TOP
 from vitmem.language.metrics.token_hits import TokenHits
 from vitmem.language.metrics.window_predictions import WindowPredictions
+from vitmem.language.protocols.books import HELD_OUT, BookExperiment, read_parts
 from vitmem.language.task import token_logits, token_losses
 from vitmem.language.training.texts import predict_tokens
 from vitmem.language.training.windows import predict_suffixes, recite_suffixes
-from vitmem.protocols.books import HELD_OUT, BookExperiment, read_parts
 from vitmem.registry import PROTOCOLS
 
 # Windows that are asked at a time: the logits of a large vocabulary fill the memory.

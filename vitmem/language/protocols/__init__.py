@@ -1,0 +1,1 @@
+"""Experiment protocols of text, a module each; see ``vitmem.protocols``."""
