@@ -26,7 +26,7 @@ from vitmem.reports.files import write_tables
 from vitmem.rows import read_rows
 from vitmem.specs import Statistics
 
-TINY = Path(__file__).parent / "tiny_text.yaml"
+TINY = Path(__file__).parents[2] / "bench" / "tiny_text.yaml"
 
 
 def places(folder: Path) -> Places:
