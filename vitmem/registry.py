@@ -43,9 +43,7 @@ class Registry(Generic[E]):
     entries of this kind, by their name.
     """
 
-    def __init__(
-        self, base: type[E], folder: str, *others: str, studies: Callable[[str], bool] | None = None
-    ) -> None:
+    def __init__(self, base: type[E], folder: str, *others: str, studies: Callable[[str], bool] | None = None) -> None:
         self.kind, self.base, self.folder = base.kind, base, folder
         self.others, self.studies = others, studies
         self._entries: dict[str, type[E]] = {}

@@ -103,7 +103,7 @@ def test_a_plan_prints_ids_that_show_and_only_take(
     assert len(read_rows(tmp_path / "results" / "small" / "rows.jsonl")) == 3
 
     def printed(cells: bool = False) -> str:
-        print_plan(path, tmp_path / "results", [], False, store=tmp_path / "store", cells=cells)
+        print_plan(path, results=tmp_path / "results", store=tmp_path / "store", cells=cells)
         return capsys.readouterr().out
 
     text = printed()

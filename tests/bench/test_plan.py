@@ -83,7 +83,7 @@ def test_planning_5000_cells_takes_seconds_and_loads_no_torch(write: Write, tmp_
     path = write(edits=edits, seeds=[0, 1, 2, 3])
     program = (
         "import sys; from vitmem.cli.plan import plan; from pathlib import Path; "
-        f"plan(Path({str(path)!r}), Path('nowhere'), [], False); assert 'torch' not in sys.modules"
+        f"plan(Path({str(path)!r}), results=Path('nowhere')); assert 'torch' not in sys.modules"
     )
     started = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

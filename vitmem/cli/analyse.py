@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from vitmem.bench.analyses.write import write_analyses
-from vitmem.bench.experiment import Places
-from vitmem.bench.plan import make_plan
-from vitmem.bench.plugins import load_plugins
-from vitmem.bench.store import Store
-from vitmem.bench.suite import load_suite
-from vitmem.training.fit import pick_device
+import typer
+
+from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
 
 
 def analyse(
-    suite: Path,
-    only: Sequence[str] | None,
-    data_dir: Path | None,
-    results: Path,
-    store: Path,
-    cache_dir: Path,
-    device: str,
-    plugins: Sequence[str],
+    suite: SuiteFile,
+    only: Annotated[
+        list[str] | None, typer.Option(help="bands, spectrum, fisher, stability, detection or learned; again for more")
+    ] = None,
+    data_dir: DataDir = None,
+    results: Results = Path("results"),
+    store: Store = Path("store"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    device: Device = "auto",
+    plugin: Plugin = None,
 ) -> None:
-    """Write the files of the analyses ``only`` (none: all) of every training of ``suite``."""
-    load_plugins(plugins)
+    """Look inside the trained networks of a suite: one file for each analysis in results/<suite>/analyses.
+
+    Example: vitmem analyse demo --only spectrum
+    """
+    from vitmem.bench import store as stores
+    from vitmem.bench.analyses.write import write_analyses
+    from vitmem.bench.experiment import Places
+    from vitmem.bench.plan import make_plan
+    from vitmem.bench.plugins import load_plugins
+    from vitmem.bench.suite import load_suite
+    from vitmem.training.fit import pick_device
+
+    load_plugins(plugin or ())
     plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
-    places = Places(Store(store), data_dir, cache_dir, device, progress=False)
+    places = Places(stores.Store(store), data_dir, cache_dir, device, progress=False)
     for path in write_analyses(plan, places, results, only or ()):
         print(f"wrote {path}")

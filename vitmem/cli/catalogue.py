@@ -1,15 +1,18 @@
-"""``vitmem list`` and ``vitmem show``. Loads no torch."""
+"""``vitmem list``, ``vitmem show`` and ``vitmem schema``. Loads no torch."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from vitmem.bench.current import RowIds
 from vitmem.bench.plugins import load_plugins
+from vitmem.cli.options import Json, Plugin, Results
 from vitmem.entries import Edit, Entry
 from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
@@ -21,14 +24,18 @@ from vitmem.rows import read_rows
 WIDTH = 100  # letters of a line
 
 
-def list_entries(kind: str, plugins: Sequence[str], as_json: bool) -> None:
-    """Print the entries of one kind, a line each: name, summary, parameters with defaults.
+def list_entries(
+    kind: Annotated[str, typer.Argument(help="models, data, noises, methods, metrics, protocols, tables or figures")],
+    plugin: Plugin = None,
+    as_json: Json = False,
+) -> None:
+    """List what can be named in a suite, one entry a line, its name first.
 
-    Of an edit there are its role and what it is given beside the weights too.
+    Example: vitmem list methods
     """
     if kind not in REGISTRIES:
         raise unknown("kind", kind, REGISTRIES)
-    load_plugins(plugins)
+    load_plugins(plugin or ())
     entries = REGISTRIES[kind].entries()
     width = max(14, *(len(entry.name) for entry in entries))
     for entry in entries:
@@ -51,10 +58,14 @@ def _of_edit(entry: type[Entry]) -> dict[str, str | None]:
     return {"role": entry.role, "information": entry.uses} if issubclass(entry, Edit) else {}
 
 
-def show_row(id: str, results: Path, as_json: bool) -> None:
-    """Print the one row whose id begins with ``id``; raises InputError when none or several do.
+def show(
+    id: Annotated[str, typer.Argument(help="the id of a row, or its first digits")],
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Show one row: its config, its metrics, what it cost and where it ran.
 
-    Numbers are rounded and the outcomes of single items left out, but as JSON the row is printed as it is.
+    Example: vitmem show 3f2a
     """
     belongs = RowIds().belongs
     rows = [row for folder in suite_folders(results) for row in read_rows(folder / "rows.jsonl", belongs)]
@@ -65,8 +76,11 @@ def show_row(id: str, results: Path, as_json: bool) -> None:
     print(json.dumps(found[0]) if as_json else readable_row(found[0]))
 
 
-def print_schema() -> None:
-    """Print the JSON Schema of a row."""
+def schema() -> None:
+    """Print the JSON Schema of a row, for programs that read rows.jsonl.
+
+    Example: vitmem schema > row.schema.json
+    """
     print(json.dumps(row_schema(), indent=1, ensure_ascii=False))
 
 

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from vitmem.bench.plugins import load_plugins
+from vitmem.cli.options import Plugin
 from vitmem.cli.values import key_values
-from vitmem.contracts.edit import check_method
-from vitmem.contracts.model import check_model
-from vitmem.contracts.noise import check_noise
 from vitmem.errors import VitmemError, unknown
 
-CONTRACTS = {"model": check_model, "method": check_method, "noise": check_noise}
 
+def check(
+    kind: Annotated[str, typer.Argument(help="what to check: model, method or noise")],
+    name: Annotated[str, typer.Argument(help="its name, such as vit, timm/resmlp_12_224, kfac or symmetric")],
+    param: Annotated[list[str] | None, typer.Option(help="key=value, a parameter of it; may be repeated")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Run the contract that a plug-in has to keep.
 
-def check(kind: str, name: str, params: Sequence[str], plugins: Sequence[str]) -> None:
-    """Check one entry, a line for each clause; raises VitmemError when one is broken."""
-    if kind not in CONTRACTS:
-        raise unknown("contract", kind, CONTRACTS)
-    load_plugins(plugins)
-    checks = CONTRACTS[kind](name, key_values(params, "--param"))
+    Example: vitmem check model vit --param width=64
+    """
+    from vitmem.contracts.edit import check_method
+    from vitmem.contracts.model import check_model
+    from vitmem.contracts.noise import check_noise
+
+    contracts = {"model": check_model, "method": check_method, "noise": check_noise}
+    if kind not in contracts:
+        raise unknown("contract", kind, contracts)
+    load_plugins(plugin or ())
+    checks = contracts[kind](name, key_values(param or (), "--param"))
     for one in checks:
         print(f"{'ok  ' if one.ok else 'FAIL'} {one.name}" + (f": {one.detail}" if one.detail else ""))
     broken = [one.name for one in checks if not one.ok]

@@ -5,59 +5,144 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from pydantic import ValidationError
 
 from vitmem.bench.plugins import load_plugins
 from vitmem.blocks import parse_blocks
+from vitmem.cli.exits import INTERRUPTED
+from vitmem.cli.options import Plugin
 from vitmem.cli.values import key_values, yaml_value
 from vitmem.errors import InputError
-from vitmem.kfac import LayerReport
-from vitmem.language.offline.edit import edit_folder
-from vitmem.offline.record import Record
-from vitmem.offline.request import Request
-from vitmem.offline.vision import Edited, edit_checkpoint
 from vitmem.specs import explain
-from vitmem.training.fit import pick_device
+
+if TYPE_CHECKING:
+    from vitmem.kfac import LayerReport
+    from vitmem.offline.request import Request
+    from vitmem.offline.vision import Edited
 
 HEADS = ("kept pairs %", "kept mass %", "kept energy %", "‖ΔW‖/‖W‖", "cast error")
+# The headings of its options.
+LANGUAGE, IMAGES, RECORDS = "A language model's folder", "A classifier's file", "The record of an edit"
 # Which options each kind of edit reads, beside the argument and --out.
-LANGUAGE = ("factors", "mass", "blocks", "layers")
-IMAGES = (
+FOR_LANGUAGE = ("factors", "mass", "blocks", "layers")
+FOR_IMAGES = (
     *("model", "images", "method", "settings", "mass", "blocks", "layers", "param", "size", "mean", "std", "count"),
-    *("positions", "seed", "skip_broken", "plugins", "device"),
+    *("positions", "seed", "skip_broken", "plugin", "device"),
 )
-REPLAY = ("replay", "images", "plugins", "device")
-RECORD = ("undo", "dial")
+FOR_REPLAY = ("replay", "images", "plugin", "device")
+FOR_RECORD = ("undo", "dial")
 
 
-def edit(weights: Path, out: Path, **options: Any) -> None:
-    """Do what the argument is for: a folder is a language model, a .json the record of an edit, else a classifier."""
+def edit(
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            help="a folder with config.json and model.safetensors, or its shards; a classifier's .safetensors, .pt or "
+            ".pth; or the .json of an edit"
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="the folder or .safetensors file to write, which must not be there")],
+    mass: Annotated[float | None, typer.Option(help="the share of the importance that is kept, 0 to 1")] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(help="such as 23-25 or last; if left out, all with statistics, or a classifier's last_half"),
+    ] = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(help="a pattern inside a block, such as mlp.gate_proj; may be repeated")
+    ] = None,
+    factors: Annotated[
+        Path | None,
+        typer.Option(help="what 'vitmem fit' wrote, or factors.safetensors", rich_help_panel=LANGUAGE),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="timm/<name>, torchvision/<name> or that of a plug-in", rich_help_panel=IMAGES),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="a folder of images; no labels are read", rich_help_panel=IMAGES)
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="kfac (if left out), or another of 'vitmem list methods'", rich_help_panel=IMAGES),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, a setting of the method; may be repeated", rich_help_panel=IMAGES),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value, what the model was made with; may be repeated", rich_help_panel=IMAGES),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="pixels, if not the published ones", rich_help_panel=IMAGES)
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="such as 0.5,0.5,0.5, if not the published one", rich_help_panel=IMAGES)
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="likewise", rich_help_panel=IMAGES)] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="draw so many of the images; all if left out", rich_help_panel=IMAGES)
+    ] = None,
+    positions: Annotated[
+        str | None, typer.Option(help="tokens that count: cls, all or patches", rich_help_panel=IMAGES)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="0 if left out", rich_help_panel=IMAGES)] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="leave out images that cannot be decoded", rich_help_panel=IMAGES)
+    ] = False,
+    replay: Annotated[
+        Path | None, typer.Option(help="the .json of an edit to do again on --images", rich_help_panel=IMAGES)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:<n>, for the statistics", rich_help_panel=IMAGES)
+    ] = "auto",
+    undo: Annotated[
+        bool, typer.Option("--undo", help="write the checkpoint as it was, bit for bit", rich_help_panel=RECORDS)
+    ] = False,
+    dial: Annotated[
+        float | None,
+        typer.Option(help="write the one in between: 0 is edited, 1 as it was", rich_help_panel=RECORDS),
+    ] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Edit the files of a language model or an image classifier, or take an edit back, all of it or a part.
+
+    Example: vitmem edit OLMo-2-1124-7B --factors factors.safetensors --mass 0.6 --out edited
+
+    Example: vitmem edit net.safetensors --model timm/resnet50 --images photos/ --mass 0.9 --out edited.safetensors
+
+    Example: vitmem edit edited.json --dial 0.5 --out half.safetensors
+    """
+    options = {name: value for name, value in locals().items() if name not in ("weights", "out")}
     try:
         if weights.suffix == ".json":
-            _record(weights, out, _only(options, RECORD, "the record of an edit"))
+            _record(weights, out, _only(options, FOR_RECORD, "the record of an edit"))
         elif options["replay"] is not None:
-            _replay(weights, out, _only(options, REPLAY, "--replay"))
+            _replay(weights, out, _only(options, FOR_REPLAY, "--replay"))
         elif weights.is_dir() or options["factors"] is not None:
-            _language(weights, out, _only(options, LANGUAGE, "a language model"))
+            _language(weights, out, _only(options, FOR_LANGUAGE, "a language model"))
         else:
-            _images(weights, out, _only(options, IMAGES, "a classifier's weights"))
+            _images(weights, out, _only(options, FOR_IMAGES, "a classifier's weights"))
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def _only(options: Mapping[str, Any], read: tuple[str, ...], what: str) -> dict[str, Any]:
     """Return those of ``options`` that are ``read``; raises InputError for another one that was given."""
     for name, value in options.items():
         if name not in read and value and value != "auto":
-            option = {"settings": "set", "plugins": "plugin"}.get(name, name).replace("_", "-")
+            option = {"settings": "set"}.get(name, name).replace("_", "-")
             raise InputError(f"edit: --{option} is not for {what}; see 'vitmem edit --help'")
     return {name: options[name] for name in read}
 
 
 def _language(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
+    from vitmem.language.offline.edit import edit_folder
+
     if options["factors"] is None or options["mass"] is None:
         raise InputError(f"edit: {weights} is a folder, a language model's: expected --factors and --mass")
     reports = edit_folder(
@@ -74,7 +159,10 @@ def _language(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
 
 
 def _images(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
-    load_plugins(options["plugins"])
+    from vitmem.offline.vision import edit_checkpoint
+    from vitmem.training.fit import pick_device
+
+    load_plugins(options["plugin"] or ())
     request = _request(weights, options)
     done = edit_checkpoint(weights, options["images"], out, request, device=pick_device(options["device"]), say=_say)
     _print_edited(out, done)
@@ -82,6 +170,8 @@ def _images(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
 
 def _request(weights: Path, options: Mapping[str, Any]) -> Request:
     """Return what the options ask for; raises InputError for values of another kind."""
+    from vitmem.offline.request import Request
+
     if options["model"] is None:
         raise InputError(
             f"edit: expected --model, the one that {weights} was saved from, such as timm/vit_tiny_patch16_224"
@@ -105,7 +195,12 @@ def _request(weights: Path, options: Mapping[str, Any]) -> Request:
 
 
 def _replay(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
-    load_plugins(options["plugins"])
+    from vitmem.offline.record import Record
+    from vitmem.offline.request import Request
+    from vitmem.offline.vision import edit_checkpoint
+    from vitmem.training.fit import pick_device
+
+    load_plugins(options["plugin"] or ())
     record = Record.open(options["replay"])
     try:
         request = Request.model_validate(record.facts["request"])
@@ -121,6 +216,8 @@ def _replay(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
 
 
 def _record(path: Path, out: Path, options: Mapping[str, Any]) -> None:
+    from vitmem.offline.record import Record
+
     undo, t = options["undo"], options["dial"]
     if undo == (t is not None):
         raise InputError(

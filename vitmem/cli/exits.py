@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from vitmem.cli.options import INTERRUPTED
-from vitmem.errors import VitmemError, one_line
+from vitmem.errors import InputError, VitmemError, one_line, raised_at, reason
+from vitmem.files import expand
+
+INTERRUPTED = 130
 
 _debug = {"on": False}
 
@@ -25,6 +29,37 @@ def debug(on: bool) -> None:
 def debugging() -> bool:
     """Return whether errors have their traceback printed."""
     return _debug["on"]
+
+
+def guarded(verb: Callable[..., None]) -> Callable[..., None]:
+    """Return ``verb`` with a leading ``~`` of any option as the home folder, whether a shell has seen it or not.
+
+    It raises VitmemError when a plug-in calls ``sys.exit``: a run ends with an error or with all that was asked for.
+    """
+
+    @functools.wraps(verb)
+    def called(**options: Any) -> None:
+        options = {name: _expanded(name, value) for name, value in options.items()}
+        try:
+            verb(**options)
+        except SystemExit as error:
+            if error.code == INTERRUPTED:
+                raise
+            at = raised_at(error)
+            raise VitmemError(f"a plug-in ended the run: {reason(error)}{at and f' ({at})'}") from error
+
+    return called
+
+
+def _expanded(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(name, one) for one in value]
+    if not isinstance(value, Path | str) or not str(value).startswith("~"):
+        return value
+    try:
+        return type(value)(expand(value)) if isinstance(value, str) else expand(value)
+    except InputError as error:
+        raise InputError(f"{name.replace('_', '-')}: {error}") from None
 
 
 def exit_code(command: Callable[[], int | None]) -> int:

@@ -6,17 +6,18 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
+import typer
 
 from vitmem.blocks import parse_blocks
+from vitmem.cli.options import Device
 from vitmem.errors import InputError, unknown
-from vitmem.language.models.skeleton import skeleton_of
-from vitmem.language.offline.estimate import DTYPES, Cost, cost_of, rate
-from vitmem.language.offline.fit import fit_texts
-from vitmem.language.offline.presets import PRESETS, FitSettings, Preset
-from vitmem.training.fit import pick_device
+from vitmem.lazy import torch
+
+if TYPE_CHECKING:
+    from vitmem.language.offline.estimate import Cost
+    from vitmem.language.offline.presets import FitSettings, Preset
 
 LABELS, ROLES = ("sampled", "given"), ("gate", "up", "gate_up", "down")
 # Tokens that are counted when none are asked for, and rows between two lines where there is no terminal.
@@ -24,16 +25,46 @@ SOME, EVERY = 1_000_000, 1000
 
 
 def fit(
-    model: str | None, text: Path | None, out: Path, preset: str | None, device: str, dry_run: bool, **options: Any
+    model: Annotated[str | None, typer.Argument(help="a folder that transformers loads, or a name on the Hub")] = None,
+    text: Annotated[Path | None, typer.Option(help="a .txt, .jsonl or .parquet file, or a folder of them")] = None,
+    blocks: Annotated[str | None, typer.Option(help="such as 23-25, 0,5 or last_half")] = None,
+    out: Annotated[Path, typer.Option(help="the file to write, which must not exist")] = Path("factors.safetensors"),
+    preset: Annotated[str | None, typer.Option(help="a paper's settings: merullo2025-olmo2-7b")] = None,
+    roles: Annotated[str | None, typer.Option(help="of gate, up, gate_up, down; all but down if left out")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="the most tokens that are read; all if left out")] = None,
+    length: Annotated[int | None, typer.Option(min=2, help="tokens in a row; 512 if left out")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="rows in a batch; 8 if left out")] = None,
+    dtype: Annotated[str | None, typer.Option(help="bfloat16 (if left out), float16 or float32")] = None,
+    labels: Annotated[str | None, typer.Option(help="sampled (if left out) from the model, or given")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the sampled labels; 0 if left out")] = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what it would cost; no weights are read")] = False,
 ) -> None:
-    """Collect and write the statistics, or print what that costs; options that are not given are the preset's."""
+    """Collect the statistics of a language model on texts of your own, for 'vitmem edit'.
+
+    Example: vitmem fit OLMo-2-1124-7B --text texts/ --blocks 23-25 --tokens 20000000 --out factors.safetensors
+    """
+    from vitmem.language.offline.fit import fit_texts
+    from vitmem.language.offline.presets import PRESETS
+    from vitmem.training.fit import pick_device
+
     if preset is not None and preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     known = PRESETS[preset] if preset is not None else None
     source = model or (known.source if known else None)
     if source is None:
         raise InputError("fit: expected a model (a folder or a name on the Hub) or --preset, got neither")
-    settings = _settings(known, options)
+    settings = _settings(
+        known,
+        blocks=blocks,
+        roles=roles,
+        tokens=tokens,
+        length=length,
+        batch=batch,
+        dtype=dtype,
+        labels=labels,
+        seed=seed,
+    )
     if dry_run:
         _print_cost(source, model is None, known, settings, pick_device(device))
         return
@@ -48,8 +79,11 @@ def fit(
     print(f"wrote {out}")
 
 
-def _settings(known: Preset | None, options: dict[str, Any]) -> FitSettings:
+def _settings(known: Preset | None, **options: Any) -> FitSettings:
     """Return the settings of a preset, or the usual ones, with what was asked for; raises InputError for bad values."""
+    from vitmem.language.offline.estimate import DTYPES
+    from vitmem.language.offline.presets import FitSettings
+
     given = {name: value for name, value in options.items() if value is not None}
     if "blocks" in given:
         given["blocks"] = parse_blocks(given["blocks"])
@@ -87,6 +121,9 @@ class _Line:
 
 def _print_cost(source: str, shipped: bool, known: Preset | None, settings: FitSettings, device: torch.device) -> None:
     """Print the memory, operations and time of a run; the sizes of a preset's model come with it."""
+    from vitmem.language.models.skeleton import skeleton_of
+    from vitmem.language.offline.estimate import DTYPES, cost_of, rate
+
     place = known.config if shipped and known is not None else source
     tokens = settings.tokens or SOME
     cost = cost_of(skeleton_of(place), settings, tokens // settings.length * settings.length)

@@ -5,27 +5,35 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from vitmem.cli.options import Device
 from vitmem.errors import InputError
-from vitmem.language.harness import evaluate_tasks, load_preset, own_tasks
 from vitmem.language.harness_scores import Change, Scores, compare
-from vitmem.language.models.pretrained import load
 from vitmem.lazy import extra
-from vitmem.training.fit import pick_device
 
 
 def lm_eval(
-    model: str,
-    tasks: str | None,
-    preset: str | None,
-    include: Path | None,
-    limit: int | None,
-    batch_size: int,
-    device: str,
-    out: Path | None,
-    base: Path | None,
+    model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
+    tasks: Annotated[str | None, typer.Option(help="names of lm-eval with commas between them")] = None,
+    preset: Annotated[str | None, typer.Option(help="a list of tasks: merullo2025, or a YAML file")] = None,
+    include: Annotated[Path | None, typer.Option(help="a folder of tasks of your own; code in it is run")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="questions of a task (default: all)")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
+    base: Annotated[Path | None, typer.Option(help="the --out of the unedited model, to compare with")] = None,
 ) -> None:
-    """Evaluate ``model``, write its scores to ``out`` and print a line for each value."""
+    r"""Ask a language model tasks of lm-evaluation-harness (pip install 'vitmem\[lm-eval]').
+
+    Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
+    """
+    from vitmem.language.harness import evaluate_tasks
+    from vitmem.language.models.pretrained import load
+    from vitmem.training.fit import pick_device
+
     extra("lm_eval", "lm-eval")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     before = None if base is None else _base(base, limit)
@@ -57,6 +65,8 @@ def _chosen(tasks: str | None, preset: str | None, include: Path | None) -> tupl
     """Return task -> family (no family: empty), and the tasks of a preset that are nowhere."""
     if (tasks is None) == (preset is None):
         raise InputError("lm-eval: expected either --tasks or --preset")
+    from vitmem.language.harness import load_preset, own_tasks
+
     if preset is not None:
         chosen, own = load_preset(preset), own_tasks(include)
         return chosen.tasks(own), chosen.missing(own)

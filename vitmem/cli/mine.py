@@ -4,33 +4,60 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from vitmem.bench.store import translate_disk_errors
+import typer
+
+from vitmem.cli.options import Device
 from vitmem.errors import VitmemError
-from vitmem.language.data.documents import documents
-from vitmem.language.mining import Mining, mine, write_windows
-from vitmem.language.models.pretrained import pretrained
-from vitmem.training.fit import pick_device
 
 
-def mine_texts(
-    model: str, text: Path, out: Path, data_dir: Path | None, gguf: str | None, device: str, **wanted: Any
+def mine(
+    model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
+    text: Annotated[Path, typer.Option(help="a file or folder of texts: .txt, .jsonl or .parquet with 'text'")],
+    out: Annotated[Path, typer.Option(help="the file of windows that is written")],
+    data_dir: Annotated[Path | None, typer.Option(help="a folder that the model's folder lies in")] = None,
+    gguf: Annotated[str | None, typer.Option(help="the model's file, when it is a quantised one")] = None,
+    prefix: Annotated[int, typer.Option(min=2, help="tokens that the model is asked with")] = 64,
+    suffix: Annotated[int, typer.Option(min=1, help="tokens that it has to recite")] = 48,
+    starts: Annotated[int, typer.Option(min=1, help="windows of each text, at random places")] = 4,
+    seed: Annotated[int, typer.Option(help="decides the places")] = 17,
+    limit: Annotated[int | None, typer.Option(min=1, help="look at no more windows than this")] = None,
+    min_distinct: Annotated[int, typer.Option(min=1, help="different tokens that a suffix has at least")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="windows in a forward pass")] = 8,
+    device: Device = "auto",
 ) -> None:
-    """Write the windows that ``model`` recites of ``text`` and print the counts; none at all is a VitmemError."""
-    request = Mining(**wanted)
+    """Find the windows of texts that a language model recites, for the data 'memorized' of a suite.
+
+    Example: vitmem mine allenai/OLMo-2-0425-1B --text texts/ --out memorized.jsonl --starts 16
+    """
+    from vitmem.bench import mining
+    from vitmem.bench.store import translate_disk_errors
+    from vitmem.language.data.documents import documents
+    from vitmem.language.models.pretrained import pretrained
+    from vitmem.training.fit import pick_device
+
+    request = mining.Mining(
+        prefix=prefix,
+        suffix=suffix,
+        starts=starts,
+        seed=seed,
+        limit=limit,
+        min_distinct=min_distinct,
+        batch_size=batch_size,
+    )
     with translate_disk_errors(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     place = pick_device(device)
     texts = documents(text)
     loaded = pretrained(data_dir, source=model, gguf=gguf)
     loaded.net.to(place)
-    rows, counts = mine(loaded, texts, request, lambda line: print(line, file=sys.stderr, flush=True))
+    rows, counts = mining.mine(loaded, texts, request, lambda line: print(line, file=sys.stderr, flush=True))
     print(counts)
     if not rows:
         raise VitmemError(
             f"no window of {text} is recited, so {out} is not written; give other texts, or more --starts"
         )
     with translate_disk_errors(out.parent):
-        write_windows(out, rows)
+        mining.write_windows(out, rows)
     print(f"wrote {out}")

@@ -6,19 +6,22 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import typer
 
 from vitmem.bench.cells import ChosenData, ChosenNoise, DataShared, NoiseShared
-from vitmem.bench.given_labels import noisy_images
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import resolve
 from vitmem.bench.suite_checks import check_noise
+from vitmem.cli.options import CacheDir, DataDir, Json, Plugin
 from vitmem.cli.values import key_values, yaml_value
-from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.reports.sheet import write_sheet
+
+if TYPE_CHECKING:
+    from vitmem.data.noisy import NoisyImages
 
 SHOWN = 48
 # A wider matrix is no longer read as one: each class then has its three likeliest wrong labels.
@@ -26,20 +29,25 @@ WIDEST = 12
 
 
 def noise(
-    name: str,
-    data: str,
-    data_dir: Path | None,
-    cache_dir: Path,
-    rate: float | None,
-    seed: int,
-    settings: Sequence[str],
-    sheet: Path | None,
-    plugins: Sequence[str],
-    as_json: bool,
+    name: Annotated[str, typer.Argument(help="a noise model, such as symmetric; 'vitmem list noises' has all")],
+    data: Annotated[str, typer.Option(help="images: a name, or a mapping as in a suite")] = "mnist5k",
+    data_dir: DataDir = None,
+    rate: Annotated[float | None, typer.Option(help="the rate, where the noise has one")] = None,
+    seed: Annotated[int, typer.Option(help="the seed of the suite's cell")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter; may be repeated")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="write example images with both labels to this PNG")] = None,
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    plugin: Plugin = None,
+    as_json: Json = False,
 ) -> None:
-    """Print nominal and realised rates, the matrix and the hash of the labels of a suite's cell; write the sheet."""
-    load_plugins(plugins)
-    given = key_values(settings, "--set")
+    """Show the labels that a noise model gives: rates, transition matrix, hash, and images.
+
+    Example: vitmem noise instance_dependent --data cifar10 --data-dir ~/data --rate 0.1 --sheet sheet.png
+    """
+    from vitmem.bench.given_labels import noisy_images
+
+    load_plugins(plugin or ())
+    given = key_values(settings or (), "--set")
     for key in ({"name"} if rate is None else {"name", "rate"}) & set(given):
         raise InputError(f"--set: '{key}' is given already, by the {'argument' if key == 'name' else 'option --rate'}")
     given |= {"name": name} if rate is None else {"name": name, "rate": rate}

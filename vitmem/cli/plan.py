@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.costs import Costs, costs
@@ -15,6 +17,7 @@ from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
+from vitmem.cli.options import Json, Plugin, Results, Store, SuiteFile
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, duration, size_text
 from vitmem.rows import read_rows
@@ -24,19 +27,23 @@ FEW = 60
 
 
 def plan(
-    suite: Path,
-    results: Path,
-    plugins: Sequence[str],
-    as_json: bool,
-    data_dir: Path | None = None,
-    store: Path = Path("store"),
-    cells: bool = False,
+    suite: SuiteFile,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="the folder of files that it names: ids have their content")
+    ] = None,
+    results: Results = Path("results"),
+    store: Store = Path("store"),
+    plugin: Plugin = None,
+    cells: Annotated[bool, typer.Option("--cells", help="a line for each cell, however many there are")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Print the counts of cells, trainings and statistics, what is left to do will take, and a line for each of them.
+    """Show what a suite would run and what has rows already, with the ids that 'show' and 'run --only' take.
 
-    A line begins with the id of a training, or of a cell as far as it is unique in the suite.
+    Time, memory and disk are those of rows, and of folders in the store, of the same data and network.
+
+    Example: vitmem plan demo
     """
-    load_plugins(plugins)
+    load_plugins(plugin or ())
     made = make_plan(load_suite(suite), suite, data_dir)
     path = results / made.suite.name / "rows.jsonl"
     rows = read_rows(path) if path.exists() else []

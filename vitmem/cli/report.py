@@ -6,10 +6,13 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from vitmem.bench.current import rows_of
 from vitmem.bench.plugins import load_plugins
+from vitmem.cli.options import CacheDir, Plugin, Results, Store
 from vitmem.errors import InputError
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.folders import suite_folders
@@ -21,21 +24,24 @@ from vitmem.shipped import shipped
 
 
 def report(
-    suites: Sequence[str],
-    results: Path,
-    out: Path,
-    store: Path,
-    data_dir: Path | None,
-    cache_dir: Path,
-    plugins: Sequence[str],
+    suites: Annotated[list[str] | None, typer.Argument(help="names of suites with rows; all if left out")] = None,
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option(help="the folder of the pages and their figures")] = Path("report"),
+    store: Store = Path("store"),
+    data_dir: Annotated[Path | None, typer.Option(help="the folder with the data, to show images of it")] = None,
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    plugin: Plugin = None,
 ) -> None:
-    """Write a page of each of ``suites``, or of all that have rows; what is not there is left out and named."""
+    """Write a page of each suite that opens from disk: tables, figures, images, cost, and how to run each cell again.
+
+    Example: vitmem report demo --store store
+    """
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
-    load_plugins(plugins)
-    named = [folder for name in suites for folder in suite_folders(results, name)]
+    load_plugins(plugin or ())
+    named = [folder for name in suites or () for folder in suite_folders(results, name)]
     folders = named if suites else suite_folders(results)
     if not folders:
         raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")

@@ -6,20 +6,18 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from vitmem.bench.current import finished_ids, outdated_ids, rows_of
-from vitmem.bench.executors.local import Event
-from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
-from vitmem.bench.runner import Progress, rows_path, run_suite, stale_ids
-from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
-from vitmem.cli.options import INTERRUPTED
+from vitmem.cli.exits import INTERRUPTED, debugging
+from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.files import check_tables, tables_of, write_tables
 from vitmem.reports.naming import edit_label
@@ -27,33 +25,43 @@ from vitmem.reports.render import counted, duration
 from vitmem.reports.report import Report
 from vitmem.reports.terminal import paragraph, terminal
 from vitmem.rows import new_rows_path
-from vitmem.training.fit import pick_device
+
+if TYPE_CHECKING:
+    from vitmem.bench.executors.local import Event
+    from vitmem.bench.runner import Progress
 
 # Networks that a sentence is printed of; of the others it stands in the table.
 FEW = 4
 
 
 def run(
-    suite: Path,
-    data_dir: Path | None,
-    results: Path,
-    store: Path,
-    cache_dir: Path,
-    device: str,
-    workers: int,
-    plugins: Sequence[str],
-    progress: bool,
-    prune: bool,
-    only: Sequence[str],
-    debug: bool = False,
+    suite: SuiteFile,
+    data_dir: DataDir = None,
+    results: Results = Path("results"),
+    store: Store = Path("store"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
+    plugin: Plugin = None,
+    progress: Annotated[bool, typer.Option(help="show the bar of a training")] = True,
+    prune: Annotated[bool, typer.Option("--prune", help="drop the rows of cells the suite no longer has")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of a cell that fails")] = False,
 ) -> None:
-    """Make the missing rows of ``suite`` (or of its cells ``only``), a line for each, then its tables.
+    """Run a suite: every cell without a row gets one, then the tables are written.
 
-    With ``debug`` the traceback of a cell that fails is printed too.
+    Example: vitmem run cifar10_noise10_small --data-dir ~/data --workers 2
     """
+    from vitmem.bench import store as stores
+    from vitmem.bench.experiment import Places
+    from vitmem.bench.runner import rows_path, run_suite, stale_ids
+    from vitmem.training.fit import pick_device
+
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning").setLevel(logging.ERROR)
-    load_plugins(plugins)
+    load_plugins(plugin or ())
     plan = make_plan(load_suite(suite), suite, data_dir)
     if only:
         if prune:
@@ -74,16 +82,16 @@ def run(
     failed = 0
     stale = prune and bool(stale_ids(plan, rows))
     if found < len(plan.cells) or stale or new_rows_path(path).exists():
-        places = Places(Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
+        places = Places(stores.Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
         try:
             outcome = run_suite(
                 plan,
                 places,
                 results,
                 workers=workers,
-                plugins=plugins,
+                plugins=plugin or (),
                 prune=prune,
-                on_event=lambda event, progress: _line(event, progress, store if debug else None),
+                on_event=lambda event, progress: _line(event, progress, store if debug or debugging() else None),
             )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import importlib
 import itertools
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from vitmem.bench.plugins import load_plugins
+from vitmem.cli.options import Plugin, Results
 from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.registry import TABLES
 from vitmem.reports.files import GLOSSARY, MARKDOWN, OverSuites, check_tables, reports, tables_of, write_tables
@@ -19,6 +21,8 @@ from vitmem.reports.readme import check_documents, write_documents
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.terminal import terminal
 from vitmem.rows import Row
+
+Suite = Annotated[str | None, typer.Option(help="only this suite")]
 
 
 def _belongs(row: Row) -> bool:
@@ -32,14 +36,22 @@ def _row_ids() -> Any:
 
 
 def tables(
-    results: Path, suite: str | None, check: bool, show: str | None, format: str, plugins: Sequence[str]
+    results: Results = Path("results"),
+    suite: Suite = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; fail when a committed table differs")] = False,
+    show: Annotated[str | None, typer.Option("--print", help="print this table, such as chosen; writes none")] = None,
+    format: Annotated[str, typer.Option(help="md, tex (booktabs) or csv (fractions, all columns)")] = "md",
+    plugin: Plugin = None,
 ) -> None:
-    """Write or check the tables; raises VitmemError naming the committed tables that differ."""
+    """Write the tables of all suites from their rows.
+
+    Example: vitmem tables --check
+    """
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
     if format not in RENDERERS:
         raise unknown("format", format, RENDERERS)
-    load_plugins(plugins)
+    load_plugins(plugin or [])
     # rows are millions of objects without cycles: looking for garbage among them takes a fifth of the time
     gc.disable()
     if check:
@@ -84,10 +96,13 @@ def _show(results: Path, suite: str | None, name: str, format: str) -> None:
             print(RENDERERS[format](table))
 
 
-def figures(results: Path, suite: str | None, plugins: Sequence[str]) -> None:
-    """Draw the figures of all suites, or of one; matplotlib is imported only here."""
+def figures(results: Results = Path("results"), suite: Suite = None, plugin: Plugin = None) -> None:
+    """Draw the figures of all suites from their rows.
+
+    Example: vitmem figures --suite demo
+    """
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
-    load_plugins(plugins)
+    load_plugins(plugin or [])
     for path in importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, _belongs):
         print(f"wrote {path}")
