@@ -33,6 +33,8 @@ def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkey
     assert isinstance(out.exception, VitmemError) and out.exception.exit_code == 1
     assert str(out.exception).startswith("1 of 2 cells failed")
     assert re.search("finetune: .*(not finite|NaN or infinity)", out.output)
+    (place,) = re.findall(r"failed: .*finetune.* \(traceback: (\S+) in the store\)", out.output)
+    assert "Traceback" in (Path("store") / place).read_text()
     # all images while it trains, the report half in a row: two names
     assert re.search(r"epoch 1 of 1: .*validation_all \d", out.output)
     assert re.search(r"none: .*, validation \d", out.output)

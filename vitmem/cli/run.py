@@ -141,7 +141,8 @@ def _line(event: Event, progress: Progress, store: Path | None) -> None:
 def _outcome(row: dict[str, Any]) -> str:
     label = edit_label(row["config"]["edit"])
     if row["status"] != "ok":
-        return f"{label}: {row['status']}: {row['reason']}"
+        where = f" (traceback: {row['traceback']} in the store)" if "traceback" in row else ""
+        return f"{label}: {row['status']}: {row['reason']}{where}"
     metrics = row["metrics"]
     shown = (f"{key} {100 * metrics[key]:.1f}" for key in ("memorized", "recovered", "validation") if key in metrics)
     return f"{label}: {', '.join(shown)}"
