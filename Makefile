@@ -31,4 +31,5 @@ lowest:
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p benchmarks.studies
 	$(BIN)/lint-imports

@@ -124,8 +124,8 @@ class Registry(Generic[E]):
     def _modules(self) -> Iterator[str]:
         """Yield the modules that have entries of the package, or of the studies of a checkout."""
         for folder in (self.folder, *self.others):
-            place = importlib.import_module(folder).__path__
-            yield from (module.name for module in pkgutil.iter_modules(place, f"{folder}.") if not module.ispkg)
+            found = pkgutil.iter_modules(importlib.import_module(folder).__path__, f"{folder}.")
+            yield from (module.name for module in found if not module.ispkg)
         if self.studies is not None:
             for place in importlib.import_module(STUDIES).__path__:
                 for file in sorted(Path(place).glob("*/*.py")):

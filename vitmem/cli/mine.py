@@ -31,8 +31,8 @@ def mine(
 
     Example: vitmem mine allenai/OLMo-2-0425-1B --text texts/ --out memorized.jsonl --starts 16
     """
-    from vitmem.bench import mining
     from vitmem.bench.store import translate_disk_errors
+    from vitmem.language import mining
     from vitmem.language.data.documents import documents
     from vitmem.language.models.pretrained import pretrained
     from vitmem.training.fit import pick_device

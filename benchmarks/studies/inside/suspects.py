@@ -11,7 +11,7 @@ from vitmem.reports.analyses import Line, lines_of, needed_number, number, over_
 from vitmem.reports.choose import choose
 from vitmem.reports.columns import METHOD, MODEL, SEEDS, SETTING
 from vitmem.reports.naming import setting
-from vitmem.reports.render import Cell, Column
+from vitmem.reports.render import Cell, Column, Kind
 from vitmem.reports.report import Report
 
 SCORES = {
@@ -36,7 +36,7 @@ LEARNED_NOTE = (
 
 DETECTED = {"auroc": "AUROC", "ap": "average precision", "flagged": "flagged"}
 HALVES = {"early": "first half", "late": "second half"}
-PARTS = {"images": "number", "memorized": "percent", "recovered": "percent", "loss_rise": "number"}
+PARTS: Mapping[str, Kind] = {"images": "number", "memorized": "percent", "recovered": "percent", "loss_rise": "number"}
 
 
 @TABLES.register(
@@ -75,7 +75,9 @@ def _rises(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
 
 def _chosen(report: Report, training: Training) -> Iterator[tuple[str, Group]]:
     """Yield each method that has a chosen setting, by its name."""
-    for groups in report.methods(training) if training.base is not None else ():
+    if training.base is None:
+        return
+    for groups in report.methods(training):
         group = choose(groups, training.base).group
         if group is not None:
             yield report.names.method(group), group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from vitmem.registry import TABLES
@@ -52,7 +53,7 @@ def put_back(report: Report) -> Iterator[tuple[Cell, ...]]:
     for training in report.trainings:
         found = _alike(training)
         firsts = [_bare(groups[0]) for groups in found]
-        for groups in sorted(found, key=lambda groups, firsts=firsts: _order(report, groups[0], firsts)):
+        for groups in sorted(found, key=partial(_order, report, firsts)):
             inner, first = groups[0].inner, alone(training, groups[0])
             assert inner is not None
             if first is not None and _measured(first):
@@ -75,8 +76,9 @@ def _bare(group: Group) -> Group:
     return Group({**group.config, "edit": edit}, group.rows)
 
 
-def _order(report: Report, group: Group, among: Sequence[Group]) -> tuple[Any, ...]:
+def _order(report: Report, among: Sequence[Group], groups: Sequence[Group]) -> tuple[Any, ...]:
     """Return a key that sorts by the edit before as other tables do, then by the number of steps."""
+    group = groups[0]
     inner = group.inner
     assert inner is not None
     name = name_of(report, _bare(group), among)
