@@ -112,7 +112,7 @@ def test_rows(tmp_path: Path) -> None:
     best = found["early_stopped"]
     assert best["selection"]["validation"] == pytest.approx(max(best["stopped"]["selection"]), abs=0.011)
     tables = render_tables(Report("tiny", rows))
-    assert "drop memory units" in tables["sweep.md"] and "train-time: nothing but the weights" in tables["sweep.md"]
+    assert "drop memory units" in tables["sweep.md"] and "| train-time |" in tables["sweep.md"]
 
 
 def predictions(folder: Path, row: dict[str, Any]) -> dict[str, Tensor]:

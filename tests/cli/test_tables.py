@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from vitmem.cli.main import app
 from vitmem.errors import InputError
+from vitmem.rows import write_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,20 +28,20 @@ def test_print_shows_few_columns_and_where_the_rest_lies(results: Path, name: st
     out = CliRunner().invoke(app, ["tables", "--results", str(results), "--print", name]).output
     *table, _, last = out.rstrip("\n").split("\n")
     assert max(map(len, table)) <= 100 and "method" in out and "K-FAC" in out and "| " not in out
-    assert last == f"all columns and what they mean: {results}/demo/tables/{name}.md"
+    assert last == f"all columns: {results}/demo/tables/{name}.md; what they mean: {results}/glossary.md"
     assert not (results / "demo" / "tables").exists()
 
 
 def test_the_table_over_all_suites_is_printed_too(results: Path) -> None:
     command = ["tables", "--results", str(results), "--print", "bases"]
     error = CliRunner().invoke(app, command).exception
-    assert isinstance(error, InputError) and "no table 'bases'" in str(error)  # of one training there is none
+    assert isinstance(error, InputError) and "has the table 'bases'" in str(error)  # of one training there is none
     (results / "regime_small").symlink_to(ROOT / "results" / "regime_small")
     out = CliRunner().invoke(app, command).output
     assert (
         "memorized - K-FAC" in out
         and "SVD" in out
-        and out.rstrip("\n").split("\n")[-1] == f"all columns and what they mean: {results}/bases.md"
+        and out.rstrip("\n").split("\n")[-1].startswith(f"all columns: {results}/bases.md; ")
     )
     error = CliRunner().invoke(app, [*command, "--suite", "demo"]).exception
     assert isinstance(error, InputError)
@@ -47,9 +49,23 @@ def test_the_table_over_all_suites_is_printed_too(results: Path) -> None:
 
 def test_an_unknown_table_is_one_sentence(results: Path) -> None:
     error = CliRunner().invoke(app, ["tables", "--results", str(results), "--print", "chose"]).exception
-    assert isinstance(error, InputError) and "no table 'chose'; known: change, chosen, comparison" in str(error)
+    assert isinstance(error, InputError) and "unknown table 'chose'; did you mean 'chosen'?" in str(error)
 
 
 def test_what_was_written_is_a_line_a_folder(results: Path) -> None:
-    (line,) = CliRunner().invoke(app, ["tables", "--results", str(results)]).output.splitlines()
-    assert line.startswith("wrote chosen, matched, sweep") and line.endswith(f"in {results}/demo/tables")
+    lines = CliRunner().invoke(app, ["tables", "--results", str(results)]).output.splitlines()
+    assert lines[0].startswith("wrote change, chosen, comparison") and lines[0].endswith(f"in {results}/demo/tables")
+    assert lines[1:] == [f"wrote glossary in {results}"]
+    for end in ("tex", "csv"):
+        (line,) = CliRunner().invoke(app, ["tables", "--results", str(results), "--format", end]).output.splitlines()
+        assert line == lines[0] and (results / "demo" / "tables" / f"chosen.{end}").is_file()
+    error = CliRunner().invoke(app, ["tables", "--results", str(results), "--format", "pdf"]).exception
+    assert isinstance(error, InputError) and "unknown format 'pdf'" in str(error)
+
+
+def test_a_suite_of_which_nothing_is_finished_is_named(tmp_path: Path) -> None:
+    row = json.loads((ROOT / "results" / "demo" / "rows.jsonl").read_text().splitlines()[0])
+    failed = {key: row[key] for key in ("schema", "id", "ids", "suite", "config")}
+    write_rows(tmp_path / "toy" / "rows.jsonl", [{**failed, "status": "failed", "reason": "ValueError: no"}])
+    out = CliRunner().invoke(app, ["tables", "--results", str(tmp_path)])
+    assert out.output.splitlines()[0] == "toy: no table, as no cell of it is finished"
