@@ -78,9 +78,10 @@ def column(page: Any, table: str, n: int) -> list[str]:
 
 def test_it_loads_whole(page: Any) -> None:
     assert page.title() == "toy – vitmem"
-    loaded = page.evaluate("[...document.images].map((image) => image.complete && image.naturalWidth)")
-    assert loaded == [32, 32]
-    assert page.locator("figure svg").count() >= 4
+    width = "(images) => images.map((image) => image.complete && image.naturalWidth)"
+    assert page.eval_on_selector_all(".gallery img", width) == [32, 32]
+    figures = page.eval_on_selector_all("figure img", width)
+    assert len(figures) >= 4 and all(found > 100 for found in figures)
     targets = page.evaluate(
         "[...document.querySelectorAll('nav a')].map((a) => document.querySelector(a.hash) !== null)"
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from vitmem.files import write_text, writing
-from vitmem.reports.page.draw import inline_svg, settle, write_drawing
+from vitmem.reports.drawing import write_figure
 from vitmem.reports.page.material import Drawing, Material
 from vitmem.reports.page.sections import sections
+from vitmem.reports.style import STYLE
 
+DPI = 150
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -25,10 +29,11 @@ def write_page(material: Material, out: Path) -> list[Path]:
     folder = out / material.suite
     written: list[Path] = []
 
-    def figure(drawing: Drawing) -> Markup:
-        settle(drawing.figure)
-        written.extend(write_drawing(drawing, folder))
-        return Markup(inline_svg(drawing))
+    def figure(drawing: Drawing) -> str:
+        _settle(drawing.figure)
+        svg, png = write_figure(drawing.figure, folder / drawing.name, DPI)
+        written.extend((svg, png))
+        return f"data:image/svg+xml;base64,{base64.b64encode(svg.read_bytes()).decode()}"
 
     page = _templates().get_template("page.html")
     with matplotlib.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
@@ -38,6 +43,15 @@ def write_page(material: Material, out: Path) -> list[Path]:
     with writing(path):
         write_text(path, text)
     return [path, *written]
+
+
+def _settle(figure: Figure) -> None:
+    """Solve the layout of ``figure`` once: it is written twice."""
+    with matplotlib.rc_context(STYLE):
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+    figure.set_layout_engine("none")
 
 
 def _templates() -> Environment:
