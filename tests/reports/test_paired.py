@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import binomtest, chi, norm, sem, t, ttest_1samp
+from statsmodels.stats.multitest import multipletests
 
 from vitmem.errors import InputError
 from vitmem.outcomes import packed
@@ -36,6 +37,9 @@ def test_mcnemar_is_a_sign_test_on_what_changed() -> None:
 def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.6, 0.5]) == [1, 1] and holm([]) == []
+    values = np.random.default_rng(0).random(40) ** 3
+    values[7] = values[9]
+    assert holm(values.tolist()) == pytest.approx(multipletests(values, method="holm")[1])
 
 
 @pytest.mark.parametrize(("only", "other", "items"), [(5, 20, 100), (0, 6, 50), (5, 0, 9), (12, 12, 24), (0, 0, 7)])
