@@ -20,10 +20,10 @@ test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 bench: $(VENV)/.installed
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/speed/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 bench-quick: $(VENV)/.installed
-	for script in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$script --quick || exit 1; done
+	for script in benchmarks/speed/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$script --quick || exit 1; done
 
 lowest:
 	.ci/lowest

@@ -15,8 +15,7 @@ import pytest
 from vitmem.outcomes import packed
 from vitmem.reports.aggregate import group_rows
 from vitmem.reports.analyses import read_analyses
-from vitmem.reports.files import render_tables, tables_of
-from vitmem.reports.folders import suite_folders
+from vitmem.reports.files import render_tables, suite_folders, tables_of
 from vitmem.reports.naming import setting
 from vitmem.reports.render import comma_separated
 from vitmem.reports.report import Report

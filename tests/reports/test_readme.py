@@ -12,8 +12,7 @@ import pytest
 
 from vitmem import files
 from vitmem.errors import DiskFullError, InputError, VitmemError
-from vitmem.reports.files import write_tables
-from vitmem.reports.folders import suite_folders
+from vitmem.reports.files import suite_folders, write_tables
 from vitmem.reports.readme import check_documents, included, write_documents
 from vitmem.rows import write_rows
 

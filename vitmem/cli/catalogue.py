@@ -17,7 +17,7 @@ from vitmem.entries import Edit, Entry
 from vitmem.errors import InputError, unknown
 from vitmem.registry import REGISTRIES
 from vitmem.reports.escape import one_line_of
-from vitmem.reports.folders import suite_folders
+from vitmem.reports.files import suite_folders
 from vitmem.row_schema import row_schema
 from vitmem.rows import read_rows
 

@@ -15,7 +15,7 @@ from vitmem.bench.plugins import load_plugins
 from vitmem.cli.options import CacheDir, Plugin, Results, Store
 from vitmem.errors import InputError
 from vitmem.reports.analyses import read_analyses
-from vitmem.reports.folders import suite_folders
+from vitmem.reports.files import suite_folders
 from vitmem.reports.page.gallery import Wanted, draw, wanted
 from vitmem.reports.page.material import Curve, Material, Pictures
 from vitmem.reports.page.write import write_page

@@ -15,8 +15,16 @@ from vitmem.bench.plugins import load_plugins
 from vitmem.cli.options import Plugin, Results
 from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.registry import TABLES
-from vitmem.reports.files import GLOSSARY, MARKDOWN, OverSuites, check_tables, reports, tables_of, write_tables
-from vitmem.reports.folders import suite_folders
+from vitmem.reports.files import (
+    GLOSSARY,
+    MARKDOWN,
+    OverSuites,
+    check_tables,
+    reports,
+    suite_folders,
+    tables_of,
+    write_tables,
+)
 from vitmem.reports.readme import check_documents, write_documents
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.terminal import terminal

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vitmem.entries import Table as TableEntry
-from vitmem.files import write_whole, writing
+from vitmem.errors import InputError, unknown
+from vitmem.files import subfolders, write_whole, writing
 from vitmem.registry import TABLES
 from vitmem.reports.analyses import read_analyses
-from vitmem.reports.folders import suite_folders
 from vitmem.reports.glossary import glossary, rules
 from vitmem.reports.render import RENDERERS, Table
 from vitmem.reports.report import Report
@@ -57,6 +57,22 @@ class OverSuites:
         """Return the tables by name."""
         made = {entry.name: make_table(entry, self.found.get(entry.name, [])) for entry in self.entries}
         return {name: table for name, table in made.items() if table is not None}
+
+
+def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
+    """Return the folders in ``results`` that hold rows, or that of ``suite`` alone; hidden folders are no suites.
+
+    Raises InputError when ``suite`` has no rows there, offering the nearest name.
+    """
+    folders = [f for f in subfolders(results) if (f / "rows.jsonl").exists()] if results.is_dir() else []
+    if suite is None:
+        return folders
+    found = [folder for folder in folders if folder.name == suite]
+    if not found:
+        if not folders:
+            raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
+        raise unknown(f"suite in {results}", suite, [folder.name for folder in folders])
+    return found
 
 
 def reports(results: Path, suite: str | None, belongs: Belongs | None) -> Iterator[tuple[Path, Report]]:

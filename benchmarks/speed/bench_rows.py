@@ -19,7 +19,7 @@ from timing import options
 
 from vitmem.rows import Row, append_row, new_rows_path, read_rows, settle_rows, write_rows
 
-SAMPLE = Path(__file__).parents[1] / "results" / "demo" / "rows.jsonl"
+SAMPLE = Path(__file__).parents[2] / "results" / "demo" / "rows.jsonl"
 APPENDED = 100
 MOST_SECONDS, MOST_SETTLING = 0.005, 0.001
 
