@@ -22,7 +22,7 @@ from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
 from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import VitmemError
-from vitmem.kfac import Factors, find_layers
+from vitmem.kfac import Factors
 from vitmem.metrics.measure import AnyPredictions, measure
 from vitmem.outcomes import packed
 from vitmem.specs import PREDICTIONS, seed_from
@@ -89,7 +89,7 @@ def _evaluate(session: Session, cell: Cell, folder: Path, say: Say) -> None:
 
 def _edit(session: Session, cell: Cell, factors: Factors | None, second: Factors | None) -> EditResult:
     experiment = session.experiment
-    layers = {} if cell.blocks is None else find_layers(experiment.net, experiment.patterns(cell.blocks, cell.layers))
+    layers = {} if cell.blocks is None else session.layers(cell.blocks, cell.layers)
 
     def seed_of(method: str) -> int:
         return seed_from("edit", cell.training.id, method)

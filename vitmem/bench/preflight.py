@@ -9,7 +9,6 @@ from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Job
 from vitmem.bench.stages import Session, open_session
 from vitmem.errors import InputError
-from vitmem.kfac import find_layers
 
 
 def check_jobs(jobs: Sequence[Job], places: Places) -> None:
@@ -41,7 +40,7 @@ def check_cells(session: Session, cells: Sequence[Cell]) -> None:
     """
     for cell in cells:
         if cell.blocks is not None:
-            find_layers(session.experiment.net, session.experiment.patterns(cell.blocks, cell.layers))
+            session.layers(cell.blocks, cell.layers)
         for one in (cell, cell.second):
             if one is not None and one.statistics is not None:
                 session.experiment.task(one.statistics)

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from vitmem.bench.cells import Cell, Training
 from vitmem.bench.environment import environment
 from vitmem.bench.experiment import STOPPED, Experiment, Places, Say
 from vitmem.bench.manifest import listed
 from vitmem.bench.store import read_json, write_json
+from vitmem.blocks import Blocks
 from vitmem.errors import InputError
-from vitmem.kfac import Factors
+from vitmem.kfac import Factors, find_layers
 from vitmem.metrics.measure import AnyPredictions
 from vitmem.registry import PROTOCOLS
 from vitmem.training.checkpoint import CHECKPOINTS, resumable
@@ -48,6 +50,17 @@ class Session:
     base: dict[str, AnyPredictions] | None = None
     # the same of the network without the matrices that an edit changes, by the evaluation that has them
     ablated: dict[str, dict[str, AnyPredictions]] = field(default_factory=dict)
+    _layers: dict[tuple[str, ...], dict[str, nn.Module]] = field(default_factory=dict)
+
+    def layers(self, blocks: Blocks, layers: Sequence[str] | None) -> dict[str, nn.Module]:
+        """Return path -> layer of the editable ``layers`` in ``blocks``; raises InputError for one that is not there.
+
+        They are looked for once: checking that a weight is what a layer computes with takes longer than most edits.
+        """
+        patterns = tuple(self.experiment.patterns(blocks, layers))
+        if patterns not in self._layers:
+            self._layers[patterns] = find_layers(self.experiment.net, patterns)
+        return dict(self._layers[patterns])
 
     @property
     def device(self) -> torch.device:

@@ -18,7 +18,7 @@ from vitmem.bench.ids import Config
 from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
 from vitmem.errors import InputError
-from vitmem.kfac import Factors, Task, Tempered, find_layers, fit_for, make_spectra
+from vitmem.kfac import Factors, Task, Tempered, fit_for, make_spectra
 from vitmem.progress import counted, now_and_then
 from vitmem.specs import Statistics, digest, seed_from
 
@@ -85,14 +85,14 @@ def collected(session: Session, cell: Cell, say: Say = lambda _: None) -> Factor
 
 def _every(session: Session, cell: Cell) -> dict[str, nn.Module]:
     """Return all layers by path whose statistics ``cell`` may ask for."""
-    return find_layers(session.experiment.net, session.experiment.patterns("all", cell.layers))
+    return session.layers("all", cell.layers)
 
 
 def _read(session: Session, cell: Cell) -> dict[str, nn.Module]:
     """Return the layers by path whose statistics ``cell`` reads: those that it edits."""
     if cell.blocks is None:
         return _every(session, cell)
-    return find_layers(session.experiment.net, session.experiment.patterns(cell.blocks, cell.layers))
+    return session.layers(cell.blocks, cell.layers)
 
 
 def _others(session: Session, cell: Cell) -> dict[str, nn.Module]:

@@ -25,7 +25,6 @@ from vitmem.bench.statistics import ensure_statistics
 from vitmem.bench.store import translate_disk_errors
 from vitmem.errors import InputError, unknown
 from vitmem.files import write_text
-from vitmem.kfac import find_layers
 from vitmem.lazy import extra
 from vitmem.specs import Statistics, digest
 
@@ -88,7 +87,7 @@ def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: 
     ensure_training(session, say)
     assert cell.statistics is not None
     factors = ensure_statistics(session, cell, say, every=True)
-    layers = find_layers(session.experiment.net, session.experiment.patterns("all", cell.layers))
+    layers = session.layers("all", cell.layers)
     return AnalysisContext(session, cell, job.cells, cell.statistics, factors, layers, dict(seeds))
 
 
