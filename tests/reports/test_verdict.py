@@ -124,7 +124,7 @@ def test_nothing_qualifies(made: Make) -> None:
 @pytest.mark.parametrize(("left", "spread"), [(0.85, (0, 0, 0)), (0.87, (0, 0, 0)), (0.80, (-0.1, 0, 0.1))])
 def test_no_effect_is_called_none(made: Make, left: float, spread: Sequence[float]) -> None:
     rows = made([({**INPUT, "fraction": 0.1}, ((left, 0.9), (0.5, 0.9)))], spread=spread)
-    assert f"takes nothing away that is told from chance: 85.0 % before, {100 * left:.1f} % after" in sentence(rows)
+    assert f"takes nothing away beyond chance: 85.0 % before, {100 * left:.1f} % after" in sentence(rows)
 
 
 def test_a_base_that_memorizes_little_is_not_judged(made: Make) -> None:

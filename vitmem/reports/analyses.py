@@ -1,4 +1,4 @@
-"""What ``vitmem analyse`` wrote beside the rows of a suite, told by training. No torch."""
+"""What ``vitmem analyse`` wrote beside the rows of a suite, by training. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a method was told and what it cost to find its setting. No torch.
+"""What a method was given and what it cost to find its setting. No torch.
 
 Rows that were made before it was recorded say nothing of it, and nothing is guessed for them.
 """

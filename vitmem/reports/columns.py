@@ -28,7 +28,7 @@ EDIT_COLUMNS = (
         "passes",
         "passes",
         "how often a method that takes gradients, or the statistics that it reads, went through the examples that they "
-        "were told of; if it trains weights, its kept pairs are those that were left as they were",
+        "were given; if it trains weights, its kept pairs are those that were left as they were",
     ),
     Column(
         "seconds",

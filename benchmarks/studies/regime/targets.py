@@ -1,4 +1,4 @@
-"""What is to be told beforehand of each network: that an edit works, and that curvature beats shrinkage. No torch."""
+"""The targets of prediction for each network: an edit works, and curvature beats shrinkage. No torch."""
 
 from __future__ import annotations
 

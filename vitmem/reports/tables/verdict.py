@@ -117,7 +117,7 @@ def _what_it_did(report: Report, edit: Group, base: Group) -> str:
     fall = difference(edit, base, at("metrics", "memorized"))
     ends = _ends(edit, base)
     if fall is None or fall.mean >= 0 or (ends is not None and ends[1] >= 0):
-        return f"at no loss {name} takes nothing away that is told from chance: {before} % before, {after} % after"
+        return f"at no loss {name} takes nothing away beyond chance: {before} % before, {after} % after"
     text = f"at no loss {name} takes memorized from {before} to {after} %"
     back = [group.estimate(at("metrics", "recovered")) for group in (edit, base)]
     if back[0] is not None and back[1] is not None:
@@ -127,7 +127,7 @@ def _what_it_did(report: Report, edit: Group, base: Group) -> str:
 
 
 def _beside(report: Report, edit: Group, control: Group | None, shrinking: Sequence[Sequence[Group]]) -> str:
-    """Return what the best shrinkage left, and whether that is told apart from what ``edit`` left."""
+    """Return what the best shrinkage left, and whether the difference to what ``edit`` left is beyond chance."""
     if not shrinking:
         return ""
     if control is None:
