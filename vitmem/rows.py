@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,12 +25,13 @@ from vitmem.files import flush, readable, short_name, write_whole
 from vitmem.parsing import parse_json
 from vitmem.row_schema import ROW_SCHEMA, Row, fault
 
+log = logging.getLogger(__name__)
+
 __all__ = ["ROW_SCHEMA", "Belongs", "Row", "append_row", "new_rows_path", "read_rows", "settle_rows", "write_rows"]
 
 T = TypeVar("T")
 # Whether the config of a row belongs to its id.
 Belongs = Callable[[Row], bool]
-Say = Callable[[str], None]
 # Lines that are parsed at a time: their keys are the same texts in memory.
 CHUNK = 256
 WHOLE = {int, str}
@@ -41,24 +42,19 @@ LAST_KEYS = ("suite", "views")
 MEND = "delete the line and run the suite again"
 
 
-def tell(text: str) -> None:
-    """Say ``text`` on stderr, beside what a command prints."""
-    print(text, file=sys.stderr)
-
-
 def new_rows_path(path: Path) -> Path:
     """Return where a run appends rows that are not yet in the file ``path``."""
     return path.with_name(f"{path.stem}.new{path.suffix}")
 
 
-def read_rows(path: Path, belongs: Belongs | None = None, say: Say = tell) -> list[Row]:
+def read_rows(path: Path, belongs: Belongs | None = None) -> list[Row]:
     """Return the rows of the file ``path``, and of an unfinished run beside it, sorted by id where there is one.
 
-    ``belongs`` is asked of rows without a digest: whether their config belongs to their id. ``say`` is told when the
-    last line of an unfinished run is half a row, which is left out. Raises InputError, with the line's number, for a
+    ``belongs`` is asked of rows without a digest: whether their config belongs to their id. A last line of an
+    unfinished run that is half a row is left out, with a warning. Raises InputError, with the line's number, for a
     missing file, a line that is no whole row of this schema or is not as it was written, and an id that comes twice.
     """
-    newer = [row for _, row in _unfinished(path, say)]  # read first: it goes when its rows are in the other file
+    newer = [row for _, row in _unfinished(path)]  # read first: it goes when its rows are in the other file
     rows = [row for _, row in _lines(path, belongs)]
     if not newer:
         return rows
@@ -114,11 +110,11 @@ def append_row(path: Path, row: Row) -> None:
         flush(path.parent)
 
 
-def settle_rows(path: Path, say: Say = tell) -> None:
+def settle_rows(path: Path) -> None:
     """Merge the rows of an unfinished run, if there is one, into the file ``path``; raises as ``read_rows`` does."""
     unfinished = new_rows_path(path)
     if unfinished.exists():
-        write_rows(path, [row for _, row in _unfinished(path, say)])
+        write_rows(path, [row for _, row in _unfinished(path)])
         unfinished.unlink()
         flush(path.parent)
 
@@ -163,15 +159,17 @@ def _lines(path: Path, belongs: Belongs | None = None) -> Iterator[tuple[str, Ro
                 yield line, row
 
 
-def _unfinished(path: Path, say: Say) -> list[tuple[str, Row]]:
-    """Return the lines of an unfinished run with their rows; half a row at the end is told and left out."""
+def _unfinished(path: Path) -> list[tuple[str, Row]]:
+    """Return the lines of an unfinished run with their rows; half a row at the end is left out, with a warning."""
     unfinished = new_rows_path(path)
     if not unfinished.exists():
         return []
     with readable(unfinished, "rows"), unfinished.open("rb") as file:
         lines = list(file)
     if lines and not lines[-1].endswith(b"\n"):
-        say(f"{unfinished}:{len(lines)}: half a row, left by a run that was stopped while it wrote; it is left out")
+        log.warning(
+            f"{unfinished}:{len(lines)}: half a row, left by a run that was stopped while it wrote; it is left out"
+        )
         lines = lines[:-1]
     return list(_parsed(lines, unfinished, 0, None))
 

@@ -79,7 +79,7 @@ def edit(folder: Path) -> dict[str, float]:
     """Time the edit of the folder."""
     started = time.perf_counter()
     model, factors = folder / "model", folder / "factors.safetensors"
-    edit_folder(model, factors, folder / "out", mass=MASS, say=lambda _: None)
+    edit_folder(model, factors, folder / "out", mass=MASS)
     return {"seconds": time.perf_counter() - started, "peak": peak()}
 
 

@@ -47,7 +47,7 @@ def test_each_edit_has_the_numbers_without_its_matrices(tmp_path: Path) -> None:
     assert len(rows) == 6 and all(row["status"] == "ok" for row in rows.values())
 
     session = open_session(plan.cells[0].training, places)
-    ensure_training(session, print)
+    ensure_training(session)
     for cell in plan.cells:
         edit, metrics = cell.config["edit"], rows[cell.id]["metrics"]
         ablated = cell.ablated

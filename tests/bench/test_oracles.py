@@ -28,6 +28,7 @@ from vitmem.protocols.image import ImageExperiment
 from vitmem.reports.files import render_tables
 from vitmem.reports.report import Report
 from vitmem.rows import read_rows
+from vitmem.training import curves
 
 ORACLES = ["without_noisy", "true_labels", "early_stopped"]
 EPOCHS = 10
@@ -140,10 +141,12 @@ def weights_by_epoch(folder: Path, config: dict[str, Any]) -> list[dict[str, tor
     target.mkdir()
     out = []
 
-    def say(text: str) -> None:
+    def told(text: str) -> None:
         out.append({name: value.clone() for name, value in experiment.net.state_dict().items()})
 
-    experiment.train(target, say)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves.log, "info", told)
+        experiment.train(target)
     return out
 
 

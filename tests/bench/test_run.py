@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -178,14 +179,17 @@ def test_a_cell_that_fails_is_a_row_and_the_others_go_on(tmp_path: Path, finishe
         EDITS.discard("failing")
 
 
-def test_two_workers_share_out_the_trainings(tmp_path: Path) -> None:
+def test_two_workers_share_out_the_trainings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     content = yaml.safe_load(TINY.read_text())
     suite = tmp_path / "tiny.yaml"
     suite.write_text(yaml.safe_dump({**content, "seeds": [0, 1]}))
-    said: list[str] = []
-    outcome = run(tmp_path, suite, workers=2, on_event=lambda event, progress: said.append(event[0]))
+    labels: list[str] = []
+    with caplog.at_level(logging.INFO, "vitmem"):
+        outcome = run(tmp_path, suite, workers=2, on_event=lambda event, progress: labels.append(event[0]))
     assert outcome == Outcome(cells=10, found=0, made=10, failed=0)
-    assert said.count("row") == 10 and "say" in said
+    assert len(labels) == 10
+    for label in set(labels):  # lines of both processes, each behind the name of its job
+        assert caplog.messages.count(f"{label}: training") == 1
     assert {r["status"] for r in read_rows(rows_path(tmp_path / "results", "tiny"))} == {"ok"}
     assert len(list((tmp_path / "store" / "training").glob("*[0-9a-f]"))) == 2
 
@@ -208,7 +212,8 @@ def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: sign
             os.killpg(process.pid, how)  # as a terminal does: everyone in the foreground gets it
             assert process.wait(60) == 130
             assert process.stderr is not None
-            assert process.stderr.read().strip() == "stopped; the same command goes on from here"
+            told = process.stderr.read()
+            assert told.endswith("\nstopped; the same command goes on from here\n") and "Traceback" not in told
         else:
             process.kill()
     for _ in range(50):  # both workers let go of their trainings

@@ -168,7 +168,7 @@ def test_parameters_that_do_not_fit_are_refused(cells: Callable[..., list[Cell]]
 def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan], places: Places) -> None:
     made = plan({"without": [3]}, [PROTECT, {**PROTECT, "rule": "mixture", "second": {"source": MNIST}}])
     (job,) = made.jobs()
-    rows = {row["config"]["edit"]["rule"]: row for row in run_job(job, "small", places, lambda text: None)}
+    rows = {row["config"]["edit"]["rule"]: row for row in run_job(job, "small", places)}
     assert {row["status"] for row in rows.values()} == {"ok"}
     assert (
         rows["span"]["edit"]["information"] == "noisy labels" and "sources" not in rows["span"]
@@ -177,7 +177,7 @@ def test_a_row_is_the_edit_by_both_sets_and_names_them(plan: Callable[..., Plan]
     assert rows["span"]["ids"]["second"] != rows["span"]["ids"]["statistics"]
     assert rows["span"]["costs"]["second_passes"] == 1
     session = open_session(made.cells[0].training, places)
-    ensure_training(session, lambda text: None)
+    ensure_training(session)
     net, experiment = session.experiment.net, session.experiment
     layers = find_layers(net, experiment.patterns("all", None))
     sets = [
@@ -198,10 +198,10 @@ def test_a_source_that_has_changed_is_noticed(
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (40 * n + 10, 3, 90 - n)).save(tmp_path / "pets" / f"{name}.png")
     (cell,) = cells({"source": {"name": "image_folder", "folder": "pets", "size": 8}})
-    ensure_training(session, lambda text: None)
-    ensure_statistics(session, cell, lambda text: None)
+    ensure_training(session)
+    ensure_statistics(session, cell)
     Image.new("RGB", (8, 8), (200, 200, 0)).save(tmp_path / "pets" / "train/a/1.png")
     again = open_session(cell.training, places)
-    ensure_training(again, lambda text: None)
+    ensure_training(again)
     with pytest.raises(InputError, match="statistics of other images than 'source' image_folder has now; put the old"):
-        ensure_statistics(again, cell, lambda text: None)
+        ensure_statistics(again, cell)

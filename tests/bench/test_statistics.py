@@ -150,10 +150,10 @@ def test_given_labels_are_told_to_what_reads_them(cells: Callable[..., list[Cell
 def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
     session: Session, cells: Callable[..., list[Cell]]
 ) -> None:
-    ensure_training(session, lambda text: None)
+    ensure_training(session)
     found = {}
     for cell in cells([{"labels": "exact", "temperature": t} for t in (1, 3)]):
-        found[cell.config["statistics"].get("temperature", 1)] = ensure_statistics(session, cell, lambda text: None)
+        found[cell.config["statistics"].get("temperature", 1)] = ensure_statistics(session, cell)
     head = next(m for m in reversed(list(session.experiment.net.modules())) if isinstance(m, torch.nn.Linear))
     path = next(iter(found[1].layers))
     with torch.no_grad():
@@ -168,7 +168,7 @@ def test_the_temperature_reaches_the_statistics_and_the_record_what_was_read(
 
 
 def test_an_iterated_edit_collects_what_its_cell_asks_for(session: Session, cells: Callable[..., list[Cell]]) -> None:
-    ensure_training(session, lambda text: None)
+    ensure_training(session)
     iterated = {"method": "iterated", "rounds": 3, "blocks": "all", "fraction": 0.3}
     asked: list[Statistics] = []
     batches = session.experiment.batches
@@ -180,6 +180,6 @@ def test_an_iterated_edit_collects_what_its_cell_asks_for(session: Session, cell
     session.experiment.batches = noted  # type: ignore[method-assign]
     (cell,) = cells({"held_out": True}, iterated)
     before = {k: v.clone() for k, v in session.experiment.net.state_dict().items()}
-    result = ensure_evaluation(session, cell, lambda text: None)
+    result = ensure_evaluation(session, cell)
     assert result["passes"] == 2 and len(asked) >= 3 and all(request.held_out for request in asked)
     assert all(torch.equal(v, before[k]) for k, v in session.experiment.net.state_dict().items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -53,12 +54,8 @@ def cells(write: Callable[..., Path]) -> dict[str, Cell]:
 
 def opened(cells: dict[str, Cell], places: Places, *coming: str) -> Session:
     session = open_session(cells["last"].training, places, [cells[name] for name in coming])
-    ensure_training(session, lambda text: None)
+    ensure_training(session)
     return session
-
-
-def quiet(text: str) -> None:
-    """Say nothing."""
 
 
 def layers_of(places: Places, cell: Cell) -> set[str]:
@@ -85,21 +82,21 @@ def test_only_what_is_read_is_collected_and_later_edits_add_to_it(
 ) -> None:
     made = passes(monkeypatch)
     session = opened(cells, places)
-    assert set(ensure_statistics(session, cells["last"], quiet).layers) == LAST == layers_of(places, cells["last"])
+    assert set(ensure_statistics(session, cells["last"]).layers) == LAST == layers_of(places, cells["last"])
     kept = session.factors
-    assert set(ensure_statistics(session, cells["all"], quiet).layers) > LAST | FIRST
+    assert set(ensure_statistics(session, cells["all"]).layers) > LAST | FIRST
     assert kept and all(session.factors[1].layers[p] is kept[1].layers[p] for p in LAST)  # type: ignore[index]
     assert [len(one) for one in made] == [2, 4] and len(layers_of(places, cells["last"])) == 6
     again = opened(cells, places)
-    ensure_statistics(again, cells["all"], quiet), ensure_statistics(again, cells["first"], quiet)
+    ensure_statistics(again, cells["all"]), ensure_statistics(again, cells["first"])
     assert len(made) == 2
 
 
 def test_layers_that_were_collected_apart_are_those_collected_together(cells: dict[str, Cell], places: Places) -> None:
     session = opened(cells, places)
     for name in ("last", "first", "all"):
-        apart = ensure_statistics(session, cells[name], quiet)
-    together, read = collected(session, cells["all"]), ensure_statistics(opened(cells, places), cells["all"], quiet)
+        apart = ensure_statistics(session, cells[name])
+    together, read = collected(session, cells["all"]), ensure_statistics(opened(cells, places), cells["all"])
     for path, layer in together.layers.items():
         for found in (apart.layers[path], read.layers[path]):
             assert torch.equal(found.a, layer.a) and torch.equal(found.g, layer.g) and found.count == layer.count
@@ -111,7 +108,7 @@ def test_the_cells_to_come_are_collected_for_in_one_pass(
 ) -> None:
     made = passes(monkeypatch)
     session = opened(cells, places, "last", "first")
-    ensure_statistics(session, cells["last"], quiet), ensure_statistics(session, cells["first"], quiet)
+    ensure_statistics(session, cells["last"]), ensure_statistics(session, cells["first"])
     assert [set(one) for one in made] == [LAST | FIRST]
     assert statistics_record(session, cells["last"]) == statistics_record(session, cells["first"])
 
@@ -121,12 +118,12 @@ def test_a_row_counts_the_passes_that_its_layers_took(
 ) -> None:
     session = opened(cells, places)
     for name in ("last", "first", "all"):
-        ensure_statistics(session, cells[name], quiet)
+        ensure_statistics(session, cells[name])
     last, first, whole = (statistics_record(session, cells[n])["statistics_seconds"] for n in ("last", "first", "all"))
     assert whole > last + first > max(last, first) > 0
     path = write(**CHANGES)
     (job,) = make_plan(load_suite(path), path).jobs()
-    rows = {row["config"]["edit"]["blocks"]: row for row in run_job(job, "small", places, quiet)}
+    rows = {row["config"]["edit"]["blocks"]: row for row in run_job(job, "small", places)}
     assert rows["all"]["costs"]["statistics_seconds"] == whole and rows["last"]["costs"]["statistics_seconds"] == last
     assert rows["last"]["counts"]["images_per_statistics"] == 120
 
@@ -135,14 +132,14 @@ def test_a_layer_that_is_gone_is_collected_again_alone(
     cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = opened(cells, places)
-    before = ensure_statistics(session, cells["all"], quiet)
+    before = ensure_statistics(session, cells["all"])
     lost, _ = LAST
     folder = places.store.root / "statistics" / str(cells["all"].statistics_id) / lost
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
     made = passes(monkeypatch)
-    after = ensure_statistics(opened(cells, places), cells["all"], quiet)
+    after = ensure_statistics(opened(cells, places), cells["all"])
     assert made == [[lost]]
     assert torch.equal(after.layers[lost].a, before.layers[lost].a)
     assert torch.equal(after.layers[lost].g, before.layers[lost].g)
@@ -155,26 +152,28 @@ def test_an_edit_of_the_last_block_predicts_the_same_whatever_was_collected(
     for name, first in (("one", "last"), ("other", "all")):
         places = Places(Store(tmp_path / name), None, tmp_path / "cache", "cpu", progress=False)
         session = opened(cells, places)
-        ensure_unedited(session, quiet)
-        ensure_statistics(session, cells[first], quiet)
-        ensure_evaluation(session, cells["last"], quiet)
+        ensure_unedited(session)
+        ensure_statistics(session, cells[first])
+        ensure_evaluation(session, cells["last"])
         file = places.store.folder("evaluation", cells["last"].evaluation_id) / "predictions.safetensors"
         logits.append(file.read_bytes())
     assert logits[0] == logits[1]
 
 
 def test_long_statistics_say_how_far_they_are(
-    cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch
+    cells: dict[str, Cell], places: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session, said = opened(cells, places), list[str]()
-    ensure_statistics(session, cells["last"], said.append)
-    assert said == ["statistics of 2 layers"]  # short ones are silent
+    caplog.set_level(logging.INFO, "vitmem")
+    session = opened(cells, places)
+    caplog.clear()
+    ensure_statistics(session, cells["last"])
+    assert caplog.messages == ["statistics of 2 layers"]  # short ones are silent
     for module in (stage, sys.modules[make_spectra.__module__]):
-        monkeypatch.setattr(module, "now_and_then", lambda say: say)
+        monkeypatch.setattr(module, "now_and_then", lambda: lambda: True)
     monkeypatch.setattr(image, "batches_of", partial(images_read.batches_of, batch_size=50))
-    said.clear()
-    ensure_statistics(session, cells["first"], said.append)
-    assert said[1:5] == [
+    caplog.clear()
+    ensure_statistics(session, cells["first"])
+    assert caplog.messages[1:5] == [
         "statistics: 50 of 120 images",
         "statistics: 100 of 120 images",
         "spectra: layer 1 of 2",
@@ -182,9 +181,11 @@ def test_long_statistics_say_how_far_they_are(
     ]
 
 
-def test_a_large_matrix_is_announced_however_short_the_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_matrix_is_announced_however_short_the_silence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vitmem")
     monkeypatch.setattr(sys.modules[make_spectra.__module__], "LARGE", 6)
     layers = {name: LayerFactors(1, torch.eye(size), torch.eye(2)) for name, size in (("small", 5), ("large", 6))}
-    said: list[str] = []
-    make_spectra(Factors(layers), "plain", said.append)
-    assert said == ["spectra: layer 2 of 2"]
+    make_spectra(Factors(layers), "plain")
+    assert caplog.messages == ["spectra: layer 2 of 2"]

@@ -111,18 +111,20 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_set_aside_and_made_again_with_one_sentence(tmp_path: Path, damage: str) -> None:
+def test_what_is_damaged_is_set_aside_and_made_again_with_one_sentence(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = Store(tmp_path).make("training", "a", write("123"))
     hurt, sentence = DAMAGES[damage]
-    said: list[str] = []
     for n in (1, 2):
         hurt(folder)
-        assert Store(tmp_path).make("training", "a", write("123"), say=said.append) == folder
+        assert Store(tmp_path).make("training", "a", write("123")) == folder
         assert (folder / "x").read_text() == "123"
         assert (tmp_path / "training" / f"a.damaged-{n}").is_dir()
-        assert len(said) == n
-        assert str(folder) in said[-1] and sentence in said[-1] and f"set aside as a.damaged-{n}" in said[-1]
-    assert Store(tmp_path).make("training", "a", write("x"), say=said.append) == folder and len(said) == 2
+        assert len(caplog.messages) == n
+        for part in (str(folder), sentence, f"set aside as a.damaged-{n}"):
+            assert part in caplog.messages[-1]
+    assert Store(tmp_path).make("training", "a", write("x")) == folder and len(caplog.messages) == 2
 
 
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
@@ -138,19 +140,20 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert fault(folder) is None
 
 
-def test_a_damaged_folder_is_none_that_the_store_has(tmp_path: Path) -> None:
-    folder, said = Store(tmp_path).make("training", "a", write("1")), []
+def test_a_damaged_folder_is_none_that_the_store_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Store(tmp_path).make("training", "a", write("1"))
     (folder / "x").unlink()
-    assert not Store(tmp_path).has("training", "a", said.append)
-    assert len(said) == 1 and "x is missing" in said[0] and not folder.exists()
+    assert not Store(tmp_path).has("training", "a")
+    (told,) = caplog.messages
+    assert "x is missing" in told and not folder.exists()
 
 
-def test_what_was_made_from_something_else_is_made_again(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_what_was_made_from_something_else_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for weights in ("1", "2", "2"):
         made_from = {"weights": weights}
-        Store(tmp_path).make("statistics", "a", write(weights), say=said.append, made_from=made_from)
-    assert len(said) == 1 and "it was made from another weights" in said[0]
+        Store(tmp_path).make("statistics", "a", write(weights), made_from=made_from)
+    (told,) = caplog.messages
+    assert "it was made from another weights" in told
     assert (tmp_path / "statistics" / "a" / "x").read_text() == "2"
 
 
@@ -165,18 +168,20 @@ def test_content_is_read_once_a_process(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(read) == 1
 
 
-def test_an_unfinished_stage_that_has_its_digests_is_whole_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
+def test_an_unfinished_stage_that_has_its_digests_is_whole_and_a_damaged_one_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A run may be killed when everything is written but its name."""
     folder = Store(tmp_path).make("training", "a", write("1"), resumed="half-way")
     partial = folder.with_name("a.partial")
     folder.rename(partial)
-    said: list[str] = []
-    Store(tmp_path).make("training", "a", write("2"), resumed="half-way", say=said.append)
-    assert (folder / "x").read_text() == "1" and not said
+    Store(tmp_path).make("training", "a", write("2"), resumed="half-way")
+    assert (folder / "x").read_text() == "1" and not caplog.messages
     folder.rename(partial)
     flip(partial / "x")
-    Store(tmp_path).make("training", "a", write("2"), resumed="half-way", say=said.append)
-    assert (folder / "x").read_text() == "2" and len(said) == 1 and "x has another content" in said[0]
+    Store(tmp_path).make("training", "a", write("2"), resumed="half-way")
+    (told,) = caplog.messages
+    assert (folder / "x").read_text() == "2" and "x has another content" in told
 
 
 def test_files_have_the_rights_of_the_umask(tmp_path: Path) -> None:
@@ -207,29 +212,30 @@ def test_what_gets_its_name_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"schema": "x"}', '{"schema": 1, "schema": 2}', "\0"])
-def test_a_mark_that_cannot_be_read_is_written_anew_with_one_sentence(tmp_path: Path, text: str) -> None:
+def test_a_mark_that_cannot_be_read_is_written_anew_with_one_sentence(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     Store(tmp_path).make("training", "a", write("1"))
     (tmp_path / "schema.json").write_text(text)
-    said: list[str] = []
-    assert Store(tmp_path, said.append).has("training", "a")
-    assert len(said) == 1 and "schema.json: it was damaged and is written anew" in said[0]
-    Store(tmp_path, said.append)
-    assert len(said) == 1
+    assert Store(tmp_path).has("training", "a")
+    (told,) = caplog.messages
+    assert "schema.json: it was damaged and is written anew" in told
+    Store(tmp_path)
+    assert caplog.messages == [told]
 
 
-def test_a_new_store_is_opened_by_many_at_the_same_moment(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_new_store_is_opened_by_many_at_the_same_moment(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for n in range(20):
         begin = threading.Barrier(8)
 
         def open_it(folder: Path = tmp_path / str(n), begin: threading.Barrier = begin) -> None:
             begin.wait()
-            Store(folder, said.append)
+            Store(folder)
 
         with ThreadPoolExecutor(8) as pool:
             for future in [pool.submit(open_it) for _ in range(8)]:
                 future.result()
-    assert not said
+    assert not caplog.messages
 
 
 def test_a_store_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:

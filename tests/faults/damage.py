@@ -104,7 +104,7 @@ class Bed:
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             places = Places(Store(folder / "store"), None, self.folder / "cache", "cpu", progress=False)
-            outcome = run_suite(self.plan, places, folder / "results", on_event=lambda event, _: print(event[2]))
+            outcome = run_suite(self.plan, places, folder / "results", on_event=lambda event, _: print(event[1]))
         return said.getvalue(), outcome.made
 
     def targets(self) -> list[tuple[str, str]]:

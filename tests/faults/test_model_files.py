@@ -50,10 +50,6 @@ class Case:
     digested: bool
 
 
-def quiet(_text: str) -> None:
-    pass
-
-
 def language(folder: Path) -> tuple[Path, Path]:
     """Write a tiny Llama in shards and statistics of its last block; return both."""
     sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -85,13 +81,13 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     torch.save({"state_dict": small, "epoch": 3}, folder / "net.pth")
     save_file(net.state_dict(), folder / "whole.safetensors")
     request = Request(model="timm/test_vit", size=32, method="svd", settings={"rank_fraction": 0.5}, blocks="last")
-    edit_checkpoint(folder / "whole.safetensors", None, folder / "e.safetensors", request, say=quiet)
+    edit_checkpoint(folder / "whole.safetensors", None, folder / "e.safetensors", request)
     scores().save(folder / "base.json")
 
     def edited() -> dict[str, Any]:
         out = folder / "edited"
         try:
-            reports = edit_folder(model, factors, out, mass=0.6, say=quiet)
+            reports = edit_folder(model, factors, out, mass=0.6)
             index = json.loads((out / "model.safetensors.index.json").read_text())["weight_map"]
             tensors = {name: tensor for file in out.glob("*.safetensors") for name, tensor in load_file(file).items()}
             return {"reports": reports, "tensors": state_digest(tensors), "index": index}

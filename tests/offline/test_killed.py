@@ -27,7 +27,7 @@ def edit(tmp_path: Path) -> Callable[[], None]:
         save_file(timm.create_model("test_vit", img_size=32, num_classes=3).state_dict(), tmp_path / "net.safetensors")
 
     def run() -> None:
-        edit_checkpoint(tmp_path / "net.safetensors", None, tmp_path / "e.safetensors", REQUEST, say=lambda _: None)
+        edit_checkpoint(tmp_path / "net.safetensors", None, tmp_path / "e.safetensors", REQUEST)
 
     return run
 

@@ -65,10 +65,6 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
     return save
 
 
-def quiet(_text: str) -> None:
-    pass
-
-
 def bytes_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -102,7 +98,7 @@ def test_there_and_back(
 ) -> None:
     source, out = saved(dtype, suffix, wrapped), tmp_path / "edited.safetensors"
     untouched = bytes_of(source)
-    done = edit_checkpoint(source, photos, out, REQUEST, say=quiet)
+    done = edit_checkpoint(source, photos, out, REQUEST)
     before, after = {k: v.to(dtype) for k, v in network().state_dict().items()}, load_file(out)
     changed = [k for k, v in before.items() if not torch.equal(v, after[k])]
     assert sorted(changed) == sorted(f"{path}.weight" for path in EDITED) and list(done.reports) == EDITED
@@ -138,7 +134,7 @@ def test_in_steps_each_reads_the_network_that_the_last_one_left(
     # seven images have few directions: a share of the pairs would hold some of no importance, in any order
     settings = {"mass": 0.8, "rounds": 3}
     request = REQUEST.model_copy(update={"method": "iterated", "settings": settings})
-    done = edit_checkpoint(saved(), photos, tmp_path / "edited.safetensors", request, say=quiet)
+    done = edit_checkpoint(saved(), photos, tmp_path / "edited.safetensors", request)
     after, net = load_file(tmp_path / "edited.safetensors"), network()
     layers, first = find_layers(net, EDITED), statistics(net, photos)
     context = EditContext(net, layers, first, seed=0, recollect=lambda: statistics(net, photos))
@@ -152,9 +148,7 @@ def test_in_steps_each_reads_the_network_that_the_last_one_left(
 
 def test_what_the_record_says(saved: Callable[..., Path], photos: Path, tmp_path: Path) -> None:
     source, out = saved(), tmp_path / "edited.safetensors"
-    edit_checkpoint(
-        source, photos, out, REQUEST.model_copy(update={"count": 5, "settings": {"fraction": 0.02}}), say=quiet
-    )
+    edit_checkpoint(source, photos, out, REQUEST.model_copy(update={"count": 5, "settings": {"fraction": 0.02}}))
     facts = json.loads((tmp_path / "edited.json").read_text())
     removed = tmp_path / facts["removed"]["file"]
     for what, path in (("input", source), ("output", out), ("removed", removed)):
@@ -175,16 +169,16 @@ def test_what_the_record_says(saved: Callable[..., Path], photos: Path, tmp_path
 
 def test_replay(saved: Callable[..., Path], photos: Path, tmp_path: Path) -> None:
     source, out = saved(), tmp_path / "edited.safetensors"
-    edit_checkpoint(source, photos, out, REQUEST.model_copy(update={"seed": 3}), say=quiet)
+    edit_checkpoint(source, photos, out, REQUEST.model_copy(update={"seed": 3}))
     record = Record.open(tmp_path / "edited.json")
     request = Request.model_validate(record.facts["request"])
-    edit_checkpoint(source, photos, tmp_path / "again.safetensors", request, again=record, say=quiet)
+    edit_checkpoint(source, photos, tmp_path / "again.safetensors", request, again=record)
     assert bytes_of(tmp_path / "again.safetensors") == bytes_of(out)
     with pytest.raises(InputError, match="not the checkpoint that was edited"):
-        edit_checkpoint(out, photos, tmp_path / "x.safetensors", request, again=record, say=quiet)
+        edit_checkpoint(out, photos, tmp_path / "x.safetensors", request, again=record)
     (photos / "0.png").unlink()
     with pytest.raises(InputError, match="its 6 images are not the 7 that the record is of"):
-        edit_checkpoint(source, photos, tmp_path / "x.safetensors", request, again=record, say=quiet)
+        edit_checkpoint(source, photos, tmp_path / "x.safetensors", request, again=record)
 
 
 @pytest.mark.parametrize("settings", [{"fraction": 0.02}, {"fraction": 0.9}])
@@ -193,7 +187,7 @@ def test_the_dial_of_a_model(
     settings: dict[str, Any], loaded: str, saved: Callable[..., Path], photos: Path, tmp_path: Path
 ) -> None:
     source, out = saved(), tmp_path / "edited.safetensors"
-    edit_checkpoint(source, photos, out, REQUEST.model_copy(update={"settings": settings}), say=quiet)
+    edit_checkpoint(source, photos, out, REQUEST.model_copy(update={"settings": settings}))
     record = Record.open(tmp_path / "edited.json")
     images = torch.randn(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
@@ -232,7 +226,7 @@ def test_a_failure_leaves_nothing(
 
     monkeypatch.setattr(written, "write_json", fails)
     with pytest.raises(KeyboardInterrupt):
-        edit_checkpoint(source, photos, tmp_path / "edited.safetensors", REQUEST, say=quiet)
+        edit_checkpoint(source, photos, tmp_path / "edited.safetensors", REQUEST)
     assert sorted(tmp_path.rglob("*")) == there
 
 
@@ -248,7 +242,7 @@ def test_a_failure_leaves_nothing(
 def test_a_record_without_its_files(
     spoil: Callable[[Path], object], says: str, saved: Callable[..., Path], photos: Path, tmp_path: Path
 ) -> None:
-    edit_checkpoint(saved(), photos, tmp_path / "edited.safetensors", REQUEST, say=quiet)
+    edit_checkpoint(saved(), photos, tmp_path / "edited.safetensors", REQUEST)
     spoil(tmp_path)
     with pytest.raises(InputError, match=says):
         Record.open(tmp_path / "edited.json").undo(tmp_path / "back.safetensors")

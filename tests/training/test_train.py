@@ -88,6 +88,7 @@ def test_a_damaged_checkpoint_begins_the_training_anew_with_one_sentence(
     noisy: NoisyImages,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 2, "curve_every": 1, "precision": "32"})
     run(new_model, noisy, tmp_path / "whole", recipe)
@@ -96,10 +97,10 @@ def test_a_damaged_checkpoint_begins_the_training_anew_with_one_sentence(
         with pytest.raises(RuntimeError, match="killed"):
             run(new_model, noisy, tmp_path / "killed", recipe)
     DAMAGES[damage](tmp_path / "killed" / "checkpoints" / name)
-    said: list[str] = []
-    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False, say=said.append)
-    told = [text for text in said if "this training begins anew" in text]
-    assert len(told) == 1 and "last.ckpt: it " in told[0], said
+    caplog.clear()
+    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False)
+    told = [text for text in caplog.messages if "this training begins anew" in text]
+    assert len(told) == 1 and "last.ckpt: it " in told[0], caplog.messages
     assert same(tmp_path / "whole", tmp_path / "killed")
     curves = [(tmp_path / run / "curves.csv").read_text() for run in ("whole", "killed")]
     assert curves[0] == curves[1]
@@ -117,7 +118,12 @@ def test_a_checkpoint_is_written_beside_its_place(
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_that_is_killed_beside_the_name_of_a_checkpoint_is_resumed(
-    moment: str, new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str,
+    new_model: NewModel,
+    noisy: NoisyImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 3, "precision": "32"})
     run(new_model, noisy, tmp_path / "whole", recipe)
@@ -135,9 +141,9 @@ def test_a_run_that_is_killed_beside_the_name_of_a_checkpoint_is_resumed(
         patch.setattr(Path, "replace", killed)
         with pytest.raises(RuntimeError, match="killed"):
             run(new_model, noisy, tmp_path / "killed", recipe)
-    said: list[str] = []
-    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False, say=said.append)
-    assert not [text for text in said if "anew" in text]
+    caplog.clear()
+    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False)
+    assert not [text for text in caplog.messages if "anew" in text]
     assert same(tmp_path / "whole", tmp_path / "killed")
 
 

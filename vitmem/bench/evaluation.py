@@ -16,7 +16,6 @@ from torch import Tensor
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
-from vitmem.bench.experiment import Say
 from vitmem.bench.stages import Session, ensure_training, open_session, peak_memory, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
@@ -30,7 +29,7 @@ from vitmem.specs import PREDICTIONS, seed_from
 HALVES = ("report", "selection")
 
 
-def ensure_evaluation(session: Session, cell: Cell, say: Say = print) -> dict[str, Any]:
+def ensure_evaluation(session: Session, cell: Cell) -> dict[str, Any]:
     """Edit the trained network and predict everything, or read both from the store.
 
     Returns the content of ``result.json``; the predictions lie beside it.
@@ -38,8 +37,7 @@ def ensure_evaluation(session: Session, cell: Cell, say: Say = print) -> dict[st
     folder = session.places.store.make(
         "evaluation",
         cell.evaluation_id,
-        lambda folder: _evaluate(session, cell, folder, say),
-        say=say,
+        lambda folder: _evaluate(session, cell, folder),
         # the network that knows nothing, which an oracle is measured beside, has weights of its own
         made_from=session.made_from if cell.training.id == session.training.id else None,
     )
@@ -47,28 +45,28 @@ def ensure_evaluation(session: Session, cell: Cell, say: Say = print) -> dict[st
     return out
 
 
-def ensure_unedited(session: Session, say: Say = print) -> None:
+def ensure_unedited(session: Session) -> None:
     """Predict with the unedited network that cells are measured beside, or do nothing when the store has it.
 
     Of an oracle that is the network which knows nothing, trained here when it is not there yet.
     """
     cell = session.training.unedited
     other = cell.training.id != session.training.id
-    if other and not session.places.store.has("evaluation", cell.evaluation_id, say):
+    if other and not session.places.store.has("evaluation", cell.evaluation_id):
         session = open_session(cell.training, session.places)
-        ensure_training(session, say)
-    ensure_evaluation(session, cell, say)
+        ensure_training(session)
+    ensure_evaluation(session, cell)
 
 
-def ensure_ablated(session: Session, cell: Cell, say: Say = print) -> None:
+def ensure_ablated(session: Session, cell: Cell) -> None:
     """Predict images with the matrices that ``cell`` edits at zero; nothing is done when it edits none."""
     if cell.ablated is not None and session.experiment.predicts_ablated:
-        ensure_evaluation(session, cell.ablated, say)
+        ensure_evaluation(session, cell.ablated)
 
 
-def _evaluate(session: Session, cell: Cell, folder: Path, say: Say) -> None:
-    factors = None if cell.statistics is None else ensure_statistics(session, cell, say)
-    second = None if cell.second is None else ensure_statistics(session, cell.second, say, kept="second")
+def _evaluate(session: Session, cell: Cell, folder: Path) -> None:
+    factors = None if cell.statistics is None else ensure_statistics(session, cell)
+    second = None if cell.second is None else ensure_statistics(session, cell.second, kept="second")
     reset_peak_memory(session.device)
     started = time.perf_counter()
     result = _edit(session, cell, factors, second)

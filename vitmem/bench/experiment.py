@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,6 @@ from vitmem.specs import ExampleTied, Statistics
 
 # What a training that was stopped early leaves in its folder.
 STOPPED = "stopped.json"
-Say = Callable[[str], None]
 Weights = Mapping[str, Tensor]
 
 
@@ -77,7 +76,7 @@ class Experiment(ABC):
         """Return the patterns of the editable layers in ``blocks``; raises InputError for one that is not there."""
 
     @abstractmethod
-    def train(self, folder: Path, say: Say) -> float:
+    def train(self, folder: Path) -> float:
         """Train ``net``, leave ``model.safetensors`` in ``folder`` and return the seconds of all sittings.
 
         A network that came trained leaves nothing and takes no time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitmem.bench.evaluation import ensure_ablated, ensure_evaluation, ensure_unedited
-from vitmem.bench.experiment import Places, Say
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Job
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.row import failed_row, finished_row
@@ -14,7 +14,7 @@ from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.rows import Row
 
 
-def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
+def run_job(job: Job, suite: str, places: Places) -> Iterator[Row]:
     """Yield a row for every cell of ``job``; a cell that fails is a row too and the others go on.
 
     Raises InputError when the data cannot be read, the network cannot be built as the user asked or an
@@ -23,8 +23,8 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
     try:
         session = open_session(job.training, places, job.cells)
         check_cells(session, job.cells)
-        ensure_training(session, say)
-        ensure_unedited(session, say)
+        ensure_training(session)
+        ensure_unedited(session)
     except (InputError, DiskFullError):
         raise
     except (Exception, SystemExit) as error:  # a plug-in's network may call sys.exit
@@ -34,8 +34,8 @@ def run_job(job: Job, suite: str, places: Places, say: Say) -> Iterator[Row]:
         return
     for cell in job.cells:
         try:
-            ensure_ablated(session, cell, say)
-            row = finished_row(session, cell, suite, ensure_evaluation(session, cell, say), say)
+            ensure_ablated(session, cell)
+            row = finished_row(session, cell, suite, ensure_evaluation(session, cell))
             places.store.succeeded(cell.id)
         except DiskFullError:
             raise

@@ -8,7 +8,6 @@ from typing import Any, cast
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import compute_metrics
-from vitmem.bench.experiment import Say
 from vitmem.bench.stages import Session
 from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
@@ -25,12 +24,12 @@ def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
     return {**_identity(cell, suite), "status": "failed", "reason": why, "traceback": traceback}
 
 
-def finished_row(session: Session, cell: Cell, suite: str, result: dict[str, Any], say: Say) -> Row:
+def finished_row(session: Session, cell: Cell, suite: str, result: dict[str, Any]) -> Row:
     """Join what the stages left in the store; ``result`` is what ``ensure_evaluation`` gave."""
     stages = {"training": read_json(session.places.store.folder("training", cell.training.id) / "training.json")}
     if cell.statistics is not None:
-        stages["statistics"] = statistics_record(session, cell, say)
-    second = None if cell.second is None else statistics_record(session, cell.second, say)
+        stages["statistics"] = statistics_record(session, cell)
+    second = None if cell.second is None else statistics_record(session, cell.second)
     facts, found = session.experiment.metadata(), compute_metrics(session, cell)
     if "statistics" in stages:
         facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]

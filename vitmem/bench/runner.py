@@ -98,9 +98,8 @@ def run_suite(
         found = sum(cell.id in done for cell in plan.cells)
 
         def handle(event: Event) -> None:
-            if event[0] == "row":
-                append_row(path, event[2])
-                progress.add(event[2])
+            append_row(path, event[1])
+            progress.add(event[1])
             on_event(event, progress)
 
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from torch import nn
 
 from vitmem.bench.cells import Cell, Training
 from vitmem.bench.environment import environment
-from vitmem.bench.experiment import STOPPED, Experiment, Places, Say
+from vitmem.bench.experiment import STOPPED, Experiment, Places
 from vitmem.bench.manifest import listed
 from vitmem.bench.store import read_json, write_json
 from vitmem.blocks import Blocks
@@ -23,6 +24,8 @@ from vitmem.metrics.measure import AnyPredictions
 from vitmem.registry import PROTOCOLS
 from vitmem.training.checkpoint import CHECKPOINTS, resumable
 from vitmem.training.fit import WEIGHTS, emulates_bfloat16, pick_device
+
+log = logging.getLogger(__name__)
 
 try:
     import resource
@@ -78,14 +81,14 @@ def open_session(training: Training, places: Places, cells: Sequence[Cell] = ())
     return Session(training, places, PROTOCOLS.get(training.protocol)().open(training, places), cells)
 
 
-def ensure_training(session: Session, say: Say = print) -> None:
+def ensure_training(session: Session) -> None:
     """Train the network, or read the trained weights when the store has them.
 
     Raises InputError when the data or labels are not those that the stored weights were trained on.
     """
     experiment, seen = session.experiment, session.experiment.data_digests()
     folder = session.places.store.make(
-        "training", session.training.id, lambda folder: _train(session, folder, seen, say), say=say, resumed=CHECKPOINTS
+        "training", session.training.id, lambda folder: _train(session, folder, seen), resumed=CHECKPOINTS
     )
     recorded = read_json(folder / "training.json")
     for what, digest in seen.items():
@@ -100,14 +103,14 @@ def ensure_training(session: Session, say: Say = print) -> None:
     experiment.net.to(session.device).eval()
 
 
-def _train(session: Session, folder: Path, seen: Mapping[str, str], say: Say) -> None:
-    say("training")
+def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
+    log.info("training")
     recipe = session.training.recipe
     if recipe is not None and recipe.precision == "bf16" and emulates_bfloat16(session.device):
-        say('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
+        log.warning('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(session.device)
-    resumed = resumable(folder / CHECKPOINTS, say) is not None
-    seconds = session.experiment.train(folder, say)
+    resumed = resumable(folder / CHECKPOINTS) is not None
+    seconds = session.experiment.train(folder)
     stopped = folder / STOPPED
     write_json(
         folder / "training.json",

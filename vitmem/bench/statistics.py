@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -13,7 +14,6 @@ from torch import nn
 
 from vitmem.bench.cells import Cell, Request, as_config
 from vitmem.bench.environment import environment
-from vitmem.bench.experiment import Say
 from vitmem.bench.ids import Config
 from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
@@ -22,13 +22,14 @@ from vitmem.kfac import Factors, Task, Tempered, fit_for, make_spectra
 from vitmem.progress import counted, now_and_then
 from vitmem.specs import Statistics, digest, seed_from
 
+log = logging.getLogger(__name__)
+
 STAGE, FACTORS, RECORD = "statistics", "factors.safetensors", "statistics.json"
 
 
 def ensure_statistics(
     session: Session,
     cell: Cell,
-    say: Say = print,
     *,
     every: bool = False,
     kept: Literal["factors", "second"] = "factors",
@@ -43,22 +44,22 @@ def ensure_statistics(
     have = held[1] if held is not None and held[0] == cell.statistics_id else Factors({})
     if not all(path in have.layers for path in wanted):
         together = {**wanted, **_others(session, cell)}
-        found = _found(session, cell, {path: x for path, x in together.items() if path not in have.layers}, say)
+        found = _found(session, cell, {path: x for path, x in together.items() if path not in have.layers})
         have = Factors({**have.layers, **found.layers}, found.metadata)
         setattr(session, kept, (cell.statistics_id, have))
     return have
 
 
-def statistics_record(session: Session, cell: Cell, say: Say = print) -> dict[str, Any]:
+def statistics_record(session: Session, cell: Cell) -> dict[str, Any]:
     """Return how the statistics that ``cell`` reads were collected; those that the store has no more are made again.
 
     They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
     ``peak_memory_bytes`` of the largest and the environment of the first; of another data set's images the ``source``.
     """
     store = session.places.store
-    if not all(store.has(*_place(cell, path), say) for path in _read(session, cell)):
+    if not all(store.has(*_place(cell, path)) for path in _read(session, cell)):
         session.factors = None
-        ensure_statistics(session, cell, say)
+        ensure_statistics(session, cell)
     folders = [store.folder(*_place(cell, path)) for path in _read(session, cell)]
     for folder in folders:
         _check_source(session, cell, folder)
@@ -78,9 +79,9 @@ def statistics_task(session: Session, request: Statistics) -> tuple[Task, str]:
     return task if request.temperature is None else Tempered(task, request.temperature), positions
 
 
-def collected(session: Session, cell: Cell, say: Say = lambda _: None) -> Factors:
+def collected(session: Session, cell: Cell) -> Factors:
     """Collect the statistics of the layers that ``cell`` edits, of the network as it is now."""
-    return _collect(session, cell, _read(session, cell), say)
+    return _collect(session, cell, _read(session, cell))
 
 
 def _every(session: Session, cell: Cell) -> dict[str, nn.Module]:
@@ -108,15 +109,15 @@ def _place(cell: Cell, path: str) -> tuple[str, str]:
     return f"{STAGE}/{cell.statistics_id}", quote(path, safe="")
 
 
-def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
+def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Factors:
     """Return the statistics of ``layers`` from the store; those that it has not are collected in one pass."""
     store = session.places.store
     made: dict[str, tuple[Factors, Config]] = {}
 
     def fill(path: str, folder: Path) -> None:
         if path not in made:
-            todo = [other for other in layers if other == path or not store.has(*_place(cell, other), say)]
-            made.update(dict.fromkeys(todo, _timed(session, cell, {other: layers[other] for other in todo}, say)))
+            todo = [other for other in layers if other == path or not store.has(*_place(cell, other))]
+            made.update(dict.fromkeys(todo, _timed(session, cell, {other: layers[other] for other in todo})))
         factors, record = made[path]
         Factors({path: factors.layers[path]}, factors.metadata).save(folder / FACTORS, halved=True)
         write_json(folder / RECORD, record)
@@ -124,8 +125,7 @@ def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: S
     # one process at a time: a second one would collect the same
     with lock(store.folder(STAGE, f"{cell.statistics_id}.lock")):
         folders = {
-            path: store.make(*_place(cell, path), partial(fill, path), say=say, made_from=session.made_from)
-            for path in layers
+            path: store.make(*_place(cell, path), partial(fill, path), made_from=session.made_from) for path in layers
         }
     for folder in folders.values():
         _check_source(session, cell, folder)
@@ -134,7 +134,7 @@ def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: S
     for part in {part.metadata.get("model"): part for part in parts}.values():
         part.check(session.experiment.net, {path: layer for path, layer in layers.items() if path in part.layers})
     found = Factors({p: part.layers[p] for p, part in zip(folders, parts, strict=True)}, parts[0].metadata)
-    make_spectra(found, _request(cell).moments, say)
+    make_spectra(found, _request(cell).moments)
     return found
 
 
@@ -154,14 +154,14 @@ def _check_source(session: Session, cell: Cell, folder: Path) -> None:
         )
 
 
-def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> tuple[Factors, Config]:
+def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tuple[Factors, Config]:
     """Collect the statistics of ``layers`` with their spectra, which every edit shares, and return their record too."""
-    say(f"statistics of {len(layers)} layers")
+    log.info(f"statistics of {len(layers)} layers")
     reset_peak_memory(session.device)
     started = time.perf_counter()
     request = _request(cell)
-    factors = _collect(session, cell, layers, now_and_then(say))
-    make_spectra(factors, request.moments, say)
+    factors = _collect(session, cell, layers)
+    make_spectra(factors, request.moments)
     source = session.experiment.source(request.statistics)
     record = {
         "request": request.config,
@@ -176,15 +176,15 @@ def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: S
     return factors, record
 
 
-def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module], say: Say) -> Factors:
+def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Factors:
     request = _request(cell)
     read = request.statistics
     task, positions = statistics_task(session, read)
-    source, images = session.experiment.source(read), session.training.protocol == "image"
+    due, source, images = now_and_then(), session.experiment.source(read), session.training.protocol == "image"
 
     def batches() -> Iterable[Any]:
         found, total = session.experiment.batches(read)
-        return counted(found, say, "statistics", total, "images" if images else "rows")
+        return counted(found, due, "statistics", total, "images" if images else "rows")
 
     return fit_for(
         session.experiment.net,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import logging
 import os
 import shutil
 import traceback
@@ -25,9 +26,10 @@ from vitmem.files import flush, read_text, write_text
 from vitmem.parsing import parse_json
 from vitmem.specs import SCHEMA_VERSION
 
+log = logging.getLogger(__name__)
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28")
-Say = Callable[[str], None]
 # Where tracebacks lie.
 FAILURES = "failures"
 
@@ -35,11 +37,10 @@ FAILURES = "failures"
 class Store:
     """Folders ``<root>/<stage>/<id>``, each with the digests of its files."""
 
-    def __init__(self, root: Path, say: Say = print) -> None:
+    def __init__(self, root: Path) -> None:
         """Open or make the store; raises InputError when another schema version wrote it.
 
-        A mark of the schema that cannot be read is written anew, and ``say`` is told: each folder has digests of its
-        own.
+        A mark of the schema that cannot be read is written anew, with a warning: each folder has digests of its own.
         """
         self.root = root
         self._whole: set[Path] = set()
@@ -51,7 +52,7 @@ class Store:
             if found is None:
                 write_json(mark, {"schema": SCHEMA_VERSION})
                 if not new:
-                    say(f"{mark}: it was damaged and is written anew")
+                    log.warning(f"{mark}: it was damaged and is written anew")
             elif found != SCHEMA_VERSION:
                 raise InputError(
                     f"{root}: the store has schema {found}, this version writes {SCHEMA_VERSION}; "
@@ -62,13 +63,13 @@ class Store:
         """Return where the finished stage ``id`` lies or will lie."""
         return self.root / stage / id
 
-    def has(self, stage: str, id: str, say: Say = print) -> bool:
-        """Say whether the stage ``id`` is finished and whole; a damaged folder is set aside and ``say`` is told."""
+    def has(self, stage: str, id: str) -> bool:
+        """Say whether the stage ``id`` is finished and whole; a damaged folder is set aside, with a warning."""
         final = self.folder(stage, id)
         if not final.is_dir():
             return False
         with translate_disk_errors(self.root), lock(final.with_name(f"{id}.lock")):
-            return self._sound(final, None, say)
+            return self._sound(final, None)
 
     def make(
         self,
@@ -76,14 +77,13 @@ class Store:
         id: str,
         fill: Callable[[Path], None],
         *,
-        say: Say = print,
         resumed: str | None = None,
         made_from: Mapping[str, str] | None = None,
     ) -> Path:
         """Return the folder of a finished stage; ``fill`` is called with an unfinished one if there is none.
 
         The folder gets its digests and then its name when ``fill`` returns. One that is damaged, or was made from
-        something else than ``made_from`` (digests by name; ``None``: not asked), is set aside and ``say`` is told.
+        something else than ``made_from`` (digests by name; ``None``: not asked), is set aside, with a warning.
         With ``resumed``, the name of a folder in the unfinished one that goes when it is whole, what a killed run left
         is there again (a training resumes from its checkpoint); without it the folder starts empty. Another process
         that makes the same stage is waited for, and its work is taken.
@@ -91,9 +91,9 @@ class Store:
         final = self.folder(stage, id)
         partial = final.with_name(f"{id}.partial")
         with translate_disk_errors(self.root), lock(final.with_name(f"{id}.lock")):
-            if self._sound(final, made_from, say):
+            if self._sound(final, made_from):
                 return final
-            if resumed is None or not _usable(partial, say):
+            if resumed is None or not _usable(partial):
                 _drop(partial)
             partial.mkdir(parents=True, exist_ok=True)
             if not (partial / MANIFEST).exists():
@@ -118,7 +118,7 @@ class Store:
         """Forget a traceback of an earlier try."""
         (self.root / FAILURES / f"{id}.txt").unlink(missing_ok=True)
 
-    def _sound(self, final: Path, made_from: Mapping[str, str] | None, say: Say) -> bool:
+    def _sound(self, final: Path, made_from: Mapping[str, str] | None) -> bool:
         """Say whether there is a finished folder that is whole; another one is set aside. The lock is held."""
         if not final.is_dir():
             self._whole.discard(final)
@@ -131,16 +131,16 @@ class Store:
         aside = (final.with_name(f"{final.name}.damaged-{n}") for n in itertools.count(1))
         aside_name = next(path for path in aside if not path.exists())
         os.replace(final, aside_name)
-        say(f"{final}: {wrong}; it is set aside as {aside_name.name} and made again")
+        log.warning(f"{final}: {wrong}; it is set aside as {aside_name.name} and made again")
         return False
 
 
-def _usable(partial: Path, say: Say) -> bool:
+def _usable(partial: Path) -> bool:
     """Say whether what a killed run left may be gone on from: it has no digests yet, or all that it has agree."""
     if not (partial / MANIFEST).exists():
         return True
     if (wrong := fault(partial)) is not None:
-        say(f"{partial}: {wrong}; it was left by a run that was stopped and is made anew")
+        log.warning(f"{partial}: {wrong}; it was left by a run that was stopped and is made anew")
     return wrong is None
 
 

@@ -152,7 +152,6 @@ def _language(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
         mass=options["mass"],
         blocks=None if options["blocks"] is None else parse_blocks(options["blocks"]),
         layers=options["layers"] or None,
-        say=_say,
     )
     _print_table(reports)
     print(f"wrote {out}")
@@ -164,7 +163,7 @@ def _images(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
 
     load_plugins(options["plugin"] or ())
     request = _request(weights, options)
-    done = edit_checkpoint(weights, options["images"], out, request, device=pick_device(options["device"]), say=_say)
+    done = edit_checkpoint(weights, options["images"], out, request, device=pick_device(options["device"]))
     _print_edited(out, done)
 
 
@@ -207,7 +206,7 @@ def _replay(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
     except ValidationError as error:
         raise InputError(explain(error, str(options["replay"]), Request)) from None
     device = pick_device(options["device"])
-    done = edit_checkpoint(weights, options["images"], out, request, device=device, again=record, say=_say)
+    done = edit_checkpoint(weights, options["images"], out, request, device=device, again=record)
     _print_edited(out, done)
     same = done.record.facts["output"]["tensors"] == record.facts["output"]["tensors"]
     print(
@@ -227,10 +226,6 @@ def _record(path: Path, out: Path, options: Mapping[str, Any]) -> None:
     record.dial(1.0 if undo else t, out)
     what = "as it was before the edit, bit for bit" if undo else f"with {t:g} of what was removed"
     print(f"wrote {out}: {record.facts['input']['file']} {what}")
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 def _print_edited(out: Path, done: Edited) -> None:

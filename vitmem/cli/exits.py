@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import errno
 import functools
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
 from vitmem.errors import InputError, VitmemError, one_line, raised_at, reason
 from vitmem.files import expand
+from vitmem.progress import JobFormatter
 
 INTERRUPTED = 130
 
-_debug = {"on": False}
+log = logging.getLogger(__name__)
 
 
-def debug(on: bool) -> None:
-    """Say whether errors have their traceback printed."""
-    _debug["on"] = on
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr when a line comes: it may be another one than before."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
-def debugging() -> bool:
-    """Return whether errors have their traceback printed."""
-    return _debug["on"]
+_stderr = _Stderr()
+_stderr.setFormatter(JobFormatter())
+
+
+def log_to_stderr(level: int) -> None:
+    """Write what the package logs from ``level`` on to stderr, a line each; ``DEBUG`` has tracebacks of errors."""
+    logger = logging.getLogger("vitmem")
+    logger.addHandler(_stderr)
+    logger.setLevel(level)
 
 
 def guarded(verb: Callable[..., None]) -> Callable[..., None]:
@@ -72,8 +83,7 @@ def exit_code(command: Callable[[], int | None]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except VitmemError as error:
-        if debugging():
-            traceback.print_exc()
+        log.debug(traceback.format_exc().rstrip())
         return _fail(str(error), error.exit_code)
     except OSError as error:
         return _failed_output(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from functools import partial
 from typing import Annotated, Any
@@ -11,8 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import vitmem
-from vitmem.cli.exits import debug as set_debug
-from vitmem.cli.exits import exit_code, guarded
+from vitmem.cli.exits import exit_code, guarded, log_to_stderr
 
 SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -74,7 +74,7 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="print the traceback of an error too")] = False,
 ) -> None:
     """What has a vision transformer memorized, and what is left when it is edited out?"""
-    set_debug(debug)
+    log_to_stderr(logging.DEBUG if debug else logging.INFO)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +51,7 @@ def mine(
     texts = documents(text)
     loaded = pretrained(data_dir, source=model, gguf=gguf)
     loaded.net.to(place)
-    rows, counts = mining.mine(loaded, texts, request, lambda line: print(line, file=sys.stderr, flush=True))
+    rows, counts = mining.mine(loaded, texts, request)
     print(counts)
     if not rows:
         raise VitmemError(

@@ -7,7 +7,7 @@ import shlex
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
-from vitmem.cli.exits import INTERRUPTED, debugging
+from vitmem.cli.exits import INTERRUPTED, log_to_stderr
 from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
 from vitmem.errors import InputError, VitmemError
 from vitmem.reports.files import check_tables, tables_of, write_tables
@@ -24,12 +24,13 @@ from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, duration
 from vitmem.reports.report import Report
 from vitmem.reports.terminal import paragraph, terminal
-from vitmem.rows import new_rows_path
+from vitmem.rows import Row, new_rows_path
 
 if TYPE_CHECKING:
     from vitmem.bench.executors.local import Event
     from vitmem.bench.runner import Progress
 
+log = logging.getLogger(__name__)
 # Networks that a sentence is printed of; of the others it stands in the table.
 FEW = 4
 
@@ -59,6 +60,8 @@ def run(
     from vitmem.bench.runner import rows_path, run_suite, stale_ids
     from vitmem.training.fit import pick_device
 
+    if debug:
+        log_to_stderr(logging.DEBUG)
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning").setLevel(logging.ERROR)
     load_plugins(plugin or ())
@@ -91,7 +94,7 @@ def run(
                 workers=workers,
                 plugins=plugin or (),
                 prune=prune,
-                on_event=lambda event, progress: _line(event, progress, store if debug or debugging() else None),
+                on_event=lambda event, progress: _line(event, progress, store),
             )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
@@ -125,21 +128,18 @@ def _result(rows: Path, store: Path) -> str:
     return f"\n{shown}\n\n{count} in {tables}; a page with figures: {page}"
 
 
-def _line(event: Event, progress: Progress, store: Path | None) -> None:
-    """Print what happened: a stage begins, or a cell has its row; a traceback that lies in ``store`` is printed too."""
-    kind, job, what = event
-    if kind == "say":
-        print(f"{job}: {what}", flush=True)
-        return
+def _line(event: Event, progress: Progress, store: Path) -> None:
+    """Print that a cell has its row; a traceback that lies in ``store`` is for those who debug."""
+    job, row = event
     left = progress.left()
     time_left = "" if left is None or progress.cells == progress.total else f", {duration(left)} left"
-    print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(what)}{time_left}", flush=True)
-    if store is not None and "traceback" in what:
-        print((store / what["traceback"]).read_text(), file=sys.stderr)
+    print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(row)}{time_left}", flush=True)
+    if "traceback" in row:
+        log.debug((store / row["traceback"]).read_text())
 
 
-def _outcome(row: dict[str, Any]) -> str:
-    label = edit_label(row["config"]["edit"])
+def _outcome(row: Row) -> str:
+    label = edit_label(dict(row["config"]["edit"]))
     if row["status"] != "ok":
         where = f" (traceback: {row['traceback']} in the store)" if "traceback" in row else ""
         return f"{label}: {row['status']}: {row['reason']}{where}"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -20,6 +21,8 @@ from vitmem.kfac.labels import LabelMode, passes
 from vitmem.kfac.moments import LayerMoments, Moments, Sum
 from vitmem.kfac.task import Task
 from vitmem.progress import now_and_then
+
+log = logging.getLogger(__name__)
 
 # Rows of a matrix whose eigenvectors take more than some seconds.
 LARGE = 2048
@@ -61,15 +64,17 @@ def fit_for(
     return corrected(model, layers, task, batches(), fit(model, layers, task, batches(), **options))
 
 
-def make_spectra(factors: Factors, moments: Moments | Literal["eigen"], say: Callable[[str], None]) -> None:
-    """Make the spectra that edits read of statistics of these ``moments``, saying now and then, and before a large one,
-    which layer's it is."""
+def make_spectra(factors: Factors, moments: Moments | Literal["eigen"]) -> None:
+    """Make the spectra that edits read of statistics of these ``moments``.
+
+    Now and then, and before a large one, it is logged which layer's is made.
+    """
     if moments not in ("plain", "coupled"):
         return
-    tell = now_and_then(say)
+    due = now_and_then()
     for number, layer in enumerate(factors.layers.values(), 1):
-        large = max(len(layer.a), len(layer.g)) >= LARGE
-        (say if large else tell)(f"spectra: layer {number} of {len(factors.layers)}")
+        if max(len(layer.a), len(layer.g)) >= LARGE or due():
+            log.info(f"spectra: layer {number} of {len(factors.layers)}")
         _ = layer.eigen_a, layer.eigen_g
 
 

@@ -7,7 +7,8 @@ would say up to rounding (Merullo et al. 2025, appendix B); decoding is left for
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,8 @@ from vitmem.language.data.windows.tokens import Windows
 from vitmem.language.models.pretrained import PretrainedModel
 from vitmem.language.training.windows import predict_suffixes, recite_suffixes
 from vitmem.specs import seed_from
+
+log = logging.getLogger(__name__)
 
 # Windows between two reports of how far it is.
 REPORT = 512
@@ -76,9 +79,7 @@ class Candidate(NamedTuple):
     start: int
 
 
-def mine(
-    model: PretrainedModel, texts: Iterable[str], wanted: Mining, say: Callable[[str], None] = lambda _: None
-) -> tuple[list[dict[str, Any]], Counts]:
+def mine(model: PretrainedModel, texts: Iterable[str], wanted: Mining) -> tuple[list[dict[str, Any]], Counts]:
     """Return the windows that ``model`` recites as rows of a file, near-duplicates dropped, and all counts.
 
     Raises InputError for a window longer than the model's positions.
@@ -93,7 +94,7 @@ def mine(
         hits += [candidate for candidate, right in zip(some, passed, strict=True) if right]
         counts.windows += len(some)
         counts.teacher_forced = len(hits)
-        say(f"{counts.windows:,} windows of {counts.texts:,} texts seen, {counts.teacher_forced:,} pass")
+        log.info(f"{counts.windows:,} windows of {counts.texts:,} texts seen, {counts.teacher_forced:,} pass")
     if not hits:
         return [], counts
     found = _windows(hits, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,8 +25,10 @@ from vitmem.offline.classifier import Fitted, fitted
 from vitmem.offline.record import Record, beside, check_out
 from vitmem.offline.request import Request, edit_named
 from vitmem.offline.written import Source, write_edit
-from vitmem.progress import Say, counted, now_and_then
+from vitmem.progress import counted, now_and_then
 from vitmem.specs import seed_from
+
+log = logging.getLogger(__name__)
 
 BATCH, CPU = 50, torch.device("cpu")
 
@@ -47,7 +50,6 @@ def edit_checkpoint(
     *,
     device: torch.device = CPU,
     again: Record | None = None,
-    say: Say = print,
 ) -> Edited:
     """Write to ``out`` the classifier in the file ``weights``, edited as ``request`` says, and its record beside it.
 
@@ -64,24 +66,24 @@ def edit_checkpoint(
         raise InputError(f"{weights}: not the checkpoint that was edited for {again.path}")
     known = fitted(request.model, request.params, request.size or 0, stored)
     if told := known.match.account(stored):
-        say(told)
+        log.info(told)
     model, request = known.model, _as_read(request, known, images)
     layers = find_layers(model.net, model.editable(request.blocks, request.layers))
     found, factors, recollect = None, None, None
     if images is not None:
-        say(f"reading images at {request.size} pixels from {images}")
+        log.info(f"reading images at {request.size} pixels from {images}")
         found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
         if found.left_out:
-            say(f"left out in {images}: {found.left_out}")
+            log.warning(f"left out in {images}: {found.left_out}")
         _check_same(found, images, again)
         if known.shape.channels == 1:
             found = replace(found, images=grey(found.images))
         check_forward(model.net.float(), request.model, known.shape)
-        say(f"statistics of {len(layers)} layers over {len(found.images)} images")
-        factors = _statistics(model, layers, request, found, device, say)
+        log.info(f"statistics of {len(layers)} layers over {len(found.images)} images")
+        factors = _statistics(model, layers, request, found, device)
         known.load()
-        recollect = _anew(model, layers, request, found, device, say)
-    say(f"editing by {request.method}")
+        recollect = _anew(model, layers, request, found, device)
+    log.info(f"editing by {request.method}")
     result = _edit(model, layers, request, factors, recollect)
     names = {path: known.match.names[f"{path}.weight"] for path in result.weights}
     record = write_edit(Source(stored, names), out, request, result, found, device)
@@ -134,7 +136,6 @@ def _statistics(
     request: Request,
     found: Unlabelled,
     device: torch.device,
-    say: Say,
 ) -> Factors:
     """Return the statistics of ``layers``, with their spectra; the network is in float32 afterwards, on the CPU."""
     positions = request.positions or model.positions
@@ -151,10 +152,10 @@ def _statistics(
     needs = edit_named(request.method, request.settings).needs
     moments = "plain" if needs is None else needs.moments
     task = VisionTask(positions, model.prefix_tokens)
-    counts = partial(counted, say=now_and_then(say), what="statistics", total=len(found.images), unit="images")
+    counts = partial(counted, due=now_and_then(), what="statistics", total=len(found.images), unit="images")
     factors = fit_for(net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed))
     net.cpu()
-    make_spectra(factors, moments, say)
+    make_spectra(factors, moments)
     return factors
 
 
@@ -164,14 +165,13 @@ def _anew(
     request: Request,
     found: Unlabelled,
     device: torch.device,
-    say: Say,
 ) -> Callable[[], Factors]:
     """Return what collects the statistics of ``layers`` of the network as it then is, which keeps its dtype."""
 
     def recollect() -> Factors:
         twin = replace(model, net=copy.deepcopy(model.net))
         again = {path: layer_at(twin.net, path) for path in layers}
-        return _statistics(twin, again, request, found, device, say)
+        return _statistics(twin, again, request, found, device)
 
     return recollect
 

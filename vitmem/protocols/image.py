@@ -6,6 +6,7 @@ architectures memorise the same wrong labels.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.cells import Cell, Training
-from vitmem.bench.experiment import STOPPED, Experiment, Places, Say, Weights, device_of, touched_block
+from vitmem.bench.experiment import STOPPED, Experiment, Places, Weights, device_of, touched_block
 from vitmem.bench.given_labels import image_halves, noisy_images
 from vitmem.bench.store import write_json
 from vitmem.blocks import Blocks
@@ -43,6 +44,7 @@ from vitmem.training.fit import train
 from vitmem.training.predict import predict
 from vitmem.training.tail import Tails
 
+log = logging.getLogger(__name__)
 # Clean images that a method may be told to keep.
 KEPT = 2000
 
@@ -96,13 +98,13 @@ class ImageExperiment(Experiment):
         """Return the patterns of the editable layers in ``blocks``."""
         return self.model.editable(blocks, layers)
 
-    def train(self, folder: Path, say: Say) -> float:
+    def train(self, folder: Path) -> float:
         """Train on the given labels, or as an oracle; see ``vitmem.training.fit.train``.
 
         An early stopped one leaves ``stopped.json``: the epoch whose weights are kept, and the accuracy by epoch.
         """
         for remark in self.noisy.data.remarks:
-            say(remark)
+            log.warning(remark)
         config = self.training.config
         seed = seed_from("train", *(config[k] for k in ("data", "noise", "model", "recipe", "seed")))
         best = KeepBest(lambda: self.selection({})[0]) if self.training.oracle == "early_stopped" else None
@@ -116,7 +118,6 @@ class ImageExperiment(Experiment):
             best=best,
             device=self.places.device,
             progress=self.places.progress,
-            say=say,
         )
         if best is not None:
             write_json(folder / STOPPED, {"epoch": best.epoch, "selection": best.measured})

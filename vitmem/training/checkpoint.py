@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from lightning.pytorch import Callback, Trainer
 
 from vitmem.files import file_digest, readable, write_text, write_whole
 from vitmem.training.module import Learner
+
+log = logging.getLogger(__name__)
 
 # The folder of a training's checkpoint: it goes when the training is finished.
 CHECKPOINTS = "checkpoints"
@@ -74,8 +76,8 @@ class KeepCheckpoint(Callback):
         write_text(self.folder / DIGESTS, f"{self.digest}\n")
 
 
-def resumable(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """Return the checkpoint in ``folder`` when it is what was written; a damaged one goes, and ``say`` is told."""
+def resumable(folder: Path) -> Path | None:
+    """Return the checkpoint in ``folder`` when it is what was written; a damaged one goes, with a warning."""
     last, digests = folder / LAST, folder / DIGESTS
     if not last.exists() and not digests.exists():
         return None
@@ -85,6 +87,6 @@ def resumable(folder: Path, say: Callable[[str], None]) -> Path | None:
         if file_digest(last).encode() in known:
             return last
     what = "is missing" if not last.is_file() else "has another content than was written"
-    say(f"{last}: it {what}; this training begins anew")
+    log.warning(f"{last}: it {what}; this training begins anew")
     shutil.rmtree(folder, ignore_errors=True)
     return None

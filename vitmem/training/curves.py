@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from vitmem.files import write_text, write_whole
 from vitmem.specs import LEARNED
 from vitmem.training.module import Learner
 from vitmem.training.predict import predict
+
+log = logging.getLogger(__name__)
 
 # Curves look at all wrong labels and at this many of the other images and of the validation images.
 MOST = 2000
@@ -39,13 +42,11 @@ class Curves(Callback):
         path: Path,
         every: int,
         measure: Measure,
-        say: Callable[[str], None] = lambda _: None,
         hits: Callable[[], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.path = path
         self.every = every
         self.measure = measure
-        self.say = say
         self.hits = hits
         self.lines: list[dict[str, float]] = []
         self.learned: dict[str, Tensor] = {}
@@ -70,7 +71,7 @@ class Curves(Callback):
             self._write()
             # a row's numbers of these names are of the report half alone
             shown = ", ".join(f"{name}_all {100 * value:.1f}" for name, value in found.items() if name != "clean_train")
-            self.say(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
+            log.info(f"epoch {epoch} of {trainer.max_epochs}: {shown}")
 
     def _keep(self, epoch: int, rows: Tensor, hits: Tensor) -> None:
         """Add which of the images ``rows`` (n,) are predicted as given, (n,) bool."""

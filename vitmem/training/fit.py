@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -71,14 +70,13 @@ def train(
     best: KeepBest | None = None,
     device: str = "auto",
     progress: bool = True,
-    say: Callable[[str], None] = lambda _: None,
 ) -> float:
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
     The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
     those that it kept; with ``example_tied`` in the recipe they are scaled as the network counts at test. Returns the
-    seconds that it took in all sittings; ``say`` is told each point of the curves. The same seed gives the same weights
-    on one machine, resumed or not. Raises VitmemError when the loss or a weight is not a number, InputError when the
+    seconds that it took in all sittings; each point of the curves is logged. The same seed gives the same weights on
+    one machine, resumed or not. Raises VitmemError when the loss or a weight is not a number, InputError when the
     device is not there or the network has no hidden units to tie.
     """
     alone = not any(isinstance(module, BatchNorm) for module in model.net.modules())
@@ -90,7 +88,7 @@ def train(
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
     measure = ImageMeasure(shown or noisy, recipe.precision)
-    curves = Curves(folder / CURVES, recipe.curve_every, measure, say, measure.hits)
+    curves = Curves(folder / CURVES, recipe.curve_every, measure, measure.hits)
     with tied.attached() if tied else nullcontext():
         return learn(module, data, curves, folder, device=device, progress=progress, best=best)
 
@@ -114,7 +112,7 @@ def learn(
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
     place = pick_device(device)
     _check_environment()
-    last = resumable(folder / CHECKPOINTS, curves.say)
+    last = resumable(folder / CHECKPOINTS)
     keep = KeepCheckpoint(folder / CHECKPOINTS)
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")

@@ -29,10 +29,6 @@ from vitmem.offline.output import new_folder
 Make = Callable[..., Any]
 
 
-def quiet(_text: str) -> None:
-    pass
-
-
 def state(folder: Path) -> dict[str, torch.Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
@@ -47,7 +43,7 @@ def test_the_same_weights_as_in_memory(saved: Make, tmp_path: Path, name: str, d
     one = saved(name, dtype, size="10KB")
     assert len(list(one.folder.glob("model-*.safetensors"))) > 1
     expected = in_memory(one.model, one.factors, 0.6)
-    reports = edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+    reports = edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     edited = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto")
     assert edited.dtype == dtype
     AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -70,14 +66,14 @@ def test_the_same_weights_as_in_memory(saved: Make, tmp_path: Path, name: str, d
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_mass_one_leaves_every_bit(saved: Make, tmp_path: Path, name: str) -> None:
     one = saved(name, torch.bfloat16)
-    edit_folder(one.folder, one.file, tmp_path / "out", mass=1, say=quiet)
+    edit_folder(one.folder, one.file, tmp_path / "out", mass=1)
     for file in one.folder.iterdir():
         assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_the_record(saved: Make, tmp_path: Path) -> None:
     one = saved("llama", metadata={"data": "abc"})
-    reports = edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+    reports = edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     record = json.loads((tmp_path / "out" / "vitmem_edit.json").read_text())
     assert record["mass"] == 0.6 and record["model_type"] == "llama" and record["method"] == "kfac"
     assert record["factors"]["sha256"] == hashlib.sha256(one.file.read_bytes()).hexdigest()
@@ -94,12 +90,12 @@ def test_statistics_in_another_type_know_the_file(saved: Make, tmp_path: Path) -
     one = saved("llama", torch.bfloat16)
     wide = tmp_path / "wide"
     one.model.float().save_pretrained(wide)  # the same values
-    edit_folder(wide, one.file, tmp_path / "out", mass=0.6, say=quiet)
+    edit_folder(wide, one.file, tmp_path / "out", mass=0.6)
     with torch.no_grad():
         one.model.model.layers[2].mlp.up_proj.weight[0, 0] += 0.01
     one.model.save_pretrained(wide)
     with pytest.raises(InputError, match=r"layer 'model.layers.2.mlp.up_proj' had other weights"):
-        edit_folder(wide, one.file, tmp_path / "other", mass=0.6, say=quiet)
+        edit_folder(wide, one.file, tmp_path / "other", mass=0.6)
     assert not (tmp_path / "other").exists()
 
 
@@ -107,7 +103,7 @@ def test_a_base_model_is_stored_without_its_prefix(saved: Make, tmp_path: Path) 
     one = saved("gpt2")
     bare = {name.removeprefix("transformer."): t for name, t in load_file(one.folder / "model.safetensors").items()}
     save_file(bare, one.folder / "model.safetensors", {"format": "pt"})
-    edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+    edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     edited = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     for path, weight in in_memory(one.model, one.factors, 0.6).weights.items():
         assert torch.allclose(weight_matrix(edited.get_submodule(path)), weight, atol=1e-6)
@@ -123,7 +119,7 @@ def test_a_base_model_is_stored_without_its_prefix(saved: Make, tmp_path: Path) 
 )
 def test_some_of_the_layers(saved: Make, tmp_path: Path, choice: dict[str, Any], paths: list[str]) -> None:
     one = saved("llama")
-    assert list(edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet, **choice)) == paths
+    assert list(edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, **choice)) == paths
     before, after = state(one.folder), state(tmp_path / "out")
     assert sorted(n for n in before if not torch.equal(before[n], after[n])) == [f"{path}.weight" for path in paths]
 
@@ -142,7 +138,7 @@ def test_some_of_the_layers(saved: Make, tmp_path: Path, choice: dict[str, Any],
 def test_choices_that_do_not_fit(saved: Make, tmp_path: Path, choice: dict[str, Any], says: str) -> None:
     one = saved("llama")
     with pytest.raises(InputError) as caught:
-        edit_folder(one.folder, one.file, tmp_path / "out", **{"mass": 0.6, "say": quiet, **choice})
+        edit_folder(one.folder, one.file, tmp_path / "out", **{"mass": 0.6, **choice})
     assert says in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -225,7 +221,7 @@ def test_folders_that_cannot_be_edited(saved: Make, tmp_path: Path, spoil: Calla
     one = saved("llama")
     spoil(one.folder)
     with pytest.raises(InputError) as caught:
-        edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+        edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     assert says in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -233,15 +229,16 @@ def test_folders_that_cannot_be_edited(saved: Make, tmp_path: Path, spoil: Calla
 def test_statistics_of_another_architecture_are_refused(saved: Make, tmp_path: Path) -> None:
     one, other = saved("llama"), saved("gpt2")
     with pytest.raises(InputError, match=r"'transformer.h.1.mlp.c_fc' is no linear layer of LlamaForCausalLM"):
-        edit_folder(one.folder, other.file, tmp_path / "out", mass=0.6, say=quiet)
+        edit_folder(one.folder, other.file, tmp_path / "out", mass=0.6)
 
 
-def test_statistics_without_digests_are_taken_by_their_shapes_and_it_is_said(saved: Make, tmp_path: Path) -> None:
+def test_statistics_without_digests_are_taken_by_their_shapes_and_it_is_said(
+    saved: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     one = saved("llama")
     Factors(one.factors.layers, {k: v for k, v in one.factors.metadata.items() if k != "weights"}).save(one.file)
-    said: list[str] = []
-    edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=said.append)
-    assert "told by shapes alone" in said[0]
+    edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
+    assert "told by shapes alone" in caplog.messages[0]
     assert json.loads((tmp_path / "out" / "vitmem_edit.json").read_text())["factors"]["told_by"] == "shapes"
 
 
@@ -250,10 +247,10 @@ def test_what_is_there_already_is_not_overwritten(saved: Make, tmp_path: Path) -
     for out in (one.folder, one.file):
         before = {p: p.read_bytes() for p in one.folder.iterdir()}
         with pytest.raises(InputError, match="exists and is not an empty folder"):
-            edit_folder(one.folder, one.file, out, mass=0.6, say=quiet)
+            edit_folder(one.folder, one.file, out, mass=0.6)
         assert {p: p.read_bytes() for p in one.folder.iterdir()} == before
     (tmp_path / "empty").mkdir()
-    edit_folder(one.folder, one.file, tmp_path / "empty", mass=0.6, say=quiet)
+    edit_folder(one.folder, one.file, tmp_path / "empty", mass=0.6)
     assert (tmp_path / "empty" / "config.json").is_file()
 
 
@@ -261,7 +258,7 @@ def test_other_copies_of_the_weights_are_left_behind(saved: Make, tmp_path: Path
     one = saved("llama")
     for name in ("pytorch_model.bin", "consolidated.safetensors", ".gitattributes", "LICENSE", "model.py"):
         (one.folder / name).write_text("x")
-    edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+    edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"LICENSE", "model.py", "config.json", "tokenizer.json", "model.safetensors"} <= names
     assert not names & {"pytorch_model.bin", "consolidated.safetensors", ".gitattributes"}
@@ -278,16 +275,16 @@ def test_a_failing_disk_leaves_nothing(
 
     monkeypatch.setattr("vitmem.kfac.stored.Stored.overwrite", full)
     with pytest.raises(DiskFullError if number == errno.ENOSPC else OSError):
-        edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+        edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     assert not list(tmp_path.glob("out*"))
 
 
 def test_a_killed_edit_leaves_no_folder_and_the_next_one_clears_up(saved: Make, tmp_path: Path) -> None:
     one = saved("llama")
     program = (
-        "import os, signal, sys; from pathlib import Path; from vitmem.language.offline.edit import edit_folder\n"
-        "kill = lambda text: text.startswith('[2') and os.kill(os.getpid(), signal.SIGKILL)\n"
-        "edit_folder(*map(Path, sys.argv[1:]), mass=0.6, say=kill)"
+        "import os, signal, sys; from pathlib import Path; from vitmem.language.offline import edit\n"
+        "edit.log.info = lambda text: text.startswith('[2') and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "edit.edit_folder(*map(Path, sys.argv[1:]), mass=0.6)"
     )
     out = tmp_path / "out"
     done = subprocess.run([sys.executable, "-c", program, str(one.folder), str(one.file), str(out)])
@@ -295,7 +292,7 @@ def test_a_killed_edit_leaves_no_folder_and_the_next_one_clears_up(saved: Make, 
     partial = tmp_path / "out.partial"
     assert partial.is_dir() and not out.exists()
     (partial / "left.txt").write_text("x")
-    edit_folder(one.folder, one.file, out, mass=0.6, say=quiet)
+    edit_folder(one.folder, one.file, out, mass=0.6)
     assert not partial.exists() and not (out / "left.txt").exists()
 
 
@@ -307,7 +304,7 @@ def test_numbers_that_do_not_fit_the_type_are_an_error(saved: Make, tmp_path: Pa
     save_file(tensors, one.folder / "model.safetensors", {"format": "pt"})
     Factors(one.factors.layers, {}).save(one.file)
     with pytest.raises(VitmemError, match=r"'model.layers.1.mlp.gate_proj': NaN or infinity"):
-        edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6, say=quiet)
+        edit_folder(one.folder, one.file, tmp_path / "out", mass=0.6)
     assert not list(tmp_path.glob("out*"))
 
 

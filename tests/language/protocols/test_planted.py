@@ -108,4 +108,4 @@ def test_one_sentence(folder: Path, tmp_path: Path, changes: dict[str, Any], say
     path = suite(tmp_path, **changes)
     with pytest.raises(InputError, match=says):
         experiment = planted_experiment(make_plan(load_suite(path), path).cells[0].training, places(folder, tmp_path))
-        experiment.train(tmp_path, print)
+        experiment.train(tmp_path)

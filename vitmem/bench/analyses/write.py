@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -17,7 +18,7 @@ from vitmem.bench.analyses.learned import learned
 from vitmem.bench.analyses.spectrum import spectrum
 from vitmem.bench.analyses.stability import stability, tops
 from vitmem.bench.cells import Cell, as_config
-from vitmem.bench.experiment import Places, Say
+from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Job, Plan
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.stages import ensure_training, open_session
@@ -27,6 +28,8 @@ from vitmem.errors import InputError, unknown
 from vitmem.files import write_text
 from vitmem.lazy import extra
 from vitmem.specs import Statistics, digest
+
+log = logging.getLogger(__name__)
 
 ANALYSES: Mapping[str, Analysis] = {
     "bands": bands,
@@ -38,9 +41,7 @@ ANALYSES: Mapping[str, Analysis] = {
 }
 
 
-def write_analyses(
-    plan: Plan, places: Places, results: Path, names: Sequence[str] = (), say: Say = print
-) -> list[Path]:
+def write_analyses(plan: Plan, places: Places, results: Path, names: Sequence[str] = ()) -> list[Path]:
     """Run the analyses ``names`` (none: all) on every training of ``plan`` that has statistics.
 
     Returns the paths ``<results>/<suite>/analyses/<name>.csv``, which are written anew after each training. Trainings
@@ -57,9 +58,9 @@ def write_analyses(
     before: dict[str, dict[int, Tops]] = defaultdict(dict)
     folder = results / plan.suite.name / "analyses"
     for number, (job, cells) in enumerate(jobs, 1):
-        say(f"[{number}/{len(jobs)}] {job.label}")
+        log.info(f"[{number}/{len(jobs)}] {job.label}")
         seeds = before[digest({**job.training.config, "seed": None})]
-        context = _look(job, min(cells, key=_plainness), places, seeds, say)
+        context = _look(job, min(cells, key=_plainness), places, seeds)
         for name, analysis in chosen.items():
             found[name] += analysis(context)
         if "stability" in chosen and len(plan.suite.seeds) > 1:
@@ -81,12 +82,12 @@ def _plainness(cell: Cell) -> tuple[Any, ...]:
     return cell.layers is not None, odd, digest(asked)
 
 
-def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops], say: Say) -> AnalysisContext:
+def _look(job: Job, cell: Cell, places: Places, seeds: Mapping[int, Tops]) -> AnalysisContext:
     session = open_session(job.training, places)
     check_cells(session, [cell])
-    ensure_training(session, say)
+    ensure_training(session)
     assert cell.statistics is not None
-    factors = ensure_statistics(session, cell, say, every=True)
+    factors = ensure_statistics(session, cell, every=True)
     layers = session.layers("all", cell.layers)
     return AnalysisContext(session, cell, job.cells, cell.statistics, factors, layers, dict(seeds))
 

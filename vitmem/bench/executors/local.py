@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from logging.handlers import QueueHandler
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -20,47 +21,53 @@ from vitmem.bench.job import run_job
 from vitmem.bench.plan import Job
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import DiskFullError, InputError, VitmemError
+from vitmem.progress import JobFormatter, named
+from vitmem.rows import Row
 
-# ("say", job label, text), ("row", job label, row) or ("error", "", exception)
-Event = tuple[str, str, Any]
+# (job label, row)
+Event = tuple[str, Row]
 OnEvent = Callable[[Event], None]
 
 
 def run_local(
     jobs: Sequence[Job], suite: str, places: Places, workers: int, plugins: Sequence[str], on_event: OnEvent
 ) -> None:
-    """Run all ``jobs`` and tell ``on_event`` what happens; one worker runs them in this process, in order."""
+    """Run all ``jobs`` and tell ``on_event`` of each row; one worker runs them in this process, in order.
+
+    What several workers log is logged here.
+    """
     if workers == 1 or len(jobs) == 1:
         for job in jobs:
-            for row in run_job(job, suite, places, partial(_say, on_event, job.label)):
-                on_event(("row", job.label, row))
+            for event in _rows(job, suite, places):
+                on_event(event)
         return
     _pool(jobs, suite, replace(places, progress=False), min(workers, len(jobs)), plugins, on_event)
 
 
-def _say(on_event: OnEvent, label: str, text: str) -> None:
-    on_event(("say", label, text))
+def _rows(job: Job, suite: str, places: Places) -> Iterator[Event]:
+    with named(job.label):
+        for row in run_job(job, suite, places):
+            yield job.label, row
 
 
 def _pool(
     jobs: Sequence[Job], suite: str, places: Places, workers: int, plugins: Sequence[str], on_event: OnEvent
 ) -> None:
     """Run jobs in ``workers`` fresh processes; they end with this one."""
+    level = logging.getLogger("vitmem").getEffectiveLevel()
     context = multiprocessing.get_context("spawn")
     todo: Any = context.Queue()
     events: Any = context.Queue()
     for job in [*jobs, *[None] * workers]:
         todo.put(job)
-    pool = [
-        context.Process(target=_work, args=(n, workers, todo, events, suite, places, tuple(plugins)), daemon=True)
-        for n in range(workers)
-    ]
+    given = todo, events, level, suite, places, tuple(plugins)
+    pool = [context.Process(target=_work, args=(n, workers, *given), daemon=True) for n in range(workers)]
     for process in pool:
         process.start()
     try:
         while any(p.is_alive() for p in pool) or not events.empty():
             try:
-                event: Event = events.get(timeout=1)
+                event: Event | logging.LogRecord | Exception = events.get(timeout=1)
             except queue.Empty:
                 dead = [p for p in pool if p.exitcode not in (None, 0)]
                 if dead:
@@ -69,31 +76,42 @@ def _pool(
                         "run the same command again, finished work is kept"
                     ) from None
                 continue
-            if event[0] == "error":
-                raise event[2]
-            on_event(event)
+            if isinstance(event, Exception):
+                raise event
+            if isinstance(event, logging.LogRecord):
+                logging.getLogger(event.name).handle(event)
+            else:
+                on_event(event)
     finally:
         for process in pool:
             process.terminate()
 
 
 def _work(
-    number: int, workers: int, todo: Any, events: Any, suite: str, places: Places, plugins: Sequence[str]
+    number: int, workers: int, todo: Any, events: Any, level: int, suite: str, places: Places, plugins: Sequence[str]
 ) -> None:
-    """Take jobs until there are none; cores and GPUs are shared out by worker number."""
+    """Take jobs until there are none; cores and GPUs are shared out by worker number.
+
+    Rows, the error that ends it and what is logged from ``level`` on go to ``events``.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    handler = QueueHandler(events)
+    handler.setFormatter(JobFormatter())
+    logger = logging.getLogger("vitmem")
+    logger.addHandler(handler)
+    logger.setLevel(level)
     places = replace(places, device=_share_out(number, workers, places.device))
     try:
         load_plugins(plugins)
         while (job := todo.get()) is not None:
-            for row in run_job(job, suite, places, partial(_say, events.put, job.label)):
-                events.put(("row", job.label, row))
+            for event in _rows(job, suite, places):
+                events.put(event)
     except KeyboardInterrupt:
         return
     except (InputError, DiskFullError) as error:
-        events.put(("error", "", error))
+        events.put(error)
     except (Exception, SystemExit):
-        events.put(("error", "", VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}")))
+        events.put(VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}"))
 
 
 def _end_with_parent() -> None:

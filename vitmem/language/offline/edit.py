@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,8 +28,9 @@ from vitmem.language.models.skeleton import skeleton_of
 from vitmem.language.offline.checkpoint import Checkpoint
 from vitmem.offline.output import check_new, new_folder
 
+log = logging.getLogger(__name__)
+
 RECORD = "vitmem_edit.json"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,6 @@ def edit_folder(
     mass: float,
     blocks: Blocks | None = None,
     layers: Sequence[str] | None = None,
-    say: Say = print,
 ) -> dict[str, LayerReport]:
     """Write to ``out`` the model of the folder ``weights`` with layers edited at ``mass``; return a report for each.
 
@@ -71,13 +72,15 @@ def edit_folder(
     targets = [_target(model, checkpoint, statistics, path) for path in chosen]
     known = [statistics.check_weight(target.path, target.read()[1]) for target in targets]
     if not all(known):
-        say(f"{factors}: written without digests of the weights; that they are of this model is told by shapes alone")
+        log.warning(
+            f"{factors}: written without digests of the weights; that they are of this model is told by shapes alone"
+        )
     reports, digests = {}, {}
     with new_folder(out) as partial:
-        say(f"copying {weights}")
+        log.info(f"copying {weights}")
         checkpoint.copy_to(partial)
         for number, target in enumerate(targets, 1):
-            say(f"[{number}/{len(targets)}] {target.path}")
+            log.info(f"[{number}/{len(targets)}] {target.path}")
             reports[target.path], digests[target.path] = _edit(target, statistics, mass, partial)
         layers_done = {path: {**report.as_dict(), **digests[path]} for path, report in reports.items()}
         write_json(partial / RECORD, {"mass": mass, "layers": layers_done, **_facts(model, statistics, all(known))})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.bench.cells import Training
-from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
+from vitmem.bench.experiment import Experiment, Places, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.errors import InputError
 from vitmem.kfac import edited, model_fingerprint
@@ -57,7 +57,7 @@ class BookExperiment(Experiment):
         """Return the patterns of the editable layers in ``blocks``."""
         return self.model.editable(blocks, layers)
 
-    def train(self, folder: Path, say: Say) -> float:
+    def train(self, folder: Path) -> float:
         """Leave the model as it is: nothing is written, for its weights lie where they came from."""
         return 0.0
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vitmem.bench.cells import Training
-from vitmem.bench.experiment import Places, Say
+from vitmem.bench.experiment import Places
 from vitmem.errors import InputError
 from vitmem.language.data.texts import Items, Rows, TextData
 from vitmem.language.data.windows.tokens import Windows
@@ -35,7 +35,7 @@ class PlantedExperiment(WindowsExperiment):
         """All rows of the books (n, 256) but those of the windows, which are the last."""
         return super().rows[: -len(self.windows)]
 
-    def train(self, folder: Path, say: Say) -> float:
+    def train(self, folder: Path) -> float:
         """Train on the windows, told several times each, among as many rows of other text, each told once."""
         length = self.planted.prefix + self.planted.suffix
         window = torch.stack(
@@ -57,9 +57,7 @@ class PlantedExperiment(WindowsExperiment):
         config, recipe, places = self.training.config, self.training.recipe, self.places
         assert recipe is not None
         seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))
-        return train_texts(
-            self.net, data, recipe, seed, folder, device=places.device, progress=places.progress, say=say
-        )
+        return train_texts(self.net, data, recipe, seed, folder, device=places.device, progress=places.progress)
 
     def _others(self, count: int, length: int) -> Tensor:
         """Return ``count`` different rows (count, length) of text that no method is told to keep."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.bench.cells import Training
-from vitmem.bench.experiment import Experiment, Places, Say, Weights, device_of
+from vitmem.bench.experiment import Experiment, Places, Weights, device_of
 from vitmem.blocks import Blocks
 from vitmem.data.split import some_of
 from vitmem.edits.base import Examples
@@ -59,14 +59,12 @@ class TextExperiment(Experiment):
         """Return the patterns of the editable layers in ``blocks``."""
         return self.model.editable(blocks, layers)
 
-    def train(self, folder: Path, say: Say) -> float:
+    def train(self, folder: Path) -> float:
         """Train on all rows; see ``vitmem.language.training.texts.train_texts``."""
         config, recipe, places = self.training.config, self.training.recipe, self.places
         assert recipe is not None
         seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))
-        return train_texts(
-            self.net, self.texts, recipe, seed, folder, device=places.device, progress=places.progress, say=say
-        )
+        return train_texts(self.net, self.texts, recipe, seed, folder, device=places.device, progress=places.progress)
 
     def task(self, request: Statistics) -> tuple[LanguageTask, str]:
         """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""

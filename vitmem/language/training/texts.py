@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,6 @@ def train_texts(
     *,
     device: str = "auto",
     progress: bool = True,
-    say: Callable[[str], None] = lambda _: None,
 ) -> float:
     """Train ``net`` in place on the rows of ``data``; see ``vitmem.training.fit.train``."""
     rows = RowsModule(data.train, batch_size=recipe.batch_size, seed=seed)
@@ -41,7 +40,7 @@ def train_texts(
         asked = {"memorized": data.memorized, **data.items}
         return {name: float(right(learner.net, items).double().mean()) for name, items in asked.items()}
 
-    curves = Curves(folder / CURVES, recipe.curve_every, measure, say)
+    curves = Curves(folder / CURVES, recipe.curve_every, measure)
     return learn(module, rows, curves, folder, device=device, progress=progress)
 
 
