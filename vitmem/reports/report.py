@@ -23,7 +23,7 @@ from vitmem.rows import Row
 
 
 class Report:
-    """The trainings of one suite in order, with their names: what every table is made from."""
+    """The rows of one suite by training, each with its unedited model and the settings of every method."""
 
     def __init__(self, suite: str, rows: Sequence[Row], analyses: Analyses | None = None) -> None:
         """Group ``rows``; raises InputError when two are the same cell and seed.
