@@ -15,7 +15,7 @@ import pytest
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.row_schema import row_schema
-from vitmem.rows import ROW_SCHEMA, append_row, new_rows_path, read_rows, settle_rows, write_rows
+from vitmem.rows import ROW_SCHEMA, append_row, appended_rows, read_rows, write_rows
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -59,9 +59,8 @@ def test_order_of_writing_does_not_matter(tmp_path: Path) -> None:
         write_rows(tmp_path / "one", [r])
     write_rows(tmp_path / "two", reversed(rows))
     for r in (rows[2], rows[0], rows[1]):
-        append_row(tmp_path / "three", r)
-    assert read_rows(tmp_path / "three") == rows
-    settle_rows(tmp_path / "three")
+        append_row(tmp_path / "appended", r)
+    write_rows(tmp_path / "three", appended_rows(tmp_path / "appended"))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() == (tmp_path / "three").read_bytes()
     assert read_rows(tmp_path / "one") == rows
     (tmp_path / "empty").touch()
@@ -217,54 +216,38 @@ def test_a_killed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert ids(path) == ["a"] and os.listdir(tmp_path) == ["rows.jsonl"]
 
 
-class TestUnfinished:
-    """What a run that is not finished, or was killed, has appended."""
+class TestAppended:
+    """Rows that a run appends, one line each, on the disk as they come."""
 
-    def test_readers_see_it_and_it_goes_when_it_is_settled(self, tmp_path: Path) -> None:
+    def test_they_are_read_in_their_order(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "rows.jsonl"
-        append_row(path, row("b"))
-        assert ids(path) == ["b"] and path.exists()
-        append_row(path, row("a", z=1))
-        append_row(path, row("a", z=2))
-        assert read_rows(path) == [row("a", z=2), row("b")]
-        settle_rows(path)
-        settle_rows(path)
-        assert os.listdir(path.parent) == ["rows.jsonl"] and read_rows(path) == [row("a", z=2), row("b")]
+        assert appended_rows(path) == []
+        for new in (row("b"), row("a", z=1), row("a", z=2)):
+            append_row(path, new)
+        assert appended_rows(path) == [row("b"), row("a", z=1), row("a", z=2)]
 
-    def test_half_a_row_at_the_end_is_told_and_left_out(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_half_a_row_at_the_end_is_left_out_and_then_cut_off(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
         append_row(path, row("a"))
-        whole = new_rows_path(path).read_bytes()
+        whole = path.read_bytes()
         append_row(path, row("b"))
-        data = new_rows_path(path).read_bytes()
-        for cut in range(len(whole) + 1, len(data), 7):
-            new_rows_path(path).write_bytes(data[:cut])
-            assert ids(path) == ["a"]
-            (told,) = caplog.messages
-            assert "rows.new.jsonl:2: half a row" in told
-            caplog.clear()
-        settle_rows(path)
-        assert ids(path) == ["a"] and len(caplog.messages) == 1
+        data = path.read_bytes()
+        for cut in [*range(len(whole) + 1, len(data), 7), len(data) - 1]:
+            path.write_bytes(data[:cut])
+            assert appended_rows(path) == [row("a")]
+            append_row(path, row("c"))
+            assert appended_rows(path) == [row("a"), row("c")]
+        path.write_bytes(data[: len(whole) - 1])
+        append_row(path, row("c"))
+        assert appended_rows(path) == [row("c")]
 
     @pytest.mark.parametrize("bad", [b"[]\n", b"\n", b'{"id":\n', b"\xff\n"])
-    def test_a_damaged_line_of_it_is_one_sentence(self, tmp_path: Path, bad: bytes) -> None:
+    def test_a_damaged_line_is_one_sentence(self, tmp_path: Path, bad: bytes) -> None:
         path = tmp_path / "rows.jsonl"
         append_row(path, row("a"))
-        new_rows_path(path).write_bytes(bad + new_rows_path(path).read_bytes())
-        for read in (read_rows, settle_rows):
-            with pytest.raises(InputError, match=r"rows\.new\.jsonl:1: .*delete the line"):
-                read(path)
-
-    def test_settled_twice_after_a_kill_in_between(self, tmp_path: Path) -> None:
-        path = tmp_path / "rows.jsonl"
-        append_row(path, row("a"))
-        left = new_rows_path(path).read_bytes()
-        settle_rows(path)
-        whole = path.read_bytes()
-        new_rows_path(path).write_bytes(left)
-        assert ids(path) == ["a"]
-        settle_rows(path)
-        assert path.read_bytes() == whole
+        path.write_bytes(bad + path.read_bytes())
+        with pytest.raises(InputError, match=r"rows\.jsonl:1: .*delete the line"):
+            appended_rows(path)
 
     def test_what_does_not_fit_is_taken_back(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "rows.jsonl"
@@ -277,9 +260,9 @@ class TestUnfinished:
             patch.setattr(os, "fsync", full)
             with pytest.raises(OSError):
                 append_row(path, row("b"))
-        assert ids(path) == ["a"]
+        assert appended_rows(path) == [row("a")]
         append_row(path, row("c"))
-        assert ids(path) == ["a", "c"]
+        assert appended_rows(path) == [row("a"), row("c")]
 
     def test_appending_does_not_read_what_is_there(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
@@ -290,43 +273,36 @@ class TestUnfinished:
         assert (time.process_time() - started) / 20 < 0.005
 
 
-@pytest.mark.parametrize("appended", [False, True])
 class TestVersions:
     """Rows of the same config under another id: the version of what it names was bumped."""
 
-    def put(self, path: Path, new: dict[str, Any], appended: bool) -> None:
-        if appended:
-            append_row(path, new)
-        else:
-            write_rows(path, [new])
-
-    def test_a_newer_row_replaces_it(self, tmp_path: Path, appended: bool) -> None:
+    def test_a_newer_row_replaces_it(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
         write_rows(path, [row("old", seed=1), row("older", seed=2)])
-        self.put(path, row("new", seed=1), appended)
+        write_rows(path, [row("new", seed=1)])
         assert ids(path) == ["new", "older"]
 
-    def test_a_newer_row_that_failed_replaces_none_that_is_finished(self, tmp_path: Path, appended: bool) -> None:
+    def test_a_newer_row_that_failed_replaces_none_that_is_finished(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
         write_rows(path, [row("old", seed=1)])
         for _ in range(2):
-            self.put(path, row("new", "failed", seed=1), appended)
+            write_rows(path, [row("new", "failed", seed=1)])
             assert ids(path) == ["new", "old"]
-        self.put(path, row("newer", "failed", seed=1), appended)
+        write_rows(path, [row("newer", "failed", seed=1)])
         assert ids(path) == ["newer", "old"]  # one that failed makes way
-        self.put(path, row("newer", seed=1), appended)
+        write_rows(path, [row("newer", seed=1)])
         assert ids(path) == ["newer"]
 
-    def test_measuring_again_that_failed_replaces_no_row_that_is_finished(self, tmp_path: Path, appended: bool) -> None:
+    def test_measuring_again_that_failed_replaces_no_row_that_is_finished(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
         write_rows(path, [row("a")])
-        self.put(path, row("a", "failed"), appended)
+        write_rows(path, [row("a", "failed")])
         assert read_rows(path) == [row("a")]
 
-    def test_a_row_that_is_made_replaces_one_that_failed(self, tmp_path: Path, appended: bool) -> None:
+    def test_a_row_that_is_made_replaces_one_that_failed(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.jsonl"
         write_rows(path, [row("a", "failed")])
-        self.put(path, row("a"), appended)
+        write_rows(path, [row("a")])
         assert read_rows(path) == [row("a")]
 
 

@@ -1,8 +1,7 @@
 """Rows: one JSON object a line and a cell, sorted by id, keys sorted, numbers raw, a digest last. No torch.
 
-``rows.jsonl`` is replaced whole, so a reader sees the rows of before or of after, never half a row. A run that is not
-finished appends its rows to ``rows.new.jsonl`` beside it, which every reader reads too; it goes when the run ends, or
-when the next one begins.
+``rows.jsonl`` is replaced whole, so a reader sees the rows of before or of after, never half a row. Rows of a run that
+goes on are appended to other files, where only the last line can be half a row.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import FileIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, cast
 
 from pydantic_core import from_json
 
@@ -27,9 +27,8 @@ from vitmem.row_schema import ROW_SCHEMA, Row, fault
 
 log = logging.getLogger(__name__)
 
-__all__ = ["ROW_SCHEMA", "Belongs", "Row", "append_row", "new_rows_path", "read_rows", "settle_rows", "write_rows"]
+__all__ = ["ROW_SCHEMA", "Belongs", "Row", "append_row", "appended_rows", "read_rows", "write_rows"]
 
-T = TypeVar("T")
 # Whether the config of a row belongs to its id.
 Belongs = Callable[[Row], bool]
 # Lines that are parsed at a time: their keys are the same texts in memory.
@@ -42,26 +41,14 @@ LAST_KEYS = ("suite", "views")
 MEND = "delete the line and run the suite again"
 
 
-def new_rows_path(path: Path) -> Path:
-    """Return where a run appends rows that are not yet in the file ``path``."""
-    return path.with_name(f"{path.stem}.new{path.suffix}")
-
-
 def read_rows(path: Path, belongs: Belongs | None = None) -> list[Row]:
-    """Return the rows of the file ``path``, and of an unfinished run beside it, sorted by id where there is one.
+    """Return the rows of the file ``path``, in its order: by id.
 
-    ``belongs`` is asked of rows without a digest: whether their config belongs to their id. A last line of an
-    unfinished run that is half a row is left out, with a warning. Raises InputError, with the line's number, for a
-    missing file, a line that is no whole row of this schema or is not as it was written, and an id that comes twice.
+    ``belongs`` is asked of rows without a digest: whether their config belongs to their id. Raises InputError, with the
+    line's number, for a missing file, a line that is no whole row of this schema or is not as it was written, and an id
+    that comes twice.
     """
-    newer = [row for _, row in _unfinished(path)]  # read first: it goes when its rows are in the other file
-    rows = [row for _, row in _lines(path, belongs)]
-    if not newer:
-        return rows
-    merged: _Merged[Row] = _Merged()
-    for row in [*rows, *newer]:
-        merged.put(row, row)
-    return merged.values()
+    return [row for _, row in _lines(path, belongs)]
 
 
 def write_rows(path: Path, rows: Iterable[Row], drop: Collection[str] = ()) -> None:
@@ -72,7 +59,7 @@ def write_rows(path: Path, rows: Iterable[Row], drop: Collection[str] = ()) -> N
     when the old file cannot be read, VitmemError when a new row holds NaN or infinity or lacks what readers need; both
     leave it as it was.
     """
-    merged: _Merged[str] = _Merged()
+    merged = _Merged()
     if path.exists():
         for line, row in _lines(path):
             if row["id"] not in drop:
@@ -89,16 +76,15 @@ def write_rows(path: Path, rows: Iterable[Row], drop: Collection[str] = ()) -> N
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add ``row`` to those of the unfinished run beside ``path``; it is on the disk when this returns.
+    """Add ``row`` at the end of the file ``path``, made when missing; it is on the disk when this returns.
 
-    Raises VitmemError as ``write_rows`` does.
+    Half a row at the end, left by a process that was killed while it wrote, is cut off. Raises VitmemError as
+    ``write_rows`` does. The caller holds a lock where others may append.
     """
-    data, unfinished = f"{_line(row)}\n".encode(), new_rows_path(path)
-    new = not unfinished.exists()
-    if not path.exists():  # readers look for this file
-        write_rows(path, [])
-    with unfinished.open("ab", buffering=0) as file:
-        before = file.tell()
+    data, new = f"{_line(row)}\n".encode(), not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+", buffering=0) as file:
+        before = _whole_lines(file)
         try:
             if file.write(data) < len(data):  # the disk is full: trying the rest says so
                 file.write(data)
@@ -110,23 +96,41 @@ def append_row(path: Path, row: Row) -> None:
         flush(path.parent)
 
 
-def settle_rows(path: Path) -> None:
-    """Merge the rows of an unfinished run, if there is one, into the file ``path``; raises as ``read_rows`` does."""
-    unfinished = new_rows_path(path)
-    if unfinished.exists():
-        write_rows(path, [row for _, row in _unfinished(path)])
-        unfinished.unlink()
-        flush(path.parent)
+def appended_rows(path: Path) -> list[Row]:
+    """Return the rows that ``append_row`` wrote to ``path``, in their order; none where there is no file.
+
+    Half a row at the end is left out, with a warning. An id may come several times, the newest row last. Raises
+    InputError for a damaged line.
+    """
+    if not path.exists():
+        return []
+    with readable(path, "rows"), path.open("rb") as file:
+        lines = list(file)
+    if lines and not lines[-1].endswith(b"\n"):
+        log.warning(f"{path}:{len(lines)}: half a row, left by a process that was killed; its cell is measured again")
+        lines.pop()
+    return [row for _, row in _parsed(lines, path, 0, None)]
+
+
+def _whole_lines(file: FileIO) -> int:
+    """Return the size of ``file``, cut after its last whole line."""
+    size = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            size = file.truncate(file.read().rfind(b"\n") + 1)
+    return size
 
 
 @dataclass
-class _Merged(Generic[T]):
-    """Values of rows by id, the last one of an id and of a config; a failed row takes the place of failed ones only."""
+class _Merged:
+    """Lines of rows by id, the last one of an id and of a config; a failed row takes the place of failed ones only."""
 
-    found: dict[str, tuple[bool, str, T]] = field(default_factory=dict)
+    found: dict[str, tuple[bool, str, str]] = field(default_factory=dict)
     same: dict[str, list[str]] = field(default_factory=dict)
 
-    def put(self, row: Row, value: T) -> None:
+    def put(self, row: Row, line: str) -> None:
         id, ok, config = row["id"], row["status"] == "ok", json.dumps(row["config"], sort_keys=True)
         if not ok and id in self.found and self.found[id][0]:
             return
@@ -135,9 +139,9 @@ class _Merged(Generic[T]):
         for other in gone:
             del self.found[other]
         self.same[config] = [*(other for other in others if other not in gone and other != id), id]
-        self.found[id] = ok, config, value
+        self.found[id] = ok, config, line
 
-    def values(self) -> list[T]:
+    def values(self) -> list[str]:
         return [self.found[id][2] for id in sorted(self.found)]
 
 
@@ -157,21 +161,6 @@ def _lines(path: Path, belongs: Belongs | None = None) -> Iterator[tuple[str, Ro
                     )
                 seen[row["id"]] = number
                 yield line, row
-
-
-def _unfinished(path: Path) -> list[tuple[str, Row]]:
-    """Return the lines of an unfinished run with their rows; half a row at the end is left out, with a warning."""
-    unfinished = new_rows_path(path)
-    if not unfinished.exists():
-        return []
-    with readable(unfinished, "rows"), unfinished.open("rb") as file:
-        lines = list(file)
-    if lines and not lines[-1].endswith(b"\n"):
-        log.warning(
-            f"{unfinished}:{len(lines)}: half a row, left by a run that was stopped while it wrote; it is left out"
-        )
-        lines = lines[:-1]
-    return list(_parsed(lines, unfinished, 0, None))
 
 
 def _parsed(chunk: list[bytes], path: Path, before: int, belongs: Belongs | None) -> Iterator[tuple[str, Row]]:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a machine needs of the code; the rest of the repository stays.
 CODE = ("vitmem", "configs", "benchmarks/gpu", "pyproject.toml", "README.md", "LICENSE")
 # What a run of one suite brings back.
-ROWS = ("rows.jsonl", "rows.new.jsonl")
+ROWS = "rows.jsonl"
 # Seconds that a run has to end after Ctrl-C; what it has not written by then is made again.
 GRACE = 60
 # Ends with 0 where every requirement of its arguments is met, each a name, >= and a version.
@@ -55,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = estimate.plan_of(python, options, _variables())["suite"]
     folder = options.results / name
     if options.resume:
-        resume(options.resume, options.results)
+        resume(options.resume, options.results, options.store)
     options.results.mkdir(parents=True, exist_ok=True)
     log = options.results / f"{name}.log"
     try:
         with shared_gpu(options.workers):
             code = run(python, options, log)
     finally:
-        bring_back(options.archive or Path(f"{name}.tar.gz"), folder, log)
+        bring_back(options.archive or Path(f"{name}.tar.gz"), folder, options.store / "rows" / name, log)
     return code
 
 
@@ -140,13 +140,19 @@ def pack(archive: Path, files: Mapping[str, Path]) -> None:
     )
 
 
-def resume(archive: Path, results: Path) -> None:
+def resume(archive: Path, results: Path, store: Path) -> None:
     """Put the rows of ``archive`` where the run looks for them; what lies there already stays."""
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
-            top, suite, name = (*Path(member.name).parts, "", "", "")[:3]
-            place, content = results / suite / name, tar.extractfile(member)
-            if (top, name in ROWS) == ("results", True) and content and not place.exists():
+            content = tar.extractfile(member)
+            match Path(member.name).parts:
+                case ("results", suite, name) if name == ROWS:
+                    place = results / suite / name
+                case ("store", "rows", suite, name) if name.endswith(".jsonl"):
+                    place = store / "rows" / suite / name
+                case _:
+                    continue
+            if content and not place.exists():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content.read())
 
@@ -203,15 +209,20 @@ def end_of(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def bring_back(archive: Path, folder: Path, log: Path) -> None:
-    """Write the rows in ``folder``, and the ``log``, to ``archive``; a run that has made none leaves no archive."""
-    rows = [folder / name for name in ROWS if (folder / name).exists()]
+def bring_back(archive: Path, folder: Path, stored: Path, log: Path) -> None:
+    """Write the rows in ``folder`` and those ``stored`` by training, and the ``log``, to ``archive``.
+
+    A run that has made no row leaves no archive.
+    """
+    rows = {f"store/rows/{folder.name}/{path.name}": path for path in sorted(stored.glob("*.jsonl"))}
+    if (folder / ROWS).exists():
+        rows[f"results/{folder.name}/{ROWS}"] = folder / ROWS
     if not rows:
         print("no row was made")
         return
     with tarfile.open(archive, "w:gz") as tar:
-        for path in rows:
-            tar.add(path, f"results/{folder.name}/{path.name}")
+        for place, path in rows.items():
+            tar.add(path, place)
         if log.exists():
             tar.add(log, f"results/{log.name}")
     size = estimate.megabytes(archive.stat().st_size)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import vitmem.bench.job as job
 import vitmem.protocols.image as vision
 import vitmem.rows as rows
 from vitmem.bench.experiment import Places
@@ -60,6 +61,8 @@ def patch(point: str, folder: Path) -> None:
         Factors.save = die  # type: ignore[method-assign, assignment]
     elif point == "edit":
         vision.edited = on_call(2, vision.edited)  # type: ignore[assignment]
+    elif point == "journal":
+        job.keep_row = on_call(2, job.keep_row)
     elif point == "row":
         real = os.replace
         rows.os.replace = (  # type: ignore[attr-defined]
@@ -75,7 +78,7 @@ def run(suite: Path, folder: Path) -> None:
 
 def main() -> None:
     suite, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    for point in ("training", "statistics", "edit", "row", "nothing", "undisturbed"):
+    for point in ("training", "statistics", "edit", "journal", "row", "nothing", "undisturbed"):
         child = os.fork()
         if child == 0:
             patch(point, folder)

@@ -93,12 +93,17 @@ def test_dropout_of_the_recipe(tmp_path: Path) -> None:
         make_plan(load_suite(suite), suite)
 
 
+def forget_rows(folder: Path) -> None:
+    for name in ("results", "store/rows"):
+        shutil.rmtree(folder / name)
+
+
 def test_images_that_have_changed_since_the_training(tmp_path: Path) -> None:
     run(tmp_path)
     (path,) = tmp_path.glob("store/training/*/training.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "data": "0" * 16}))
     write_manifest(path.parent, {})
-    shutil.rmtree(tmp_path / "results")
+    forget_rows(tmp_path)
     with pytest.raises(InputError, match=r"trained on other data than 'digits' has now; put the old files back"):
         run(tmp_path)
 
@@ -109,7 +114,7 @@ def test_a_run_that_ended_between_training_and_its_name_is_not_trained_again(
     run(tmp_path)
     (whole,) = (path.parent for path in tmp_path.glob("store/training/*/training.json"))
     whole.rename(whole.with_name(f"{whole.name}.partial"))
-    shutil.rmtree(tmp_path / "results")
+    forget_rows(tmp_path)
     monkeypatch.setattr(vision, "train", None)
     assert run(tmp_path).made == 1
     assert (whole / "training.json").exists()

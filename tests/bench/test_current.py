@@ -101,8 +101,8 @@ class TestMetrics:
             found = rows(tmp_path)
             assert all(row["metrics"]["images_seen"] == 120 for row in found)
             assert {row["metric_versions"]["size"].split("-")[0] for row in found} == {str(version)}
-        assert run(tmp_path).made == 4
-        assert [row["metrics"] for row in rows(tmp_path)] == [row["metrics"] for row in before]
+        assert run(tmp_path).found == 4  # the store has their rows by these metrics
+        assert rows(tmp_path) == before
 
     def test_a_changed_file_of_a_plug_in_counts_without_a_new_version(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

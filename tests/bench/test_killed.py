@@ -26,7 +26,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
         env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )
     assert [line.split(" ", 1) for line in out.stdout.splitlines() if line.split()[0] in POINTS] == [
-        [point, "killed"] for point in ("training", "statistics", "edit", "row")
+        [point, "killed"] for point in ("training", "statistics", "edit", "journal", "row")
     ] + [["nothing", "ended 0"], ["undisturbed", "ended 0"]], out.stdout + out.stderr
     again = read_rows(tmp_path / "results" / "tiny" / "rows.jsonl")
     whole = read_rows(tmp_path / "whole" / "results" / "tiny" / "rows.jsonl")
@@ -36,4 +36,4 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("results/tiny/*.tmp"))
 
 
-POINTS = ("training", "statistics", "edit", "row", "nothing", "undisturbed")
+POINTS = ("training", "statistics", "edit", "journal", "row", "nothing", "undisturbed")

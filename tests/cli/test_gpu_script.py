@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def rows_in(archive: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_a_run_that_is_ended_brings_its_rows_back_and_goes_on_elsewhere(suite: Path, tmp_path: Path) -> None:
-    rows = tmp_path / "results" / "tiny_gpu"
+    rows = tmp_path / "store" / "rows" / "tiny_gpu"
     process = subprocess.Popen(
         command(suite, "--archive", str(tmp_path / "first.tar.gz")),
         stdout=subprocess.PIPE,
@@ -68,15 +69,15 @@ def test_a_run_that_is_ended_brings_its_rows_back_and_goes_on_elsewhere(suite: P
         # as in the background of a shell
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
-    while process.poll() is None and not any(path.stat().st_size for path in rows.glob("rows*.jsonl")):
+    while process.poll() is None and not any(path.stat().st_size for path in rows.glob("*.jsonl")):
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 0 and "bring back: " in said
     first = rows_in(tmp_path / "first.tar.gz")
     assert 0 < len(first) < 9
-    for path in (tmp_path / "results" / "tiny_gpu").iterdir():  # another machine, with nothing but the archive
-        path.unlink()
+    for name in ("results", "store"):  # another machine, with nothing but the archive
+        shutil.rmtree(tmp_path / name)
     more = ("--resume", str(tmp_path / "first.tar.gz"), "--archive", str(tmp_path / "second.tar.gz"))
     done = subprocess.run(command(suite, *more), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -20,13 +20,12 @@ from vitmem.entries import AFTER, Edit
 from vitmem.errors import InputError
 from vitmem.metrics.versions import Currency
 from vitmem.registry import DATA, EDITS, MODELS, NOISES, edit_of
-from vitmem.rows import Row, new_rows_path, read_rows
+from vitmem.rows import Row, read_rows
 
 
 def rows_of(path: Path) -> list[Row]:
-    """Return the rows in the file ``path`` and beside it, none where there is no file; raises as ``read_rows`` does."""
-    there = path.exists() or new_rows_path(path).exists()
-    return read_rows(path, RowIds().belongs) if there else []
+    """Return the rows in the file ``path``, none where there is no file; raises as ``read_rows`` does."""
+    return read_rows(path, RowIds().belongs) if path.exists() else []
 
 
 def finished_ids(rows: Iterable[Row]) -> set[str]:

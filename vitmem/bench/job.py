@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vitmem.bench.evaluation import ensure_ablated, ensure_evaluation, ensure_unedited
 from vitmem.bench.experiment import Places
+from vitmem.bench.journal import keep_row
 from vitmem.bench.plan import Job
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.row import failed_row, finished_row
@@ -15,11 +16,17 @@ from vitmem.rows import Row
 
 
 def run_job(job: Job, suite: str, places: Places) -> Iterator[Row]:
-    """Yield a row for every cell of ``job``; a cell that fails is a row too and the others go on.
+    """Yield a row for every cell of ``job``, kept in the store; a cell that fails is a row too and the others go on.
 
     Raises InputError when the data cannot be read, the network cannot be built as the user asked or an
     edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
     """
+    for row in _rows(job, suite, places):
+        keep_row(places.store, row)
+        yield row
+
+
+def _rows(job: Job, suite: str, places: Places) -> Iterator[Row]:
     try:
         session = open_session(job.training, places, job.cells)
         check_cells(session, job.cells)

@@ -1,4 +1,4 @@
-"""Run a suite: plan it, leave out what has a row, run the rest, write each row as it comes."""
+"""Run a suite: collect the rows that are in the store, run the cells that have none, write their rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from pathlib import Path
 from vitmem.bench.current import finished_ids, rows_of
 from vitmem.bench.executors.local import Event, run_local
 from vitmem.bench.experiment import Places
+from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import Plan
 from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import lock, translate_disk_errors
 from vitmem.errors import VitmemError
 from vitmem.metrics.trial import try_metrics
 from vitmem.metrics.versions import predictions_kind
-from vitmem.rows import Row, append_row, settle_rows, write_rows
+from vitmem.progress import now_and_then
+from vitmem.rows import Row, write_rows
+
+# Seconds between two writes of the rows of a run: the whole file is written each time.
+WRITE_EVERY = 60.0
 
 
 @dataclass
@@ -76,10 +81,11 @@ def run_suite(
 ) -> Outcome:
     """Make a row of every cell of ``plan`` that has none and return the counts.
 
-    A row is on the disk before the next cell begins, so a run that is killed loses at most the cell it was in. A row
-    that was made by other metrics than those of now is measured again, from what the store has. With ``prune`` the rows
-    of cells that the suite no longer has go first. Raises InputError when another run holds the suite or the user can
-    mend what is wrong.
+    Rows that the store has of these cells are taken first. A row is in the store before the next cell begins, so a run
+    that is killed loses at most the cell it was in; the suite's file of rows is written now and then, and at the end. A
+    row that was made by other metrics than those of now is measured again, from what the store has. With ``prune`` the
+    rows of cells that the suite no longer has go first. Raises InputError when another run holds the suite or the user
+    can mend what is wrong.
     """
     name = plan.suite.name
     path = rows_path(results, name)
@@ -87,20 +93,30 @@ def run_suite(
     with translate_disk_errors(results), results_folder(path.parent, busy):
         for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
             left.unlink()
-        settle_rows(path)
         rows = rows_of(path)
-        done = finished_ids(rows)
-        if prune and (stale := stale_ids(plan, rows)):
-            write_rows(path, [], drop=stale)
-        del rows
+        new = rows_in_store(plan, places.store.root, finished_ids(rows))
+        stale = stale_ids(plan, rows) if prune else set()
+        if new or stale:
+            write_rows(path, new, drop=stale)
+        done = finished_ids([*rows, *new])
+        found = sum(cell.id in done for cell in plan.cells)
+        del rows, new
         jobs = plan.jobs(done)
         progress = Progress(sum(len(j.cells) for j in jobs), len(jobs), workers)
-        found = sum(cell.id in done for cell in plan.cells)
+        unwritten: list[Row] = []
+        due = now_and_then(WRITE_EVERY)
+
+        def write() -> None:
+            if unwritten:
+                write_rows(path, unwritten)
+                unwritten.clear()
 
         def handle(event: Event) -> None:
-            append_row(path, event[1])
+            unwritten.append(event[1])
             progress.add(event[1])
             on_event(event, progress)
+            if due():
+                write()
 
         try:
             for protocol in {predictions_kind(job.training.data.entry) for job in jobs}:
@@ -108,10 +124,10 @@ def run_suite(
             check_jobs(jobs, places)
             run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)
         except BaseException:
-            with suppress(VitmemError, OSError):  # whatever ended the run is what is told; the next one settles them
-                settle_rows(path)
+            with suppress(VitmemError, OSError):  # the user reads what ended the run; the next one takes the rows
+                write()
             raise
-        settle_rows(path)
+        write()
         return Outcome(len(plan.cells), found, progress.cells, progress.failed)
 
 

@@ -13,6 +13,8 @@ import typer
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.costs import Costs, costs
+from vitmem.bench.current import finished_ids
+from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
@@ -48,6 +50,7 @@ def plan(
     path = results / made.suite.name / "rows.jsonl"
     rows = read_rows(path) if path.exists() else []
     done = {row["id"] for row in rows if row["status"] == "ok"}
+    done |= finished_ids(rows_in_store(made, store, done))
     summary: dict[str, Any] = {
         "suite": made.suite.name,
         "cells": len(made.cells),

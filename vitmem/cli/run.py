@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitmem.bench.current import finished_ids, outdated_ids, rows_of
+from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
@@ -24,7 +25,7 @@ from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, duration
 from vitmem.reports.report import Report
 from vitmem.reports.terminal import paragraph, terminal
-from vitmem.rows import Row, new_rows_path
+from vitmem.rows import Row
 
 if TYPE_CHECKING:
     from vitmem.bench.executors.local import Event
@@ -76,7 +77,10 @@ def run(
     pick_device(device)
     path = rows_path(results, name)
     rows, cells = rows_of(path), {cell.id for cell in plan.cells}
-    found, outdated = (len(cells & ids) for ids in (finished_ids(rows), outdated_ids(rows)))
+    done = finished_ids(rows)
+    stored = rows_in_store(plan, store, done)
+    done |= finished_ids(stored)
+    found, outdated = (len(cells & ids) for ids in (done, outdated_ids(rows) - done))
     have = f"{found} {'has' if found == 1 else 'have'} a row"
     again = f", {outdated} of them to be measured again by other metrics" if outdated else ""
     print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do{again}", flush=True)
@@ -84,7 +88,7 @@ def run(
         print(remark, flush=True)
     failed = 0
     stale = prune and bool(stale_ids(plan, rows))
-    if found < len(plan.cells) or stale or new_rows_path(path).exists():
+    if found < len(plan.cells) or stale or stored:
         places = Places(stores.Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
         try:
             outcome = run_suite(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def test_running_again_does_nothing_and_lost_rows_come_back(finished: Path, rows
     plan, results = make_plan(load_suite(TINY), TINY), finished / "results"
     assert run_suite(plan, places(finished), results).made == 0
     rows_path(results, "tiny_text").unlink()
+    shutil.rmtree(finished / "store" / "rows")
     assert run_suite(plan, places(finished), results).made == 5
     again = read_rows(rows_path(results, "tiny_text"))
     assert [row["metrics"] for row in again] == [row["metrics"] for row in rows]

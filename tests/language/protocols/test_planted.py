@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def test_what_was_planted_is_recited_and_edited(folder: Path, tmp_path: Path) ->
     assert run(path, folder, tmp_path).made == 0
     # the weights lie in the store, so lost rows come back without training
     rows_path(tmp_path / "results", "tiny_planted").unlink()
+    shutil.rmtree(tmp_path / "store" / "rows")
     assert run(path, folder, tmp_path).made == 2
 
 

@@ -1,0 +1,56 @@
+"""Rows in the store: each training appends its own, so that several processes, or machines, can work on one suite.
+
+``<store>/rows/<suite>/<training>.jsonl`` has every row that was made of the training's cells, the newest last. They are
+kept when they are in the suite's results: another folder of results takes them from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from vitmem.bench.plan import Plan
+from vitmem.bench.store import Store, lock, translate_disk_errors
+from vitmem.errors import InputError
+from vitmem.metrics.versions import Currency
+from vitmem.rows import Row, append_row, appended_rows
+
+log = logging.getLogger(__name__)
+
+
+def journal(store: Path, suite: str, training: str) -> Path:
+    """Return where the rows of a training's cells are in the store."""
+    return store / "rows" / suite / f"{training}.jsonl"
+
+
+def keep_row(store: Store, row: Row) -> None:
+    """Append ``row`` to those of its training; raises as ``append_row`` does, DiskFullError on a full disk."""
+    path = journal(store.root, row["suite"], row["ids"]["training"])
+    with translate_disk_errors(store.root), lock(path.with_suffix(".lock")):
+        append_row(path, row)
+
+
+def rows_in_store(plan: Plan, store: Path, done: Collection[str]) -> list[Row]:
+    """Return the rows of cells of ``plan`` that are in the store and whose id is not in ``done``, oldest first.
+
+    Rows that other metrics made are left out: their cells are measured again. A damaged file is set aside, with a
+    warning.
+    """
+    current = Currency().current
+    found = []
+    for job in plan.jobs(done):
+        ids = {cell.id for cell in job.cells}
+        rows = _rows(journal(store, plan.suite.name, job.training.id))
+        found += [row for row in rows if row["id"] in ids and (row["status"] == "failed" or current(row))]
+    return found
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        return appended_rows(path)
+    except InputError as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        log.warning(f"{error}; it is set aside as {aside.name} and its cells are measured again")
+        return []
