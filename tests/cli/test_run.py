@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from vitmem.cli.main import app
 from vitmem.cli.run import _outcome
 from vitmem.errors import VitmemError
-from vitmem.reports.render import duration
+from vitmem.progress import duration
 
 SUITE = {
     "name": "failing",

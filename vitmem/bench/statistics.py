@@ -19,7 +19,7 @@ from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, fit_for, make_spectra
-from vitmem.progress import counted, now_and_then
+from vitmem.progress import counted
 from vitmem.specs import Statistics, digest, seed_from
 
 log = logging.getLogger(__name__)
@@ -180,11 +180,11 @@ def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> F
     request = _request(cell)
     read = request.statistics
     task, positions = statistics_task(session, read)
-    due, source, images = now_and_then(), session.experiment.source(read), session.training.protocol == "image"
+    source, images = session.experiment.source(read), session.training.protocol == "image"
 
     def batches() -> Iterable[Any]:
         found, total = session.experiment.batches(read)
-        return counted(found, due, "statistics", total, "images" if images else "rows")
+        return counted(found, "statistics", total, "images" if images else "rows")
 
     return fit_for(
         session.experiment.net,

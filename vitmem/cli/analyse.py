@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
+from vitmem.progress import bars
 
 
 def analyse(
@@ -38,5 +39,6 @@ def analyse(
     plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
     places = Places(stores.Store(store), data_dir, cache_dir, device, progress=False)
-    for path in write_analyses(plan, places, results, only or ()):
-        print(f"wrote {path}")
+    with bars():
+        for path in write_analyses(plan, places, results, only or ()):
+            print(f"wrote {path}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +13,15 @@ from vitmem.blocks import parse_blocks
 from vitmem.cli.options import Device
 from vitmem.errors import InputError, unknown
 from vitmem.lazy import torch
+from vitmem.progress import bars
 
 if TYPE_CHECKING:
     from vitmem.language.offline.estimate import Cost
     from vitmem.language.offline.presets import FitSettings, Preset
 
 LABELS, ROLES = ("sampled", "given"), ("gate", "up", "gate_up", "down")
-# Tokens that are counted when none are asked for, and rows between two lines where there is no terminal.
-SOME, EVERY = 1_000_000, 1000
+# Tokens that are counted when none are asked for.
+SOME = 1_000_000
 
 
 def fit(
@@ -71,7 +71,8 @@ def fit(
     if text is None:
         raise InputError("fit: expected --text, a file or a folder of .txt, .jsonl or .parquet files, got none")
     try:
-        done = fit_texts(source, text, out, settings, pick_device(device), _Line())
+        with bars():
+            done = fit_texts(source, text, out, settings, pick_device(device))
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         sys.exit(130)
@@ -99,24 +100,6 @@ def _settings(known: Preset | None, **options: Any) -> FitSettings:
     if "blocks" not in given:
         raise InputError("fit: expected --blocks, such as 23-25 or last_half, or --preset, got neither")
     return FitSettings(**given)
-
-
-class _Line:
-    """How many rows are done and what is left: one line that is written over on a terminal, else one now and then."""
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.said = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        passed = time.perf_counter() - self.started
-        left = f", {passed / done * (total - done) / 60:.0f} min left" if done else ""
-        text = f"{done:,} of {total:,} rows{left}"
-        if sys.stderr.isatty():
-            print(f"\r{text:<60}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-        elif done == total or done - self.said >= EVERY:
-            self.said = done
-            print(text, file=sys.stderr, flush=True)
 
 
 def _print_cost(source: str, shipped: bool, known: Preset | None, settings: FitSettings, device: torch.device) -> None:

@@ -20,8 +20,9 @@ from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.cli.options import Json, Plugin, Results, Store, SuiteFile
+from vitmem.progress import duration
 from vitmem.reports.naming import edit_label
-from vitmem.reports.render import counted, duration, size_text
+from vitmem.reports.render import counted, size_text
 from vitmem.rows import read_rows
 
 # With more cells than this a line for each is printed only when asked for.

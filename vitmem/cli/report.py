@@ -14,6 +14,7 @@ from vitmem.bench.current import rows_of
 from vitmem.bench.plugins import load_plugins
 from vitmem.cli.options import CacheDir, Plugin, Results, Store
 from vitmem.errors import InputError
+from vitmem.progress import bars, track
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.files import suite_folders
 from vitmem.reports.page.gallery import Wanted, draw, wanted
@@ -45,14 +46,14 @@ def report(
     folders = named if suites else suite_folders(results)
     if not folders:
         raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
-    for folder in folders:
-        material = gather(folder, store, data_dir, cache_dir)
-        page, *figures = write_page(material, out)
-        print(
-            f"wrote {page} ({page.stat().st_size / 1e6:.1f} MB), {len(figures)} files of figures in {out / folder.name}"
-        )
-        for why in material.missing.values():
-            print(f"  {why}")
+    with bars():
+        for folder in track(folders, "pages", "suites"):
+            material = gather(folder, store, data_dir, cache_dir)
+            page, *figures = write_page(material, out)
+            size = page.stat().st_size / 1e6
+            print(f"wrote {page} ({size:.1f} MB), {len(figures)} files of figures in {out / folder.name}")
+            for why in material.missing.values():
+                print(f"  {why}")
 
 
 def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) -> Material:

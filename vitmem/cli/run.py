@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,9 +21,10 @@ from vitmem.bench.suite_checks import remarks
 from vitmem.cli.exits import INTERRUPTED, log_to_stderr
 from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
 from vitmem.errors import InputError, VitmemError
+from vitmem.progress import Task, bars, duration
 from vitmem.reports.files import check_tables, tables_of, write_tables
 from vitmem.reports.naming import edit_label
-from vitmem.reports.render import counted, duration
+from vitmem.reports.render import counted
 from vitmem.reports.report import Report
 from vitmem.reports.terminal import paragraph, terminal
 from vitmem.rows import Row
@@ -45,7 +47,7 @@ def run(
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
     plugin: Plugin = None,
-    progress: Annotated[bool, typer.Option(help="show the bar of a training")] = True,
+    progress: Annotated[bool, typer.Option(help="show bars of the work at hand, on a terminal")] = True,
     prune: Annotated[bool, typer.Option("--prune", help="drop the rows of cells the suite no longer has")] = False,
     only: Annotated[
         list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
@@ -76,11 +78,11 @@ def run(
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     pick_device(device)
     path = rows_path(results, name)
-    rows, cells = rows_of(path), {cell.id for cell in plan.cells}
+    rows, ids = rows_of(path), {cell.id for cell in plan.cells}
     done = finished_ids(rows)
     stored = rows_in_store(plan, store, done)
     done |= finished_ids(stored)
-    found, outdated = (len(cells & ids) for ids in (done, outdated_ids(rows) - done))
+    found, outdated = (len(ids & some) for some in (done, outdated_ids(rows) - done))
     have = f"{found} {'has' if found == 1 else 'have'} a row"
     again = f", {outdated} of them to be measured again by other metrics" if outdated else ""
     print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do{again}", flush=True)
@@ -91,15 +93,19 @@ def run(
     if found < len(plan.cells) or stale or stored:
         places = Places(stores.Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
         try:
-            outcome = run_suite(
-                plan,
-                places,
-                results,
-                workers=workers,
-                plugins=plugin or (),
-                prune=prune,
-                on_event=lambda event, progress: _line(event, progress, store),
-            )
+            with (
+                bars(progress) as on,
+                Task("cells", len(plan.cells) - found, "cells") if on else nullcontext() as cells,
+            ):
+
+                def row_made(event: Event, counts: Progress) -> None:
+                    _line(event, counts, store)
+                    if cells:
+                        cells.advance(left=counts.left())
+
+                outcome = run_suite(
+                    plan, places, results, workers=workers, plugins=plugin or (), prune=prune, on_event=row_made
+                )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)

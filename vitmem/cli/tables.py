@@ -14,6 +14,7 @@ import typer
 from vitmem.bench.plugins import load_plugins
 from vitmem.cli.options import Plugin, Results
 from vitmem.errors import InputError, VitmemError, unknown
+from vitmem.progress import bars
 from vitmem.registry import TABLES
 from vitmem.reports.files import (
     GLOSSARY,
@@ -63,7 +64,8 @@ def tables(
     # rows are millions of objects without cycles: looking for garbage among them takes a fifth of the time
     gc.disable()
     if check:
-        wrong = [*check_tables(results, suite, _belongs), *check_documents(results)]
+        with bars():
+            wrong = [*check_tables(results, suite, _belongs), *check_documents(results)]
         if wrong:
             named = ", ".join(map(str, wrong[:3])) + (f" and {len(wrong) - 3} others" if len(wrong) > 3 else "")
             raise VitmemError(f"tables that differ from their rows: {named}; run 'vitmem tables' and commit them")
@@ -72,7 +74,8 @@ def tables(
     if show is not None:
         _show(results, suite, show, format)
         return
-    written = [*write_tables(results, suite, _belongs, format), *write_documents(results)]
+    with bars():
+        written = [*write_tables(results, suite, _belongs, format), *write_documents(results)]
     folders = suite_folders(results, suite)
     if not folders:
         print(f"no rows in {results}: run a suite first ('vitmem run')")
@@ -112,5 +115,7 @@ def figures(results: Results = Path("results"), suite: Suite = None, plugin: Plu
     if not results.is_dir():
         raise InputError(f"--results: no such folder: {results}")
     load_plugins(plugin or [])
-    for path in importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, _belongs):
+    with bars():
+        written = importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, _belongs)
+    for path in written:
         print(f"wrote {path}")

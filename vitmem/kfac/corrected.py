@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -20,12 +19,7 @@ from vitmem.kfac.fit import backward_passes, fit
 from vitmem.kfac.labels import LabelMode, passes
 from vitmem.kfac.moments import LayerMoments, Moments, Sum
 from vitmem.kfac.task import Task
-from vitmem.progress import now_and_then
-
-log = logging.getLogger(__name__)
-
-# Rows of a matrix whose eigenvectors take more than some seconds.
-LARGE = 2048
+from vitmem.progress import track
 
 
 def corrected(
@@ -65,16 +59,10 @@ def fit_for(
 
 
 def make_spectra(factors: Factors, moments: Moments | Literal["eigen"]) -> None:
-    """Make the spectra that edits read of statistics of these ``moments``.
-
-    Now and then, and before a large one, it is logged which layer's is made.
-    """
+    """Make the spectra that edits read of statistics of these ``moments``."""
     if moments not in ("plain", "coupled"):
         return
-    due = now_and_then()
-    for number, layer in enumerate(factors.layers.values(), 1):
-        if max(len(layer.a), len(layer.g)) >= LARGE or due():
-            log.info(f"spectra: layer {number} of {len(factors.layers)}")
+    for layer in track(factors.layers.values(), "spectra", "layers"):
         _ = layer.eigen_a, layer.eigen_g
 
 

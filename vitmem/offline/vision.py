@@ -25,7 +25,7 @@ from vitmem.offline.classifier import Fitted, fitted
 from vitmem.offline.record import Record, beside, check_out
 from vitmem.offline.request import Request, edit_named
 from vitmem.offline.written import Source, write_edit
-from vitmem.progress import counted, now_and_then
+from vitmem.progress import counted
 from vitmem.specs import seed_from
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def _statistics(
     needs = edit_named(request.method, request.settings).needs
     moments = "plain" if needs is None else needs.moments
     task = VisionTask(positions, model.prefix_tokens)
-    counts = partial(counted, due=now_and_then(), what="statistics", total=len(found.images), unit="images")
+    counts = partial(counted, what="statistics", total=len(found.images), unit="images")
     factors = fit_for(net, layers, task, lambda: counts(batches()), moments, seed=seed_from("statistics", request.seed))
     net.cpu()
     make_spectra(factors, moments)

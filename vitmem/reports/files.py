@@ -10,6 +10,7 @@ from typing import Any
 from vitmem.entries import Table as TableEntry
 from vitmem.errors import InputError, unknown
 from vitmem.files import subfolders, write_whole, writing
+from vitmem.progress import track
 from vitmem.registry import TABLES
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.glossary import glossary, rules
@@ -77,7 +78,7 @@ def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
 
 def reports(results: Path, suite: str | None, belongs: Belongs | None) -> Iterator[tuple[Path, Report]]:
     """Yield the folder and the report of each suite in ``results``, or of ``suite`` alone."""
-    for folder in suite_folders(results, suite):
+    for folder in track(suite_folders(results, suite), "results", "suites"):
         yield folder, Report(folder.name, read_rows(folder / "rows.jsonl", belongs), read_analyses(folder))
 
 

@@ -15,6 +15,7 @@ from vitmem.language.models.language_layers import mlp_layers
 from vitmem.language.offline.fit import fit_texts
 from vitmem.language.offline.presets import FitSettings
 from vitmem.language.task import language_task
+from vitmem.progress import Step, shown_by
 
 Make = Callable[..., Any]
 WORDS = [int(n) for n in torch.randint(30, (217,), generator=torch.Generator().manual_seed(3))]
@@ -30,17 +31,27 @@ def text(tmp_path: Path) -> Path:
     return folder
 
 
-def run(source: Path, text: Path, out: Path, **changes: Any) -> tuple[Factors, list[tuple[int, int]]]:
-    said: list[tuple[int, int]] = []
+class Steps(list[Step]):
+    """Keeps every step."""
+
+    every = 0.0
+
+    def __call__(self, step: Step) -> None:
+        self.append(step)
+
+
+def run(source: Path, text: Path, out: Path, **changes: Any) -> tuple[Factors, Steps]:
+    steps = Steps()
     settings = FitSettings(**{"blocks": [1, 2], "length": 16, "batch": 3, "dtype": "float32", **changes})
-    fit_texts(str(source), text, out, settings, CPU, lambda done, total: said.append((done, total)))
-    return Factors.load(out), said
+    with shown_by(steps):
+        fit_texts(str(source), text, out, settings, CPU)
+    return Factors.load(out), steps
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_the_engine_over_rows_packed_by_hand(saved: Make, text: Path, tmp_path: Path, name: str) -> None:
     one = saved(name)
-    found, said = run(one.folder, text, tmp_path / "f.safetensors")
+    found, steps = run(one.folder, text, tmp_path / "f.safetensors")
     ids = torch.tensor([n + 2 for n in WORDS])[: 13 * 16].reshape(13, 16)  # two tokens stand before the words
     layers = find_layers(one.model, mlp_layers(one.model, [1, 2]))
     expected = fit(one.model, layers, language_task(one.model), [{"input_ids": ids}], seed=0)
@@ -52,7 +63,7 @@ def test_the_engine_over_rows_packed_by_hand(saved: Make, text: Path, tmp_path: 
             assert torch.allclose(getattr(found.layers[path], side), known, rtol=1e-4, atol=1e-6 * known.abs().max())
     facts = {"tokens": "208", "rows": "13", "length": "16", "labels": "sampled", "positions": "all"}
     assert facts.items() <= found.metadata.items()
-    assert said == [(n, 13) for n in (0, 3, 6, 9, 12, 13)]
+    assert [(step.done, step.total) for step in steps] == [(n, 13) for n in (0, 3, 6, 9, 12, 13, None)]
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -74,12 +85,13 @@ def test_a_file_that_is_there_is_not_overwritten(saved: Make, text: Path, tmp_pa
 
 
 def test_an_interruption_leaves_nothing(saved: Make, text: Path, tmp_path: Path) -> None:
-    def stop(done: int, _total: int) -> None:
-        if done:
-            raise KeyboardInterrupt
+    class Stop(Steps):
+        def __call__(self, step: Step) -> None:
+            if step.done:
+                raise KeyboardInterrupt
 
     one = saved("llama")
     settings = FitSettings(blocks=[1], length=16, batch=3, dtype="float32")
-    with pytest.raises(KeyboardInterrupt):
-        fit_texts(str(one.folder), text, tmp_path / "f.safetensors", settings, CPU, stop)
+    with pytest.raises(KeyboardInterrupt), shown_by(Stop()):
+        fit_texts(str(one.folder), text, tmp_path / "f.safetensors", settings, CPU)
     assert not list(tmp_path.glob("f.safetensors*"))

@@ -9,6 +9,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from logging.handlers import QueueHandler
 from multiprocessing.connection import wait
@@ -21,7 +22,7 @@ from vitmem.bench.job import run_job
 from vitmem.bench.plan import Job
 from vitmem.bench.plugins import load_plugins
 from vitmem.errors import DiskFullError, InputError, VitmemError
-from vitmem.progress import JobFormatter, named
+from vitmem.progress import JobFormatter, Relay, Step, bars_shown, named, shown, shown_by
 from vitmem.rows import Row
 
 # (job label, row)
@@ -34,7 +35,7 @@ def run_local(
 ) -> None:
     """Run all ``jobs`` and tell ``on_event`` of each row; one worker runs them in this process, in order.
 
-    What several workers log is logged here.
+    What several workers log is logged here, and their bars are shown here.
     """
     if workers == 1 or len(jobs) == 1:
         for job in jobs:
@@ -60,14 +61,14 @@ def _pool(
     events: Any = context.Queue()
     for job in [*jobs, *[None] * workers]:
         todo.put(job)
-    given = todo, events, level, suite, places, tuple(plugins)
+    given = todo, events, level, bars_shown(), suite, places, tuple(plugins)
     pool = [context.Process(target=_work, args=(n, workers, *given), daemon=True) for n in range(workers)]
     for process in pool:
         process.start()
     try:
         while any(p.is_alive() for p in pool) or not events.empty():
             try:
-                event: Event | logging.LogRecord | Exception = events.get(timeout=1)
+                event: Event | Step | logging.LogRecord | Exception = events.get(timeout=1)
             except queue.Empty:
                 dead = [p for p in pool if p.exitcode not in (None, 0)]
                 if dead:
@@ -80,6 +81,8 @@ def _pool(
                 raise event
             if isinstance(event, logging.LogRecord):
                 logging.getLogger(event.name).handle(event)
+            elif isinstance(event, Step):
+                shown(event)
             else:
                 on_event(event)
     finally:
@@ -88,11 +91,20 @@ def _pool(
 
 
 def _work(
-    number: int, workers: int, todo: Any, events: Any, level: int, suite: str, places: Places, plugins: Sequence[str]
+    number: int,
+    workers: int,
+    todo: Any,
+    events: Any,
+    level: int,
+    relayed: bool,
+    suite: str,
+    places: Places,
+    plugins: Sequence[str],
 ) -> None:
     """Take jobs until there are none; cores and GPUs are shared out by worker number.
 
-    Rows, the error that ends it and what is logged from ``level`` on go to ``events``.
+    Rows, the error that ends it and what is logged from ``level`` on go to ``events``, and if ``relayed`` the steps of
+    long work.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     handler = QueueHandler(events)
@@ -103,9 +115,10 @@ def _work(
     places = replace(places, device=_share_out(number, workers, places.device))
     try:
         load_plugins(plugins)
-        while (job := todo.get()) is not None:
-            for event in _rows(job, suite, places):
-                events.put(event)
+        with shown_by(Relay(events.put)) if relayed else nullcontext():
+            while (job := todo.get()) is not None:
+                for event in _rows(job, suite, places):
+                    events.put(event)
     except KeyboardInterrupt:
         return
     except (InputError, DiskFullError) as error:

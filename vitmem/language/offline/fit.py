@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,7 @@ from vitmem.language.models.pretrained import load_in
 from vitmem.language.offline.presets import FitSettings
 from vitmem.language.task import language_task
 from vitmem.offline.output import new_file
-
-# (rows that are done, rows of all)
-Progress = Callable[[int, int], None]
+from vitmem.progress import counted
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,7 @@ class Fitted:
     layers: tuple[str, ...]
 
 
-def fit_texts(
-    source: str, text: Path, out: Path, settings: FitSettings, device: torch.device, progress: Progress
-) -> Fitted:
+def fit_texts(source: str, text: Path, out: Path, settings: FitSettings, device: torch.device) -> Fitted:
     """Write to ``out`` the statistics of the model ``source`` (a folder, a name on the Hub) over the texts in ``text``.
 
     Rows are those of ``pack``; every position but the last of a row has a loss and counts. The file appears when it is
@@ -59,7 +55,7 @@ def fit_texts(
             net,
             layers,
             language_task(net),
-            _batches(rows, settings.batch, device, progress),
+            _batches(rows, settings.batch, device),
             seed=settings.seed,
             labels=settings.labels,
             metadata=facts,
@@ -68,11 +64,6 @@ def fit_texts(
     return Fitted(len(rows), rows.numel(), tuple(layers))
 
 
-def _batches(rows: Tensor, size: int, device: torch.device, progress: Progress) -> Iterator[dict[str, Tensor]]:
-    """Yield batches of ``rows`` (n, S) and say how many are done whenever the next one is asked for."""
-    done = 0
-    for some in rows.split(size):
-        progress(done, len(rows))
-        yield {"input_ids": some.to(device)}
-        done += len(some)
-    progress(done, len(rows))
+def _batches(rows: Tensor, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Return batches of ``rows`` (n, S) on ``device``, counted."""
+    return counted(({"input_ids": some.to(device)} for some in rows.split(size)), "statistics", len(rows), "rows")
