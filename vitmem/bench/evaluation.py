@@ -9,13 +9,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
+from vitmem.bench.records import EditRecord
 from vitmem.bench.stages import Session, ensure_training, open_session, peak_memory, reset_peak_memory
 from vitmem.bench.statistics import collected, ensure_statistics
 from vitmem.bench.store import read_json, write_json
@@ -29,7 +30,7 @@ from vitmem.specs import PREDICTIONS, seed_from
 HALVES = ("report", "selection")
 
 
-def ensure_evaluation(session: Session, cell: Cell) -> dict[str, Any]:
+def ensure_evaluation(session: Session, cell: Cell) -> EditRecord:
     """Edit the trained network and predict everything, or read both from the store.
 
     Returns the content of ``result.json``; the predictions lie beside it.
@@ -41,8 +42,7 @@ def ensure_evaluation(session: Session, cell: Cell) -> dict[str, Any]:
         # the network that knows nothing, which an oracle is measured beside, has weights of its own
         made_from=session.made_from if cell.training.id == session.training.id else None,
     )
-    out: dict[str, Any] = read_json(folder / "result.json")
-    return out
+    return cast(EditRecord, read_json(folder / "result.json"))
 
 
 def ensure_unedited(session: Session) -> None:
@@ -72,17 +72,15 @@ def _evaluate(session: Session, cell: Cell, folder: Path) -> None:
     result = _edit(session, cell, factors, second)
     edited_at = time.perf_counter()
     save_file(session.experiment.predict(result.weights), folder / PREDICTIONS)
-    write_json(
-        folder / "result.json",
-        {
-            "layers": {path: report.as_dict() for path, report in result.reports.items()},
-            "passes": result.passes,
-            "edit_seconds": edited_at - started,
-            "evaluate_seconds": time.perf_counter() - edited_at,
-            "peak_memory_bytes": peak_memory(session.device),
-            "environment": environment(session.device),
-        },
-    )
+    record: EditRecord = {
+        "layers": {path: report.as_dict() for path, report in result.reports.items()},
+        "passes": result.passes,
+        "edit_seconds": edited_at - started,
+        "evaluate_seconds": time.perf_counter() - edited_at,
+        "peak_memory_bytes": peak_memory(session.device),
+        "environment": environment(session.device),
+    }
+    write_json(folder / "result.json", record)
 
 
 def _edit(session: Session, cell: Cell, factors: Factors | None, second: Factors | None) -> EditResult:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.environment import environment
 from vitmem.bench.evaluation import compute_metrics
+from vitmem.bench.records import Cost, EditRecord, StatisticsRecord, TrainingRecord
 from vitmem.bench.stages import Session
 from vitmem.bench.statistics import statistics_record
 from vitmem.bench.store import read_json
@@ -24,15 +25,12 @@ def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
     return {**_identity(cell, suite), "status": "failed", "reason": why, "traceback": traceback}
 
 
-def finished_row(session: Session, cell: Cell, suite: str, result: dict[str, Any]) -> Row:
+def finished_row(session: Session, cell: Cell, suite: str, result: EditRecord) -> Row:
     """Join what the stages left in the store; ``result`` is what ``ensure_evaluation`` gave."""
-    stages = {"training": read_json(session.places.store.folder("training", cell.training.id) / "training.json")}
-    if cell.statistics is not None:
-        stages["statistics"] = statistics_record(session, cell)
-    second = None if cell.second is None else statistics_record(session, cell.second)
+    stages = _stages(session, cell, result)
     facts, found = session.experiment.metadata(), compute_metrics(session, cell)
-    if "statistics" in stages:
-        facts["counts"]["images_per_statistics"] = stages["statistics"]["images"]
+    if stages.statistics is not None:
+        facts["counts"]["images_per_statistics"] = stages.statistics["images"]
     row: Row = {
         **_identity(cell, suite),
         "status": "ok",
@@ -43,20 +41,67 @@ def finished_row(session: Session, cell: Cell, suite: str, result: dict[str, Any
         "counts": facts["counts"],
         "data": facts["data"],
         "edit": _edit_report(cell, result),
-        "costs": _costs(stages, second, result),
+        "costs": stages.costs(),
         # a stage may have been made on another machine than the row
         "environment": result.get("environment") or environment(session.device),
-        "environments": {name: stage["environment"] for name, stage in stages.items() if "environment" in stage},
+        "environments": stages.environments(),
     }
     if "noise" in facts:
         row["noise"] = facts["noise"]
-    if sources := _sources({"first": stages.get("statistics"), "second": second}):
+    if sources := stages.sources():
         row["sources"] = sources
     if cell.views:
         row["views"] = _view_files(session, cell)
-    if "stopped" in stages["training"]:
-        row["stopped"] = stages["training"]["stopped"]
+    if "stopped" in stages.training:
+        row["stopped"] = stages.training["stopped"]
     return row
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the stages of a cell wrote: ``second`` is of the second set of statistics that an edit reads."""
+
+    training: TrainingRecord
+    statistics: StatisticsRecord | None
+    second: StatisticsRecord | None
+    edit: EditRecord
+
+    def costs(self) -> dict[str, float]:
+        """Return seconds and peaks of memory of the stages, and how many passes statistics take."""
+        costs: dict[str, float] = {
+            "training_seconds": self.training["training_seconds"],
+            "training_resumed": self.training["training_resumed"],
+            "training_peak_bytes": self.training["peak_memory_bytes"],
+            "edit_seconds": self.edit["edit_seconds"],
+            "evaluate_seconds": self.edit["evaluate_seconds"],
+            "edit_peak_bytes": self.edit["peak_memory_bytes"],
+        }
+        if self.statistics is not None:
+            # the moments along the eigenvectors take a pass of their own
+            costs["statistics_passes"] = 2 if self.statistics["request"]["moments"] == "eigen" else 1
+            costs["statistics_seconds"] = self.statistics["statistics_seconds"]
+            costs["statistics_peak_bytes"] = self.statistics["peak_memory_bytes"]
+            if self.second is not None:
+                costs["statistics_seconds"] += self.second["statistics_seconds"]
+                costs["second_passes"] = 1
+        return costs
+
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """Return versions and device of training and statistics, by name."""
+        stages: dict[str, Cost | None] = {"training": self.training, "statistics": self.statistics}
+        return {name: stage["environment"] for name, stage in stages.items() if stage and "environment" in stage}
+
+    def sources(self) -> dict[str, dict[str, str]]:
+        """Return names and digests of the other data sets whose images the statistics were collected over."""
+        sets = {"first": self.statistics, "second": self.second}
+        return {name: record["source"] for name, record in sets.items() if record and "source" in record}
+
+
+def _stages(session: Session, cell: Cell, edit: EditRecord) -> Stages:
+    training = read_json(session.places.store.folder("training", cell.training.id) / "training.json")
+    statistics = None if cell.statistics is None else statistics_record(session, cell)
+    second = None if cell.second is None else statistics_record(session, cell.second)
+    return Stages(training, statistics, second, edit)
 
 
 def _identity(cell: Cell, suite: str) -> Row:
@@ -70,28 +115,6 @@ def _identity(cell: Cell, suite: str) -> Row:
     return {"schema": ROW_SCHEMA, "id": cell.id, "suite": suite, "status": "ok", "ids": ids, "config": config}
 
 
-def _costs(
-    stages: Mapping[str, dict[str, Any]], second: dict[str, Any] | None, result: dict[str, Any]
-) -> dict[str, Any]:
-    """Return seconds and peaks of memory of the stages, and how many passes statistics take."""
-    costs = {key: result[key] for key in ("edit_seconds", "evaluate_seconds")}
-    costs["training_resumed"] = stages["training"]["training_resumed"]
-    if "statistics" in stages:
-        # the moments along the eigenvectors take a pass of their own
-        costs["statistics_passes"] = 2 if stages["statistics"]["request"]["moments"] == "eigen" else 1
-    costs |= {f"{name}_seconds": stage[f"{name}_seconds"] for name, stage in stages.items()}
-    if second is not None:
-        costs["statistics_seconds"] += second["statistics_seconds"]
-        costs["second_passes"] = 1
-    everything = {**stages, "edit": result}
-    return costs | {f"{name}_peak_bytes": stage["peak_memory_bytes"] for name, stage in everything.items()}
-
-
-def _sources(records: Mapping[str, dict[str, Any] | None]) -> dict[str, dict[str, Any]]:
-    """Return whose images of other data sets the sets of statistics were collected over: names and digests."""
-    return {name: record["source"] for name, record in records.items() if record and "source" in record}
-
-
 def _view_files(session: Session, cell: Cell) -> dict[str, str]:
     """Return digests of the files that the views were read from."""
     name = session.training.data.name
@@ -99,7 +122,7 @@ def _view_files(session: Session, cell: Cell) -> dict[str, str]:
     return {view: file_sha256(need_view(view, name, folders)) for view in cell.views}
 
 
-def _edit_report(cell: Cell, result: dict[str, Any]) -> EditReport:
+def _edit_report(cell: Cell, result: EditRecord) -> EditReport:
     """Return totals over the edited matrices, with the report of each, and what the method was given."""
     report = _totals(result["layers"])
     if cell.edit.entry.role == "diagnostic":
@@ -112,7 +135,7 @@ def _edit_report(cell: Cell, result: dict[str, Any]) -> EditReport:
     return report
 
 
-def _totals(layers: dict[str, dict[str, Any]]) -> EditReport:
+def _totals(layers: dict[str, dict[str, float]]) -> EditReport:
     if not layers:
         return {"layers": {}}
     reports = layers.values()
@@ -120,8 +143,8 @@ def _totals(layers: dict[str, dict[str, Any]]) -> EditReport:
     weight = sum(r["weight_norm"] ** 2 for r in reports) ** 0.5
     masses = [r["kept_mass"] for r in reports if r.get("kept_mass") is not None]
     totals: EditReport = {
-        "kept_pairs": sum(r["kept_pairs"] for r in reports),
-        "total_pairs": sum(r["total_pairs"] for r in reports),
+        "kept_pairs": sum(int(r["kept_pairs"]) for r in reports),
+        "total_pairs": sum(int(r["total_pairs"]) for r in reports),
         "relative_change": change / weight,
         "layers": layers,
     }

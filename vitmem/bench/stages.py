@@ -16,6 +16,7 @@ from vitmem.bench.cells import Cell, Training
 from vitmem.bench.environment import environment
 from vitmem.bench.experiment import STOPPED, Experiment, Places
 from vitmem.bench.manifest import listed
+from vitmem.bench.records import TrainingRecord
 from vitmem.bench.store import read_json, write_json
 from vitmem.blocks import Blocks
 from vitmem.errors import InputError
@@ -111,19 +112,16 @@ def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
     reset_peak_memory(session.device)
     resumed = resumable(folder / CHECKPOINTS) is not None
     seconds = session.experiment.train(folder)
-    stopped = folder / STOPPED
-    write_json(
-        folder / "training.json",
-        {
-            "config": session.training.config,
-            **seen,
-            **({"stopped": read_json(stopped)} if stopped.exists() else {}),
-            "training_seconds": seconds,
-            "training_resumed": resumed,
-            "peak_memory_bytes": peak_memory(session.device),
-            "environment": environment(session.device),
-        },
-    )
+    record: TrainingRecord = {
+        "config": session.training.config,
+        "training_seconds": seconds,
+        "training_resumed": resumed,
+        "peak_memory_bytes": peak_memory(session.device),
+        "environment": environment(session.device),
+    }
+    if (stopped := folder / STOPPED).exists():
+        record["stopped"] = read_json(stopped)
+    write_json(folder / "training.json", {**record, **seen})
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from vitmem.bench.cells import Cell, Request, as_config
 from vitmem.bench.environment import environment
-from vitmem.bench.ids import Config
+from vitmem.bench.records import StatisticsRecord
 from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
 from vitmem.bench.store import lock, read_json, write_json
 from vitmem.errors import InputError
@@ -50,7 +50,7 @@ def ensure_statistics(
     return have
 
 
-def statistics_record(session: Session, cell: Cell) -> dict[str, Any]:
+def statistics_record(session: Session, cell: Cell) -> StatisticsRecord:
     """Return how the statistics that ``cell`` reads were collected; those that the store has no more are made again.
 
     They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
@@ -63,7 +63,7 @@ def statistics_record(session: Session, cell: Cell) -> dict[str, Any]:
     folders = [store.folder(*_place(cell, path)) for path in _read(session, cell)]
     for folder in folders:
         _check_source(session, cell, folder)
-    records = [read_json(folder / RECORD) for folder in folders]
+    records: list[StatisticsRecord] = [read_json(folder / RECORD) for folder in folders]
     passes = {digest(record["layers"]): record for record in records}
     first, *_ = records
     return {
@@ -112,7 +112,7 @@ def _place(cell: Cell, path: str) -> tuple[str, str]:
 def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Factors:
     """Return the statistics of ``layers`` from the store; those that it has not are collected in one pass."""
     store = session.places.store
-    made: dict[str, tuple[Factors, Config]] = {}
+    made: dict[str, tuple[Factors, StatisticsRecord]] = {}
 
     def fill(path: str, folder: Path) -> None:
         if path not in made:
@@ -154,7 +154,7 @@ def _check_source(session: Session, cell: Cell, folder: Path) -> None:
         )
 
 
-def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tuple[Factors, Config]:
+def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tuple[Factors, StatisticsRecord]:
     """Collect the statistics of ``layers`` with their spectra, which every edit shares, and return their record too."""
     log.info(f"statistics of {len(layers)} layers")
     reset_peak_memory(session.device)
@@ -163,16 +163,17 @@ def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tup
     factors = _collect(session, cell, layers)
     make_spectra(factors, request.moments)
     source = session.experiment.source(request.statistics)
-    record = {
+    record: StatisticsRecord = {
         "request": request.config,
         "positions": factors.metadata["positions"],
         "images": session.experiment.batches(request.statistics)[1],
-        **({} if source is None else {"source": source}),
         "layers": list(layers),
         "statistics_seconds": time.perf_counter() - started,
         "peak_memory_bytes": peak_memory(session.device),
         "environment": environment(session.device),
     }
+    if source is not None:
+        record["source"] = source
     return factors, record
 
 
