@@ -101,7 +101,7 @@ class Display(Protocol):
 class Log:
     """A line in the log for each step; short tasks stay silent."""
 
-    every = EVERY
+    every: float = EVERY
 
     def __call__(self, step: Step) -> None:
         """Log ``<what>: <done> of <total> <unit>, <time> left``."""
@@ -112,7 +112,7 @@ class Log:
 class Relay:
     """Sends steps from a worker to the process with the bars."""
 
-    every = SENT
+    every: float = SENT
 
     def __init__(self, send: Callable[[Step], None]) -> None:
         self._send = send
@@ -125,7 +125,7 @@ class Relay:
 class Bars:
     """A bar for each task that is not over."""
 
-    every = SHOWN
+    every: float = SHOWN
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

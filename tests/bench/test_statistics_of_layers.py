@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import vitmem.bench.statistics as stage
+from vitmem import progress
 from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_evaluation, ensure_unedited
 from vitmem.bench.experiment import Places
@@ -168,16 +169,16 @@ def test_long_statistics_say_how_far_they_are(
     caplog.clear()
     ensure_statistics(session, cells["last"])
     assert caplog.messages == ["statistics of 2 layers"]  # short ones are silent
-    for module in (stage, sys.modules[make_spectra.__module__]):
-        monkeypatch.setattr(module, "now_and_then", lambda: lambda: True)
+    monkeypatch.setattr(progress.Log, "every", 0.0)
     monkeypatch.setattr(image, "batches_of", partial(images_read.batches_of, batch_size=50))
     caplog.clear()
     ensure_statistics(session, cells["first"])
-    assert caplog.messages[1:5] == [
+    assert [message.split(", ")[0] for message in caplog.messages[1:6]] == [
         "statistics: 50 of 120 images",
         "statistics: 100 of 120 images",
-        "spectra: layer 1 of 2",
-        "spectra: layer 2 of 2",
+        "statistics: 120 of 120 images",
+        "spectra: 1 of 2 layers",
+        "spectra: 2 of 2 layers",
     ]
 
 
@@ -188,4 +189,4 @@ def test_a_large_matrix_is_announced_however_short_the_silence(
     monkeypatch.setattr(sys.modules[make_spectra.__module__], "LARGE", 6)
     layers = {name: LayerFactors(1, torch.eye(size), torch.eye(2)) for name, size in (("small", 5), ("large", 6))}
     make_spectra(Factors(layers), "plain")
-    assert caplog.messages == ["spectra: layer 2 of 2"]
+    assert caplog.messages == ["spectra: a matrix of 6 x 6"]

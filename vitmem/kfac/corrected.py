@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -20,6 +21,10 @@ from vitmem.kfac.labels import LabelMode, passes
 from vitmem.kfac.moments import LayerMoments, Moments, Sum
 from vitmem.kfac.task import Task
 from vitmem.progress import track
+
+log = logging.getLogger(__name__)
+# Rows of a matrix whose eigendecomposition takes many seconds.
+LARGE = 2048
 
 
 def corrected(
@@ -59,10 +64,12 @@ def fit_for(
 
 
 def make_spectra(factors: Factors, moments: Moments | Literal["eigen"]) -> None:
-    """Make the spectra that edits read of statistics of these ``moments``."""
+    """Make the spectra that edits read of statistics of these ``moments``; a large one is logged before it is made."""
     if moments not in ("plain", "coupled"):
         return
     for layer in track(factors.layers.values(), "spectra", "layers"):
+        if (size := max(len(layer.a), len(layer.g))) >= LARGE:
+            log.info(f"spectra: a matrix of {size:,} x {size:,}")
         _ = layer.eigen_a, layer.eigen_g
 
 
