@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vitmem.cli.values import key_values
+from vitmem.cli.options import key_values
 from vitmem.errors import InputError
 from vitmem.parsing import parse_yaml, read_yaml
 

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from vitmem.bench.plugins import load_plugins
-from vitmem.cli.options import Plugin
-from vitmem.cli.values import key_values
+from vitmem.cli.options import Plugin, key_values
 from vitmem.errors import VitmemError, unknown
 
 

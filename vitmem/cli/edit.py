@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from vitmem.bench.plugins import load_plugins
 from vitmem.blocks import parse_blocks
 from vitmem.cli.exits import INTERRUPTED
-from vitmem.cli.options import Plugin
-from vitmem.cli.values import key_values, yaml_value
+from vitmem.cli.options import Plugin, key_values, yaml_value
 from vitmem.errors import InputError
 from vitmem.specs import explain
 

@@ -15,8 +15,7 @@ from vitmem.bench.cells import ChosenData, ChosenNoise, DataShared, NoiseShared
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import resolve
 from vitmem.bench.suite_checks import check_noise
-from vitmem.cli.options import CacheDir, DataDir, Json, Plugin
-from vitmem.cli.values import key_values, yaml_value
+from vitmem.cli.options import CacheDir, DataDir, Json, Plugin, key_values, yaml_value
 from vitmem.errors import InputError
 from vitmem.reports.sheet import write_sheet
 

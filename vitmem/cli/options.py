@@ -1,12 +1,15 @@
-"""The options that verbs share."""
+"""The options that verbs share, and values of parameters: ``key=value``, the value read as YAML as in a suite."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from vitmem.errors import InputError, shown
+from vitmem.parsing import parse_yaml
 from vitmem.shipped import find_suite
 
 Plugin = Annotated[list[str] | None, typer.Option(help="a module or .py file to import first; may be repeated")]
@@ -19,3 +22,29 @@ CacheDir = Annotated[Path, typer.Option(help="the folder of decoded images")]
 DataDir = Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+
+
+def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """Return what ``texts``, each ``key=value``, say; raises InputError, beginning with ``option``, for others.
+
+    A key that comes twice is refused too.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise InputError(f"{option}: expected key=value, got {shown(text)}")
+        if key in found:
+            raise InputError(f"{option}: {shown(key)} comes twice; give it once")
+        found[key] = yaml_value(value, option)
+    return found
+
+
+def yaml_value(text: str, option: str) -> Any:
+    """Return the value of ``text``; raises InputError, beginning with ``option``, when it is none."""
+    if not text.strip():
+        raise InputError(f"{option}: expected a value such as 0.1 or [3, 5], got nothing")
+    try:
+        return parse_yaml(text, option)
+    except InputError as error:
+        raise InputError(f"{option}: expected a value such as 0.1 or [3, 5], got {shown(text)} ({error})") from None
