@@ -112,11 +112,11 @@ def test_nothing_to_forget_and_nothing_to_keep(tmp_path: Path) -> None:
     left_out = "leave the method out here"
     assert reasons(clean) == {
         **dict.fromkeys(("none", "finetune", "cuts", "kfac")),
-        "ssd": f"edit: 'ssd' is told of no example to forget: none is known; {left_out}",
+        "ssd": f"edit: 'ssd' has no example to forget: none is known; {left_out}",
     }
     assert reasons(wrong) == {
         **dict.fromkeys(("none", "kfac")),
-        **{m: f"edit: '{m}' is told of no example to keep: none is known; {left_out}" for m in ("ssd", "finetune")},
+        **{m: f"edit: '{m}' has no example to keep: none is known; {left_out}" for m in ("ssd", "finetune")},
         "cuts": "edit: images of 'proxy_share' with the right label: expected 2, but there is none",
     }
 

@@ -121,4 +121,4 @@ def test_where_nothing_is_to_be_forgotten_a_row_says_so(tmp_path: Path) -> None:
         if method in ("none", "finetune", "eu_k", "cuts", "random_task_vector"):  # which need no example to forget
             assert row["status"] == "ok"
         else:
-            assert row["reason"].startswith(f"edit: '{method}' is told of no example to forget: ")
+            assert row["reason"].startswith(f"edit: '{method}' has no example to forget: ")

@@ -155,9 +155,9 @@ def test_a_suite_that_asks_for_what_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"second": None}, "give 'second', whose statistics are kept too"),
+        ({"second": None}, "give 'second', the set to keep as well"),
         ({"rule": "span", "share": 0.3}, "leave it out of rule 'span'"),
-        ({"rule": "random", "side": "both"}, "rule 'random' knows the input side alone"),
+        ({"rule": "random", "side": "both"}, "rule 'random' uses the input side only"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(cells: Callable[..., list[Cell]], changes: Config, says: str) -> None:

@@ -131,7 +131,7 @@ def test_one_sentence_for_what_cannot_be_done(problem: Problem, method: Any) -> 
     assert context.examples is not None
     full = context.examples()
     for changed in (replace(context, examples=None), replace(context, examples=lambda: replace(full, proxy=None))):
-        with pytest.raises(InputError, match=f"'{name}' needs a part of what was trained on, and these data have none"):
+        with pytest.raises(InputError, match=f"'{name}' needs a part of the training set, and these data have none"):
             method(alpha=1.0, **SMALL).edit(changed)
     with pytest.raises(ValidationError, match="exactly one of"):
         method(**SMALL)

@@ -56,7 +56,7 @@ def test_parameters_and_what_it_is_told() -> None:
     entry = EDITS.get("dial")
     with pytest.raises(InputError, match="less than or equal to 1"):
         entry.parse({"after": SVD, "turn": 1.5}, "edit")
-    with pytest.raises(InputError, match="expected an edit that comes after no other one"):
+    with pytest.raises(InputError, match="expected an edit without an inner edit"):
         entry.parse({"after": {"method": "dial", "after": SVD}}, "edit")
     inner = (SVD, {"method": "kfac", "fraction": 0.5}, {"method": "eu_k"})
     given = [edit_of({"method": "dial", "after": edit}).information for edit in inner]

@@ -107,7 +107,7 @@ def test_what_cannot_be_fitted_is_one_sentence(problem: Problem) -> None:
     (x, y) = plain.keep
     some = y != 1
     for changed, says in (
-        (replace(plain, keep=(x[:0], y[:0])), "is told of no example to keep"),
+        (replace(plain, keep=(x[:0], y[:0])), "has no example to keep"),
         (replace(plain, keep=(x[some], y[some])), "needs examples to keep of every class, and class 1 has none"),
         (replace(plain, logits=lambda call, a, b: call(a) * 2), "needs a classifier, whose logits are the output of"),
         (replace(plain, logits=None), "needs the logits of examples"),

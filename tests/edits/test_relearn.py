@@ -123,10 +123,10 @@ def test_the_model_is_left_as_it_was_when_it_diverges(problem: Problem) -> None:
         ({"after": {"method": "kfac", "fracton": 0.1}}, "did you mean 'fraction'"),
         ({"after": {"method": "kfac", "fraction": 0.1, "blocks": "all"}}, "unknown key 'blocks'"),
         ({"after": {"method": "kfac"}}, "exactly one of"),
-        ({"after": {"method": "relearn", "after": NOTHING}}, "comes after no other one"),
+        ({"after": {"method": "relearn", "after": NOTHING}}, "expected an edit without an inner edit"),
         ({"after": NOTHING, "steps": 0}, "'steps': input should be greater than 0"),
         ({"after": NOTHING, "classes": []}, "'classes'"),
-        ({"after": NOTHING, "train_on": "right", "classes": [1]}, "puts none back"),
+        ({"after": NOTHING, "train_on": "right", "classes": [1]}, "uses none"),
     ],
 )
 def test_bad_parameters_are_a_sentence(params: dict[str, Any], says: str) -> None:
@@ -138,7 +138,7 @@ def test_bad_parameters_are_a_sentence(params: dict[str, Any], says: str) -> Non
 def test_what_cannot_be_put_back_is_said(problem: Problem) -> None:
     with pytest.raises(InputError, match="none of the 12 known examples to forget is given class 7"):
         Relearn(after=HALF, classes=(7,)).edit(problem())
-    with pytest.raises(InputError, match="'relearn' is told of no example to forget"):
+    with pytest.raises(InputError, match="'relearn' has no example to forget"):
         Relearn(after=HALF).edit(problem(forget=0))
 
 

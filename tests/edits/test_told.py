@@ -95,7 +95,7 @@ def test_one_sentence_for_what_cannot_be_done(problem: Problem, name: str) -> No
     assert context.examples is not None
     full = context.examples()
     x, y = full.keep
-    with pytest.raises(InputError, match=f"'{name}' is told of no example to keep"):
+    with pytest.raises(InputError, match=f"'{name}' has no example to keep"):
         run(name, replace(context, examples=lambda: replace(full, keep=(x[:0], y[:0]))))
     broken = replace(full, forget=(full.forget[0] * torch.nan, full.forget[1]), keep=(x * torch.nan, y))
     with pytest.raises(VitmemError, match=rf"^{name}: .*(not finite|NaN)"):
@@ -104,9 +104,9 @@ def test_one_sentence_for_what_cannot_be_done(problem: Problem, name: str) -> No
 
 @pytest.mark.parametrize("name", FORGETTING)
 def test_nothing_to_forget(problem: Problem, name: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}' is told of no example to forget: none is known"):
+    with pytest.raises(InputError, match=f"'{name}' has no example to forget: none is known"):
         run(name, problem(forget=0))
-    with pytest.raises(InputError, match=r"no example to forget: the share 0.01 of the 12 that are known is none"):
+    with pytest.raises(InputError, match=r"no example to forget: the share 0.01 of the 12 known ones rounds to none"):
         run(name, problem(), discovery=0.01)
 
 

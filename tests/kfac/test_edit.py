@@ -100,7 +100,7 @@ def test_the_importance_of_inputs_alone_keeps_whole_columns(net: Any, factors: A
     new, _ = edit_matrix(net.fc1.weight.detach(), found.output, found.input, mask)
     kept = a.vectors[:, :2] @ a.vectors[:, :2].T
     torch.testing.assert_close(new, net.fc1.weight.detach() @ kept)
-    with pytest.raises(InputError, match="'foof' reads the input side alone"):
+    with pytest.raises(InputError, match="'foof' uses the input side only"):
         pairs(factors, "foof", "G")
 
 

@@ -1,4 +1,4 @@
-"""Control: the edited matrices at zero. What is left is what the network can do without them."""
+"""Control: set the edited matrices to zero. The remaining accuracy does not depend on them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @EDITS.register("ablate")
 class Ablate(Edit):
-    """Control: the edited matrices at zero.
+    """Control: set the edited matrices to zero.
 
-    What is still memorized lies elsewhere in the network; the accuracy that is left passes around these matrices. No
-    edit of them can take out more memory than this one.
+    Memory that remains is stored elsewhere in the network, and the remaining accuracy does not depend on these
+    matrices. No edit of them can remove more memory.
     """
 
     title, role, uses = "ablation", "control", "data-free"
 
     def edit(self, context: EditContext) -> EditResult:
-        """Return zeros for every W (p, q); biases stay. Raises VitmemError naming the layer that is not finite."""
+        """Return zeros for every W (p, q); biases stay. Raises VitmemError naming a layer with a non-finite weight."""
         return each_layer(context, _zero)
 
 

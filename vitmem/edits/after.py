@@ -16,7 +16,7 @@ from vitmem.specs import Statistics, canonical, seed_from
 
 
 class AfterEdit(Edit):
-    """An edit that is applied after another one: ``after`` is ``{method: ...}`` with the parameters of that edit.
+    """An edit applied after another one: ``after`` is ``{method: ...}`` with the parameters of the inner edit.
 
     It edits the same blocks and layers and reads the same statistics.
     """
@@ -28,7 +28,7 @@ class AfterEdit(Edit):
     @field_validator("after")
     @classmethod
     def resolve_after(cls, after: dict[str, Any]) -> dict[str, Any]:
-        """Fill in the defaults of the inner edit; refuse an unknown method or parameter."""
+        """Fill in the defaults of the inner edit; reject an unknown method or parameter."""
         if not isinstance(after.get("method"), str):
             raise ValueError(f"expected an edit such as {{method: kfac, fraction: 0.01}}, got {after}")
         own = {key: value for key, value in after.items() if key != "method"}
@@ -37,16 +37,16 @@ class AfterEdit(Edit):
         except VitmemError as error:
             raise ValueError(str(error)) from None
         if len(list(inner.chain())) > 1:
-            raise ValueError(f"expected an edit that comes after no other one, got method '{after['method']}'")
+            raise ValueError(f"expected an edit without an inner edit, got method '{after['method']}'")
         return {"method": after["method"], **canonical(inner)}
 
     @property
     def inner(self) -> Edit:
-        """The edit that comes first."""
+        """The edit that is applied first."""
         return edit_of(self.after)
 
     def chain(self) -> Iterator[Edit]:
-        """Yield this edit and the one that comes first."""
+        """Yield this edit and its inner edits, the first applied last."""
         yield self
         yield from self.inner.chain()
 
@@ -62,11 +62,11 @@ class AfterEdit(Edit):
 
     @property
     def information(self) -> Information | None:
-        """What the method is given; where it says nothing of itself, what the inner edit is given."""
+        """The information the method uses; by default that of the inner edit."""
         return self.inner.information if self.uses is None else self.uses
 
     def edit_before(self, context: EditContext) -> EditResult:
-        """Return the result of the inner edit, by the seed that it has when it is alone; raises what that raises."""
+        """Return the result of the inner edit, with the seed it has when run alone; raises what that edit raises."""
         name = self.after["method"]
         seed = seed_from(context.seed, name) if context.seed_of is None else context.seed_of(name)
         layers = context.layers if self.inner.edits_blocks else {}

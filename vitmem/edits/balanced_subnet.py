@@ -1,4 +1,4 @@
-"""BalancedSubnet (Sakarvadia et al. 2024): learn which few weights to zero, from the forget set and the retain set."""
+"""BalancedSubnet (Sakarvadia et al. 2024): learn which weights to zero from the forget set and the retain set."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class BalancedSubnet(Forgetting, Matching):
     """Zero the few weights that the forget set needs and the retain set does not.
 
-    floor(``ratio`` * p * q) weights of every W (p, q) are zeroed: those of the smallest |score| after training the
-    scores. The loss is ``weight`` times that of the retain set minus the rest times that of the forget set (nats, at
-    most ``cap`` each when given: the ascent has no end of its own). An epoch goes once through the forget set; every
-    step sees ``batch_size`` of both. No epochs leave a random subnet. To match something, scores are trained at
-    ``ratio`` and then the largest share found is zeroed that loses no more than allowed.
+    A score is trained for every weight, and the floor(``ratio`` * p * q) weights of every W (p, q) with the smallest
+    |score| are zeroed. The loss is ``weight`` * CE(retain) - (1 - ``weight``) * CE(forget), in nats; ``cap`` bounds
+    each forget loss, because the ascent is otherwise unbounded. An epoch is one pass over the forget set; every step
+    uses ``batch_size`` examples of both sets. With ``epochs: 0`` the subnet is random. With ``match_drop`` or
+    ``match_loss``, scores are trained at ``ratio`` and the largest share of weights within the allowed loss is zeroed.
     """
 
     title = "BalancedSubnet"
@@ -39,13 +39,13 @@ class BalancedSubnet(Forgetting, Matching):
     cap: float | None = Field(default=None, gt=0)
 
     def model_post_init(self, context: Any) -> None:
-        """Refuse two things to match."""
+        """Reject two quantities to match."""
         super().model_post_init(context)
         if self.match_drop is not None and self.match_loss is not None:
             raise ValueError("give one of 'match_drop' and 'match_loss', not both")
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train the scores and zero; raises InputError when a set is empty, VitmemError when a loss is not finite."""
+        """Train the scores and zero; raises InputError for an empty set, VitmemError for a non-finite loss."""
         scores, passes = self._trained_scores(context)
         if not self.matches:
             return _zeroed(context, scores, self.ratio, passes)
@@ -53,7 +53,7 @@ class BalancedSubnet(Forgetting, Matching):
         return _zeroed(context, scores, 1 - kept, passes)
 
     def _trained_scores(self, context: EditContext) -> tuple[dict[str, Tensor], float]:
-        """Return scores by path, as each layer keeps its weight, and the passes over both sets."""
+        """Return scores by path, in the layout of each layer's weight, and the number of passes over both sets."""
         examples = training.forget_retain_sets(context, "balanced_subnet", self.discovery)
         generator = torch.Generator().manual_seed(context.seed)
         weights = {path: training.layer_weight(layer) for path, layer in context.layers.items()}
@@ -98,5 +98,5 @@ def _zeroed(context: EditContext, scores: Mapping[str, Tensor], ratio: float, pa
 
 
 def _initial_scores(weight: Tensor, generator: Generator) -> Tensor:
-    """Draw scores like a linear layer's weights: uniform within one over the root of the inputs."""
+    """Draw scores uniformly within ±1/√inputs, like the weights of a linear layer."""
     return training.uniform(weight.shape, weight[0].numel(), generator).to(weight.device).requires_grad_()

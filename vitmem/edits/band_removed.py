@@ -1,4 +1,4 @@
-"""Diagnostic: what a network loses without one band of directions in what enters its layers."""
+"""Diagnostic: remove one band of input directions from each layer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @EDITS.register("band_removed")
 class BandRemoved(Edit):
-    """Diagnostic: remove one band of directions from what enters each layer.
+    """Diagnostic: remove one band of input directions from each layer.
 
-    W (I - V_b V_bᵀ) for every W (p, q), V_b the vectors of ``band``, such as ``10-25`` per cent. Vectors are told into
-    bands by number, from the largest eigenvalue down: those of A, (q, q), or in the basis ``svd`` the min(p, q) right
-    singular vectors of W, which need no statistics. What is counted as kept are the pairs of an output and a direction
-    that is left. Bands of A are those in which Merullo et al. (2025), figure 2, compare the inputs of memorized and
-    other text.
+    W (I - V_b V_bᵀ) for every W (p, q), V_b the vectors of ``band``, such as ``10-25`` per cent. Bands are ranges of
+    the vectors' indices in descending order of eigenvalue: the eigenvectors of A, (q, q), or with basis ``svd`` the
+    min(p, q) right singular vectors of W, which need no statistics. The report counts pairs of an output and a
+    remaining direction as kept. Merullo et al. (2025), figure 2, compare the inputs of memorized and other text in
+    bands of A.
     """
 
     title, role, uses = "band removed", "diagnostic", "unlabelled"
@@ -39,7 +39,7 @@ class BandRemoved(Edit):
     @field_validator("band")
     @classmethod
     def check_band(cls, band: str) -> str:
-        """Refuse what is no band; return it as it is written shortest: one band has one name."""
+        """Reject an invalid band; return its shortest form, so that one band has one name."""
         try:
             low, high = band_ends(band)
         except InputError as error:
@@ -53,14 +53,14 @@ class BandRemoved(Edit):
 
     @property
     def information(self) -> Information:
-        """Training inputs, where their statistics are read."""
+        """Training inputs when their statistics are read, otherwise none."""
         return "unlabelled" if self.basis == "kfac" else "data-free"
 
     def edit(self, context: EditContext) -> EditResult:
         """Remove the band.
 
-        Raises InputError for a band that holds no vector of a layer and when a layer has no statistics, VitmemError
-        naming the layer whose weight is not finite.
+        Raises InputError when the band holds no vector of a layer or a layer has no statistics, VitmemError naming a
+        layer with a non-finite weight.
         """
         ends = band_ends(self.band)
 
@@ -68,7 +68,7 @@ class BandRemoved(Edit):
             if self.basis == "kfac":
                 vectors, count = context.statistics(path).eigen_a.vectors, weight.shape[1]
             else:
-                # all q of them: those that W does not read are kept with the rest
+                # all q of them: directions outside W's row space are kept
                 vectors, count = torch.linalg.svd(weight.double()).Vh.T.cpu(), min(weight.shape)
             before, size = engine.band_sizes(count, ends)
             if not size:
@@ -84,9 +84,9 @@ class BandRemoved(Edit):
 
 
 def band_ends(band: str) -> tuple[float, float]:
-    """Return where a band such as ``10-25`` begins and ends, as shares of all vectors; raises InputError for others."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", band)
-    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    """Return the ends of a band such as ``10-25`` as shares of all vectors; raises InputError for other text."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", band)
+    low, high = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
     if not 0 <= low < high <= 100:
         raise InputError(f"band: expected 'low-high' in per cent, 0 <= low < high <= 100, such as 10-25, got '{band}'")
     return low / 100, high / 100

@@ -1,4 +1,4 @@
-"""What an edit is given and what it returns, and the two kinds of edits that most are."""
+"""Input and output of an edit, and the base classes of the edits."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Share = Annotated[float | None, Field(gt=0, le=1)]
 class Examples:
     """The forget set and the retain set: inputs (n, ...) and labels (n, ...) of each.
 
-    ``losses(call, inputs, labels)`` gives the mean loss of each example, (n,) nats, where ``call`` runs the network;
-    ``logits(call, inputs, labels)`` gives the logits (N, K) of all that has a loss: examples, or tokens of them.
-    ``proxy(share)`` gives ``share`` as many examples as were trained on, inputs and labels, of which none is wrongly
-    labelled or to be recited: what a method may give labels of its own.
+    ``losses(call, inputs, labels)`` returns the mean loss of each example, (n,) nats, where ``call`` runs the network;
+    ``logits(call, inputs, labels)`` returns the logits (N, K) of everything with a loss: examples or their tokens.
+    ``proxy(share)`` returns inputs and labels of ``share`` times as many examples as the training set, none of them
+    mislabelled or planted for recitation, which a method may relabel.
     """
 
     forget: tuple[Tensor, Tensor]
@@ -44,15 +44,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class EditContext:
-    """The trained ``model``, the ``layers`` to edit by path, and what a method may use beside them.
+    """The trained ``model``, the ``layers`` to edit by path, and the other inputs of a method.
 
-    ``factors`` are the statistics of the unedited model (``None`` for a method that reads none), ``seed``
-    is for random choices, ``evaluate`` gives the selection accuracy in [0, 1] under new weights and ``loss`` the
-    mean loss there (nats), ``examples`` the forget set of the selection half and the retain set,
-    ``initial`` the network as it was before training. ``tied`` has the layers, by path, whose inputs were tied to
-    examples in training, and how. ``seed_of`` gives the seed that another method's edit of the same network has,
-    ``recollect`` statistics like ``factors`` of the network as it is when called. ``second`` are the statistics of a
-    second set of inputs.
+    ``factors`` are the statistics of the unedited model (``None`` for a method that reads none) and ``second`` those of
+    a second set of inputs; ``recollect`` collects statistics like ``factors`` from the network as it is when called.
+    ``seed`` is for random choices; ``seed_of`` returns the seed of another method's edit of the same network.
+    ``evaluate`` returns the selection accuracy in [0, 1] under new weights and ``loss`` the mean selection loss (nats).
+    ``examples`` holds the forget set of the selection half and the retain set. ``initial`` is the network before
+    training. ``tied`` maps the path of each layer trained with example-tied dropout to its settings.
     """
 
     model: nn.Module
@@ -77,7 +76,7 @@ class EditContext:
         return _of_layer(self.second, path, "second statistics")
 
     def weight(self, path: str) -> Tensor:
-        """Return W (p, q) of one layer, a view; raises VitmemError naming the layer when it is not finite."""
+        """Return a view of W (p, q) of one layer; raises VitmemError naming the layer when it is not finite."""
         weight = engine.weight_matrix(self.layers[path])
         if not torch.isfinite(weight).all():
             raise VitmemError(f"layer '{path}': NaN or infinity in its weight; was the model trained to the end?")
@@ -92,7 +91,7 @@ def _of_layer(factors: Factors | None, path: str, what: str) -> LayerFactors:
 
 @dataclass(frozen=True)
 class EditResult:
-    """Path -> new weight W' (p, q), and a report for each; ``<path>.bias`` -> new bias (p,), which has none.
+    """New weight W' (p, q) and report by path, and new bias (p,), without a report, by ``<path>.bias``.
 
     ``passes`` is the number of gradient passes over the retain and forget sets, in epochs; 0 for a method that takes
     no gradients.
@@ -104,9 +103,9 @@ class EditResult:
 
 
 def each_layer(context: EditContext, change: Callable[[str, Tensor], tuple[Tensor, LayerReport]]) -> EditResult:
-    """Return the result of ``change`` (path, W (p, q)) -> W' (p, q) and report, for every layer of ``context``.
+    """Apply ``change`` (path, W (p, q)) -> W' (p, q) and report to every layer of ``context``.
 
-    Raises VitmemError naming the layer whose weight is not finite.
+    Raises VitmemError naming a layer with a non-finite weight.
     """
     result = EditResult()
     for path in context.layers:
@@ -115,10 +114,10 @@ def each_layer(context: EditContext, change: Callable[[str, Tensor], tuple[Tenso
 
 
 class Matching(Edit):
-    """An edit that can be as strong as a loss on the selection half allows.
+    """An edit whose strength can be matched to a loss on the selection half.
 
-    ``match_drop``: the strongest edit that loses at most this much selection accuracy; ``match_loss``: that raises the
-    loss of the selection half by at most so many nats (0.05 is 5 % more perplexity).
+    ``match_drop``: the strongest edit that loses at most this much selection accuracy; ``match_loss``: the strongest
+    edit that raises the selection loss by at most this many nats (0.05 is 5 % more perplexity).
     """
 
     match_drop: float | None = Field(default=None, ge=0, lt=1)
@@ -126,13 +125,13 @@ class Matching(Edit):
 
     @property
     def matches(self) -> bool:
-        """Whether the strength is to be searched."""
+        """Whether the strength is searched."""
         return self.match_drop is not None or self.match_loss is not None
 
     def matched(self, context: EditContext, edit: Callable[[float], EditResult]) -> float:
-        """Return the smallest share, 1 for no edit, at which ``edit`` loses no more than allowed, by bisection.
+        """Return the smallest share, 1 for no edit, at which ``edit`` stays within the allowed loss, by bisection.
 
-        Raises InputError when there is no selection half to measure on, or no number on it before any edit.
+        Raises InputError when there is no selection half, or the unedited model has no finite value on it.
         """
         by_loss = self.match_loss is not None
         name, measure = ("match_loss", context.loss) if by_loss else ("match_drop", context.evaluate)
@@ -151,23 +150,23 @@ class Matching(Edit):
 
 
 class ByStrength(Matching):
-    """An edit of each matrix on its own with one strength, its own parameter or one that is matched."""
+    """An edit of each matrix separately with one strength, given or matched."""
 
     exactly_one: ClassVar[tuple[str, ...]] = ("match_drop", "match_loss")
 
     @abstractmethod
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
-        """Return W' (p, q) for the ``weight`` W (p, q) of the layer ``path`` at the given strength, and its report."""
+        """Return W' (p, q) for the ``weight`` W (p, q) of the layer ``path``, and its report."""
 
     def prepare(self, context: EditContext) -> Any:
         """Return what ``change`` needs at every strength, computed once."""
 
     def of_share(self, share: float) -> float:
-        """Return the strength in the method's own measure for ``share`` in (0, 1], 1 for no edit."""
+        """Return the method's own strength for ``share`` in (0, 1], 1 for no edit."""
         return share
 
     def at(self, share: float) -> Self:
-        """Return this edit with the strength that stands for ``share`` in (0, 1], 1 for no edit."""
+        """Return this edit with the strength for ``share`` in (0, 1], 1 for no edit."""
         return self.model_copy(update={**dict.fromkeys(self.exactly_one), self.exactly_one[0]: self.of_share(share)})
 
     def apply(self, context: EditContext, prepared: Any) -> EditResult:
@@ -175,9 +174,9 @@ class ByStrength(Matching):
         return each_layer(context, lambda path, weight: self.change(path, weight, context, prepared))
 
     def edit(self, context: EditContext) -> EditResult:
-        """Edit at the strength that is given; to match something, at the smallest share that loses no more.
+        """Edit at the given strength, or at the smallest share within the allowed loss.
 
-        Raises VitmemError naming the layer whose weight is not finite.
+        Raises VitmemError naming a layer with a non-finite weight.
         """
         prepared = self.prepare(context)
         if not self.matches:
@@ -202,7 +201,7 @@ class ByPairs(ByStrength):
         return self.model_copy(update={**dict.fromkeys(self.exactly_one), "fraction": share})
 
     def mask(self, pairs: Pairs) -> Tensor:
-        """Return the mask (p, q) of the pairs that are kept."""
+        """Return the mask (p, q) of the kept pairs."""
         if self.mass is not None:
             return pairs.by_mass(self.mass)
         assert self.fraction is not None
@@ -210,15 +209,15 @@ class ByPairs(ByStrength):
 
 
 def inverse_odds(share: float) -> float:
-    """Return (1 - share) / share of a ``share`` in (0, 1], in whose logarithm shares are searched: 0 for no edit."""
+    """Return (1 - share) / share of a ``share`` in (0, 1]: 0 for no edit. Shares are searched in its logarithm."""
     return (1 - share) / share
 
 
 class Forgetting(Edit):
     """An edit with a forget set and a retain set.
 
-    ``discovery`` is the share of the known examples to forget that the method is given, drawn by the edit's seed
-    (``None``: all of them).
+    ``discovery`` is the share of the known forget set that the method receives, sampled with the edit's seed (``None``:
+    all of it).
     """
 
     uses = "retain + forget"
@@ -226,6 +225,6 @@ class Forgetting(Edit):
 
 
 class FromTrusted(Edit):
-    """An edit with trusted examples, those of the retain set, and nothing else."""
+    """An edit that uses only trusted examples, those of the retain set."""
 
     uses = "trusted"

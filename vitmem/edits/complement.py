@@ -1,4 +1,4 @@
-"""Control: as many pairs as K-FAC keeps, where there is reason not to keep them."""
+"""Control: keep as many pairs as K-FAC does, those of lowest importance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Complement(ByImportance):
     title, role = "complement", "control"
 
     def choose(self, path: str, found: Pairs, mask: Tensor, context: EditContext) -> tuple[Basis, Basis, Tensor]:
-        """Return K-FAC's bases and a mask (p, q) of as many pairs of the *lowest* importance."""
+        """Return K-FAC's bases and a mask (p, q) of equally many pairs of the *lowest* importance."""
         rest = 1 - int(mask.sum()) / mask.numel()
         if rest:
             mask = ~found.by_fraction(rest)

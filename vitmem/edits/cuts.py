@@ -27,14 +27,14 @@ PROXY_RUNS = 2  # trainings on the proxy whose task vectors are averaged, as pub
 
 @dataclass(frozen=True)
 class TaskVector:
-    """By path how far training moves W, (p, q) float64, and the passes over the proxy set that it took."""
+    """The change of each W, (p, q) float64 by path, and the number of passes over the proxy set."""
 
     change: dict[str, Tensor]
     passes: float
 
 
 class ByTaskVector(ByStrength):
-    """An edit that subtracts ``alpha`` times a task vector; the proxy set and the training on it are its parameters."""
+    """An edit that subtracts ``alpha`` times a task vector; its parameters describe the proxy set and the training."""
 
     uses = "proxy"
     exactly_one = ("alpha", *ByStrength.exactly_one)
@@ -50,12 +50,12 @@ class ByTaskVector(ByStrength):
         return math.sqrt(inverse_odds(share))
 
     def prepare(self, context: EditContext) -> TaskVector:
-        """Return the mean over two trainings on the proxy set of how far each W (p, q) has moved.
+        """Return the mean change of each W (p, q) over two trainings on the proxy set.
 
-        Raises InputError when there is no proxy set, VitmemError when the training diverges or a weight is not finite.
+        Raises InputError when there is no proxy set, VitmemError when training diverges or a weight is not finite.
         """
         for path in context.layers:
-            context.weight(path)  # which has to be finite
+            context.weight(path)  # raises if not finite
         examples, (inputs, labels) = training.proxy_set(context, self.name, self.proxy_share)
         classes = num_classes(context, examples, (inputs, labels), self.name)
         steps = self.epochs * math.ceil(len(inputs) / self.batch_size)
@@ -100,14 +100,14 @@ class ByTaskVector(ByStrength):
 class Cuts(ByTaskVector):
     """Subtract the task vector of training on random labels (Mozafari 2025).
 
-    W - ``alpha`` * τ for every W (p, q), τ the mean over two trainings on the proxy set of how far W has moved. The
-    proxy set is ``proxy_share`` as many examples as were trained on, none of them wrongly labelled or to be recited,
-    with labels drawn uniformly from all classes (published: held-out images; no label of them is read). A training is
-    by AdamW (weight decay 0.01), the learning rate falling along a cosine from ``lr`` to zero; its labels and its order
-    are the same whatever the edit's seed, so that the control has the norm of this very τ. Only the given layers are
-    trained. To match something, alphas from 0.01 to 100 are searched.
+    W - ``alpha`` * τ for every W (p, q), τ the mean change of W over two trainings on the proxy set. The proxy set has
+    ``proxy_share`` times as many examples as the training set, none of them mislabelled or planted for recitation, with
+    labels drawn uniformly from all classes (published: held-out images; their own labels are not read). Training uses
+    AdamW (weight decay 0.01) with cosine decay of the learning rate from ``lr`` to zero. Its labels and order do not
+    depend on the edit's seed, so that the control has the norm of the same τ. Only the given layers are trained. To
+    match a loss, alphas from 0.01 to 100 are searched.
 
-    "Subtract the Corruption" (arXiv 2511.18660) chooses alpha from 0 to 4; here each is a cell.
+    "Subtract the Corruption" (arXiv 2511.18660) chooses alpha from 0 to 4; here each alpha is a cell.
     """
 
     title = "CUTS"

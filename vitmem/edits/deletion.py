@@ -1,4 +1,4 @@
-"""DEL (Torkzadehmahani et al. 2025): channels that hold the forget set start anew and learn the retain set."""
+"""DEL (Torkzadehmahani et al. 2025): re-initialise the forget set's channels and train them on the retain set."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from vitmem.registry import EDITS
 if TYPE_CHECKING:
     from torch import Tensor
 
-LAST = 0.01  # the learning rate that the cosine ends at, as a share of the first
+LAST = 0.01  # final learning rate of the cosine, as a share of the first
 
 
 @EDITS.register("del")
 class Del(Forgetting):
     """Re-initialise the channels most important to the forget set, then train them.
 
-    The most critical output channels of all W (p, q) are drawn anew and trained on the retain set, and nothing else. A
-    channel's score is the mean over its q inputs of |w * dL/dw|, L the loss of the forget set; the highest are taken
-    while their weights are at most the share ``ratio`` of all. A new weight is uniform within one over the root of q
-    (published: what it was before the training, which an edit does not know). Training is by SGD (momentum 0.9, no
-    weight decay), the learning rate falling along a cosine from ``lr``, published for a ViT, to a hundredth. Unlike
-    there the classifier stays as it is: only the given layers are edited.
+    The most critical output channels of all W (p, q) are re-initialised and trained on the retain set; other weights
+    stay. A channel's score is the mean over its q inputs of |w * dL/dw|, L the loss of the forget set. The channels of
+    highest score are taken, up to the share ``ratio`` of all weights. New weights are uniform within ±1/√q (published:
+    their values before training, which an edit does not have). Training uses SGD (momentum 0.9, no weight decay) with
+    cosine decay from ``lr``, published for a ViT, to ``lr`` / 100. Unlike the published method the classifier stays:
+    only the given layers are edited.
     """
 
     title = "DEL"
@@ -40,7 +40,7 @@ class Del(Forgetting):
     batch_size: int = Field(default=128, gt=0)
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train; raises InputError when one of the sets is empty, VitmemError when it diverges."""
+        """Train; raises InputError for an empty set, VitmemError when training diverges."""
         examples = training.forget_retain_sets(context, "del", self.discovery)
         trainer = training.EditTrainer(context, "del", examples, lr=self.lr, decay=0.0)
         found = trainer.gradient(examples.forget, self.batch_size)
@@ -60,9 +60,9 @@ class Del(Forgetting):
 
 
 def critical_channels(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
-    """Return masks (p, q) of the rows of the highest means of all ``values`` (p, q) by path together.
+    """Return masks (p, q) by path of the rows with the highest means over all ``values`` (p, q).
 
-    Rows are taken whole, while all that is taken is at most the share ``ratio`` of the numbers.
+    Whole rows are taken, up to the share ``ratio`` of all entries.
     """
     scores = torch.cat([value.mean(1) for value in values.values()]).cpu()
     sizes = torch.cat([torch.full((len(value),), value.shape[1]) for value in values.values()])

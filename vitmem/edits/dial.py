@@ -1,4 +1,4 @@
-"""Diagnostic: part of what an edit has removed is put back, as ``vitmem.kfac.Dial`` does while a network runs."""
+"""Diagnostic: undo part of an edit, as ``vitmem.kfac.Dial`` does in a running network."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vitmem.registry import EDITS
 class Dial(AfterEdit):
     """Diagnostic: another edit, with a share of what it removed put back.
 
-    turn W + (1 - turn) W' for every W (p, q) and bias (p,) that ``after`` makes W': 0 is the edit, 1 undoes it. The
-    report of a matrix is of the whole change; it counts the share ``1 - turn`` of what the inner edit takes out as
-    gone: kept pairs and energy are those of the inner edit, moved as far towards all.
+    turn * W + (1 - turn) * W' for every W (p, q) and bias (p,) that ``after`` changes to W': 0 is the edit, 1 undoes
+    it. The report of a matrix describes the whole change; its kept pairs and energy are those of the inner edit,
+    interpolated towards all by ``turn``.
     """
 
     title, uses = "dial", None
@@ -33,7 +33,7 @@ class Dial(AfterEdit):
             layer = engine.layer_at(context.model, path if bias else name)
             old = layer.bias.detach() if bias else engine.weight_matrix(layer)  # type: ignore[operator]
             mixed = (self.turn * old.double() + (1 - self.turn) * new.double()).to(new)
-            # exactly one or the other at the ends, whatever the rounding
+            # exact at both ends, without rounding
             result.weights[name] = old.to(new) if self.turn == 1 else new if self.turn == 0 else mixed
             if not bias:
                 report = inner.reports[name]

@@ -1,4 +1,4 @@
-"""Drop the memory units of example-tied dropout (Maini et al., ICML 2023), and what they learned with them."""
+"""Drop the memory units of example-tied dropout (Maini et al., ICML 2023)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 class DropMemory(Edit):
     """Zero the hidden units that 'example_tied' in a recipe tied to examples (Maini 2023).
 
-    They are columns of every W (p, q) that was tied; the q inputs of it are hidden units. Those of the fixed units, the
-    first ones, are multiplied with (p_fixed + p_mem) / p_fixed, the factor of the published code: "drop" in place of
-    "test" (vitmem.training.tied). Of all q units p_fixed + p_mem * (1 - p_fixed) are there in training, so that it is a
-    little more than restores their number (1.5 for 1.4 at 0.2 and 0.1). Biases stay. The given layers are not looked
-    at: the network's training says which ones they are. The report counts units.
+    Hidden units are columns of every tied W (p, q). Columns of the fixed units, the first ones, are multiplied by
+    (p_fixed + p_mem) / p_fixed, the factor of the published code ("drop" instead of "test", vitmem.training.tied). In
+    training p_fixed + p_mem * (1 - p_fixed) of the q units are active, so the factor is slightly larger than their
+    ratio (1.5 instead of 1.4 at 0.2 and 0.1). Biases stay. The layers come from the network's training; the given
+    layers are ignored. The report counts units.
     """
 
     title, uses, edits_blocks, needs_tied = "drop memory units", "train-time", False, True
 
     def edit(self, context: EditContext) -> EditResult:
-        """Zero the units; raises InputError when nothing was tied."""
+        """Zero the units; raises InputError when no unit was tied."""
         if not context.tied:
             raise InputError(
                 "edit: 'drop_memory' needs a network whose hidden units were tied to examples in training; train it "

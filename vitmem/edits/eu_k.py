@@ -1,4 +1,4 @@
-"""EU-k (Goel et al. 2022): the edited layers start anew and are trained on the retain set."""
+"""EU-k (Goel et al. 2022): re-initialise the edited layers and train them on the retain set."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from vitmem.registry import EDITS
 class EuK(OnRetainSet):
     """Re-initialise the edited layers and train them on the retain set (EU-k).
 
-    The weights W (p, q) of the given layers are drawn anew and trained as ``finetune`` does. A new weight is uniform
-    within one over the root of its inputs, as that of a new linear layer; biases and norms of these blocks stay as they
-    were trained.
+    The weights W (p, q) of the given layers are re-initialised and trained as in ``finetune``. New weights are uniform
+    within ±1/√inputs, as in a new linear layer; biases and norms of these blocks stay as trained.
     """
 
     title = "EU-k"
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train; raises InputError when there is nothing to keep, VitmemError when it diverges."""
+        """Train; raises InputError when the retain set is empty, VitmemError when training diverges."""
         trainer = self.trainer(context)
         trainer.reinitialise()
         return self.train(trainer)

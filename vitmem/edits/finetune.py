@@ -1,4 +1,4 @@
-"""Continued training of the edited layers on the retain set: CF-k (Goel et al. 2022), the named blocks as the k."""
+"""Continued training of the edited layers on the retain set: CF-k (Goel et al. 2022), k being the named blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OnRetainSet(FromTrusted):
-    """Training on the retain set, the learning rate falling from ``lr`` to zero in a straight line."""
+    """Training on the retain set with linear decay of the learning rate from ``lr`` to zero."""
 
     example = {"steps": 3}
     steps: int = Field(default=1000, gt=0)
@@ -24,12 +24,12 @@ class OnRetainSet(FromTrusted):
     batch_size: int = Field(default=512, gt=0)
 
     def trainer(self, context: EditContext) -> EditTrainer:
-        """Return what trains the edited weights; raises InputError when there is nothing to keep."""
+        """Return the trainer of the edited weights; raises InputError when the retain set is empty."""
         examples = training.forget_retain_sets(context, self.name, keep_alone=True)
         return training.EditTrainer(context, self.name, examples, lr=self.lr)
 
     def train(self, trainer: EditTrainer) -> EditResult:
-        """Take ``steps`` down the mean loss of the retain set; raises VitmemError when it diverges."""
+        """Take ``steps`` on the mean loss of the retain set; raises VitmemError when training diverges."""
         keep = trainer.examples.keep
         order = training.cycle_batches(len(keep[0]), self.batch_size, trainer.generator)
         for number, rows in enumerate(islice(order, self.steps)):
@@ -41,12 +41,12 @@ class OnRetainSet(FromTrusted):
 class Finetune(OnRetainSet):
     """Train the edited layers on the retain set (CF-k).
 
-    The weights W (p, q) of the given layers are trained for ``steps`` of SGD (momentum 0.9, weight decay 5e-4). Nothing
-    is said of what is to be forgotten: the retain set is trusted data.
+    The weights W (p, q) of the given layers are trained for ``steps`` of SGD (momentum 0.9, weight decay 5e-4). The
+    forget set is not used: the retain set is trusted data.
     """
 
     title = "fine-tuning (CF-k)"
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train; raises InputError when there is nothing to keep, VitmemError when it diverges."""
+        """Train; raises InputError when the retain set is empty, VitmemError when training diverges."""
         return self.train(self.trainer(context))

@@ -1,4 +1,4 @@
-"""Head refit: a new classifier on the frozen features of the retain set, CF-k and EU-k at k = 0 blocks."""
+"""Head refit: train a new classifier on frozen features of the retain set, CF-k and EU-k at k = 0 blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vitmem.registry import EDITS
 if TYPE_CHECKING:
     from torch import Tensor
 
-BATCH, MOST = 250, 5000  # examples that are run at a time, and iterations of L-BFGS
+BATCH, MOST = 250, 5000  # examples per forward pass, and iterations of L-BFGS
 
 Array = NDArray[np.float64]
 
@@ -28,10 +28,10 @@ Array = NDArray[np.float64]
 class HeadRefit(FromTrusted):
     """A new classifier on frozen features of the retain set (logistic regression).
 
-    Weight W (K, q) and bias (K,) of the classifier are replaced by a multinomial logistic regression of its inputs. It
-    is scikit-learn's, whose ``C`` is ``c``: the minimum of ‖W‖²/2 + c * the summed loss (nats) of the retain set, which
-    is trusted data; no gradient goes through the network. A classifier without a bias gets none. The given layers are
-    not looked at.
+    Weight W (K, q) and bias (K,) of the classifier are replaced by a multinomial logistic regression on its inputs:
+    scikit-learn's with ``C`` = ``c``, the minimum of ‖W‖²/2 + c * the summed loss (nats) of the retain set, which is
+    trusted data. No gradient goes through the network. A classifier without a bias gets none. The given layers are
+    ignored.
     """
 
     title, edits_blocks = "head refit", False
@@ -40,8 +40,8 @@ class HeadRefit(FromTrusted):
     def edit(self, context: EditContext) -> EditResult:
         """Fit the classifier.
 
-        Raises InputError when a class has no example to keep, or the logits are not the output of a linear layer, a row
-        an example; VitmemError when features are not finite or the fit does not converge.
+        Raises InputError when a class has no example to keep, or the logits are not the output of a linear layer with
+        one row per example; VitmemError when features are not finite or the fit does not converge.
         """
         examples = training.forget_retain_sets(context, "head_refit", keep_alone=True)
         path, layer = training.classifier(context.model, _run(context, examples, torch.arange(1)), "edit: 'head_refit'")
@@ -70,18 +70,18 @@ def regression(features: Array, labels: NDArray[np.int64], c: float, *, intercep
     from sklearn.linear_model import LogisticRegression
 
     two = labels.max() == 1
-    # of two classes scikit-learn fits the difference w of their weights; ‖±w/2‖² is half of the ‖w‖² that it weighs
+    # for two classes scikit-learn fits the difference w of their weights; ‖±w/2‖² is half of its penalty ‖w‖²
     model = LogisticRegression(C=2 * c if two else c, fit_intercept=intercept, tol=1e-6, max_iter=MOST)
     model.fit(features, labels)
     if model.n_iter_.max() >= MOST:
         raise VitmemError(f"head_refit: the regression has not converged after {MOST} iterations; lower c")
-    # without an intercept scikit-learn has a single zero; what is broadcast cannot be written to, a copy can
+    # without an intercept scikit-learn returns a single zero; a broadcast array is read-only, so copy it
     weight, bias = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_)).copy()
     return (np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2) if two else (weight, bias)
 
 
 def _run(context: EditContext, examples: Examples, rows: Tensor) -> Iterator[Tensor]:
-    """Yield the logits (n, K) of the examples to keep at ``rows``, some at a time."""
+    """Yield the logits (n, K) of the examples to keep at ``rows``, in batches."""
     with engine.eval_mode(context.model), torch.no_grad():
         for some in rows.split(BATCH):
             yield training.logits_function(examples, "head_refit")(

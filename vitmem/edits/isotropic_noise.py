@@ -1,4 +1,4 @@
-"""Control: Gaussian noise of the same size as an edit, with no direction of its own."""
+"""Control: Gaussian noise of the same size as an edit, in a random direction."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 class IsotropicNoise(ByStrength):
     """Control: Gaussian noise of a given norm in each matrix.
 
-    ‖ΔW‖ = ``relative_norm`` * ‖W‖ (Frobenius) for every W (p, q), drawn from the edit's seed: another edit of the same
-    ``relative_change`` is what it is a control for. The direction of the noise is the same at every strength; to match
-    something, relative norms from 0.01 to 100 are searched. The report counts every weight as kept, and ‖W'‖²/‖W‖² as
-    the energy.
+    ‖ΔW‖ = ``relative_norm`` * ‖W‖ (Frobenius) for every W (p, q), drawn with the edit's seed. It is a control for
+    another edit of the same ``relative_change``. The direction is the same at every strength; to match a loss, relative
+    norms from 0.01 to 100 are searched. The report counts every weight as kept and gives ‖W'‖²/‖W‖² as the energy.
     """
 
     title, role, uses = "isotropic noise", "control", "data-free"

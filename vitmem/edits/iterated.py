@@ -1,7 +1,7 @@
-"""The curvature edit in small steps, the bases made anew of the network that each step leaves.
+"""The curvature edit in small steps, with new bases after each step.
 
-EigenDamage (Wang et al. 2019, arXiv 1905.05934) prunes in the same bases, and in the same way: what is removed in one
-step moves the statistics of the layers behind it.
+EigenDamage (Wang et al. 2019, arXiv 1905.05934) prunes in the same bases and also in steps: each step changes the
+statistics of later layers.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 class Iterated(ByImportance):
     """K-FAC in several steps, the statistics collected anew before each.
 
-    Each of the ``rounds`` edits every W (p, q) with statistics of what the edits before have left. Step n of N keeps
-    the share fraction^(n/N) of the pairs, or the mass 1 - (1 - mass) n/N, so that the last one is as strong as the
-    single edit. Reports are of the whole change; kept pairs and mass are those of the last step, passes those of the
-    statistics that were collected anew.
+    Each of the ``rounds`` edits every W (p, q) with statistics of the network after the previous rounds. Step n of N
+    keeps the share fraction^(n/N) of the pairs, or the mass 1 - (1 - mass) n/N, so that the last step is as strong as
+    the single edit. Reports describe the whole change; kept pairs and mass are those of the last step, and passes are
+    those of the new statistics.
     """
 
     title = "iterated K-FAC"
     rounds: int = Field(default=4, ge=2)
 
     def edit(self, context: EditContext) -> EditResult:
-        """Edit in steps; raises what ``kfac`` raises, and InputError where statistics cannot be collected anew."""
+        """Edit in steps; raises what ``kfac`` raises, and InputError where statistics cannot be recollected."""
         if context.recollect is None:
             raise InputError(
-                "edit: 'iterated' collects statistics anew after each step, which cannot be done here; use 'kfac'"
+                "edit: 'iterated' collects statistics anew after each step, which is not possible here; use 'kfac'"
             )
         collected, recollect = 0, context.recollect
 
         def counted() -> Factors:
             nonlocal collected
-            # the moments along the eigenvectors take a pass of their own
+            # the moments along the eigenvectors take a second pass
             collected += 2 if self.importance == "ekfac" else 1
             return recollect()
 
@@ -66,7 +66,7 @@ class Iterated(ByImportance):
         return super().apply(context, None)
 
     def _step(self, n: int) -> Iterated:
-        """Return the edit with the strength of the step ``n`` of ``rounds``."""
+        """Return the edit with the strength of step ``n`` of ``rounds``."""
         way = n / self.rounds
         if self.mass is not None:
             return self.model_copy(update={"mass": 1 - (1 - self.mass) * way})
@@ -75,17 +75,17 @@ class Iterated(ByImportance):
 
 
 def _with_total_change(context: EditContext, before: EditResult, step: EditResult) -> EditResult:
-    """Return ``step`` with reports of the change from the weights W (p, q) that were trained."""
+    """Return ``step`` with reports of the change from the trained weights W (p, q)."""
     reports = {}
     for path, report in step.reports.items():
         change = float((step.weights[path].double() - context.weight(path).double()).norm())
         reports[path] = replace(
             report,
-            # every step is a projection, so the shares of the energy that they keep multiply
+            # every step is a projection, so the kept energy shares multiply
             kept_energy=before.reports[path].kept_energy * report.kept_energy,
             weight_norm=before.reports[path].weight_norm,
             change_norm=change,
-            # a rounding is that of the last step alone, over the whole change
+            # the rounding error is that of the last step, relative to the whole change
             cast_error=report.cast_error * report.change_norm / change if change else 0.0,
         )
     return EditResult(step.weights, reports)

@@ -1,4 +1,4 @@
-"""The curvature edit: keep the pairs of high importance, set the rest to zero (Merullo et al. 2025)."""
+"""The curvature edit: keep the pairs of high importance, zero the rest (Merullo et al. 2025)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vitmem.kfac import Basis, LayerReport, Pairs
 
-# What an importance reads beside A and G.
+# Moments that an importance reads in addition to A and G.
 MOMENTS: dict[str, Moments] = {
     "centered": "mean",
     "ckfac": "coupled",
@@ -25,7 +25,7 @@ MOMENTS: dict[str, Moments] = {
 
 
 class ByImportance(ByPairs):
-    """An edit that keeps pairs of eigenvectors of A and G; ``side`` reads the importance of one of the two alone."""
+    """An edit that keeps pairs of eigenvectors of A and G; ``side`` restricts the importance to one of the two."""
 
     uses = "unlabelled"
     exactly_one: ClassVar[tuple[str, ...]] = ByPairs.exactly_one
@@ -34,25 +34,25 @@ class ByImportance(ByPairs):
     side: Literal["both", "A", "G"] = "both"
 
     def model_post_init(self, context: Any) -> None:
-        """Refuse the output side of an importance that has none."""
+        """Reject side 'G' for an importance without an output side."""
         super().model_post_init(context)
         if self.importance == "foof" and self.side == "G":
-            raise ValueError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
+            raise ValueError("importance 'foof' uses the input side only; give side 'both' or 'A'")
 
     @property
     def needs(self) -> Needs:
-        """A and G, and what the importance reads beside them."""
+        """A and G, and the additional moments of the importance."""
         return Needs(MOMENTS.get(self.importance, "plain"))
 
     def choose(self, path: str, found: Pairs, mask: Tensor, context: EditContext) -> tuple[Basis, Basis, Tensor]:
-        """Return output basis, input basis and mask (p, q) of the edit for the pairs of a layer and K-FAC's mask."""
+        """Return output basis, input basis and mask (p, q) of the edit, from the pairs of a layer and K-FAC's mask."""
         return found.output, found.input, mask
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
-        """Edit W (p, q) in the bases of its statistics, on its own.
+        """Edit W (p, q) in the bases of its statistics.
 
-        The report has the kept mass where the bases are those that the importance was measured in. Raises InputError
-        when a layer has no statistics or the importance needs moments they lack.
+        The report has the kept mass when the bases are those of the importance. Raises InputError when a layer has no
+        statistics or they lack moments that the importance needs.
         """
         found = engine.pairs(context.statistics(path), self.importance, self.side)
         output, inner, mask = self.choose(path, found, self.mask(found), context)

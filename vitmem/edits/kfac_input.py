@@ -1,4 +1,4 @@
-"""The curvature edit by the input side alone: W is projected on the directions in which its inputs have most energy."""
+"""The curvature edit on the input side only: project W on the input directions of highest energy."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class KfacInput(ByPairs):
     """Keep the input directions of large second moment: K-FAC by its input side alone.
 
-    W U_k U_kᵀ for every W (p, q), U_k (q, k) the leading eigenvectors of A = mean a aᵀ; no gradient is read.
-    ``fraction`` is k / q, ``mass`` the share of the trace of A that the k directions have. ``centered`` takes the
-    direction of the mean input and, across it, the eigenvectors of the covariance. This is K-FAC with every output
-    direction alike, as in FOOF (Benzing 2022), and the projection of SliceGPT (Ashkboos et al. 2024) in each matrix.
+    W U_k U_kᵀ for every W (p, q), U_k (q, k) the leading eigenvectors of A = mean a aᵀ; no gradient is needed.
+    ``fraction`` is k / q, ``mass`` the share of the trace of A in the k directions. ``centered`` uses the direction of
+    the mean input and, orthogonal to it, the eigenvectors of the covariance. This is K-FAC with equal output
+    directions, as in FOOF (Benzing 2022), and the projection of SliceGPT (Ashkboos et al. 2024) in each matrix.
     """
 
     title, uses = "K-FAC, input side", "unlabelled"
@@ -35,16 +35,16 @@ class KfacInput(ByPairs):
     @field_validator("centered")
     @classmethod
     def drop_disabled(cls, value: bool | None) -> bool | None:
-        """Return ``None`` for what is off: the same edit has one id."""
+        """Return ``None`` for ``False``, so that equal edits have one id."""
         return value or None
 
     @property
     def needs(self) -> Needs:
-        """A, and the mean input that ``centered`` reads."""
+        """A, and the mean input for ``centered``."""
         return Needs("mean" if self.centered else "plain")
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
-        """Return W (p, q) projected; raises InputError when the layer has no statistics, or not those it reads."""
+        """Return W (p, q) projected; raises InputError when statistics of the layer are missing or lack the mean."""
         found = engine.pairs(context.statistics(path), "centered" if self.centered else "kfac", "A")
         return input_side(weight, found, self)
 
@@ -52,9 +52,9 @@ class KfacInput(ByPairs):
 def input_side(weight: Tensor, found: Pairs, edit: ByPairs) -> tuple[Tensor, LayerReport]:
     """Return W V Vᵀ for ``weight`` W (p, q), V the leading input directions of the pairs ``found``, and its report.
 
-    ``edit`` says how many of them.
+    ``edit`` determines the number of directions.
     """
-    # one row stands for all: a direction of the input is kept in every row or in none
+    # one row is enough: an input direction is kept in all rows or in none
     directions = engine.Pairs(found.output, found.input, torch.ones(1, dtype=torch.float64), found.columns)
     kept = edit.mask(directions)
     axes = engine.Basis(order=torch.arange(len(weight)))

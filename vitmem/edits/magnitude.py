@@ -1,4 +1,4 @@
-"""Control: keep the largest weights of each matrix, set the rest to zero (magnitude pruning, Han et al. 2015)."""
+"""Control: keep the largest weights of each matrix, zero the rest (magnitude pruning, Han et al. 2015)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Magnitude(ByStrength):
     """Control: keep the largest weights (magnitude pruning).
 
-    The ceil(fraction * p * q) weights of largest |w| of every W (p, q) stay.
+    The ceil(fraction * p * q) weights of largest |w| of every W (p, q) are kept.
     """
 
     title, role, uses = "magnitude", "control", "data-free"

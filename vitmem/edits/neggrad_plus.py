@@ -13,10 +13,10 @@ from vitmem.registry import EDITS
 class NegGradPlus(Forgetting):
     """Descend the loss on the retain set, ascend it on the forget set.
 
-    ``alpha`` * CE(retain) - (1 - ``alpha``) * CE(forget) is minimised by SGD (momentum 0.9, weight decay 5e-4). An
-    epoch goes once through the retain set, and each step sees ``batch_size`` of both. The loss of an example to forget
-    counts for at most ``cap`` nats when given: the logarithm of the number of classes is the loss at chance, where the
-    published loop stops. Only the weights W (p, q) of the given layers are trained.
+    Minimises ``alpha`` * CE(retain) - (1 - ``alpha``) * CE(forget) by SGD (momentum 0.9, weight decay 5e-4). An epoch
+    is one pass over the retain set, and each step uses ``batch_size`` examples of both sets. ``cap`` bounds the loss of
+    each forget example in nats: the published loop stops at the loss at chance, the logarithm of the number of classes.
+    Only the weights W (p, q) of the given layers are trained.
     """
 
     title = "NegGrad+"
@@ -28,7 +28,7 @@ class NegGradPlus(Forgetting):
     cap: float | None = Field(default=None, gt=0)
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train; raises InputError when one of the sets is empty, VitmemError when it diverges."""
+        """Train; raises InputError for an empty set, VitmemError when training diverges."""
         examples = training.forget_retain_sets(context, "neggrad_plus", self.discovery)
         trainer = training.EditTrainer(context, "neggrad_plus", examples, lr=self.lr)
         others = training.cycle_batches(len(examples.forget[0]), self.batch_size, trainer.generator)

@@ -1,4 +1,4 @@
-"""No edit: the trained model as it is, the row that every other one is compared with."""
+"""No edit: the trained model, the baseline of every edit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitmem.registry import EDITS
 class NoEdit(Edit):
     """The trained model as it is.
 
-    It is the baseline of its training: every other edit is measured beside it.
+    It is the baseline of its training: every other edit is compared with it.
     """
 
     title, uses, edits_blocks = "base", "data-free", False

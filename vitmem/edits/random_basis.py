@@ -1,4 +1,4 @@
-"""Control: the number of pairs that K-FAC keeps, in bases that no data have chosen."""
+"""Control: keep as many pairs as K-FAC does, in random bases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class RandomBasis(ByImportance):
     """Control: K-FAC's mask profile in random orthogonal bases.
 
-    They are drawn from the edit's seed. ``random`` names the one that is random; the other is K-FAC's own then.
+    Bases are drawn with the edit's seed. ``random`` names the random one; the other is then K-FAC's.
     """
 
     title, role = "random basis", "control"
@@ -30,11 +30,11 @@ class RandomBasis(ByImportance):
 
     @property
     def information(self) -> Information:
-        """Training inputs where one of the bases is K-FAC's; nothing but a mask's profile where both are random."""
+        """Training inputs when one basis is K-FAC's; only the mask profile when both are random."""
         return "data-free" if self.random is None else "unlabelled"
 
     def choose(self, path: str, found: Pairs, mask: Tensor, context: EditContext) -> tuple[Basis, Basis, Tensor]:
-        """Return random bases, or one of them, and K-FAC's mask (p, q)."""
+        """Return one or two random bases, and K-FAC's mask (p, q)."""
         generator = torch.Generator().manual_seed(seed_from(context.seed, path))
         output, inner = (engine.Basis(vectors=orthogonal(n, generator)) for n in mask.shape)
         of_kfac_in, of_kfac_out = self.random == "output", self.random == "input"
@@ -42,6 +42,6 @@ class RandomBasis(ByImportance):
 
 
 def orthogonal(n: int, generator: Generator) -> Tensor:
-    """Return an orthogonal matrix (n, n) float64, uniform over all (QR of Gaussians, signs fixed)."""
+    """Return an orthogonal matrix (n, n) float64, Haar-distributed (QR of Gaussians with fixed signs)."""
     q, r = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
     return q * r.diagonal().sign()

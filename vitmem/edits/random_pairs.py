@@ -1,4 +1,4 @@
-"""Control: as many pairs as K-FAC keeps, where there is no reason to keep them."""
+"""Control: keep as many pairs as K-FAC does, at random."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class RandomPairs(ByImportance):
     """Control: keep the same number of pairs as K-FAC, at random.
 
-    They are drawn from the edit's seed. The pairs that a smaller share keeps are among those of a larger one.
+    Pairs are drawn with the edit's seed. The pairs kept at a smaller share are a subset of those at a larger one.
     """
 
     title, role = "random pairs", "control"
 
     def choose(self, path: str, found: Pairs, mask: Tensor, context: EditContext) -> tuple[Basis, Basis, Tensor]:
-        """Return K-FAC's bases and a mask (p, q) of as many pairs at random."""
+        """Return K-FAC's bases and a mask (p, q) of equally many random pairs."""
         generator = torch.Generator().manual_seed(seed_from(context.seed, path))
         order = torch.randperm(mask.numel(), generator=generator)
         kept = torch.zeros(mask.numel(), dtype=torch.bool)

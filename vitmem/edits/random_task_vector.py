@@ -1,4 +1,4 @@
-"""Control: a random direction of the norm of CUTS' task vector."""
+"""Control: a random direction with the norm of CUTS' task vector."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 class RandomTaskVector(ByTaskVector):
     """Control: subtract a random direction of the norm of CUTS' in each matrix.
 
-    Gaussian noise (p, q) of the norm of τ in each layer, drawn from the edit's seed, takes the place of ``cuts``' τ.
-    The direction is the same at every strength.
+    Gaussian noise (p, q) with the norm of τ in each layer, drawn with the edit's seed, replaces the τ of ``cuts``. The
+    direction is the same at every strength.
     """
 
     title, role = "random task vector", "control"
 
     def prepare(self, context: EditContext) -> TaskVector:
-        """Return noise (p, q) of the norm of the task vector by path; raises what ``cuts`` raises."""
+        """Return noise (p, q) with the norm of the task vector, by path; raises what ``cuts`` raises."""
         found = super().prepare(context)
         noise = {}
         for path, value in found.change.items():

@@ -1,8 +1,8 @@
-"""Diagnostic: another edit, then training on: does what was removed come back, and how fast.
+"""Diagnostic: another edit, then more training, to measure whether and how fast removed memory returns.
 
-Relearning tells memory that is gone from memory that is hidden: "Eight Methods to Evaluate Robust Unlearning" (Lynch
-et al. 2024, arXiv 2402.16835), "Jogging the Memory of Unlearned Models Through Targeted Relearning Attacks" (Hu et al.
-2024, arXiv 2406.13356).
+Relearning distinguishes erased from hidden memory: "Eight Methods to Evaluate Robust Unlearning" (Lynch et al. 2024,
+arXiv 2402.16835), "Jogging the Memory of Unlearned Models Through Targeted Relearning Attacks" (Hu et al. 2024, arXiv
+2406.13356).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Relearn(AfterEdit):
     """Diagnostic: another edit, then training on, to see what comes back (Lynch 2024, Hu 2024).
 
     The weights W (p, q) of the given layers are trained for ``steps`` of SGD at ``lr`` after the edit ``after``.
-    ``train_on: given`` trains on the retain set and the known part of the forget set, as given: what is measured on
-    others to forget is then memory that nobody put back. ``classes`` are the given labels whose examples are put back,
-    the others stay out. ``train_on: right`` trains on the retain set alone. Momentum 0.9 and weight decay 5e-4; batches
-    are drawn by the edit's seed and the rate is constant, so that fewer steps are the beginning of more. Layers that
-    the inner edit alone changes stay as it left them. Reports are of the change from the trained weights; passes are
-    those of the inner edit and these.
+    ``train_on: given`` trains on the retain set and the known part of the forget set with given labels: memory measured
+    on the rest of the forget set then returned without training on it. ``classes`` restricts the forget examples to
+    these given labels. ``train_on: right`` trains on the retain set only. Momentum 0.9 and weight decay 5e-4; batches
+    depend on the edit's seed and the rate is constant, so a shorter run is the beginning of a longer one. Layers
+    changed only by the inner edit stay as it left them. Reports describe the change from the trained weights; passes
+    include those of the inner edit.
     """
 
     title, uses = "relearning", "retain + forget"
@@ -50,25 +50,23 @@ class Relearn(AfterEdit):
     classes: tuple[int, ...] | None = Field(default=None, min_length=1)
 
     def model_post_init(self, context: Any) -> None:
-        """Refuse classes of examples that are not put back."""
+        """Reject ``classes`` when no forget examples are trained on."""
         super().model_post_init(context)
         if self.train_on == "right" and self.classes is not None:
-            raise ValueError(
-                "'classes' says which examples to forget are put back, and 'train_on: right' puts none back"
-            )
+            raise ValueError("'classes' selects forget examples to train on, and 'train_on: right' uses none")
 
     def edit(self, context: EditContext) -> EditResult:
-        """Edit and train on.
+        """Edit, then train.
 
-        Raises what the inner edit raises, InputError when there is nothing to train on, VitmemError when it diverges.
+        Raises what the inner edit raises, InputError without examples to train on, VitmemError when training diverges.
         """
         for path in context.layers:
-            context.weight(path)  # which has to be finite
+            context.weight(path)  # raises if not finite
         inner = self.edit_before(context)
         examples = training.forget_retain_sets(context, "relearn", keep_alone=self.train_on == "right")
         if self.classes is not None:
             examples = replace(examples, forget=of_classes(examples.forget, self.classes))
-        with engine.edited(context.model, inner.weights):  # what is trained begins where the inner edit ends
+        with engine.edited(context.model, inner.weights):  # training starts from the edited weights
             trainer = training.EditTrainer(context, "relearn", examples, lr=self.lr)
             count = len(examples.keep[0]) + len(examples.forget[0])
             order = training.cycle_batches(count, self.batch_size, trainer.generator)
@@ -81,10 +79,10 @@ class Relearn(AfterEdit):
 
 
 def of_classes(pair: Pair, classes: Sequence[int]) -> Pair:
-    """Return the inputs and labels (n, ...) whose label (n,) is one of ``classes``; raises InputError for none."""
+    """Return the inputs and labels (n, ...) with label (n,) in ``classes``; raises InputError when there are none."""
     inputs, labels = pair
     if labels.dim() != 1:
-        raise InputError("edit: 'classes' needs examples of one label each, and these have many; leave it out")
+        raise InputError("edit: 'classes' needs examples with one label each, and these have many; leave it out")
     rows = torch.isin(labels, torch.tensor(classes, device=labels.device))
     if not rows.any():
         text = ", ".join(map(str, classes))
@@ -93,8 +91,8 @@ def of_classes(pair: Pair, classes: Sequence[int]) -> Pair:
 
 
 def _losses(trainer: EditTrainer, examples: Examples, rows: Tensor) -> Tensor:
-    """Return the losses (n,) of rows (n,) of the retain set and, numbered after these, of the forget set."""
+    """Return the losses (n,) at ``rows`` (n,) of the retain set followed by the forget set."""
     kept = len(examples.keep[0])
-    # one set at a time: rows of text may be longer in one than in the other
+    # one set at a time: text rows may differ in length between the sets
     parts = ((examples.keep, rows[rows < kept]), (examples.forget, rows[rows >= kept] - kept))
     return torch.cat([trainer.losses(*trainer.at(pair, some)) for pair, some in parts if len(some)])

@@ -1,4 +1,4 @@
-"""SalUn (Fan et al. 2024): random labels for the forget set, learned by the weights it needs most."""
+"""SalUn (Fan et al. 2024): train the forget set's salient weights on random labels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class SalUn(Forgetting):
     """Random labels for the forget set, learned by the weights it needs.
 
-    The share ``ratio`` of the weights with the largest gradient of the forget set, in absolute value, is trained. They
-    are chosen over all given W (p, q) together; the others are what they were after every step, bit for bit. An epoch
-    goes once through the forget set, with labels drawn anew from all classes (of text: all tokens), and then through
-    the retain set with its own, by SGD (momentum 0.9, weight decay 5e-4).
+    The share ``ratio`` of the weights with the largest absolute gradient of the forget set, over all given W (p, q)
+    together, is trained; the others stay unchanged, bit for bit. An epoch is one pass over the forget set, with labels
+    drawn anew from all classes (text: all tokens), then one over the retain set with its own labels, by SGD (momentum
+    0.9, weight decay 5e-4).
     """
 
     title = "SalUn"
@@ -35,7 +35,7 @@ class SalUn(Forgetting):
     batch_size: int = Field(default=256, gt=0)
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train; raises InputError when one of the sets is empty, VitmemError when it diverges."""
+        """Train; raises InputError for an empty set, VitmemError when training diverges."""
         examples = training.forget_retain_sets(context, "salun", self.discovery)
         trainer = training.EditTrainer(context, "salun", examples, lr=self.lr)
         (inputs, labels), keep = examples.forget, examples.keep
@@ -50,7 +50,7 @@ class SalUn(Forgetting):
 
 
 def num_classes(context: EditContext, examples: Examples, pair: training.Pair, method: str) -> int:
-    """Return how many classes (of text: tokens) the network tells apart, from the first example of a set (n, ...)."""
+    """Return the network's number of classes (text: tokens), from its output on the first example of a set (n, ...)."""
     with torch.no_grad():
         first = training.take_rows(context, pair, torch.arange(1))
         logits = training.logits_function(examples, method)
@@ -58,7 +58,7 @@ def num_classes(context: EditContext, examples: Examples, pair: training.Pair, m
 
 
 def top_gradient_mask(values: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
-    """Return masks of the floor(ratio * n) largest of all n values by path, (p, q) or (q, p) each."""
+    """Return masks of the floor(ratio * n) largest of all n values, by path, (p, q) or (q, p) each."""
     flat = torch.cat([value.flatten() for value in values.values()])
     mask = torch.zeros_like(flat, dtype=torch.bool)
     mask[flat.topk(math.floor(round(ratio * len(flat), 6))).indices] = True
@@ -67,6 +67,6 @@ def top_gradient_mask(values: Mapping[str, Tensor], ratio: float) -> dict[str, T
 
 
 def random_relabel(labels: Tensor, classes: int, generator: Generator) -> Tensor:
-    """Return labels (n, ...) drawn uniformly from ``classes``; a negative one, where nothing is predicted, stays."""
+    """Return labels (n, ...) drawn uniformly from ``classes``; negative labels, which mark ignored positions, stay."""
     drawn = torch.randint(classes, labels.shape, generator=generator)
     return torch.where(labels < 0, labels, drawn)

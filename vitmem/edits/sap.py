@@ -1,4 +1,4 @@
-"""SAP (Kodge et al., AAAI 2025): filter what enters each layer, strongly where the inputs have little energy."""
+"""SAP (Kodge et al., AAAI 2025): filter each layer's inputs, most in directions of low energy."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 class Sap(ByStrength):
     """Filter the directions in which inputs have little energy (Kodge 2025).
 
-    Every W (p, q) is multiplied from the right with U diag(Λ) Uᵀ, where A = U diag(μ) Uᵀ and Λ are ``gains`` of μ. The
-    larger ``alpha`` the weaker the edit; infinity changes nothing. To match something, alphas from 1 to 1e12 are
-    searched. The report counts the sum of the gains, p times, as the kept pairs.
+    Every W (p, q) is multiplied from the right by U diag(Λ) Uᵀ, where A = U diag(μ) Uᵀ and Λ are the ``gains`` of μ. A
+    larger ``alpha`` is a weaker edit; infinity changes nothing. To match a loss, alphas from 1 to 1e12 are searched.
+    The report counts p times the sum of the gains as kept pairs.
 
     "SAP: Corrective Machine Unlearning with Scaled Activation Projection for Label Noise Robustness" (arXiv
-    2403.08618) has alpha from 1e4 to 1e6 and takes its inputs from 1000 training images of low loss under the given
-    labels. Here they are those of the statistics, whose A is over all that they saw: no label is read.
+    2403.08618) uses alpha from 1e4 to 1e6 and 1000 training images of low loss under the given labels. Here A is the
+    one of the statistics, over all their inputs, and no label is read.
     """
 
     title, uses = "SAP", "unlabelled"
@@ -44,12 +44,12 @@ class Sap(ByStrength):
         return Needs()
 
     def of_share(self, share: float) -> float:
-        """Return 1 for a share of 1e-4, 1e12 for one of all but 1e-4, infinity for 1."""
+        """Return 1 for a share of 1e-4, 1e12 for a share of 1 - 1e-4, infinity for 1."""
         odds = inverse_odds(share)
         return (1e4 / odds) ** 1.5 if odds else math.inf
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
-        """Return W (p, q) filtered; raises InputError when the layer has no statistics or its inputs are zero."""
+        """Return W (p, q) filtered; raises InputError when the layer has no statistics or only zero inputs."""
         assert self.alpha is not None
         spectrum = context.statistics(path).eigen_a
         if not spectrum.values.any():

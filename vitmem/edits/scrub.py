@@ -1,4 +1,4 @@
-"""SCRUB (Kurmanji et al. 2023): away from the trained network on the forget set, back to it on the retain set."""
+"""SCRUB (Kurmanji et al. 2023): distil away from the trained network on the forget set and towards it on the rest."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FALLS, FALL = (3, 5, 9), 0.1
 class Scrub(Forgetting):
     """Maximise KL to the trained network on the forget set, minimise it on the retain set.
 
-    A student is trained by SGD (momentum 0.9, weight decay 5e-4) against the network as it was trained, its teacher.
-    Each of the first ``ascent_epochs`` of the ``epochs`` begins with a pass over the forget set that maximises
-    KL(teacher || student) at temperature ``tau``, times its square; every one has a pass over the retain set that
-    minimises ``gamma`` * CE + ``alpha`` * KL. The defaults are those published for large forget sets. At the start the
-    two are the same and KL has no gradient, so the first steps away are those of weight decay. Only the weights W
-    (p, q) of the given layers are trained.
+    A student is trained by SGD (momentum 0.9, weight decay 5e-4) with the trained network as its teacher. Each of the
+    first ``ascent_epochs`` of the ``epochs`` starts with a pass over the forget set that maximises KL(teacher ||
+    student) at temperature ``tau``, times ``tau``²; every epoch has a pass over the retain set that minimises ``gamma``
+    * CE + ``alpha`` * KL. The defaults are those published for large forget sets. Teacher and student start equal,
+    where KL has no gradient, so weight decay makes the first steps away. Only the weights W (p, q) of the given layers
+    are trained.
     """
 
     title = "SCRUB"
@@ -42,13 +42,13 @@ class Scrub(Forgetting):
     forget_batch_size: int = Field(default=32, gt=0)
 
     def edit(self, context: EditContext) -> EditResult:
-        """Train; raises InputError when one of the sets is empty, VitmemError when it diverges."""
+        """Train; raises InputError for an empty set, VitmemError when training diverges."""
         examples = training.forget_retain_sets(context, "scrub", self.discovery)
         trainer = training.EditTrainer(context, "scrub", examples, lr=self.lr)
         logits, teacher = training.logits_function(examples, "scrub"), training.functional_model(context.model, {})
 
         def both(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            """Return the losses (n,) of examples (n, ...) and KL(teacher || student), from one pass of each."""
+            """Return the losses (n,) of examples (n, ...) and KL(teacher || student), from one pass of each network."""
             student = trainer.forward_once(len(inputs))
             with torch.no_grad():
                 wanted = logits(teacher, inputs, labels)
@@ -67,7 +67,7 @@ class Scrub(Forgetting):
 
 
 def divergence(teacher: Tensor, student: Tensor, tau: float) -> Tensor:
-    """Return ``tau``² times the mean over rows of KL(teacher || student) of logits (N, K) over ``tau``, scalar."""
+    """Return ``tau``² times the mean over rows of KL(teacher || student) of logits (N, K) at temperature ``tau``."""
     functional = torch.nn.functional
-    wanted, found = (functional.log_softmax(logits / tau, dim=1) for logits in (teacher, student))
-    return functional.kl_div(found, wanted, reduction="batchmean", log_target=True) * tau**2
+    target, log_q = (functional.log_softmax(logits / tau, dim=1) for logits in (teacher, student))
+    return functional.kl_div(log_q, target, reduction="batchmean", log_target=True) * tau**2

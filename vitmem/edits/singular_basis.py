@@ -1,4 +1,4 @@
-"""Control: K-FAC's measure of pairs along the singular vectors of each matrix, in place of K-FAC's own bases."""
+"""Control: rank pairs of singular vectors of each matrix by curvature, instead of K-FAC's own bases."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class SingularBasis(ByPairs):
     """Control: the pairs of a matrix's singular vectors of high curvature.
 
-    The pairs of singular vectors of W = U S Vᵀ (p, q) with the largest (u_iᵀ G u_i) (v_jᵀ A v_j) stay: what SVD ranks
-    by singular values is ranked by curvature. ``side`` reads that of one side only.
+    The pairs of singular vectors of W = U S Vᵀ (p, q) with the largest (u_iᵀ G u_i) (v_jᵀ A v_j) are kept: SVD's basis
+    with a ranking by curvature. ``side`` uses the factor of one side only.
     """
 
     title, role, uses = "singular basis", "control", "unlabelled"

@@ -1,4 +1,4 @@
-"""Selective synaptic dampening (Foster et al. 2024): shrink the weights that matter more to the forget set."""
+"""Selective synaptic dampening (Foster et al. 2024): shrink weights that matter more to the forget set."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ class Ssd(Forgetting):
     """Shrink the weights that matter more to the forget set.
 
     Every weight of W (p, q) with I_F > ``alpha`` * I_D is multiplied by min(``dampening`` * I_D / I_F, 1);
-    ``dampening`` is the paper's lambda. I is the mean over examples of the squared gradient of each one's own loss
-    (``torch.func.vmap``: the published code squares the gradient of a batch's mean; this is its batch of one whatever
-    ``batch_size`` is, which is how many are in memory at a time). I_F is over the forget set. I_D, published over all
-    training data, is over the retain set: the forget set would be far more of these few than it is of all.
-    ``alpha: adaptive`` takes it from the importances, with nothing to tune (Schoepf et al. 2024, see
-    ``adaptive_alpha``).
+    ``dampening`` is the paper's lambda. I is the mean over examples of the squared gradient of each example's loss
+    (``torch.func.vmap``; the published code squares the gradient of a batch mean, so this equals its batch size of 1).
+    ``batch_size`` only bounds memory. I_F is over the forget set. I_D, published over all training data, is over the
+    retain set: the forget set would be overrepresented in such a small sample. ``alpha: adaptive`` computes alpha from
+    the importances (Schoepf et al. 2024, see ``adaptive_alpha``).
     """
 
     title = "SSD"
@@ -38,7 +37,7 @@ class Ssd(Forgetting):
     batch_size: int = Field(default=8, gt=0)
 
     def edit(self, context: EditContext) -> EditResult:
-        """Dampen; raises InputError when one of the sets is empty, VitmemError when a gradient is not finite."""
+        """Dampen; raises InputError for an empty set, VitmemError for a non-finite gradient."""
         examples = training.forget_retain_sets(context, "ssd", self.discovery)
         forget, keep = (
             squared_gradients(context, examples, pair, self.batch_size) for pair in (examples.forget, examples.keep)
@@ -54,7 +53,7 @@ class Ssd(Forgetting):
 
 
 def squared_gradients(context: EditContext, examples: Examples, pair: training.Pair, size: int) -> dict[str, Tensor]:
-    """Return by path the mean over examples of the squared gradient of each, (p, q) or (q, p) as the layer keeps it."""
+    """Return by path the mean over examples of the squared gradient, (p, q) or (q, p) as in the layer's weight."""
     weights = {path: training.trainable(layer).detach() for path, layer in context.layers.items()}
 
     def loss(weights: dict[str, Tensor], inputs: Tensor, label: Tensor) -> Tensor:
@@ -70,11 +69,11 @@ def squared_gradients(context: EditContext, examples: Examples, pair: training.P
 
 
 def adaptive_alpha(forget: Mapping[str, Tensor], keep: Mapping[str, Tensor], known: int, kept: int) -> float:
-    """Return alpha from the importances (p, q) by path, ``known`` examples to forget and ``kept`` ones to keep.
+    """Return alpha from the importances (p, q) by path, for ``known`` examples to forget and ``kept`` ones to keep.
 
-    It is the percentile 100 - ln(1 + 100 * share) of I_F / I_D over all edited weights, the share being that of the
-    examples to forget (Schoepf et al. 2024, adaptive SSD): the more there is to forget, the more weights shrink. A
-    weight that matters to neither has no ratio and is not counted.
+    It is the percentile 100 - ln(1 + 100 * share) of I_F / I_D over all edited weights, share being the forget set's
+    share of the examples (Schoepf et al. 2024, adaptive SSD): the more to forget, the more weights shrink. Weights with
+    zero importance for both sets are left out.
     """
     ratios = torch.cat([(forget[path] / keep[path]).flatten() for path in forget])
     share = known / (known + kept)
@@ -82,7 +81,7 @@ def adaptive_alpha(forget: Mapping[str, Tensor], keep: Mapping[str, Tensor], kno
 
 
 def dampened(weight: Tensor, forget: Tensor, keep: Tensor, alpha: float, dampening: float) -> Tensor:
-    """Return ``weight``, each number that is more than ``alpha`` times as important to forget than to keep shrunk.
+    """Return ``weight``, shrinking each entry more than ``alpha`` times as important to forget as to keep.
 
     All are (p, q) or (q, p), the importances float64.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Svd(ByStrength):
     """Keep the largest singular values (LASER).
 
-    The max(1, floor(rank_fraction * min(p, q))) largest ones of every W (p, q) stay.
+    The max(1, floor(rank_fraction * min(p, q))) largest ones of every W (p, q) are kept.
     """
 
     title, uses = "SVD", "data-free"
@@ -35,7 +35,7 @@ class Svd(ByStrength):
         return {path: decomposed(context, path) for path in context.layers}
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
-        """Return W (p, q) at a smaller rank; the report counts singular values."""
+        """Return W (p, q) at reduced rank; the report counts singular values."""
         assert self.rank_fraction is not None
         u, s, vt = prepared[path]
         rank = max(1, math.floor(round(self.rank_fraction * len(s), 6)))  # 0.29 * 100 is 28.999999999999996
@@ -45,7 +45,7 @@ class Svd(ByStrength):
 
 
 def decomposed(context: EditContext, path: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return U (p, k), the singular values (k,) descending and Vᵀ (k, q) of the weight (p, q) of a layer, float64.
+    """Return U (p, k), the singular values (k,) descending and Vᵀ (k, q) of a layer's weight (p, q), float64.
 
     Raises VitmemError naming the layer whose weight is not finite.
     """

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class SvdRmt(ByStrength):
     """Drop the singular values of noise, shrink the rest (Staats 2022).
 
-    W (p, q) is taken for signal plus noise of one level σ in every entry, and σ is what makes the median singular value
-    that of noise. ``edge`` multiplies σ and so the edge of the bulk: 1 is the published filter, 0 changes nothing. To
-    match something, edges from 0.01 to 100 are searched. The report counts singular values that are not dropped.
+    W (p, q) is modelled as signal plus iid noise of standard deviation σ, fitted so that the median singular value is
+    that of noise. ``edge`` multiplies σ and with it the edge of the bulk: 1 is the published filter, 0 changes nothing.
+    To match a loss, edges from 0.01 to 100 are searched. The report counts the remaining singular values.
 
     "Boundary between noise and information applied to filtering neural network weight matrices" (arXiv 2206.03927);
     "Optimal shrinkage of singular values" (arXiv 1405.7511), Frobenius norm.
@@ -56,7 +56,7 @@ class SvdRmt(ByStrength):
 
 
 def noise_level(values: Tensor, longer: int) -> float:
-    """Return σ, the standard deviation of an entry of a matrix of noise with the median of ``values``.
+    """Return σ, the entry standard deviation of a noise matrix with the median singular value of ``values``.
 
     ``values`` (k,) are all singular values of a matrix k x ``longer`` or its transpose.
     """
@@ -64,7 +64,7 @@ def noise_level(values: Tensor, longer: int) -> float:
 
 
 def shrunk(values: Tensor, longer: int, sigma: float) -> Tensor:
-    """Return singular values (k,) of a matrix k x ``longer`` without what noise of level ``sigma`` has added to them.
+    """Return singular values (k,) of a matrix k x ``longer`` after removing the effect of noise of level ``sigma``.
 
     With β = k / longer and s in units of sigma √longer: sqrt((s² - (1+√β)²)(s² - (1-√β)²)) / s above the edge 1+√β,
     0 up to it.
@@ -81,7 +81,7 @@ def shrunk(values: Tensor, longer: int, sigma: float) -> Tensor:
 def bulk_median(beta: float) -> float:
     """Return the median of the Marchenko-Pastur law of ratio ``beta`` in (0, 1] and variance 1.
 
-    It is that of the squared singular values of noise k x n, divided by n, for large k = beta n.
+    This is the median of the squared singular values of noise k x n, divided by n, for large k = beta n.
     """
     from scipy.integrate import quad
     from scipy.optimize import brentq
@@ -89,9 +89,9 @@ def bulk_median(beta: float) -> float:
     middle, half = 1 + beta, 2 * math.sqrt(beta)
 
     def below(angle: float) -> float:
-        # with x = 1 + β - 2√β cos t, the density times dx is this times dt, and smooth also where β is 1
+        # substituting x = 1 + β - 2√β cos t makes the integrand smooth in t, also for β = 1
         share, _ = quad(lambda t: math.sin(t) ** 2 / (middle - half * math.cos(t)), 0, angle)
         return 2 / math.pi * share - 0.5
 
-    # what is integrated is at most 1, so that the median is not below 0.1
+    # the integrand is at most 1, so the median is at least 0.1
     return middle - half * math.cos(brentq(below, 0.1, math.pi))

@@ -1,4 +1,4 @@
-"""Control: on the line from the trained weights to the untrained ones, as far as WiSE goes between two networks."""
+"""Control: interpolate from the trained weights towards the untrained ones, as WiSE does between two networks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class TowardInit(ByStrength):
     """Control: back toward the weights before training (WiSE's line).
 
-    W0 + ``factor`` * (W - W0) for every W (p, q), W0 being it before training. The line is that of WiSE-FT (Wortsman et
-    al. 2022), whose other end is a pretrained network. The report counts every weight as kept, and ‖W'‖²/‖W‖² as the
+    W0 + ``factor`` * (W - W0) for every W (p, q), W0 the weight before training. WiSE-FT (Wortsman et al. 2022)
+    interpolates towards a pretrained network. The report counts every weight as kept and gives ‖W'‖²/‖W‖² as the
     energy.
     """
 
@@ -30,13 +30,13 @@ class TowardInit(ByStrength):
     factor: Share = None
 
     def prepare(self, context: EditContext) -> nn.Module:
-        """Return the untrained network; raises InputError for a network that came trained."""
+        """Return the untrained network; raises InputError for a pretrained network."""
         if context.initial is None:
             raise InputError("edit: 'toward_init' needs the network as it was before training, which is not known here")
         return context.initial()
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
-        """Return the point on the line for W (p, q)."""
+        """Return the interpolated W (p, q)."""
         assert self.factor is not None
         start = engine.weight_matrix(prepared.get_submodule(path)).detach().to(weight.device)
         new = start.double().lerp(weight.double(), self.factor).to(weight.dtype)

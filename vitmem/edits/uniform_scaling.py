@@ -1,4 +1,4 @@
-"""Control: every weight shrunk by the same factor, so that an edit is told from plain shrinkage."""
+"""Control: shrink every weight by the same factor, to compare an edit with plain shrinkage."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class UniformScaling(ByStrength):
     """Control: every weight times the same factor.
 
-    ‖ΔW‖ = (1 - factor) ‖W‖ for every W (p, q): another edit of the same ``relative_change`` is what it is a control
-    for. The report counts every weight as kept, and ‖W'‖²/‖W‖² as the energy.
+    ‖ΔW‖ = (1 - factor) ‖W‖ for every W (p, q). It is a control for another edit of the same ``relative_change``. The
+    report counts every weight as kept and gives ‖W'‖²/‖W‖² as the energy.
     """
 
     title, role, uses = "uniform scaling", "control", "data-free"

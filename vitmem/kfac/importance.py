@@ -1,4 +1,4 @@
-"""Which pairs of directions matter: two bases and an importance, Π_ij = rows_i * columns_j or a table of all pairs."""
+"""Importance of pairs of directions: two bases and Π_ij = rows_i * columns_j, or a table of all pairs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Basis:
     order: Tensor | None = None
 
     def into(self, matrix: Tensor) -> Tensor:
-        """Return the coordinates of the rows' space: Uᵀ M for ``matrix`` M (n, m)."""
+        """Return the coordinates Uᵀ M of ``matrix`` M (n, m)."""
         return self.vectors.T @ matrix if self.vectors is not None else matrix[self.order]
 
     def back(self, coordinates: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Basis:
 class Pairs:
     """The bases of the output (p) and input (q) side with their importances, both descending, float64.
 
-    ``table`` (p, q) is Π where that is no product; ``rows`` and ``columns`` are its sums then, in no order.
+    ``table`` (p, q) is Π where it is not a product; ``rows`` and ``columns`` are then its sums, unordered.
     """
 
     output: Basis
@@ -56,7 +56,7 @@ class Pairs:
     table: Tensor | None = None
 
     def by_mass(self, mass: float) -> Tensor:
-        """Return the mask (p, q) of the smallest set of pairs, largest first, whose sum is ``mass`` of all pairs'."""
+        """Return the mask (p, q) of the smallest set of pairs, largest first, with the share ``mass`` of the total."""
         if self.table is not None:
             return largest_by_mass(self.table, mass)
         return mask_of(staircase_by_mass(self.rows, self.columns, mass), len(self.columns))
@@ -68,7 +68,7 @@ class Pairs:
         return mask_of(staircase_by_fraction(self.rows, self.columns, fraction), len(self.columns))
 
     def mass_of(self, mask: Tensor) -> float:
-        """Return the share of the importance on the pairs of a ``mask`` (p, q)."""
+        """Return the share of the importance in a ``mask`` (p, q)."""
         if self.table is not None:
             return float(self.table[mask].sum() / self.table.sum())
         return float(self.rows @ (mask.double() @ self.columns) / (self.rows.sum() * self.columns.sum()))
@@ -77,18 +77,18 @@ class Pairs:
 def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "both") -> Pairs:
     """Return bases and importances of one layer (method.md, section 2).
 
-    ``kfac``: eigenvectors of G and A with their eigenvalues. ``centered``: the covariance of the inputs in place of A,
-    the direction of their mean first. ``ckfac``: the same vectors with the coupled
-    moments u_iᵀ G̃ u_i and v_jᵀ Ã v_j / T. ``tkfac``: eigenvectors of G̃ and Ã with their eigenvalues, over T
-    (Gao et al. 2021). ``foof``: the axes of the output and A with its eigenvalues, whatever the gradients (Benzing
-    2022). Of one row an example, ``tkfac`` has the order of Shampoo's factors E ∇W ∇Wᵀ and E ∇Wᵀ ∇W (Gupta et al.
-    2018). ``identity``: the axes with diag G̃ and diag Ã / T. ``ekfac``: the vectors of ``kfac`` with what a second
-    pass has measured of every pair (George et al. 2018). ``side`` reads the importance of one side only, of a table
-    its sums. Raises InputError when the moments were not collected, and for the output side of ``foof``.
+    ``kfac``: eigenvectors of G and A with their eigenvalues. ``centered``: the covariance of the inputs instead of A,
+    preceded by the direction of their mean. ``ckfac``: the vectors of ``kfac`` with the coupled moments u_iᵀ G̃ u_i and
+    v_jᵀ Ã v_j / T. ``tkfac``: eigenvectors of G̃ and Ã with their eigenvalues, over T (Gao et al. 2021); with one row
+    per example the order is that of Shampoo's factors E ∇W ∇Wᵀ and E ∇Wᵀ ∇W (Gupta et al. 2018). ``foof``: the axes of
+    the output, and A with its eigenvalues, without gradients (Benzing 2022). ``identity``: the axes with diag G̃ and
+    diag Ã / T. ``ekfac``: the vectors of ``kfac`` with the moments of every pair from a second pass (George et al.
+    2018). ``side`` uses the importance of one side only (of a table, its sums). Raises InputError when the moments were
+    not collected, and for the output side of ``foof``.
     """
     (output, rows), (inner, columns) = _sides(factors, importance)
     if importance == "foof" and side == "G":
-        raise InputError("importance 'foof' reads the input side alone; give side 'both' or 'A'")
+        raise InputError("importance 'foof' uses the input side only; give side 'both' or 'A'")
     if importance == "ekfac" and side == "both":
         return Pairs(output, inner, rows, columns, factors.pairs)
     if importance in ("ckfac", "tkfac", "identity") and factors.trace:
@@ -97,7 +97,7 @@ def pairs(factors: LayerFactors, importance: Importance = "kfac", side: Side = "
 
 
 def ranked(output: Basis, rows: Tensor, inner: Basis, columns: Tensor, side: Side = "both") -> Pairs:
-    """Return the pairs of two bases with importances ``rows`` (p,) and ``columns`` (q,); ``side`` reads one of them."""
+    """Return the pairs of two bases with importances ``rows`` (p,) and ``columns`` (q,); ``side`` uses one of them."""
     if side == "A":
         rows = torch.ones_like(rows)
     elif side == "G":
@@ -108,7 +108,7 @@ def ranked(output: Basis, rows: Tensor, inner: Basis, columns: Tensor, side: Sid
 
 
 def _sides(factors: LayerFactors, importance: Importance) -> tuple[tuple[Basis, Tensor], tuple[Basis, Tensor]]:
-    """Return the basis and the importances of the output (p,) and of the input side (q,)."""
+    """Return the basis and the importances of the output side (p,) and of the input side (q,)."""
     if importance == "identity":
         return _axes(_asked(factors.g_diagonal, "diagonal")), _axes(_asked(factors.a_diagonal, "diagonal"))
     if importance == "tkfac":
@@ -131,12 +131,12 @@ def _sides(factors: LayerFactors, importance: Importance) -> tuple[tuple[Basis, 
 
 
 def _axes(values: Tensor) -> tuple[Basis, Tensor]:
-    """Return the axes with the importances (n,) that are given."""
+    """Return the axes, sorted by the given importances (n,)."""
     return Basis(order=torch.arange(len(values))), values
 
 
 def _sorted(basis: Basis, values: Tensor) -> tuple[Basis, Tensor]:
-    """Return basis and values with the values descending; equal ones keep their order."""
+    """Return basis and values sorted by descending value; equal values keep their order."""
     values, order = values.clamp_min(0).sort(descending=True, stable=True)
     if basis.vectors is not None:
         return Basis(vectors=basis.vectors[:, order]), values

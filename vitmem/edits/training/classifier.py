@@ -1,4 +1,4 @@
-"""The classifier of a network, its last linear layer, and the features that enter it."""
+"""The classifier of a network, its last linear layer, and the classifier's inputs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vitmem.kfac import find_layers
 
 
 def classifier(net: nn.Module, run: Iterator[Tensor], who: str) -> tuple[str, nn.Linear]:
-    """Return the path of the linear layer of ``net`` whose output is the logits, a row an example, and the layer.
+    """Return the linear layer of ``net`` that outputs the logits, one row per example, and its path.
 
-    ``run`` runs the network when it is read, once, and yields the logits (n, K). Raises InputError, said of ``who``,
-    when they are not the output of a linear layer.
+    Reading ``run`` runs the network once and yields the logits (n, K). Raises InputError, naming ``who``, when the
+    logits are not the output of a linear layer.
     """
     calls: list[tuple[str, Tensor]] = []
     linear = [(path, module) for path, module in net.named_modules() if isinstance(module, nn.Linear)]
@@ -40,9 +40,9 @@ def classifier(net: nn.Module, run: Iterator[Tensor], who: str) -> tuple[str, nn
 
 
 def collect_features(layer: nn.Linear, run: Iterator[Tensor], who: str) -> Tensor:
-    """Return what enters ``layer``, (n, q) float64 on the CPU, while ``run``, which runs the network, is read.
+    """Return the inputs of ``layer`` while ``run`` runs the network, (n, q) float64 on the CPU.
 
-    Raises VitmemError, said of ``who``, when features are not finite.
+    Raises VitmemError, naming ``who``, when features are not finite.
     """
     found: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _module, args: found.append(args[0].double().cpu()))

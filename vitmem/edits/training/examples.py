@@ -21,8 +21,8 @@ def forget_retain_sets(
 ) -> Examples:
     """Return the forget and retain sets for ``method``; ``discovery`` subsamples the forget set (``None``: all of it).
 
-    The sample is drawn by the edit's seed, and a larger share holds a smaller one. With ``keep_alone`` the forget set
-    is empty. Raises InputError when what it needs is empty.
+    The sample is drawn with the edit's seed, and a larger share contains a smaller one. With ``keep_alone`` the forget
+    set is empty. Raises InputError when a required set is empty.
     """
     if context.examples is None:
         raise InputError(f"edit: '{method}' needs examples to forget and to keep, and these data have none")
@@ -34,33 +34,33 @@ def forget_retain_sets(
         rows = torch.randperm(len(inputs), generator=generator)[: round(share * len(inputs))].sort().values
         examples = replace(examples, forget=(inputs[rows], labels[rows]))
     if not keep_alone and not len(examples.forget[0]):
-        some = f"the share {share:g} of the {len(inputs)} that are known is none" if len(inputs) else "none is known"
-        raise InputError(f"edit: '{method}' is told of no example to forget: {some}; leave the method out here")
+        some = f"the share {share:g} of the {len(inputs)} known ones rounds to none" if len(inputs) else "none is known"
+        raise InputError(f"edit: '{method}' has no example to forget: {some}; leave the method out here")
     if not len(examples.keep[0]):
-        raise InputError(f"edit: '{method}' is told of no example to keep: none is known; leave the method out here")
+        raise InputError(f"edit: '{method}' has no example to keep: none is known; leave the method out here")
     return examples
 
 
 def proxy_set(context: EditContext, method: str, share: float) -> tuple[Examples, Pair]:
-    """Return the examples and a proxy of ``share`` as many as were trained on, inputs and labels (n, ...).
+    """Return the examples and a proxy of ``share`` times the training set's size, inputs and labels (n, ...).
 
-    Raises InputError when the data have none, or not that many.
+    Raises InputError when the data have no proxy, or too few examples.
     """
     examples = context.examples() if context.examples is not None else None
     if examples is None or examples.proxy is None:
-        raise InputError(f"edit: '{method}' needs a part of what was trained on, and these data have none")
+        raise InputError(f"edit: '{method}' needs a part of the training set, and these data have none")
     return examples, examples.proxy(share)
 
 
 def logits_function(examples: Examples, method: str) -> Callable[[Callable[..., Any], Tensor, Tensor], Tensor]:
-    """Return what gives the logits (N, K) of examples; raises InputError when the data have losses alone."""
+    """Return the function for the logits (N, K) of examples; raises InputError when the data only give losses."""
     if examples.logits is None:
-        raise InputError(f"edit: '{method}' needs the logits of examples, and these data give their losses alone")
+        raise InputError(f"edit: '{method}' needs the logits of examples, and these data give only losses")
     return examples.logits
 
 
 def take_rows(context: EditContext, pair: Pair, rows: Tensor) -> Pair:
-    """Return inputs and labels (n, ...) of some rows (n,) of a set of examples, on the network's device."""
+    """Return inputs and labels (n, ...) of a set at ``rows`` (n,), on the network's device."""
     device = next(context.model.parameters()).device
     return pair[0][rows].to(device), pair[1][rows].to(device)
 
@@ -71,6 +71,6 @@ def batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
 
 
 def cycle_batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
-    """Yield the rows (n,) of one pass over ``count`` examples after another."""
+    """Yield the rows (n,) of successive passes over ``count`` examples, without end."""
     while True:
         yield from batches(count, size, generator)

@@ -1,7 +1,7 @@
-"""Training the edited weights on examples to forget and to keep: what all methods share that step down a loss.
+"""Training of the edited weights on the forget and retain sets, shared by all methods with gradient steps.
 
-The weights of the layers that are given are trained and nothing else: no bias, norm, embedding or head. The network is
-in evaluation mode throughout, without dropout.
+Only the weights of the given layers are trained: no bias, norm, embedding or head. The network stays in evaluation
+mode, without dropout.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ MOMENTUM, DECAY = 0.9, 5e-4  # of SGD, as published for most of the methods
 
 
 def layer_weight(layer: nn.Module) -> Tensor:
-    """Return the weight as the layer keeps it, (p, q), or (q, p) for a Conv1D."""
+    """Return the weight in the layer's own layout, (p, q), or (q, p) for a Conv1D."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
     return weight.detach()
 
 
 def uniform(shape: torch.Size, inputs: int, generator: Generator) -> Tensor:
-    """Draw a weight of ``shape`` (p, q) like that of a new linear layer: uniform within one over the root of inputs."""
+    """Draw a weight of ``shape`` (p, q) uniformly within ±1/√inputs, like that of a new linear layer."""
     bound = 1 / math.sqrt(inputs)
     return torch.rand(shape, generator=generator) * 2 * bound - bound
 
 
 def functional_model(model: nn.Module, weights: Mapping[str, Tensor]) -> Callable[..., Any]:
-    """Return what runs ``model`` with ``weights`` by path, each as its layer keeps it, (p, q) or (q, p).
+    """Return a function that runs ``model`` with ``weights`` by path, each in its layer's layout, (p, q) or (q, p).
 
-    Gradients reach these weights alone.
+    Gradients reach only these weights.
     """
     named = {name: parameter.detach() for name, parameter in model.named_parameters()}
     named |= {f"{path}.weight": value.to(named[f"{path}.weight"].dtype) for path, value in weights.items()}
@@ -54,11 +54,11 @@ def functional_model(model: nn.Module, weights: Mapping[str, Tensor]) -> Callabl
 
 
 class EditTrainer:
-    """The weights of one edit while they are trained: ``weights`` by path, (p, q), or (q, p) where a layer keeps it so.
+    """The weights of one edit during training: ``weights`` by path, (p, q), or (q, p) in such a layer's layout.
 
-    They have at least the precision of float32: the steps of a bfloat16 model would be lost in rounding.
-    ``trainable_mask`` has masks of the same shapes: after each step every weight outside is the model's, bit for bit.
-    ``generator`` is that of the edit's seed. Steps are those of SGD, or with ``adam`` those of AdamW.
+    They have at least float32 precision: the steps of a bfloat16 model would be lost in rounding. ``trainable_mask``
+    has masks of the same shapes: after each step every weight outside is reset to the model's, bit for bit.
+    ``generator`` is seeded with the edit's seed. The optimizer is SGD, or AdamW with ``adam``.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class EditTrainer:
         )
 
     def at(self, pair: Pair, rows: Tensor) -> Pair:
-        """Return inputs and labels (n, ...) of some rows (n,) of a set of examples, on the network's device."""
+        """Return inputs and labels (n, ...) of a set at ``rows`` (n,), on the network's device."""
         return take_rows(self.context, pair, rows)
 
     def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -92,15 +92,15 @@ class EditTrainer:
         return self.examples.losses(self.forward_once(len(inputs)), inputs, labels)
 
     def forward_once(self, count: int) -> Callable[..., Any]:
-        """Return what runs the network with the weights as they are now, once, on ``count`` examples to differentiate.
+        """Return a function that runs the network with the current weights, once, on ``count`` examples.
 
-        Called again it gives the same outputs, so that losses and logits cost one pass.
+        Further calls return the same outputs, so that losses and logits cost one pass.
         """
         self.examples_processed += count
         return functools.cache(functional_model(self.context.model, self.weights))
 
     def gradient(self, pair: Pair, size: int) -> dict[str, Tensor]:
-        """Return by path the gradient, (p, q) or (q, p), of the losses of all examples of a set, ``size`` at a time."""
+        """Return by path the gradient, (p, q) or (q, p), of the loss over a whole set, ``size`` examples at a time."""
         total = {path: torch.zeros_like(weight) for path, weight in self.weights.items()}
         for rows in torch.arange(len(pair[0])).split(size):
             losses = self.losses(*self.at(pair, rows))
@@ -111,7 +111,7 @@ class EditTrainer:
         return total
 
     def step(self, loss: Tensor, lr: float | None = None) -> None:
-        """Take a step down ``loss``, scalar, at ``lr`` from now on; raises VitmemError when it is not finite."""
+        """Take a step on ``loss``, scalar, setting the rate to ``lr``; raises VitmemError when it is not finite."""
         if not torch.isfinite(loss):
             raise VitmemError(f"{self.method}: the loss is not finite; lower lr")
         if lr is not None:
@@ -125,7 +125,7 @@ class EditTrainer:
                 weight.copy_(torch.where(mask, weight, layer_weight(self.context.layers[path])))
 
     def reinitialise(self) -> None:
-        """Draw the weights anew: uniform within one over the root of their inputs, as those of a new linear layer."""
+        """Re-initialise the weights uniformly within ±1/√inputs, like those of a new linear layer."""
         with torch.no_grad():
             for path, weight in self.weights.items():
                 inputs = weight_matrix(self.context.layers[path]).shape[1]
@@ -135,26 +135,26 @@ class EditTrainer:
                 )
 
     def result(self) -> EditResult:
-        """Return the weights as they are now."""
+        """Return the current weights."""
         count = len(self.examples.forget[0]) + len(self.examples.keep[0])
         return make_result(self.context, self.method, self.weights, self.examples_processed / count)
 
 
 def check_finite(method: str, gradients: Mapping[str, Tensor]) -> None:
-    """Raise VitmemError naming the method and the layer when a gradient by path, (p, q) or (q, p), is not finite."""
+    """Raise VitmemError naming the method and the layer when a gradient (p, q) or (q, p) is not finite."""
     for path, value in gradients.items():
         if not torch.isfinite(value).all():
             raise VitmemError(f"{method}: NaN or infinity in the gradient of layer '{path}'")
 
 
 def trainable(layer: nn.Module) -> Tensor:
-    """Return a copy of the weight as the layer keeps it, (p, q) or (q, p), at least float32, to be differentiated."""
+    """Return a copy of the weight in the layer's layout, (p, q) or (q, p), at least float32, requiring gradients."""
     weight = layer_weight(layer)
     return weight.to(torch.promote_types(weight.dtype, torch.float32), copy=True).requires_grad_()
 
 
 def make_result(context: EditContext, method: str, weights: Mapping[str, Tensor], passes: float) -> EditResult:
-    """Return ``weights`` by path, (p, q) or (q, p) as its layer keeps each, with reports: kept is what is unchanged.
+    """Return ``weights`` by path, each in its layer's layout, (p, q) or (q, p), with reports of the unchanged entries.
 
     Raises VitmemError naming the method and the layer for NaN or infinity.
     """

@@ -1,4 +1,4 @@
-"""Masks of weights that are learned by gradient descent."""
+"""Masks of weights learned by gradient descent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class _StraightThroughMask(torch.autograd.Function):
-    """The mask as it is; its gradient is that of |score|."""
+    """The given mask, with the gradient of |score|."""
 
     @staticmethod
     def forward(ctx: Any, score: Tensor, mask: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class _StraightThroughMask(torch.autograd.Function):
 
 
 def smallest_zeroed(score: Tensor, ratio: float) -> Tensor:
-    """Return 0 for the floor(ratio * n) smallest |score|, 1 elsewhere, of the shape of ``score`` (p, q)."""
+    """Return 0 for the floor(ratio * n) smallest |score| and 1 elsewhere, of the shape of ``score`` (p, q)."""
     mask = torch.ones_like(score)
     count = math.floor(ratio * score.numel())
     if count:
@@ -33,6 +33,6 @@ def smallest_zeroed(score: Tensor, ratio: float) -> Tensor:
 
 
 def masked(weight: Tensor, score: Tensor, ratio: float) -> Tensor:
-    """Return ``weight`` (p, q) without its smallest scores (p, q); gradients reach ``score`` straight through."""
+    """Return ``weight`` (p, q) with its smallest scores (p, q) zeroed; gradients reach ``score`` straight through."""
     mask: Tensor = _StraightThroughMask.apply(score, smallest_zeroed(score, ratio))
     return weight * mask.to(weight.dtype)
