@@ -30,7 +30,7 @@ def collect(net: nn.Module, batch: Any = (IMAGES, LABELS), layers: Any = None, *
 @pytest.mark.parametrize(
     ("layers", "says"),
     [
-        (["3"], "layers: expected path -> module, got a list; find_layers(model, patterns) gives them"),
+        (["3"], "layers: expected path -> module, got a list; find_layers(model, patterns) returns them"),
         ("3", "expected path -> module, got a str"),
         ({}, "expected at least one layer, got none"),
         ({"3": "3"}, "'3': expected a linear layer or a convolution of one group, got str"),
@@ -51,13 +51,13 @@ def test_layers(layers: Any, says: str) -> None:
         (IMAGES, "expected (images, labels), got a Tensor; zeros will do as labels"),
         ((IMAGES,), "expected (images, labels), got 1 values"),
         ({"image": IMAGES}, "expected (images, labels), got a dict"),
-        ((IMAGES, None), "expected class numbers (N,) int64, one a row of the logits, got a NoneType"),
+        ((IMAGES, None), "expected class numbers (N,) int64, one per row of the logits, got a NoneType"),
         (
             (IMAGES, torch.full((4, 3), 1 / 3)),
             "torch.float32 of (4, 3); soft labels are not read, give labels.argmax(1)",
         ),
         ((IMAGES, torch.zeros(4)), "got torch.float32 of (4,)"),
-        ((IMAGES, LABELS[:3]), "expected 4 given labels, one a row of the logits, got 3"),
+        ((IMAGES, LABELS[:3]), "expected 4 given labels, one per row of the logits, got 3"),
         ((IMAGES, LABELS + 3), "expected classes 0 to 2, or -100 for none, got 3"),
         ((IMAGES, LABELS - 2), "expected classes 0 to 2, or -100 for none, got -2"),
     ],

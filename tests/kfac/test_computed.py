@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "merged on the fly": (lambda: MergedOnTheFly(6, 4), "layer", "its output is not its weight times its input"),
     "normalised rows": (lambda: Cosine(6, 4), "layer", "its output is not its weight times its input"),
     "a hook that adds": (hooked, "layer", "its output is not its weight times its input"),
-    "more than an input": (lambda: Told(6, 4), "layer", "cannot be called with what enters a Told"),
+    "more than an input": (lambda: Told(6, 4), "layer", "cannot be called with the input of a Told"),
     "an adapter's base": (lambda: Adapted("base_layer"), "layer.base_layer", "adapter that is not merged"),
     "beside an adapter": (lambda: Adapted("linear"), "layer.linear", r"\(lora_A, lora_B\) adds to its output"),
 }

@@ -179,7 +179,7 @@ def test_what_is_no_single_matrix_of_patches_is_refused() -> None:
             return functional.conv2d(x, self.weight * 2)
 
     net = nn.ModuleDict({"grouped": nn.Conv2d(4, 4, 3, groups=2), "scaled": Scaled(4, 4, 3), "fc": nn.Linear(2, 2)})
-    with pytest.raises(InputError, match="only a Conv2d in 2 groups, which are a matrix each, expected"):
+    with pytest.raises(InputError, match="only a Conv2d in 2 groups, each with its own matrix, expected"):
         find_layers(net, ["grouped"])
     with pytest.raises(InputError, match="only a Scaled, whose weight or padding is not that of a plain"):
         find_layers(net, ["scaled"])

@@ -1,7 +1,7 @@
-"""Where in the spectrum of its inputs a layer reads: norms inside bands of eigenvectors, two sets beside each other.
+"""Norms of layer inputs inside bands of eigenvectors, compared between two sets.
 
 Merullo et al. (2025), figure 2: memorized text has more of its norm in the directions of low curvature. Only A's
-eigenvectors are looked at; the vectors are told into bands by their number, from the largest eigenvalue down.
+eigenvectors are used; bands are ranges of their indices in descending order of eigenvalue.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Where bands end, as a share of the vectors: the top 10 %, the next 15 and 25 %, the bottom half.
+# Ends of the bands, as a share of the vectors: the top 10 %, the next 15 and 25 %, the bottom half.
 ENDS = (0.1, 0.25, 0.5, 1.0)
 TINY = torch.finfo(torch.float64).tiny
 
 
 @dataclass(frozen=True)
 class Band:
-    """One band of ``vectors`` eigenvectors, from share ``low`` to share ``high`` of all, and two sets in it.
+    """One band of ``vectors`` eigenvectors, from share ``low`` to share ``high`` of all, for two sets of inputs.
 
-    ``norms`` are mean ‖V_bᵀ a‖ of each set, ``shares`` mean ‖V_bᵀ a‖² / ‖a‖², which long rows do not rule.
+    ``norms`` are mean ‖V_bᵀ a‖ of each set; ``shares`` mean ‖V_bᵀ a‖² / ‖a‖², which long rows do not dominate.
     """
 
     low: float
@@ -33,12 +33,12 @@ class Band:
 
     @property
     def ratio(self) -> float:
-        """The norm of the first set over that of the second; infinite where that has none."""
+        """The norm of the first set over that of the second; infinite when the second is zero."""
         return _ratio(self.norms)
 
     @property
     def share_ratio(self) -> float:
-        """The share of the first set over that of the second; infinite where that has none."""
+        """The share of the first set over that of the second; infinite when the second is zero."""
         return _ratio(self.shares)
 
 
@@ -47,7 +47,7 @@ def _ratio(pair: tuple[float, float]) -> float:
 
 
 def band_sizes(width: int, ends: Sequence[float] = ENDS) -> list[int]:
-    """Return how many of ``width`` vectors each band has; a band of few vectors may have none."""
+    """Return the number of vectors in each band, of ``width`` in all; a band may be empty."""
     places = [round(end * width) for end in ends]
     return [place - before for before, place in zip([0, *places], places, strict=False)]
 
@@ -55,7 +55,7 @@ def band_sizes(width: int, ends: Sequence[float] = ENDS) -> list[int]:
 def band_norms(vectors: Tensor, rows: Tensor, ends: Sequence[float] = ENDS) -> Tensor:
     """Return ‖V_bᵀ a‖ of every row a (n, q) in every band, (n, B) float64, for eigenvectors as columns (q, q).
 
-    The columns are ordered by eigenvalue, the largest first. The squares of a row's norms add up to ‖a‖².
+    Columns are in descending order of eigenvalue. The squares of a row's norms add up to ‖a‖².
     """
     coordinates = rows.double().cpu() @ vectors.double().cpu()  # (n, q)
     parts = coordinates.split(band_sizes(len(vectors), ends), 1)
@@ -63,7 +63,7 @@ def band_norms(vectors: Tensor, rows: Tensor, ends: Sequence[float] = ENDS) -> T
 
 
 def compare_bands(one: Tensor, other: Tensor, width: int, ends: Sequence[float] = ENDS) -> list[Band]:
-    """Return the bands of ``width`` vectors with the means of two sets of norms, (n, B) and (m, B), without empty ones.
+    """Return the non-empty bands of ``width`` vectors with the means of two sets of norms, (n, B) and (m, B).
 
     A row of zeros has no share in any band.
     """

@@ -1,4 +1,4 @@
-"""Hooks that hand a layer's input rows and output gradients to its sums, for as long as a block lasts."""
+"""Hooks that pass a layer's input rows and output gradients to its sums, inside a ``with`` block."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Rows = Callable[[Tensor, Any], Tensor]
 
 
 class Entered:
-    """The rows a (n, q) that entered one or several layers as the same tensor, and their product once it is made.
+    """Input rows a (n, q) of one or more layers that read the same tensor, and their product once computed.
 
-    ``make`` gives them in the backward pass where they are larger than the activation and nobody else is to wait
-    for them: ``rows`` is ``None`` then.
+    ``make`` computes the rows in the backward pass when they are larger than the activation and no other layer shares
+    them; ``rows`` is ``None`` in that case.
     """
 
     def __init__(self, activation: Tensor, rows: Tensor | None, make: Callable[[], Tensor] | None = None) -> None:
@@ -39,7 +39,7 @@ class Entered:
         return self._make()
 
     def check(self, path: str) -> None:
-        """Raise VitmemError when the rows are no longer what the layer ``path`` read."""
+        """Raise VitmemError when the rows were changed after the layer ``path`` read them."""
         if self.activation is not None and _version(self.activation) != self.version:
             raise VitmemError(
                 f"layer '{path}': its input was changed in place after the layer had read it; "
@@ -48,7 +48,7 @@ class Entered:
 
 
 class Capture:
-    """Which backward pass of which batch is running: inputs are counted in the first one only."""
+    """State of the current batch and backward pass: inputs are counted in the first backward pass only."""
 
     def __init__(self) -> None:
         self.in_head = False
@@ -56,7 +56,7 @@ class Capture:
 
     @contextmanager
     def head(self) -> Iterator[None]:
-        """Inside, the head is applied to some rows of features, where no layer that is looked at may lie."""
+        """Inside, the head is applied to a slice of the features; no captured layer may be part of it."""
         self.in_head = True
         try:
             yield
@@ -64,7 +64,7 @@ class Capture:
             self.in_head = False
 
     def begin_batch(self, data: Any) -> None:
-        """Forget what entered the layers in earlier batches; ``data`` is what the positions are told from."""
+        """Drop the rows of earlier batches; ``data`` is the batch that determines the counted positions."""
         self.first_pass = True
         self.data = data
         self.batch = object()
@@ -72,12 +72,12 @@ class Capture:
 
 @contextmanager
 def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], rows: Rows) -> Iterator[Capture]:
-    """Inside, every backward pass adds to ``sums`` what reached the outputs of ``layers``.
+    """Inside, every backward pass adds the output gradients of ``layers`` to ``sums``.
 
-    The output *tensor* is hooked, so a layer that is called twice counts both calls, and a forward pass
-    that is only replayed by gradient checkpointing, and has no backward pass of its own, counts none.
-    The graph begins at the lowest layer: nothing below it is differentiated. Raises VitmemError in the
-    backward pass when an input was changed in place after a layer had read it.
+    The hook is on the output *tensor*: a layer that is called twice counts both calls, and a forward pass replayed by
+    gradient checkpointing, without its own backward pass, counts none. The graph starts at the lowest layer; nothing
+    below it is differentiated. Raises VitmemError in the backward pass when an input was changed in place after a
+    layer read it.
     """
     state = Capture()
     handles = []
@@ -95,7 +95,7 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
                 return None
             replaced = not output.requires_grad
             if replaced:
-                # a copy of the leaf, not the leaf itself: what follows may work in place
+                # a copy of the leaf, so that later operations may work in place
                 output = output.detach().requires_grad_().clone()
             entered = _entered(layer, _input(args, named), rows, state)
             output.register_hook(
@@ -112,10 +112,10 @@ def captured(layers: Mapping[str, nn.Module], sums: Mapping[str, LayerMoments], 
 
 
 def _entered(layer: nn.Module, activation: Tensor, rows: Rows, state: Capture) -> Entered:
-    """Return what entered a layer; layers that read the same rows (gate and up; q, k and v) get the same object.
+    """Return the input of a layer; layers that read the same rows (gate and up; q, k and v) share one object.
 
-    A small part of an activation is copied, so that the whole of it does not stay in memory until the
-    backward pass; patches, which overlap, are made of it in the backward pass, those of one layer at a time.
+    A small part of an activation is copied, so that the whole activation is freed before the backward pass. Patches,
+    which overlap, are made in the backward pass, one layer at a time.
     """
     entries: dict[Any, Entered] = {}
     batch, known = getattr(activation, "_vitmem_entered", (None, entries))
@@ -131,7 +131,7 @@ def _entered(layer: nn.Module, activation: Tensor, rows: Rows, state: Capture) -
             chosen = rows(whole, state.data)
             part = chosen.numel() < activation.numel() and not _apart(activation, chosen)
             entered = Entered(activation, _wide(chosen.clone() if part else chosen))
-        # kept on the tensor, so that it lives as long as the tensor does
+        # stored on the tensor, so that it has the tensor's lifetime
         activation._vitmem_entered = (state.batch, {**entries, kind: entered})  # type: ignore[attr-defined]
     entered.readers += 1
     return entered
@@ -150,23 +150,23 @@ def _add(sums: LayerMoments, entered: Entered, gradient: Tensor, state: Capture)
 
 
 def _version(tensor: Tensor) -> int:
-    """Return how often ``tensor`` was changed in place (inference tensors do not count it)."""
+    """Return how often ``tensor`` was changed in place (0 for inference tensors, which do not count)."""
     return 0 if tensor.is_inference() else tensor._version
 
 
 def _apart(one: Tensor, other: Tensor) -> bool:
-    """Say whether two tensors have memory of their own."""
+    """Return whether two tensors have separate memory."""
     return one.untyped_storage().data_ptr() != other.untyped_storage().data_ptr()
 
 
 def _wide(rows: Tensor) -> Tensor:
-    """Cast rows of low precision up; float32 and float64 stay."""
+    """Cast rows of low precision to float32; float32 and float64 stay."""
     return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
 
 
 @contextmanager
 def entering(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """Inside, every forward pass calls ``see`` with the path of each of ``layers`` and what enters it, (B, ..., q)."""
+    """Inside, every forward pass calls ``see`` with the path and the input (B, ..., q) of each of ``layers``."""
     handles = []
     for path, layer in layers.items():
 
@@ -182,6 +182,6 @@ def entering(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]
 
 
 def _input(args: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
-    """Return what a layer is called with, by place or by name."""
+    """Return the input of a layer call, positional or keyword."""
     entered: Tensor = args[0] if args else next(iter(named.values()))
     return entered

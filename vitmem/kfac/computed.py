@@ -1,4 +1,4 @@
-"""Layers that do not give their weight times their input: an edit of the weight is lost, or is of a part of it."""
+"""Detect layers whose output is not their weight times their input, for which an edit of the weight is ineffective."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from vitmem.errors import InputError, one_line
 from vitmem.kfac.layers import eval_mode, is_conv1d, is_conv2d, matrix_of
 from vitmem.kfac.patches import inputs_of, outputs_of
 
-# How far an output may be from the product, relative to it, in single precision and in fewer bits.
+# Largest relative error of an output, in single precision and in fewer bits.
 FINE, COARSE = 1e-3, 0.05
 
 
 def check_weight_is_used(model: nn.Module, path: str) -> None:
-    """Raise InputError unless the output of the layer ``path`` is its weight, as it is written, times what enters it.
+    """Raise InputError unless the output of the layer ``path`` is its stored weight times its input.
 
-    That is told by what stands around the weight, and by one output for a random input after the first row of the
-    weight was written anew; the row is put back to the bit. A layer without values (on the meta device) is not called.
+    Checks the modules around the weight, and one output for a random input after changing the first row of the weight,
+    which is restored bit for bit. A layer on the meta device is not called.
     """
     layer = model.get_submodule(path)
     why = _computed(layer) or _adapted(model, path)
@@ -29,7 +29,7 @@ def check_weight_is_used(model: nn.Module, path: str) -> None:
 
 
 def _computed(layer: nn.Module) -> str | None:
-    """Return what the weight of ``layer`` is computed by, if it is no parameter or buffer of its own."""
+    """Return the way in which the weight of ``layer`` is computed, ``None`` for a plain parameter or buffer."""
     if parametrize.is_parametrized(layer, "weight"):
         kinds = [type(one).__name__.strip("_") for one in layer.parametrizations["weight"]]  # type: ignore[index]
         return f"its weight is computed by a parametrization ({', '.join(kinds)})"
@@ -41,7 +41,7 @@ def _computed(layer: nn.Module) -> str | None:
 
 
 def _adapted(model: nn.Module, path: str) -> str | None:
-    """Return the adapter that adds to what the layer gives, as LoRA does, if there is one beside or around it."""
+    """Return the adapter, such as LoRA, that adds to the layer's output, beside or around it, or ``None``."""
     parent, _, name = path.rpartition(".")
     around = model.get_submodule(parent)
     beside = [*dict(around.named_children()), *dict(around.named_parameters(recurse=False))]
@@ -54,10 +54,10 @@ def _adapted(model: nn.Module, path: str) -> str | None:
 
 @torch.no_grad()
 def _behaves(layer: nn.Module) -> str | None:
-    """Return what is wrong with the output of ``layer`` for a random input under a changed first row, if anything."""
+    """Return the defect in the output of ``layer`` for a random input under a changed first row, or ``None``."""
     weight = _weight(layer).detach()
     if weight.is_inference() or not bool(torch.isfinite(weight.sum(dtype=torch.float64))):
-        return None  # told where it is read: statistics need gradients, and edits finite weights
+        return None  # reported later: statistics need gradients, and edits finite weights
     generator = torch.Generator().manual_seed(0)
     entering = torch.randn(_shape(layer), generator=generator).to(weight.device, weight.dtype)
     row = weight.select(_rows_axis(layer), 0)
@@ -68,7 +68,7 @@ def _behaves(layer: nn.Module) -> str | None:
             got = outputs_of(layer, layer(entering))
             expected = inputs_of(layer, entering) @ matrix_of(layer, weight).T
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        return f"it cannot be called with what enters a {type(layer).__name__} ({one_line(error, 80)})"
+        return f"it cannot be called with the input of a {type(layer).__name__} ({one_line(error, 80)})"
     finally:
         row.copy_(kept)
     bias = getattr(layer, "bias", None)
@@ -87,12 +87,12 @@ def _weight(layer: nn.Module) -> Tensor:
 
 
 def _rows_axis(layer: nn.Module) -> int:
-    """Return the axis of the kept weight along which the outputs lie."""
+    """Return the axis of the stored weight for the outputs."""
     return 1 if is_conv1d(layer) else 0
 
 
 def _shape(layer: nn.Module) -> tuple[int, ...]:
-    """Return the shape of the smallest input: one row, or a map that one patch covers."""
+    """Return the smallest input shape: one row, or a map of one patch."""
     if is_conv2d(layer):
         assert isinstance(layer, nn.Conv2d)
         sides = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]

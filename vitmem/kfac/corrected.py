@@ -1,7 +1,7 @@
-"""The second pass of EK-FAC (George et al. 2018): how large gradients are along every pair of eigenvectors.
+"""The second pass of EK-FAC (George et al. 2018): mean squared gradients along every pair of eigenvectors.
 
-"Fast Approximate Natural Gradient Descent in a Kronecker-factored Eigenbasis" (arXiv 1806.03884): the eigenvalues
-λ_i μ_j of the Kronecker product are replaced by the mean square of what they stand for.
+"Fast Approximate Natural Gradient Descent in a Kronecker-factored Eigenbasis" (arXiv 1806.03884) replaces the
+eigenvalues λ_i μ_j of the Kronecker product by these mean squares.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from vitmem.kfac.task import Task
 from vitmem.progress import track
 
 log = logging.getLogger(__name__)
-# Rows of a matrix whose eigendecomposition takes many seconds.
+
+# Number of rows above which the eigendecomposition takes more than a few seconds.
 LARGE = 2048
 
 
@@ -32,10 +33,10 @@ def corrected(
 ) -> Factors:
     """Return ``factors`` with the mean of (u_iᵀ g)² (v_jᵀ a)², (p, q), of every layer, from a second pass.
 
-    u_i and v_j are the eigenvectors of G and A. A position is an example: a model with one position an example has
-    the mean square of the gradient of W, in these bases. The labels are those of the first pass again, whose
-    ``batches`` these must be. Raises InputError when the factors are of another model, VitmemError naming the layer
-    that saw other positions than in the first pass.
+    u_i and v_j are the eigenvectors of G and A. Every position is an example: with one position per example this is
+    the mean squared gradient of W in these bases. Labels are those of the first pass, so ``batches`` must be the same.
+    Raises InputError when the factors are of another model, VitmemError naming a layer with other positions than in
+    the first pass.
     """
     factors.check(model, layers)
     labels = cast(LabelMode, factors.metadata["labels"])
@@ -54,9 +55,9 @@ def fit_for(
     moments: Moments | Literal["eigen"],
     **options: Any,
 ) -> Factors:
-    """Return what ``fit`` gives with ``moments`` and further ``options``; ``eigen`` takes a second pass over them.
+    """Return the factors from ``fit`` with ``moments`` and ``options``; ``eigen`` adds the second pass.
 
-    ``batches()`` gives the batches, the same each time. Raises what ``fit`` and ``corrected`` raise.
+    ``batches()`` returns the same batches at each call. Raises what ``fit`` and ``corrected`` raise.
     """
     if moments != "eigen":
         return fit(model, layers, task, batches(), moments=moments, **options)
@@ -64,7 +65,10 @@ def fit_for(
 
 
 def make_spectra(factors: Factors, moments: Moments | Literal["eigen"]) -> None:
-    """Make the spectra that edits read of statistics of these ``moments``; a large one is logged before it is made."""
+    """Compute the spectra that edits read from statistics of these ``moments``.
+
+    Progress is logged at intervals and before each large spectrum.
+    """
     if moments not in ("plain", "coupled"):
         return
     for layer in track(factors.layers.values(), "spectra", "layers"):
@@ -74,7 +78,7 @@ def make_spectra(factors: Factors, moments: Moments | Literal["eigen"]) -> None:
 
 
 class PairMoments(LayerMoments):
-    """What is summed for one layer of known factors over the rows a (n, q) and g (n, p) of each backward pass."""
+    """Sums for one layer with known factors over the rows a (n, q) and g (n, p) of each backward pass."""
 
     def __init__(self, path: str, factors: LayerFactors) -> None:
         super().__init__(path, "plain")
@@ -87,14 +91,14 @@ class PairMoments(LayerMoments):
         self.count += len(rows)
 
     def add_gradients(self, a: Tensor, g: Tensor) -> None:
-        """Add the squares of the gradients g (n, p) times those of their inputs a (n, q), along each pair."""
+        """Add the squared gradients g (n, p) times the squared inputs a (n, q), along each pair."""
         self.output, self.inner = self.output.to(g), self.inner.to(a)
         self.pairs.add((g @ self.output).square(), (a @ self.inner).square())
 
     def completed(self, passes: int) -> LayerFactors:
-        """Return the factors with the mean over positions, of all ranks, and over ``passes`` backward passes.
+        """Return the factors with the mean over the positions of all ranks and over ``passes`` backward passes.
 
-        Raises VitmemError when the positions are not as many as those of the factors.
+        Raises VitmemError when the number of positions differs from that of the factors.
         """
         if dist.is_available() and dist.is_initialized():
             self._over_ranks()

@@ -1,7 +1,7 @@
-"""How large the gradient of an example is, and how much curvature all examples together have along it.
+"""The squared gradient norm of single examples, and the average curvature along their gradients.
 
-"From Memorization to Reasoning in the Spectrum of Loss Curvature" (arXiv 2510.24256): what is memorized alone is sharp
-for the example itself, and flat on average over the others.
+"From Memorization to Reasoning in the Spectrum of Loss Curvature" (arXiv 2510.24256): memorized examples lie in
+directions that are sharp for the example itself and flat on average over the others.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ TINY = torch.finfo(torch.float64).tiny
 
 
 class Sharpness(LayerMoments):
-    """Squares of the gradients of single examples in one layer of known factors; a batch has to be one example.
+    """Squared gradient norms of single examples in one layer with known factors; a batch must be one example.
 
-    The gradient of W is the sum of g_t a_tᵀ (p, q) over the positions t of the example and is never made.
+    The gradient of W, the sum of g_t a_tᵀ (p, q) over the positions t of the example, is never materialised.
     """
 
     def __init__(self, path: str, factors: LayerFactors) -> None:
@@ -34,10 +34,11 @@ class Sharpness(LayerMoments):
         self.count += len(rows)
 
     def add_gradients(self, a: Tensor, g: Tensor) -> None:
-        """Add the example whose rows are a (n, q) and g (n, p).
+        """Add the example with rows a (n, q) and g (n, p).
 
-        ``own`` gets ‖∇W‖², which is the trace of its own Fisher block, ``along`` the curvature ∇Wᵀ (G ⊗ A) ∇W / ‖∇W‖²
-        of all examples in this direction, as a multiple of the mean over all directions, tr A tr G / (p q).
+        ``own`` gets ‖∇W‖², the trace of the example's own Fisher block; ``along`` the curvature
+        ∇Wᵀ (G ⊗ A) ∇W / ‖∇W‖² of all examples in this direction, relative to the mean over all directions,
+        tr A tr G / (p q).
         """
         a, g = a.double().cpu(), g.double().cpu()
         own = float(((a @ a.T) * (g @ g.T)).sum())

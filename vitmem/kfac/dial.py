@@ -1,9 +1,8 @@
-"""Both versions of edited layers in one model, and the share of what was removed that it has: 0 to 1.
+"""Both versions of edited layers in one model, interpolated by the restored share t of an edit, 0 to 1.
 
-W_t = t W + (1 - t) W', where W' is the edited weight: 1 is the trained model, 0 the edited one. The model keeps W and,
-beside it, whichever of W' and W - W' is the product of fewer numbers. An edit in the curvature basis leaves a W' of the
-rank that its mask has rows (or columns) with anything in them; the bases themselves would take p² + q² numbers, more
-than the p q of W'.
+W_t = t W + (1 - t) W', where W' is the edited weight: 1 is the trained model, 0 the edited one. The model stores W and
+the cheaper low-rank product of W' and W - W'. An edit in the curvature basis gives W' the rank of its mask's non-empty
+rows (or columns); the bases themselves would take p² + q² numbers, more than the p q of W'.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from torch.nn.utils import parametrize
 from vitmem.errors import InputError
 from vitmem.kfac.layers import is_conv1d, is_matrix, layer_at, weight_matrix
 
-# How close a decomposition in float64 comes, relative to the norm of the matrix.
+# Precision of a decomposition in float64, relative to the norm of the matrix.
 FLOAT64 = 1e-13
 
 
 @dataclass(frozen=True)
 class Complement:
-    """What is kept beside W (p, q): ``kept`` is W', ``removed`` is W - W', ``left`` (p, r) times ``right`` (r, q).
+    """The stored complement of W (p, q): ``kept`` means W', ``removed`` W - W'; ``left`` (p, r) times ``right`` (r, q).
 
-    Without ``left`` no product takes fewer numbers, and ``right`` is W' (p, q) itself.
+    Without ``left`` no product is smaller, and ``right`` is W' (p, q) itself.
     """
 
     of: Literal["kept", "removed"]
@@ -36,16 +35,16 @@ class Complement:
 
     @property
     def rank(self) -> int | None:
-        """The inner size r of the product, ``None`` where there is none."""
+        """The inner size r of the product, ``None`` without a product."""
         return None if self.left is None else len(self.right)
 
     @property
     def bytes(self) -> int:
-        """What the tensors take in memory and in a file."""
+        """Size of the tensors in memory and in a file, in bytes."""
         return self.right.nbytes + (0 if self.left is None else self.left.nbytes)
 
     def at(self, weight: Tensor, t: float) -> Tensor:
-        """Return W_t (p, q) for W (p, q); 1 gives W itself."""
+        """Return W_t (p, q) for W (p, q); 1 returns W itself."""
         if t == 1:
             return weight
         part = self.right if self.left is None else self.left @ self.right
@@ -55,15 +54,15 @@ class Complement:
 
 
 def complement(weight: Tensor, new: Tensor) -> Complement:
-    """Return the cheaper complement of W (p, q) becoming ``new`` W' (p, q), in their dtype.
+    """Return the cheaper complement of the change from W (p, q) to ``new`` W' (p, q), in their dtype.
 
-    A product is as close to W' (Frobenius norm) as the rounding of W' to its dtype: singular values below that are
-    left out, and so are those that the decomposition itself, in float64, cannot tell from zero.
+    The product matches W' (Frobenius norm) within the rounding of W' to its dtype: smaller singular values are left
+    out, and so are those below the precision of the float64 decomposition.
     """
     allowed = max(torch.finfo(new.dtype).eps, FLOAT64) * float(new.double().norm())
     left, right = _product(new.double(), allowed)
     of: Literal["kept", "removed"] = "kept"
-    # the ranks of W' and W - W' add up to that of W at least: where W' has less than half of it, it is the cheaper one
+    # the ranks of W' and W - W' sum to at least that of W, so W' is cheaper when its rank is less than half of it
     if 2 * len(right) > min(new.shape):
         other = _product(weight.double() - new.double(), allowed)
         if len(other[1]) < len(right):
@@ -76,17 +75,17 @@ def complement(weight: Tensor, new: Tensor) -> Complement:
 def _product(matrix: Tensor, allowed: float) -> tuple[Tensor, Tensor]:
     """Return factors (p, r) and (r, q) of the smallest r whose product is within ``allowed`` of ``matrix`` (p, q)."""
     u, s, v = torch.linalg.svd(matrix, full_matrices=False)
-    rest = s.square().flip(0).cumsum(0).flip(0).sqrt()  # (n,): what is left out by stopping before each of them
+    rest = s.square().flip(0).cumsum(0).flip(0).sqrt()  # (n,): error of truncating before each singular value
     rank = int((rest > allowed).sum())
     root = s[:rank].sqrt()
     return u[:, :rank] * root, root[:, None] * v[:rank]
 
 
 class Dial:
-    """Turns the layers of ``model``, which has the weights W, between W (1) and W' (0) by ``complements`` (by path).
+    """Interpolates layers of ``model``, which has the weights W, between W (1) and W' (0) by ``complements`` (by path).
 
-    W_t is made where a layer reads its weight, so that any use of it follows; W itself is never written to. Begins at
-    1. Raises InputError for a path that is no layer of the model, or one of another shape.
+    W_t is computed wherever a layer reads its weight, so any use follows it; W itself is never written to. Starts at 1.
+    Raises InputError for a path that is not a layer of the model, or a shape mismatch.
     """
 
     def __init__(self, model: nn.Module, complements: Mapping[str, Complement]) -> None:
@@ -98,23 +97,23 @@ class Dial:
 
     @property
     def t(self) -> float:
-        """The share of what was removed that the model has now."""
+        """The restored share of the edit."""
         return self._turned[0].t
 
     def turn(self, t: float) -> None:
-        """Set the share; raises InputError for one outside [0, 1]."""
+        """Set the share; raises InputError outside [0, 1]."""
         check_share(t)
         for turned in self._turned:
             turned.t = t
 
     def remove(self) -> None:
-        """Leave the model with the weights W that it had before, bit for bit."""
+        """Restore the original weights W of the model, bit for bit."""
         for layer in self._layers.values():
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
 
 
 class _Turned(nn.Module):
-    """What ``torch.nn.utils.parametrize`` makes of the weight of one layer; its tensors follow the model's device."""
+    """Parametrization of the weight of one layer; its tensors follow the model's device."""
 
     right: Tensor
     left: Tensor | None

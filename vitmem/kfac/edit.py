@@ -1,4 +1,4 @@
-"""Edit one matrix in two bases, and put edited weights into a model for as long as a block lasts."""
+"""Edit one matrix in two bases, and put edited weights into a model inside a ``with`` block."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vitmem.kfac.layers import layer_at, put_matrix, weight_matrix
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What an edit did to one matrix W (p, q).
+    """Summary of an edit of one matrix W (p, q).
 
     ``kept_pairs`` of ``total_pairs``; ``kept_mass``, the kept share of the importance (``None`` where
     the method has none); ``kept_energy`` = ‖C∘M‖²/‖C‖²; ``weight_norm`` = ‖W‖, ``change_norm`` = ‖ΔW‖;
-    ``first_row``, the columns that the first row keeps; ``cast_error`` = ‖cast(W') - W'‖/‖ΔW‖.
+    ``first_row``, the number of columns kept in the first row; ``cast_error`` = ‖cast(W') - W'‖/‖ΔW‖.
     """
 
     kept_pairs: int
@@ -38,7 +38,7 @@ class LayerReport:
         return self.change_norm / self.weight_norm if self.weight_norm else 0.0
 
     def as_dict(self) -> dict[str, float]:
-        """Return the numbers by name, without what is ``None``."""
+        """Return the numbers by name, without ``None`` values."""
         return {**{k: v for k, v in asdict(self).items() if v is not None}, "relative_change": self.relative_change}
 
 
@@ -47,8 +47,8 @@ def edit_matrix(
 ) -> tuple[Tensor, LayerReport]:
     """Return W' = U_G (C ∘ M) U_Aᵀ, C = U_Gᵀ W U_A, for ``weight`` W (p, q) and ``mask`` M (p, q), with its report.
 
-    M is 0 or 1, or a gain between them; the report counts the sum of M, rounded, as the kept pairs. Computed in
-    float64 and cast to the weight's dtype at the end; a mask of ones gives W itself.
+    M is 0 or 1, or a gain between them; the report counts the rounded sum of M as the kept pairs. Computed in float64
+    and cast to the weight's dtype at the end; a mask of ones returns W itself.
     """
     if (mask == 1).all():
         return weight.clone(), _report(weight, weight.double(), weight, mask, kept_mass, 1.0)
@@ -79,7 +79,7 @@ def _report(
 
 
 def replaced(weight: Tensor, new: Tensor, kept: int, total: int, energy: float) -> LayerReport:
-    """Return the report of W (p, q) becoming ``new`` (p, q) with ``kept`` of ``total`` components, not pairs."""
+    """Return the report for the change from W (p, q) to ``new`` (p, q) with ``kept`` of ``total`` components."""
     change = float((new.double() - weight.double()).norm())
     return LayerReport(
         kept_pairs=kept,
@@ -97,8 +97,8 @@ def replaced(weight: Tensor, new: Tensor, kept: int, total: int, energy: float) 
 def edited(model: nn.Module, new_weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
     """Inside, ``model`` has ``new_weights`` (path -> W' (p, q)); the exit restores every bit, also after an error.
 
-    A path that ends in ``.bias`` is that of a layer's bias (p,). All weights are checked before one is changed. Raises
-    InputError for a path or shape that does not fit, VitmemError naming the layer for NaN or infinity.
+    A path ending in ``.bias`` is a layer's bias (p,). All weights are checked before any is changed. Raises InputError
+    for an unknown path or a wrong shape, VitmemError naming the layer for NaN or infinity.
     """
     before = {path: _read(model, path) for path in new_weights}
     for path, new in new_weights.items():
@@ -129,7 +129,7 @@ def _put(model: nn.Module, path: str, new: Tensor) -> None:
 
 
 def _bias(model: nn.Module, path: str) -> Tensor | None:
-    """Return the bias (p,) that ``path`` names, ``None`` where it names a layer."""
+    """Return the bias (p,) at ``path``, ``None`` when it is the path of a layer."""
     layer, _, name = path.rpartition(".")
     bias = getattr(layer_at(model, layer), "bias", None) if name == "bias" else None
     return bias.detach() if isinstance(bias, Tensor) else None

@@ -1,4 +1,4 @@
-"""The statistics of a set of layers: kept in float64, saved as safetensors, tied to their model."""
+"""Statistics of a set of layers: float64, saved as safetensors, tied to their model by a fingerprint."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ from vitmem.kfac.sealed import Seal, mapping, sealed
 from vitmem.kfac.spectrum import Eigen, centered, eigen
 from vitmem.kfac.stored import Stored, stored_tensors
 
-# Where the metadata of a file has the numbers of each layer.
+# Metadata key of the numbers of each layer.
 NUMBERS = "numbers"
-# Rows of a weight that are looked at a time.
+# Rows of a weight per chunk.
 ROWS = 256
-# What is symmetric, of which a file may hold one half: its metadata have the size of each that it halved.
+# Symmetric tensors, which a file may store by halves; the metadata have the size of each halved one.
 HALVED = "halved"
 SYMMETRIC = ("a", "g", "a_coupled", "g_coupled")
 
 
 @dataclass(frozen=True)
 class LayerFactors:
-    """Statistics of one layer over ``count`` positions; a its input row (q), g the gradient at its output (p).
+    """Statistics of one layer over ``count`` positions; a is its input row (q), g the gradient at its output (p).
 
-    ``a`` = mean a aᵀ (q, q); ``g`` = mean g gᵀ (p, p). The coupled ones are ``a_coupled`` = mean |g|² a aᵀ,
-    ``g_coupled`` = mean |a|² g gᵀ, with their diagonals and ``trace`` = mean |a|²|g|²; ``None`` unless asked for.
-    ``a_mean`` = mean a (q,), where it was asked for.
-    ``pairs`` = mean (u_iᵀ g)² (v_jᵀ a)² (p, q) is from a second pass, with the eigenvectors that it was made in as
-    columns: ``g_vectors`` (p, p) and ``a_vectors`` (q, q), which another machine could find in another order.
+    ``a`` = mean a aᵀ (q, q); ``g`` = mean g gᵀ (p, p). Coupled: ``a_coupled`` = mean |g|² a aᵀ, ``g_coupled`` = mean
+    |a|² g gᵀ, with their diagonals and ``trace`` = mean |a|²|g|²; ``None`` unless requested. ``a_mean`` = mean a (q,),
+    if requested. ``pairs`` = mean (u_iᵀ g)² (v_jᵀ a)² (p, q) from a second pass, with its eigenvectors as columns:
+    ``g_vectors`` (p, p) and ``a_vectors`` (q, q), because another machine may order them differently.
     """
 
     count: int
@@ -60,27 +59,27 @@ class LayerFactors:
 
     @cached_property
     def eigen_a(self) -> Eigen:
-        """Spectrum of ``a``, made once."""
+        """Spectrum of ``a``, cached."""
         return eigen(self.a)
 
     @cached_property
     def eigen_g(self) -> Eigen:
-        """Spectrum of ``g``, made once."""
+        """Spectrum of ``g``, cached."""
         return eigen(self.g)
 
     @cached_property
     def eigen_a_centered(self) -> Eigen | None:
-        """Spectrum of the covariance of the inputs beside their mean, made once; see ``centered``."""
+        """Spectrum of the input covariance and mean, cached; see ``centered``."""
         return None if self.a_mean is None else centered(self.a, self.a_mean)
 
     @cached_property
     def eigen_a_coupled(self) -> Eigen | None:
-        """Spectrum of ``a_coupled``, made once."""
+        """Spectrum of ``a_coupled``, cached."""
         return None if self.a_coupled is None else eigen(self.a_coupled)
 
     @cached_property
     def eigen_g_coupled(self) -> Eigen | None:
-        """Spectrum of ``g_coupled``, made once."""
+        """Spectrum of ``g_coupled``, cached."""
         return None if self.g_coupled is None else eigen(self.g_coupled)
 
 
@@ -92,7 +91,7 @@ class Factors:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: Path, *, halved: bool = False) -> None:
-        """Write everything to one safetensors file; ``halved`` leaves out what is the same below the diagonal."""
+        """Write everything to one safetensors file; ``halved`` stores symmetric matrices without their lower half."""
         tensors, sizes = {}, {}
         numbers: dict[str, dict[str, float]] = {}
         for name, layer in self.layers.items():
@@ -111,7 +110,7 @@ class Factors:
 
     @classmethod
     def load(cls, path: Path) -> Factors:
-        """Read what ``save`` wrote; raises InputError when the file is missing or torn, or has changed since."""
+        """Read a file from ``save``; raises InputError when it is missing, truncated or modified."""
         header = _Header.open(path)
         with _reading(path), safe_open(path, framework="pt") as file:
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -124,7 +123,7 @@ class Factors:
         return cls(layers, header.metadata)
 
     def check(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """Raise InputError, with the reason, unless these are statistics of ``model`` that cover ``layers``."""
+        """Raise InputError, with the reason, unless these are statistics of ``model`` for ``layers``."""
         for path, layer in layers.items():
             if path not in self.layers:
                 known = ", ".join(list(self.layers)[:4])
@@ -147,7 +146,7 @@ class Factors:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a damaged file of factors into InputError."""
+    """Convert errors from a damaged file of factors to InputError."""
     try:
         yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -159,7 +158,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Header:
-    """What a file of factors says beside its ``tensors``: ``numbers`` by layer, and the rows of halved matrices."""
+    """Metadata of a file of factors and its ``tensors``: ``numbers`` by layer, and the rows of halved matrices."""
 
     metadata: Mapping[str, str]
     tensors: Mapping[str, Stored]
@@ -169,7 +168,7 @@ class _Header:
 
     @classmethod
     def open(cls, path: Path) -> _Header:
-        """Read nothing but the header of ``path``; raises InputError when it is none of factors."""
+        """Read only the header of ``path``; raises InputError when it is not a file of factors."""
         tensors, metadata = stored_tensors(path)
         with _reading(path):
             if NUMBERS not in metadata:
@@ -179,12 +178,12 @@ class _Header:
         return cls(metadata, tensors, numbers, sizes, seal)
 
     def whole(self, key: str, tensor: Tensor) -> Tensor:
-        """Return the matrix that is stored as ``tensor`` (n, ...) under ``key``; raises InputError if it changed."""
+        """Return the matrix stored as ``tensor`` (n, ...) under ``key``; raises InputError if it was modified."""
         return _whole(self.seal.check(key, tensor), self.sizes.get(key))
 
 
 def _whole(tensor: Tensor, size: int | None) -> Tensor:
-    """Return the matrix (size, size) that ``tensor`` (k,) is a half of, or ``tensor`` itself where it is none."""
+    """Return the matrix (size, size) from its half ``tensor`` (k,), or ``tensor`` itself when it is not halved."""
     if size is None:
         return tensor
     if tensor.shape != (packed_length(size),):
@@ -210,10 +209,10 @@ def state_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def weight_fingerprint(weight: Tensor, dtype: torch.dtype | None = None) -> str:
-    """Return the name of the type and 16 hexadecimal digits of the SHA-256 of the shape and values of W (p, q).
+    """Return the dtype and 16 hexadecimal digits of the SHA-256 of the shape and values of W (p, q).
 
-    In another ``dtype``: what it would be if W were cast. So statistics of a model in bfloat16 know the weight of
-    a file in float32 that it was loaded from, and the other way round.
+    With ``dtype``, of W cast to it. This way statistics of a bfloat16 model match the float32 file it was loaded from,
+    and vice versa.
     """
     kind = dtype or weight.dtype
     state = hashlib.sha256(str(tuple(weight.shape)).encode())
@@ -224,7 +223,7 @@ def weight_fingerprint(weight: Tensor, dtype: torch.dtype | None = None) -> str:
 
 @dataclass(frozen=True)
 class StoredFactors:
-    """A file of factors whose matrices are read one at a time; ``shapes`` are (p, q) by layer."""
+    """A file of factors with matrices read one at a time; ``shapes`` are (p, q) by layer."""
 
     path: Path
     metadata: Mapping[str, str]
@@ -233,7 +232,7 @@ class StoredFactors:
 
     @classmethod
     def open(cls, path: Path) -> StoredFactors:
-        """Read the header of a file that ``save`` wrote; raises InputError when it is missing or torn."""
+        """Read the header of a file from ``save``; raises InputError when it is missing or truncated."""
         header = _Header.open(path)
         with _reading(path):
             rows = {key: header.sizes.get(key, tensor.shape[0]) for key, tensor in header.tensors.items()}
@@ -241,16 +240,16 @@ class StoredFactors:
         return cls(path, header.metadata, shapes, header)
 
     def read(self, layer: str, part: Literal["a", "g"]) -> Tensor:
-        """Return A (q, q) or G (p, p) of ``layer``; raises VitmemError for NaN or infinity in it."""
+        """Return A (q, q) or G (p, p) of ``layer``; raises VitmemError when it has NaN or infinity."""
         key = f"{layer}::{part}"
         with _reading(self.path):
             matrix = self.header.whole(key, self.header.tensors[key].read())
-        if not math.isfinite(float(matrix.sum(dtype=torch.float64))):  # a mask of all numbers would take memory
+        if not math.isfinite(float(matrix.sum(dtype=torch.float64))):  # an elementwise mask would take memory
             raise VitmemError(f"factors: NaN or infinity in '{part}' of layer '{layer}'; collect the statistics again")
         return matrix
 
     def check_weight(self, layer: str, weight: Tensor) -> bool:
-        """Raise InputError unless the statistics are of a model with W (p, q) in ``layer``; False if they don't say."""
+        """Raise InputError unless the statistics match W (p, q) of ``layer``; return False without a fingerprint."""
         known = mapping(self.metadata.get("weights", "{}"), self.path).get(layer)
         if known is None:
             return False
@@ -258,7 +257,7 @@ class StoredFactors:
             raise InputError(f"{short_name(self.path)}: not a whole file of factors; collect the statistics again")
         if weight_fingerprint(weight, getattr(torch, known.split()[0])) != known:
             raise InputError(
-                f"factors: layer '{layer}' had other weights when they were collected, so they are of another model or "
-                "of one that was edited; collect the statistics of this model"
+                f"factors: layer '{layer}' had other weights when they were collected: another model or an edited one; "
+                "collect the statistics of this model"
             )
         return True

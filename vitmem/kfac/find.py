@@ -1,4 +1,4 @@
-"""Finding the layers of a model that can be edited, by patterns of their paths."""
+"""Find the editable layers of a model by patterns of their paths."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vitmem.errors import InputError, near_names
 from vitmem.kfac.computed import check_weight_is_used
 from vitmem.kfac.layers import is_conv2d, is_matrix
 
-# Narrower floats carry scales beside them, which an edit of the numbers alone would miss.
+# Narrower floats have separate scales, which an edit of the numbers alone would miss.
 EDITABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Module]:
-    """Return path -> layer for the layers that are matrices whose path matches one of ``patterns`` (``blocks.*.fc1``).
+    """Return path -> layer for the matrix layers whose path matches one of ``patterns`` (``blocks.*.fc1``).
 
-    They are ``nn.Linear``, the Conv1D of transformers and ``nn.Conv2d`` of one group, told by class, never by
-    shape. Raises InputError for a pattern that matches nothing or none of these, offering the nearest path, and
-    for a layer whose weight cannot be edited: quantised, not in memory, or shared with another module.
+    These are ``nn.Linear``, the Conv1D of transformers and ``nn.Conv2d`` of one group, identified by class, not by
+    shape. Raises InputError for a pattern that matches no such layer, suggesting the nearest path, and for a layer
+    whose weight cannot be edited: quantised, not in memory, or shared with another module.
     """
     modules = {path: module for path, module in model.named_modules() if path}
     editable = [path for path, module in modules.items() if is_matrix(module)]
@@ -48,7 +48,7 @@ def _named(module: nn.Module) -> str:
     if not isinstance(module, nn.Conv2d):
         return name
     if module.groups > 1:
-        return f"a {name} in {module.groups} groups, which are a matrix each"
+        return f"a {name} in {module.groups} groups, each with its own matrix"
     return f"a {name}, whose weight or padding is not that of a plain nn.Conv2d"
 
 
@@ -68,7 +68,7 @@ def _check_weight(model: nn.Module, path: str) -> None:
 
 
 def check_own(model: nn.Module, path: str) -> None:
-    """Raise InputError when the weight of the layer ``path`` is that of another module too."""
+    """Raise InputError when the layer ``path`` shares its weight with another module."""
     weight = model.get_submodule(path).weight
     owners = (name for name, other in model.named_parameters(remove_duplicate=False) if other is weight)
     shared = [name for name in owners if name != f"{path}.weight"]

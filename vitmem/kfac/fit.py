@@ -19,7 +19,7 @@ from vitmem.kfac.layers import eval_mode, weight_matrix
 from vitmem.kfac.moments import LayerMoments, Moments, check_finite, finite
 from vitmem.kfac.task import Task
 
-# Logits (rows times classes) that are held at a time: 64 MiB of probabilities in float64.
+# Logits (rows times classes) in memory at a time: 64 MiB of probabilities in float64.
 CHUNK = 2**23
 
 
@@ -35,13 +35,13 @@ def fit(
     moments: Moments = "plain",
     metadata: Mapping[str, str] | None = None,
 ) -> Factors:
-    """Return A = mean a aᵀ (q, q) and G = mean g gᵀ (p, p) of every layer over the positions that count.
+    """Return A = mean a aᵀ (q, q) and G = mean g gᵀ (p, p) of every layer over the counted positions.
 
-    a is a row of the layer's input, g the gradient of the summed loss at its output, so nothing depends
-    on the batch size; no bit of a layer's depends on which others are looked at. ``moments`` adds the diagonals, or
-    all, of mean |g|² a aᵀ and mean |a|² g gᵀ.
-    The model is in eval mode and frozen meanwhile; its modes and flags are put back. Raises VitmemError
-    naming the layer for NaN in weights, activations or gradients, and for a layer that saw no data.
+    a is a row of the layer's input, g the gradient of the summed loss at its output. The result does not depend on the
+    batch size, and a layer's result is bit-identical whichever other layers are captured. ``moments`` adds the
+    diagonals, or all, of mean |g|² a aᵀ and mean |a|² g gᵀ. The model runs in eval mode with frozen parameters; modes
+    and flags are restored. Raises VitmemError naming the layer for NaN in weights, activations or gradients, and for a
+    layer that saw no data.
     """
     check_layers(model, layers)
     _check_weights(model)
@@ -73,9 +73,9 @@ def backward_passes(
     labels: LabelMode,
     label_samples: int,
 ) -> None:
-    """Add to ``sums`` the rows a (n, q) and g (n, p) of every layer, in every backward pass of every batch.
+    """Add the rows a (n, q) and g (n, p) of every layer to ``sums``, in every backward pass of every batch.
 
-    The model is in eval mode and frozen meanwhile. Raises VitmemError when the logits depend on no layer.
+    The model runs in eval mode with frozen parameters. Raises VitmemError when the logits depend on no layer.
     """
     check_gradients(model)
     generator = torch.Generator().manual_seed(seed)
@@ -99,7 +99,7 @@ def backward_passes(
 
 
 def _through_head(model: nn.Module, task: Task, features: Tensor, classes: int, cotangent: Cotangent) -> Tensor:
-    """Return the gradient of the summed loss with respect to ``features`` (N, d), some rows at a time."""
+    """Return the gradient of the summed loss with respect to ``features`` (N, d), a slice of rows at a time."""
     gradient = torch.empty_like(features)
     size = max(1, CHUNK // classes)
     for start in range(0, len(features), size):
@@ -111,7 +111,7 @@ def _through_head(model: nn.Module, task: Task, features: Tensor, classes: int, 
 
 
 def _marked(items: Iterable[Cotangent]) -> Iterator[tuple[Cotangent, bool]]:
-    """Yield every item with whether it is the last one, holding two at most."""
+    """Yield every item with a flag for the last one, holding at most two."""
     rest = iter(items)
     item = next(rest, None)
     while item is not None:
@@ -128,7 +128,7 @@ def _check_weights(model: nn.Module) -> None:
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    """Put the model in eval mode with all parameters frozen, and everything back afterwards."""
+    """Put the model in eval mode with all parameters frozen, and restore it afterwards."""
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     with eval_mode(model):
         for parameter, _ in flags:
@@ -142,10 +142,10 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """Keep TF32 and its kin out of the products, and torch's attention to one way of computing.
+    """Disable TF32 and similar modes, and fix torch's attention kernel.
 
-    Ten bits of mantissa are noise at the bottom of a spectrum. The fused attention of ``nn.MultiheadAttention``, which
-    rounds otherwise, is for inputs without gradients: those of the blocks below the lowest layer that is looked at.
+    Ten bits of mantissa are noise at the bottom of a spectrum. The fused path of ``nn.MultiheadAttention``, which
+    rounds differently, is only used for inputs without gradients: in the blocks below the lowest captured layer.
     """
     precision, fused = torch.get_float32_matmul_precision(), torch.backends.mha.get_fastpath_enabled()
     torch.set_float32_matmul_precision("highest")

@@ -1,7 +1,7 @@
-"""The backward passes of one batch: which cotangent of the logits each of them sends down.
+"""The backward passes of one batch: the cotangent of the logits in each of them.
 
-Random numbers are drawn a row of the logits at a time from a generator on the CPU, so that the same
-examples get the same labels whatever the batch size.
+Random numbers are drawn per row of the logits from a generator on the CPU, so that the same examples get the same
+labels at any batch size.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ LabelMode = Literal["sampled", "given", "exact", "logit_jacobian"]
 # (logits (n, K) of the rows of a slice, the slice) -> gradient of the loss with respect to them, (n, K)
 Cotangent = Callable[[Tensor, slice], Tensor]
 IGNORED = -100
-# Classes whose probabilities are summed before a label is looked for among them.
+# Number of classes per block; a label is sampled first by block, then within it.
 BLOCK = 512
 
 
 def cotangents(given: Tensor, classes: int, mode: LabelMode, samples: int, generator: Generator) -> Iterator[Cotangent]:
-    """Yield, for each backward pass, what gives the gradient of the summed loss with respect to logits (n, K).
+    """Yield, for each backward pass, the function for the gradient of the summed loss with respect to logits (n, K).
 
-    A row whose given label (N,) is -100 has no loss and no gradient. ``sampled``: labels from the model's
-    own softmax, ``samples`` passes (true Fisher). ``given``: the labels that are given (empirical Fisher).
-    ``exact``: K passes whose sum of squares is the expectation over all labels. ``logit_jacobian``: random
-    signs on centred logits (Gauss-Newton of a squared loss), ``samples`` passes.
+    A row with given label (N,) -100 has no loss and no gradient. ``sampled``: labels from the model's own softmax,
+    ``samples`` passes (true Fisher). ``given``: the given labels (empirical Fisher). ``exact``: K passes whose sum of
+    squares is the expectation over all labels. ``logit_jacobian``: random signs on centred logits (Gauss-Newton of a
+    squared loss), ``samples`` passes.
     """
     kept = given != IGNORED  # (N,)
     for one in _all_rows(given, classes, mode, samples, generator):
-        # the default binds this pass: the generator may have gone on when the function is called
+        # the default argument binds this pass: the generator may advance before the function is called
         def cotangent(logits: Tensor, rows: slice, one: Cotangent = one) -> Tensor:
             some = kept[rows]
             if len(some) != len(logits):
@@ -43,7 +43,7 @@ def cotangents(given: Tensor, classes: int, mode: LabelMode, samples: int, gener
 
 
 def _all_rows(given: Tensor, classes: int, mode: LabelMode, samples: int, generator: Generator) -> Iterator[Cotangent]:
-    """Yield the cotangents as if every row were kept."""
+    """Yield the cotangents as if every row had a label."""
     count = len(given)
     if mode == "given":
         yield lambda logits, rows: _less_one(*_softmax(logits), given[rows].clamp_min(0))
@@ -77,7 +77,7 @@ def _all_rows(given: Tensor, classes: int, mode: LabelMode, samples: int, genera
 
 
 def _signs(count: int, samples: int, classes: int, generator: Generator) -> Tensor:
-    """Draw fair signs (count, samples, classes), int8; the random numbers of a row at a time are held in float64."""
+    """Draw fair signs (count, samples, classes), int8; float64 random numbers exist for one row at a time."""
     out = torch.empty(count, samples, classes, dtype=torch.int8)
     for row in out:
         row.copy_((torch.rand(samples, classes, generator=generator, dtype=torch.float64) < 0.5) * 2 - 1)
@@ -85,9 +85,9 @@ def _signs(count: int, samples: int, classes: int, generator: Generator) -> Tens
 
 
 def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return probabilities (n, K), float32 or the float64 of the logits, and their sums by block (n, B), float64.
+    """Return probabilities (n, K), float32 or the logits' float64, and their sums by block (n, B), float64.
 
-    A vocabulary is large: float64 throughout would cost as much as the network below it.
+    With a large vocabulary, float64 throughout would cost as much as the network.
     """
     probabilities = (logits if logits.dtype == torch.float64 else logits.float()).softmax(1)  # (n, K)
     blocks = probabilities.split(BLOCK, 1)
@@ -95,9 +95,9 @@ def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _drawn(probabilities: Tensor, sums: Tensor, uniform: Tensor) -> Tensor:
-    """Return the class (n,) where the running sum of ``probabilities`` (n, K) reaches ``uniform`` (n,) of it all.
+    """Return the class (n,) where the cumulative sum of ``probabilities`` (n, K) reaches the share ``uniform`` (n,).
 
-    The block comes first, by its sum (n, B), then the class in it.
+    The block is found first, by its sum (n, B), then the class in it.
     """
     running = sums.cumsum(1)  # (n, B)
     wanted = uniform[:, None] * running[:, -1:]  # (n, 1)
@@ -111,9 +111,9 @@ def _drawn(probabilities: Tensor, sums: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _less_one(probabilities: Tensor, sums: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of the cross-entropy: probabilities (n, K) less one at the labels (n,), in place.
+    """Return the gradient of the cross-entropy: probabilities (n, K) minus one at the labels (n,), in place.
 
-    At the label it is what all others have together, so that it is not rounded away where the network is sure.
+    The entry at the label is computed as minus the sum of the others, to avoid cancellation at high confidence.
     """
     at = labels[:, None]
     total = sums.sum(1, keepdim=True)
@@ -122,5 +122,5 @@ def _less_one(probabilities: Tensor, sums: Tensor, labels: Tensor) -> Tensor:
 
 
 def passes(mode: LabelMode, samples: int) -> int:
-    """Return over how many backward passes the products of gradients are averaged (``exact`` sums them)."""
+    """Return the number of backward passes to average products of gradients over (``exact`` sums them)."""
     return samples if mode in ("sampled", "logit_jacobian") else 1

@@ -1,7 +1,7 @@
-"""Eigenvectors and an edit in little memory, for matrices of which a machine holds few.
+"""Eigenvectors and an edit in little memory, for matrices so large that only a few fit.
 
-The drivers of LAPACK for all eigenvectors of a matrix (n, n) hold two or three times n² numbers; here it is
-1.5 times. An edit holds its two bases and one matrix (p, q) in float64 beside the weight, which it overwrites.
+LAPACK's drivers for all eigenvectors of a matrix (n, n) hold two or three times n² numbers; this holds 1.5 times. An
+edit holds its two bases and one matrix (p, q) in float64 in addition to the weight, which it overwrites.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from vitmem.errors import VitmemError
 from vitmem.kfac.edit import LayerReport
 from vitmem.kfac.spectrum import Eigen
 
-# Reflectors that are applied at a time, and rows or columns of a matrix that are worked on at a time.
+# Reflectors per block, and rows or columns of a matrix per chunk.
 PANEL = 64
 Array = NDArray[np.float64]
 
 
 def eigen_lean(load: Callable[[], Tensor]) -> Eigen:
-    """Return the spectrum of the symmetric positive semi-definite matrix (n, n) that ``load`` reads, as ``eigen`` does.
+    """Return the spectrum of the symmetric positive semi-definite matrix (n, n) from ``load``, as ``eigen`` does.
 
-    The matrix is read here so that nobody else holds it: it is overwritten, then freed before the
-    eigenvectors are made. 1.5 n² numbers in float64 at most. Raises VitmemError when LAPACK does not converge.
+    The matrix is loaded here so that no other reference to it exists: it is overwritten, then freed before the
+    eigenvectors are computed. Peak 1.5 n² float64 numbers. Raises VitmemError when LAPACK does not converge.
     """
     packed, tau, diagonal, beside = _tridiagonal(load)
     if len(diagonal) == 1:
@@ -39,7 +39,7 @@ def eigen_lean(load: Callable[[], Tensor]) -> Eigen:
     rows = torch.from_numpy(vectors.T)  # row k is the k-th vector
     for start in reversed(range(0, len(tau), PANEL)):
         _reflect(rows[:, start + 1 :], _panel(packed, start, len(rows)), tau[start : start + PANEL])
-    # the matrix was negated, so its ascending order is the descending one
+    # the matrix was negated, so ascending order is the descending order of its spectrum
     return Eigen(torch.from_numpy(-values).clamp_min(0), rows.T)
 
 
@@ -50,10 +50,10 @@ def _tridiagonal(load: Callable[[], Tensor]) -> tuple[Array, Array, Array, Array
     size = len(matrix)
     for start in range(0, size, PANEL):
         end = start + PANEL
-        # only this triangle is read from here on
+        # only this triangle is read below
         matrix[start:end, start:] = (matrix[start:end, start:] + matrix[start:, start:end].T) / -2
     work, _ = lapack.dsytrd_lwork(size, lower=1)
-    # the transpose of numpy's order is the one of LAPACK: it works in place
+    # the transpose of numpy's order is LAPACK's, so it works in place
     reflectors, diagonal, beside, tau, _ = lapack.dsytrd(matrix.numpy().T, lower=1, lwork=int(work), overwrite_a=1)
     packed = np.empty(sum(_rows(s, size) * _columns(s, size) for s in range(0, size - 1, PANEL)))
     for start in range(0, size - 1, PANEL):
@@ -72,19 +72,19 @@ def _columns(start: int, size: int) -> int:
 
 
 def _panel(packed: Array, start: int, size: int) -> Array:
-    """Return the reflectors of the columns from ``start`` on, (size - 1 - start, columns), a view."""
+    """Return a view of the reflectors of the columns from ``start`` on, (size - 1 - start, columns)."""
     rows, columns = _rows(start, size), _columns(start, size)
-    # every panel before this one is whole
+    # every earlier panel is full
     offset = sum(_rows(s, size) * PANEL for s in range(0, start, PANEL))
     return packed[offset : offset + rows * columns].reshape(rows, columns)
 
 
 def _reflect(rows: Tensor, panel: Array, tau: Array) -> None:
-    """Multiply H_1 ... H_k, H_i = 1 - tau_i v_i v_iᵀ with v_i the columns of ``panel`` (m, k), onto every row (n, m).
+    """Apply H_1 ... H_k, H_i = 1 - tau_i v_i v_iᵀ with v_i the columns of ``panel`` (m, k), to every row (n, m).
 
     H_1 ... H_k = 1 - V T Vᵀ where the inverse of T has the upper triangle of VᵀV and 1/tau on its diagonal.
     """
-    used = torch.from_numpy(tau != 0)  # a factor of zero is a reflector that does nothing
+    used = torch.from_numpy(tau != 0)  # tau = 0 is the identity
     reflectors, factors = torch.from_numpy(panel) * used, torch.from_numpy(tau)
     inverse = (reflectors.T @ reflectors).triu(1)
     inverse.diagonal().copy_(torch.where(used, 1 / factors, 1.0))
@@ -95,13 +95,13 @@ def _reflect(rows: Tensor, panel: Array, tau: Array) -> None:
 def edit_lean(
     weight: Tensor, output: Tensor, inner: Tensor, staircase: Tensor, kept_mass: float | None = None
 ) -> LayerReport:
-    """Turn ``weight`` W (p, q) into W' = U_G (C ∘ M) U_Aᵀ, as ``edit_matrix`` does, in its own memory.
+    """Turn ``weight`` W (p, q) into W' = U_G (C ∘ M) U_Aᵀ in place; the result equals ``edit_matrix``.
 
-    ``output`` U_G (p, p), ``inner`` U_A (q, q), M the mask of the ``staircase`` (p,), which falls: of C only the rows
-    and columns are made that have a kept pair, and its energy is that of W.
+    ``output`` U_G (p, p), ``inner`` U_A (q, q), M the mask of the non-increasing ``staircase`` (p,). Only rows and
+    columns of C with a kept pair are computed, and its energy is that of W.
     """
     p, q = weight.shape
-    if int(staircase.sum()) == p * q:  # nothing is taken away: every bit stays
+    if int(staircase.sum()) == p * q:  # nothing is removed: every bit stays
         norm = sum(float(weight[rows].double().square().sum()) for rows in _chunks(p)) ** 0.5
         return LayerReport(p * q, p * q, kept_mass, 1.0, norm, 0.0, q, 0.0)
     inner, output = inner[:, : int(staircase[0])], output[:, : int((staircase > 0).sum())]  # (q, s), (p, r)
@@ -112,7 +112,7 @@ def edit_lean(
     for columns in _chunks(inner.shape[1]):
         part = output.T @ work[:, columns]  # (r, c), some columns of C
         part *= torch.arange(q)[columns] < staircase[: len(part), None]
-        kept += float(torch.linalg.vector_norm(part)) ** 2  # a norm, as squares would take memory
+        kept += float(torch.linalg.vector_norm(part)) ** 2  # squares would take more memory than the norm
         work[:, columns] = output @ part
     squares = [0.0, 0.0, 0.0]
     for rows in _chunks(p):

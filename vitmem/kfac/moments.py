@@ -14,10 +14,10 @@ from vitmem.errors import VitmemError
 from vitmem.kfac.factors import LayerFactors
 
 Moments = Literal["plain", "mean", "diagonal", "coupled"]
-# Batches between two flushes; float32 sums of more would lose the bottom of the spectrum.
+# Batches between two flushes; longer float32 sums would lose the bottom of the spectrum.
 FLUSH_EVERY = 8
 # Columns in a block of a symmetric product on a CPU: 768 columns take 0.54 of the time of the whole product
-# (2,080 rows, float32, one core, torch 2.14). A GPU is given one large product.
+# (2,080 rows, float32, one core, torch 2.14). A GPU computes one large product.
 BLOCK = 128
 
 
@@ -37,14 +37,14 @@ class Sum:
         self._counted()
 
     def add_symmetric(self, left: Tensor, right: Tensor) -> None:
-        """Add leftᵀ right (f, f) that is known to be symmetric, on and above its diagonal of blocks alone."""
+        """Add leftᵀ right (f, f), known to be symmetric, on and above the block diagonal only."""
         if self._short is None:
             self._short = left.new_zeros(left.shape[1], left.shape[1])
         add_upper(self._short, left, right)
         self._counted()
 
     def add_product(self, product: Tensor) -> None:
-        """Add a product (f, h) that was made already."""
+        """Add a precomputed product (f, h)."""
         self._short = product.clone() if self._short is None else self._short.add_(product)
         self._counted()
 
@@ -54,7 +54,7 @@ class Sum:
             self.flush()
 
     def flush(self) -> None:
-        """Move what was summed in float32 to float64."""
+        """Move the float32 sum to float64."""
         if self._short is not None:
             short = self._short.to("cpu", torch.float64, copy=True)
             self._long = short if self._long is None else self._long.add_(short)
@@ -62,11 +62,11 @@ class Sum:
         self._batches = 0
 
     def over_ranks(self) -> None:
-        """Add up the sums of all ranks of the default process group; a sum that was not asked for stays empty."""
+        """Add up the sums of all ranks of the default process group; an unused sum stays empty."""
         self.flush()
         if self._long is None:
             return
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # NCCL knows no memory but a GPU's
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # NCCL only handles GPU memory
         total = self._long.to(device)
         dist.all_reduce(total)
         self._long = total.cpu()
@@ -77,7 +77,7 @@ class Sum:
         return self._long
 
     def symmetric(self) -> Tensor | None:
-        """Return the sum of symmetric products so far, whole (f, f), float64 on the CPU."""
+        """Return the sum of symmetric products so far, completed to (f, f), float64 on the CPU."""
         whole = self.value()
         for start in range(0, 0 if whole is None else len(whole), BLOCK):
             assert whole is not None
@@ -89,7 +89,7 @@ class Sum:
 
 
 def add_upper(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add leftᵀ right, (n, f) and (n, f), to ``total`` (f, f) on and above its diagonal of blocks."""
+    """Add leftᵀ right, (n, f) and (n, f), to ``total`` (f, f) on and above the block diagonal."""
     size = len(total)
     block = BLOCK if total.device.type == "cpu" else max(size, 1)
     for start in range(0, size, block):
@@ -98,7 +98,7 @@ def add_upper(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 class LayerMoments:
-    """What is summed for one layer over the rows a (n, q) and g (n, p) of each backward pass."""
+    """Sums for one layer over the rows a (n, q) and g (n, p) of each backward pass."""
 
     def __init__(self, path: str, moments: Moments) -> None:
         self.path = path
@@ -110,9 +110,9 @@ class LayerMoments:
         self.a_mean = Sum()
 
     def add_inputs(self, rows: Tensor, product: Tensor | None = None) -> None:
-        """Count the rows a (n, q), once a forward pass however many backward passes follow.
+        """Count the rows a (n, q), once per forward pass regardless of the number of backward passes.
 
-        ``product`` is aᵀa (q, q) where another layer that reads the same rows has made it.
+        ``product`` is aᵀa (q, q), when another layer with the same rows has computed it.
         """
         self.count += len(rows)
         if self.moments == "mean":
@@ -123,7 +123,7 @@ class LayerMoments:
             self.a.add_product(product)
 
     def add_gradients(self, a: Tensor, g: Tensor) -> None:
-        """Add the gradients g (n, p) of one backward pass, and what couples them to their inputs a (n, q)."""
+        """Add the gradients g (n, p) of one backward pass, and their coupled moments with the inputs a (n, q)."""
         self.g.add_symmetric(g, g)
         if self.moments in ("plain", "mean"):
             return
@@ -136,10 +136,10 @@ class LayerMoments:
             self.g_coupled.add_symmetric(g * a_norm, g)
 
     def factors(self, passes: int) -> LayerFactors:
-        """Return means over positions; gradients are averaged over ``passes`` backward passes a position too.
+        """Return means over positions; gradients are also averaged over ``passes`` backward passes.
 
-        Under ``torch.distributed`` they are means over the positions of all ranks. Raises VitmemError, naming
-        the layer, when no position or no gradient reached it.
+        Under ``torch.distributed`` means are over the positions of all ranks. Raises VitmemError, naming the layer,
+        when no position or no gradient reached it.
         """
         if dist.is_available() and dist.is_initialized():
             self._over_ranks()
@@ -162,7 +162,7 @@ class LayerMoments:
         return LayerFactors(count=self.count, trace=trace, **out)
 
     def _over_ranks(self) -> None:
-        """Add up what all ranks have summed, once, at the end: the same sums as those of one long pass."""
+        """Add up the sums of all ranks once, at the end; equal to one long pass."""
         counts: list[int] = [0] * dist.get_world_size()
         dist.all_gather_object(counts, self.count)
         if 0 in counts:
@@ -174,14 +174,14 @@ class LayerMoments:
 
 
 def finite(value: Tensor) -> bool:
-    """Say whether all numbers of ``value`` (n, ...) are finite; their sum tells it in a tenth of the time."""
+    """Return whether all numbers of ``value`` (n, ...) are finite; their sum is ten times faster than a mask."""
     return math.isfinite(float(value.detach().sum(dtype=torch.float64))) or bool(torch.isfinite(value).all())
 
 
 def check_finite(layers: Mapping[str, LayerFactors]) -> None:
-    """Raise VitmemError naming the layer where NaN or infinity began.
+    """Raise VitmemError naming the first layer with NaN or infinity.
 
-    ``layers`` are in the order of the forward pass: activations spoil the layers behind, gradients those before.
+    ``layers`` are in forward order: bad activations spread to later layers, bad gradients to earlier ones.
     """
     for path, layer in layers.items():
         _require_finite(path, "activations", layer.a)

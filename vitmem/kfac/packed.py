@@ -5,22 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Rows that are taken at a time: what is below the diagonal within them is kept too.
+# Rows per block; below the diagonal, the entries inside a block are kept too.
 ROWS = 64
 
 
 def packed(matrix: Tensor) -> Tensor:
-    """Return the symmetric ``matrix`` (n, n) on and above its diagonal of blocks, (k,) with k a little over n²/2."""
+    """Return the symmetric ``matrix`` (n, n) on and above its block diagonal, (k,) with k slightly over n²/2."""
     return torch.cat([matrix[start : start + ROWS, start:].flatten() for start in range(0, len(matrix), ROWS)])
 
 
 def packed_length(size: int) -> int:
-    """Return how many numbers ``packed`` keeps of a matrix (size, size)."""
+    """Return the length of ``packed`` for a matrix (size, size)."""
     return sum(min(ROWS, size - start) * (size - start) for start in range(0, size, ROWS))
 
 
 def unpacked(kept: Tensor, size: int) -> Tensor:
-    """Return the matrix (size, size) that ``packed`` made ``kept`` (k,) of."""
+    """Return the matrix (size, size) from ``kept`` (k,), the inverse of ``packed``."""
     matrix = kept.new_empty(size, size)
     for start in range(0, size, ROWS):
         rows = min(ROWS, size - start)

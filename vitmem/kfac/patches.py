@@ -1,8 +1,8 @@
 """Convolutions as linear layers: every position of the output reads one patch of the input.
 
-A convolution of one group is W (p, C kh kw) times patches (im2col). Its statistics take every position of the output
-as a row, as those of tokens do: KFAC-expand of Eschenhagen et al. (2023, arXiv 2311.00636), after Grosse and Martens
-(2016, arXiv 1602.01407), who sum where this averages.
+A convolution of one group is W (p, C kh kw) times patches (im2col). Its statistics treat every output position as a
+row, like a token: KFAC-expand of Eschenhagen et al. (2023, arXiv 2311.00636), after Grosse and Martens (2016, arXiv
+1602.01407), who sum where this averages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vitmem.kfac.layers import is_conv2d
 
 
 def geometry(layer: nn.Module) -> tuple[object, ...]:
-    """Return what decides which rows ``layer`` makes of its input, the same for layers that read the same rows."""
+    """Return the settings that determine the rows of ``layer``, equal for layers that read the same rows."""
     if not is_conv2d(layer):
         return ()
     assert isinstance(layer, nn.Conv2d)
@@ -22,7 +22,7 @@ def geometry(layer: nn.Module) -> tuple[object, ...]:
 
 
 def inputs_of(layer: nn.Module, activation: Tensor) -> Tensor:
-    """Return what each position of the output reads, (B, ..., q): patches of a map (B, C, H, W), else what enters."""
+    """Return the input of each output position, (B, ..., q): patches of a map (B, C, H, W), or the activation."""
     if not is_conv2d(layer):
         return activation
     assert isinstance(layer, nn.Conv2d)
@@ -39,12 +39,12 @@ def inputs_of(layer: nn.Module, activation: Tensor) -> Tensor:
 
 
 def outputs_of(layer: nn.Module, output: Tensor) -> Tensor:
-    """Return ``output``, or a gradient there, with a position in each row (B, ..., p): a map is (B, p, H', W')."""
+    """Return ``output``, or its gradient, with one position per row (B, ..., p); a map is (B, p, H', W')."""
     return output.movedim(1, -1) if is_conv2d(layer) else output
 
 
 def _padding(layer: nn.Conv2d) -> list[int]:
-    """Return the padding left, right, above and below; that of ``same`` has the odd pixel on the right and below."""
+    """Return the padding left, right, above and below; ``same`` puts an odd pixel right and below."""
     sides: list[int] = []
     for axis in (1, 0):
         if layer.padding == "same":

@@ -1,10 +1,10 @@
-"""Which pairs to keep, without sorting them.
+"""Selection of the pairs to keep, without sorting them.
 
-With both importances descending the kept set of Π_ij = rows_i * columns_j is a staircase: row i keeps
-its first J_i columns. The threshold is found by bisection over floating-point numbers themselves, with
-searches along the longer side, O(min(p, q) log max(p, q)) a step and O(p + q) memory: first on rounded
-quotients, then on the products where the rounding could matter. Pairs that are equal to the threshold
-are taken in the order (i, j) until the rule is met: the set is that of a full sort by (Π descending, i, j).
+With both importances descending the kept set of Π_ij = rows_i * columns_j is a staircase: row i keeps its first J_i
+columns. The threshold is found by bisection over the bit patterns of floats, with binary searches along the longer
+side, O(min(p, q) log max(p, q)) per step and O(p + q) memory: first on rounded quotients, then on the products where
+rounding could matter. Pairs equal to the threshold are taken in the order (i, j) until the target is met, so the set
+is that of a full sort by (Π descending, i, j).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch import Tensor
 
 from vitmem.errors import InputError
 
-NOTHING = "importances: all are zero, so no pair can be told from another; is the model trained?"
+NOTHING = "importances: all are zero, so pairs cannot be ranked; is the model trained?"
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Reached = Callable[[Counts], float]
 
 
 def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
-    """Return J (p,) int64 of the smallest set, largest pairs first, whose sum is ``mass`` of all pairs'.
+    """Return J (p,) int64 of the smallest set, largest pairs first, with the share ``mass`` of the total.
 
-    ``rows`` (p,) and ``columns`` (q,) are descending and >= 0; ``mass`` in (0, 1], 1 keeps every pair.
+    ``rows`` (p,) and ``columns`` (q,) are descending and >= 0; ``mass`` is in (0, 1], 1 keeps every pair.
     """
     lam, mu = _checked(rows, columns, mass, "mass")
     if mass == 1:
@@ -39,15 +39,15 @@ def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
 def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Tensor:
     """Return J (p,) int64 of the round(fraction * p * q) largest pairs, at least one."""
     lam, mu = _checked(rows, columns, fraction, "fraction")
-    wanted = max(1, round(fraction * (len(lam) * len(mu))))  # in this order, as for a table of all pairs
+    wanted = max(1, round(fraction * (len(lam) * len(mu))))  # same evaluation order as for a table of all pairs
     return _staircase(lam, mu, _count, float(wanted))
 
 
 def largest_by_mass(table: Tensor, mass: float) -> Tensor:
-    """Return the mask (p, q) of the smallest set, largest pairs first, whose sum is ``mass`` of that of ``table``.
+    """Return the mask (p, q) of the smallest set, largest pairs first, with the share ``mass`` of the sum of ``table``.
 
-    ``table`` (p, q) has any numbers >= 0, not products of a row's and a column's: they are sorted. Equal ones are
-    taken in the order (i, j). ``mass`` in (0, 1], 1 keeps every pair.
+    ``table`` (p, q) has arbitrary numbers >= 0, which are sorted. Equal ones are taken in the order (i, j). ``mass`` is
+    in (0, 1], 1 keeps every pair.
     """
     values, order = _sorted(table, mass, "mass")
     running = values.cumsum(0)
@@ -64,11 +64,10 @@ def largest_by_fraction(table: Tensor, fraction: float) -> Tensor:
 def matched_fraction(
     evaluate: Callable[[float], float], floor: float, *, smallest: float = 1e-4, steps: int = 8
 ) -> float:
-    """Return the smallest fraction found by bisection at which ``evaluate`` is >= ``floor``, 1 (no edit) if none is.
+    """Return the smallest fraction, by bisection, at which ``evaluate`` is >= ``floor``, 1 (no edit) if there is none.
 
-    The bisection is in log(f / (1 - f)): what costs little may keep a thousandth, what costs much may lose no more
-    than one. ``evaluate`` is taken to grow with the fraction; where it does not, what is returned still meets
-    the floor.
+    The bisection is in log(f / (1 - f)), to resolve fractions near 0 and near 1 alike. ``evaluate`` is assumed to
+    increase with the fraction; where it does not, the result still meets the floor.
     """
     if evaluate(smallest) >= floor:
         return smallest
@@ -89,7 +88,7 @@ def mask_of(staircase: Tensor, columns: int) -> Tensor:
 
 
 def _sorted(table: Tensor, share: float, name: str) -> tuple[Tensor, Tensor]:
-    """Return the values (p * q,) of ``table`` (p, q) descending, and their places; equal ones keep their order."""
+    """Return the values (p * q,) of ``table`` (p, q) descending, and their indices; equal values keep their order."""
     _check_share(share, name)
     if not torch.isfinite(table).all() or (table < 0).any():
         raise InputError("importances: expected finite numbers >= 0")
@@ -99,7 +98,7 @@ def _sorted(table: Tensor, share: float, name: str) -> tuple[Tensor, Tensor]:
 
 
 def _first(order: Tensor, kept: int, table: Tensor) -> Tensor:
-    """Return the mask of the shape of ``table`` (p, q) of the first ``kept`` places of ``order`` (p * q,)."""
+    """Return the mask, shaped like ``table`` (p, q), of the first ``kept`` indices of ``order`` (p * q,)."""
     mask = torch.zeros(table.numel(), dtype=torch.bool)
     mask[order[:kept]] = True
     return mask.reshape(table.shape)
@@ -145,7 +144,7 @@ def _staircase(lam: Values, mu: Values, rule: Callable[[Values, Values], Reached
 
 def _threshold(short: Values, long: Values, rule: Callable[[Values, Values], Reached], target: float) -> int:
     """Return the bits of the largest tau for which the pairs >= tau meet ``target``."""
-    # Floats >= 0 are ordered as their bits are, so a bisection ends after 63 steps at most.
+    # Floats >= 0 are ordered like their bit patterns, so a bisection takes at most 63 steps.
     reached = rule(short, long)
     top = int(np.float64(short[0] * long[0]).view(np.int64)) + 1
     guess = _bisect(0, top, lambda bits: reached(_rounded_counts(short, long, _float(bits))) >= target)
@@ -163,7 +162,7 @@ def _threshold(short: Values, long: Values, rule: Callable[[Values, Values], Rea
 
 
 def _bisect(low: int, high: int, meets: Callable[[int], bool]) -> int:
-    """Return the last number before ``high`` that ``meets``, where ``low`` does and ``high`` does not."""
+    """Return the last number below ``high`` that ``meets``; ``low`` does, ``high`` does not."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if meets(middle) else (low, middle)
@@ -171,7 +170,7 @@ def _bisect(low: int, high: int, meets: Callable[[int], bool]) -> int:
 
 
 def _rounded_counts(lam: Values, mu: Values, tau: float) -> Counts:
-    """Return about how many columns of every row have lam_i * mu_j >= tau, from rounded quotients."""
+    """Return the approximate number of columns with lam_i * mu_j >= tau in every row, from rounded quotients."""
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = np.where(lam > 0, tau / lam, np.inf if tau > 0 else 0.0)
     return len(mu) - np.searchsorted(mu[::-1], quotient, side="left")

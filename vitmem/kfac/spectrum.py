@@ -1,6 +1,6 @@
-"""Eigen-decomposition of a statistic: float64, descending, never below zero.
+"""Eigendecomposition of a statistic: float64, descending, never negative.
 
-The bottom of the spectrum is what the method reads, so low precision here would be a bug.
+The method depends on the bottom of the spectrum, so low precision here would be a bug.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ def eigen(matrix: Tensor) -> Eigen:
     try:
         values, vectors = torch.linalg.eigh(symmetric)
     except torch.linalg.LinAlgError:
-        # divide and conquer may fail where most of the spectrum is zero, as of few inputs; QR iterations do not
+        # divide and conquer may fail on mostly zero spectra, as with few inputs; QR iterations do not
         found = scipy.linalg.eigh(symmetric.cpu().numpy(), driver="ev")
         values, vectors = (torch.from_numpy(part).to(matrix.device) for part in found)
     return Eigen(values.flip(0).clamp_min(0), vectors.flip(1))
 
 
 def centered(second_moment: Tensor, mean: Tensor) -> Eigen:
-    """Return the direction of the ``mean`` m (n,), then the eigenvectors of the covariance in the space across it.
+    """Return the direction of the ``mean`` m (n,), then the covariance's eigenvectors in its orthogonal complement.
 
-    The covariance is ``second_moment`` (n, n) - m mᵀ. With m among the directions that are kept, W m stays what it is:
-    no bias has to make up for it, as in a principal component analysis. The first value is the second moment along m,
-    or the largest eigenvalue where that is larger. A mean of zero has no direction: the covariance alone is left.
+    The covariance is ``second_moment`` (n, n) - m mᵀ. With m among the kept directions W m is unchanged, so no bias
+    correction is needed, as in a principal component analysis. The first value is the second moment along m, or the
+    largest eigenvalue if that is larger. For a zero mean this is the spectrum of the covariance alone.
     """
     second_moment, mean = second_moment.double(), mean.double()
     if not mean.any():
         return eigen(second_moment)
-    # the first column of Q is the direction of the mean, the others span what is across it
+    # the first column of Q is the direction of the mean, the others span its orthogonal complement
     q, _ = torch.linalg.qr(mean[:, None], mode="complete")
     across = q[:, 1:]
     rest = eigen(across.T @ (second_moment - torch.outer(mean, mean)) @ across)
@@ -52,10 +52,9 @@ def centered(second_moment: Tensor, mean: Tensor) -> Eigen:
 
 
 def effective_rank(values: Tensor) -> float:
-    """Return exp(H) of the shares of ``values`` (n,) >= 0 in their sum: from 1 to n where all are equal; 0 of zeros.
+    """Return exp(H), H the entropy (nats) of ``values`` (n,) >= 0 over their sum: 1 to n (all equal); 0 of zeros.
 
-    H is the entropy in nats. Roy and Vetterli (2007), "The effective rank: a measure of effective dimensionality",
-    take singular values.
+    Roy and Vetterli (2007), "The effective rank: a measure of effective dimensionality", use singular values.
     """
     total = values.double().sum()
     return float(torch.special.entr(values.double() / total).sum().exp()) if total > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file by their byte ranges: read or overwritten one at a time, the rest never touched."""
+"""Tensors of a safetensors file by byte range: read or overwritten one at a time, leaving the rest untouched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, short_name
 from vitmem.parsing import parse_json
 
-# The names that the format gives to types an edit can work on.
+# The format's names of the types that an edit supports.
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -26,7 +26,7 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a tensor lies: its ``file``, the format's name of its type, its shape and its first byte."""
+    """Location of a tensor: its ``file``, the format's name of its dtype, its shape and its first byte."""
 
     file: Path
     kind: str
@@ -34,9 +34,9 @@ class Stored:
     start: int
 
     def read(self) -> Tensor:
-        """Return the tensor (n, ...) in memory of its own; raises InputError when its type is no plain float.
+        """Return a copy of the tensor (n, ...); raises InputError when its dtype is not a plain float.
 
-        Read, not mapped: mapped pages count as memory of the process for as long as they are there.
+        Read, not mapped: mapped pages count as memory of the process.
         """
         if self.kind not in DTYPES:
             raise InputError(f"{self.file}: expected a tensor of type {', '.join(DTYPES)}, got {self.kind}")
@@ -48,7 +48,7 @@ class Stored:
         return out
 
     def overwrite(self, tensor: Tensor, file: Path) -> None:
-        """Put ``tensor`` (n, ...), of the same shape and type, in place of this one in ``file``, a copy of its own."""
+        """Write ``tensor`` (n, ...), of the same shape and dtype, over this one in ``file``, a separate copy."""
         assert tensor.shape == self.shape and tensor.dtype == DTYPES[self.kind]
         with file.open("r+b") as handle:
             handle.seek(self.start)
@@ -61,9 +61,9 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def stored_tensors(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
-    """Return the tensors of the safetensors file ``path`` by name, and its metadata; nothing but its header is read.
+    """Return the tensors of the safetensors file ``path`` by name, and its metadata, reading only its header.
 
-    Raises InputError when the file is missing, torn or of another format.
+    Raises InputError when the file is missing, truncated or of another format.
     """
     check_readable(path, "a safetensors file")
     name = short_name(path)

@@ -1,4 +1,4 @@
-"""What the engine has to know of a family of models: losses, labels, and which positions count."""
+"""Interface of a model family to the engine: losses, labels, and the counted positions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 
 class Task(Protocol):
-    """A batch is whatever the task takes; the engine only hands it on. N losses, d features, K classes.
+    """A model family. A batch is opaque to the engine. N losses, d features, K classes.
 
-    A model is split in two, ``logits(model, features(model, batch))``, so that a head with many classes can
-    be applied to a few rows at a time. A task without such a head returns the logits as its features.
+    A model is split in two, ``logits(model, features(model, batch))``, so that a head with many classes can be applied
+    to a few rows at a time. A task without such a head returns the logits as its features.
     """
 
     def features(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return what the head reads, (N, d), one row for each term of the summed loss."""
+        """Return the input of the head, (N, d), one row for each term of the summed loss."""
         ...
 
     def logits(self, model: nn.Module, features: Tensor) -> Tensor:
-        """Return the logits (n, K) of some rows (n, d) of the features; each row's depend on that row alone."""
+        """Return the logits (n, K) of some rows (n, d) of the features, each depending on its own row only."""
         ...
 
     def given(self, batch: Any) -> Tensor:
@@ -28,23 +28,22 @@ class Task(Protocol):
         ...
 
     def rows(self, activation: Tensor, batch: Any) -> Tensor:
-        """Return the positions that count of a layer's input or output (B, ..., f), as (n, f)."""
+        """Return the counted positions of a layer's input or output (B, ..., f), as (n, f)."""
         ...
 
 
 @dataclass(frozen=True)
 class Tempered:
-    """``task`` of the network whose logits are divided by ``temperature`` (Guo et al. 2017, arXiv 1706.04599).
+    """``task`` with the logits divided by ``temperature`` (Guo et al. 2017, arXiv 1706.04599).
 
-    Above 1 the labels that are drawn from them are less often the likeliest ones, so that gradients do not vanish
-    where the network is sure.
+    Above 1 sampled labels are less often the likeliest ones, so gradients do not vanish for a confident network.
     """
 
     task: Task
     temperature: float
 
     def features(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return what the head reads, (N, d)."""
+        """Return the input of the head, (N, d)."""
         return self.task.features(model, batch)
 
     def logits(self, model: nn.Module, features: Tensor) -> Tensor:
@@ -56,5 +55,5 @@ class Tempered:
         return self.task.given(batch)
 
     def rows(self, activation: Tensor, batch: Any) -> Tensor:
-        """Return the positions that count of a layer's input or output (B, ..., f), as (n, f)."""
+        """Return the counted positions of a layer's input or output (B, ..., f), as (n, f)."""
         return self.task.rows(activation, batch)

@@ -1,4 +1,4 @@
-"""Directions that two sets of inputs need together: the span of the leading eigenvectors of both second moments."""
+"""The span of the leading input directions of two sets, from both second moments."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from vitmem.errors import InputError
 from vitmem.kfac.spectrum import Eigen
 
-# What is left of a vector beside the others, below which it lies among them but for rounding.
+# Smallest residual of a unit vector that counts as outside the span of the others.
 DEPENDENT = 1e-8
 
 
 def shares_before(values: Tensor) -> Tensor:
-    """Return the share of the sum of ``values`` (q,), descending and not all zero, that those before each have."""
+    """Return the share of the sum of ``values`` (q,), descending and not all zero, before each of them."""
     running = values.cumsum(0) / values.sum()
     return torch.cat([running.new_zeros(1), running[:-1]])
 
@@ -21,13 +21,13 @@ def shares_before(values: Tensor) -> Tensor:
 def union(one: Eigen, other: Eigen, *, fraction: float | None = None, mass: float | None = None) -> Tensor:
     """Return an orthonormal basis (q, k) of the span of leading eigenvectors of two second moments (q, q).
 
-    Eigenvectors of both are taken in the order of the share of their trace that those before them have, of equal ones
-    that of ``one`` first, and what lies in the span already adds nothing. With ``mass`` these are the fewest of each
-    that have this share of their trace; with ``fraction`` as many as give k = round(fraction * q) directions, at least
-    one. Raises InputError for a second moment that is zero.
+    Eigenvectors of both are taken in the order of the cumulative trace share before them, ties first from ``one``; a
+    vector already in the span adds nothing. With ``mass`` the fewest of each with this share of their trace are taken;
+    with ``fraction`` as many as give k = round(fraction * q) directions, at least one. Raises InputError for a zero
+    second moment.
     """
     if not (one.values.any() and other.values.any()):
-        raise InputError("all inputs of a set are zero, so no direction is needed")
+        raise InputError("all inputs of a set are zero, so no direction can be chosen")
     size = len(one.values)
     if 1 in (fraction, mass):
         return one.vectors
@@ -43,7 +43,7 @@ def union(one: Eigen, other: Eigen, *, fraction: float | None = None, mass: floa
             break
         found = basis[:, :count]
         rest = both[:, column] - found @ (found.T @ both[:, column])
-        rest = rest - found @ (found.T @ rest)  # once more: the first time leaves what rounding lost
+        rest = rest - found @ (found.T @ rest)  # a second time, to remove rounding errors
         length = rest.norm()
         if length > DEPENDENT:
             basis[:, count] = rest / length
@@ -52,11 +52,11 @@ def union(one: Eigen, other: Eigen, *, fraction: float | None = None, mass: floa
 
 
 def mixture(one: Tensor, other: Tensor, share: float) -> Tensor:
-    """Return ``share`` A_1 / tr A_1 + (1 - ``share``) A_2 / tr A_2 of two second moments (q, q), which are not zero.
+    """Return ``share`` A_1 / tr A_1 + (1 - ``share``) A_2 / tr A_2 of two non-zero second moments (q, q).
 
-    Raises InputError for one that is.
+    Raises InputError for a zero one.
     """
     traces = one.trace(), other.trace()
     if not (traces[0] > 0 and traces[1] > 0):
-        raise InputError("all inputs or gradients of a set are zero, so it has nothing to mix")
+        raise InputError("all inputs or gradients of a set are zero, so they cannot be mixed")
     return share * one.double() / traces[0] + (1 - share) * other.double() / traces[1]
