@@ -178,7 +178,7 @@ def test_trainings_that_diverge_and_labels_of_the_wrong_length(tmp_path: Path) -
     assert len(rows) == 6 and sum(row["status"] == "ok" for row in rows) == 1
     assert said[0] == "None" and len(said) == 4
     assert said[1].startswith("training: NaN or infinity in the weight 'stem.proj.weight' after the last step")
-    assert said[2].startswith("training: labels of noise 'shorter': expected 100 of them, one an image, got an array")
+    assert said[2].startswith("training: labels of noise 'shorter': expected 100 of them, one per image, got an array")
     assert said[3].startswith("training: the loss is nan in epoch 0, step 1; lower lr or clip")
 
 

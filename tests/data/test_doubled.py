@@ -131,7 +131,7 @@ def test_files_about_cifar(tmp_path: Path, read: Any, write: Callable[[Path], An
 @pytest.mark.parametrize(
     ("index", "says"),
     [
-        (np.array([0, 1, 2, 3, 3, 5]), "got 1 positions that come again in 'index'"),
+        (np.array([0, 1, 2, 3, 3, 5]), "got 1 repeated positions in 'index'"),
         (np.arange(6) - 1, "expected positions from 0 in 'index', got int64 from -1"),
         (np.arange(6) + 0.5, "expected positions from 0 in 'index', got float64"),
     ],

@@ -104,16 +104,16 @@ def test_rows_are_found_by_their_index(draw: Draw, tmp_path: Path, save: Save) -
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        ({"probabilities": TABLE[:7]}, "expected 6000 rows, one a training image, got 7"),
+        ({"probabilities": TABLE[:7]}, "expected 6000 rows, one per training image, got 7"),
         ({"probabilities": TABLE[:, :9]}, "expected rows of probabilities that sum to 1"),
-        ({"logits": LOGITS[:, :9]}, "expected a column a class, n x 10, got 6000 x 9"),
+        ({"logits": LOGITS[:, :9]}, "expected one column per class, n x 10, got 6000 x 9"),
         ({"probabilities": 2 * TABLE}, "got 6000 that do not, row 0 sums to 2"),
         ({"probabilities": np.where(np.arange(COUNT)[:, None] == 5, np.nan, TABLE)}, "got 1 that do not, row 5"),
         ({"logits": np.full((COUNT, 10), np.inf)}, "expected rows of probabilities that sum to 1"),
-        ({"probabilities": TABLE[0]}, "expected a column a class, n x 10, got 10"),
-        ({"probabilities": TABLE, "index": np.arange(3)}, "expected 6000 positions in 'index', one a row, got 3"),
-        ({"probabilities": np.array(1.0)}, "expected a column a class, n x 10, got one number"),
-        ({"probabilities": TABLE[:0], "index": np.arange(0)}, "expected a row an image, got a file without rows"),
+        ({"probabilities": TABLE[0]}, "expected one column per class, n x 10, got 10"),
+        ({"probabilities": TABLE, "index": np.arange(3)}, "expected 6000 positions in 'index', one per row, got 3"),
+        ({"probabilities": np.array(1.0)}, "expected one column per class, n x 10, got one number"),
+        ({"probabilities": TABLE[:0], "index": np.arange(0)}, "expected one row per image, got a file without rows"),
         ({"given": TABLE}, "expected 'probabilities' or 'logits', got given"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_sure_network_reaches_no_high_rate(draw: Draw, tmp_path: Path, save: S
     save(probabilities=sure)
     params = {"context": {"data_dir": tmp_path}, "probabilities": "clean.safetensors"}
     assert draw("pmd", CLEAN, rate=0.1, **params).changed.sum() == 600
-    with pytest.raises(InputError, match=r"at most 0\.1000, got 0\.2: the probabilities leave no doubt"):
+    with pytest.raises(InputError, match=r"at most 0\.1000, got 0\.2: the probabilities of the other images"):
         draw("pmd", CLEAN, rate=0.2, **params)
 
 

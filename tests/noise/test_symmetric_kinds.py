@@ -107,7 +107,7 @@ def test_interclass_confusion_of_other_classes(draw: Draw) -> None:
         return make(noise, np.arange(4), NoiseContext("pets", 4), 0)
 
     assert of([0, 2]).given.tolist() == [2, 1, 0, 3]
-    with pytest.raises(InputError, match="'pets' has no usual pair"):
+    with pytest.raises(InputError, match="'pets' has no published pair"):
         of(None)
     for wrong in ([1, 1], [0, 4], [-1, 2]):
         with pytest.raises(InputError, match="two different 'classes' of 0 to 3"):

@@ -1,1 +1,1 @@
-"""Edits, one a file; each works on every family of models."""
+"""Edits, one per file; each works on every family of models."""

@@ -1,1 +1,1 @@
-"""Label-noise models, one a file: pure numpy, each with the generator it is given."""
+"""Label-noise models, one per file: pure numpy, each with an explicit random generator."""

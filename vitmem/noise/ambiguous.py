@@ -1,4 +1,4 @@
-"""The images that a network trained on the true labels doubts most get its second choice (Chen et al. 2021, AAAI).
+"""Label the images that a clean network doubts most with its second choice (Chen et al. 2021, AAAI).
 
 The paper averages the network's probabilities over all epochs of training; no random number is drawn.
 """
@@ -18,10 +18,10 @@ from vitmem.registry import NOISES
 def ambiguous(
     clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, probabilities: FilePath
 ) -> Labels:
-    """Give the round(rate * n) images whose likeliest wrong class is likeliest that class as label, (n,).
+    """Relabel the round(rate * n) images with the largest probability of a wrong class with that class, (n,).
 
-    ``probabilities`` is a file (see ``read_probabilities``). Raises InputError when it does not fit, and when
-    there is one class only. The labels are the same for every seed; ties are taken in the order of the images.
+    ``probabilities`` is a file (see ``read_probabilities``). Raises InputError when it does not fit, and for fewer than
+    two classes. The labels are the same for every seed; ties are taken in image order.
     """
     wrong = read_probabilities(probabilities, context, len(clean), "ambiguous").copy()
     if context.num_classes < 2:

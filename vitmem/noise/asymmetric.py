@@ -1,9 +1,8 @@
-"""Asymmetric noise: classes are taken for a look-alike (Patrini et al. 2017).
+"""Asymmetric noise: classes are mislabelled as a similar class (Patrini et al. 2017).
 
-CIFAR-10 and MNIST have the paper's maps, in which only some classes are sources; CIFAR-100 goes round
-the members of each superclass, in the order of their class numbers. Many public implementations take
-CIFAR-100's classes 5i to 5i + 4 for a superclass, which keeps 6 of the 100 flips inside one; here the
-superclasses are the data set's own.
+CIFAR-10 and MNIST use the paper's maps, in which only some classes are sources; CIFAR-100 cycles through the members
+of each superclass in the order of their class numbers. Many public implementations treat CIFAR-100's classes 5i to
+5i + 4 as a superclass, which keeps 6 of the 100 flips inside one; here the superclasses are those of the dataset.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ def asymmetric(
     rate: Rate,
     rate_basis: Literal["class", "overall"] = "class",
 ) -> Labels:
-    """Give a share of the images of each source class the label of its look-alike.
+    """Give a share of the images of each source class the label of its target class.
 
-    With ``rate_basis`` "class" that share is ``rate`` (40 % is 20 % of all CIFAR-10 images: half the
-    classes are sources); with "overall" it is whatever makes ``rate`` of all images wrong. Raises
-    InputError for a data set without a map, and when the sources are too few for an overall rate.
+    With ``rate_basis`` "class" the share is ``rate`` (40 % is 20 % of all CIFAR-10 images: half the classes are
+    sources); with "overall" it is set so that ``rate`` of all images are wrong. Raises InputError for a dataset without
+    a map, and when there are too few source images for an overall rate.
     """
     targets = targets_of(context)
     if rate_basis == "overall":
@@ -56,12 +55,12 @@ def asymmetric(
 
 
 def targets_of(context: NoiseContext) -> dict[int, int]:
-    """Return source class -> look-alike; raises InputError when the data set has no accepted map."""
+    """Return source class -> target class; raises InputError when the dataset has no known map."""
     if context.dataset in MAPS:
         return MAPS[context.dataset]
     if context.coarse is None:
         raise InputError(
-            f"noise 'asymmetric': data set '{context.dataset}' has neither a known map of look-alikes nor "
+            f"noise 'asymmetric': data set '{context.dataset}' has neither a known map of similar classes nor "
             f"superclasses (known: {', '.join(sorted(MAPS))}, cifar100); use 'symmetric' or 'pair'"
         )
     targets: dict[int, int] = {}

@@ -1,9 +1,8 @@
-"""What a noise model sees, what it returns, and the checks that every one goes through.
+"""Input and output of a noise model, and the checks on its output.
 
-A noise model is ``f(clean, context, rng, *, params...) -> given``: the labels that the network is
-trained on, (n,) int64, drawn from the true ones, (n,) int64. It always reads ``clean`` and writes to
-a copy, so that no label is flipped twice. One whose chosen images may keep their true label returns
-``(given, chosen)`` with ``chosen`` (n,) bool.
+A noise model is ``f(clean, context, rng, *, params...) -> given``: it draws the labels for training, (n,) int64, from
+the true ones, (n,) int64. It reads ``clean`` and writes to a copy, so that no label is flipped twice. A model whose
+chosen images may keep their true label returns ``(given, chosen)`` with ``chosen`` (n,) bool.
 """
 
 from __future__ import annotations
@@ -27,18 +26,17 @@ from vitmem.noise.pixels import Pixels
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Rate = Annotated[float, Field(ge=0, le=1)]
-# Whether the number of chosen images is exact in every class, not only over all of them; an id leaves ``false`` out.
+# Whether the number of chosen images is exact in every class, not only in total; an id leaves ``false`` out.
 Stratified = Annotated[bool | None, BeforeValidator(lambda value: None if value is False else value)]
 
 
 @dataclass(frozen=True)
 class NoiseContext:
-    """What a noise model may know of the data set beside the true labels.
+    """The information about the dataset available to a noise model, besides the true labels.
 
-    ``coarse`` is the superclass of each class, (K,), where the data set has superclasses;
-    ``extra_labels`` are further labels of the same n images by name, each (n,); ``pixels`` the images
-    themselves; ``index`` their positions in the original set, (n,); ``data_dir`` the folder of the
-    user's files.
+    ``coarse`` is the superclass of each class, (K,), if there are superclasses; ``extra_labels`` are further labels of
+    the same n images by name, each (n,); ``pixels`` the images; ``index`` their positions in the original set, (n,);
+    ``data_dir`` the user's data folder.
     """
 
     dataset: str
@@ -50,22 +48,20 @@ class NoiseContext:
     data_dir: Path | None = None
 
     def find(self, file: str) -> Path:
-        """Return where ``file`` is, inside the data folder or anywhere; it need not exist."""
+        """Return the path of ``file``, relative to the data folder or absolute; it need not exist."""
         inside = None if self.data_dir is None else self.data_dir / file
         return inside if inside is not None and os.path.exists(inside) else expand(file)
 
 
 @dataclass(frozen=True)
 class NoisyLabels:
-    """Given labels beside the true ones, and how wrong they came out.
+    """Given and true labels, and the realised noise.
 
-    ``given``, ``clean``: (n,) int64; ``changed``: (n,) bool, given differs from clean; ``chosen``: (n,)
-    bool, the noise drew a label for the image, which may be the true one again. ``nominal`` is the rate
-    that was asked for (``None`` where the noise has no rate), ``realised`` the share of wrong labels,
-    ``realised_per_class`` the same within each true class, (K,), 0 for a class without images.
-    ``transition[i, j]`` is the share of true class i that is given label j, (K, K): rows are true
-    classes and sum to 1; a class without images has the row of the identity. ``sha256`` is that of
-    the given labels as little-endian int16.
+    ``given``, ``clean``: (n,) int64; ``changed``: (n,) bool, given differs from clean; ``chosen``: (n,) bool, the noise
+    drew a label for the image, possibly the true one. ``nominal`` is the requested rate (``None`` for noise without a
+    rate), ``realised`` the share of wrong labels, ``realised_per_class`` the same within each true class, (K,), 0 for
+    an empty class. ``transition[i, j]`` is the share of true class i with given label j, (K, K): rows sum to 1; an
+    empty class has the row of the identity. ``sha256`` is that of the given labels as little-endian int16.
     """
 
     given: Labels
@@ -91,9 +87,9 @@ class NoisyLabels:
 def make(noise: Noise, clean: NDArray[np.integer], context: NoiseContext, seed: int) -> NoisyLabels:
     """Draw the given labels of ``noise`` for the true labels ``clean`` (n,).
 
-    The same noise, labels and seed give the same labels. Raises InputError for labels outside
-    the classes, VitmemError when the model returns labels of another length or outside the classes, or
-    a mask of chosen images that leaves changed ones out.
+    Equal noise, labels and seed give equal labels. Raises InputError for labels outside the classes, VitmemError when
+    the model returns labels of the wrong length or outside the classes, or a mask of chosen images that misses changed
+    ones.
     """
     clean = _checked("true labels", clean, len(clean), context.num_classes, InputError)
     drawn = noise.draw(clean.copy(), context, np.random.default_rng(seed))
@@ -109,7 +105,7 @@ def make(noise: Noise, clean: NDArray[np.integer], context: NoiseContext, seed: 
 def described(
     given: Labels, clean: Labels, chosen: Mask, num_classes: int, nominal: float | None = None
 ) -> NoisyLabels:
-    """Return ``given`` labels beside the true ones ``clean``, with the mask ``chosen``, (n,) each, and their rates."""
+    """Return the labels ``given`` and ``clean`` and the mask ``chosen``, (n,) each, with their rates."""
     changed = given != clean
     transition = transition_matrix(clean, given, num_classes)
     return NoisyLabels(
@@ -126,7 +122,7 @@ def described(
 
 
 def transition_matrix(clean: Labels, given: Labels, num_classes: int) -> NDArray[np.float64]:
-    """Return T (K, K) with T[i, j] the share of true class i whose given label is j."""
+    """Return T (K, K) with T[i, j] the share of true class i with given label j."""
     pairs = np.bincount(clean * num_classes + given, minlength=num_classes**2)
     counts = pairs.reshape(num_classes, num_classes).astype(np.float64)  # (true, given)
     totals = counts.sum(axis=1, keepdims=True)
@@ -134,10 +130,10 @@ def transition_matrix(clean: Labels, given: Labels, num_classes: int) -> NDArray
 
 
 def _checked(what: str, labels: NDArray[np.integer], length: int, num_classes: int, error: type[VitmemError]) -> Labels:
-    """Return ``labels`` as int64 when they are whole numbers, (length,), all in [0, num_classes)."""
+    """Return ``labels`` as int64; raises ``error`` unless they are whole numbers in [0, num_classes), (length,)."""
     labels = np.asarray(labels)
     if labels.shape != (length,):
-        raise error(f"{what}: expected {length} of them, one an image, got an array of shape {labels.shape}")
+        raise error(f"{what}: expected {length} of them, one per image, got an array of shape {labels.shape}")
     if not np.issubdtype(labels.dtype, np.integer):
         raise error(f"{what}: expected whole numbers, got {labels.dtype}")
     if length and (labels.min() < 0 or labels.max() >= num_classes):

@@ -1,4 +1,4 @@
-"""Labels that a data set brings in a column of its own: fast.ai's noisy labels of Imagenette and Imagewoof.
+"""Labels from a column of the dataset: fast.ai's noisy labels of Imagenette and Imagewoof.
 
 Imagenette's ``noisy_1``, ``noisy_5``, ``noisy_25`` and ``noisy_50`` are named for their rate in percent.
 """
@@ -17,7 +17,7 @@ from vitmem.registry import NOISES
 def column(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
     """Return the labels of ``column`` (n,).
 
-    Raises InputError when the data set has no such column, and for labels of classes that were left out.
+    Raises InputError when the dataset has no such column, and for labels of excluded classes.
     """
     if column not in context.extra_labels:
         raise unknown(f"column of data set '{context.dataset}'", column, context.extra_labels)
@@ -25,7 +25,7 @@ def column(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, co
 
 
 def known_classes(labels: NDArray[np.integer], num_classes: int, where: str) -> Labels:
-    """Return ``labels`` (n,) as int64; raises InputError, beginning with ``where``, for one outside the classes."""
+    """Return ``labels`` (n,) as int64; raises InputError, prefixed with ``where``, for one outside the classes."""
     outside = int(((labels < 0) | (labels >= num_classes)).sum())
     if outside:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Labels that people gave: CIFAR-10N and CIFAR-100N (Wei et al. 2022), or a column of a data set.
+"""Human labels: CIFAR-10N and CIFAR-100N (Wei et al. 2022), or a column of a dataset.
 
 Realised rates of CIFAR-10N: ``aggre_label`` 9.01 %, ``random_label1`` to ``3`` 17.23, 18.12 and
 17.64 %, ``worse_label`` 40.21 %; of CIFAR-100N: 40.20 %.
@@ -16,15 +16,14 @@ from vitmem.registry import NOISES
 
 @NOISES.register("human", summary="human annotators' labels (CIFAR-10N, CIFAR-100N)")
 def human(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
-    """Return the labels of ``column`` (n,); raises InputError when the data set came without them."""
+    """Return the labels of ``column`` (n,); raises InputError when the dataset has none."""
     return human_labels(clean, context, column, "human")
 
 
 def human_labels(clean: Labels, context: NoiseContext, column: str, noise: str) -> Labels:
-    """Return the labels of ``column`` beside ``clean``, both (n,), for the noise model called ``noise``.
+    """Return the labels of ``column``, (n,) like ``clean``, for the noise model ``noise``.
 
-    Raises InputError when the data set came without such a column, and when it has another length
-    or classes that the data set has not.
+    Raises InputError when the dataset has no such column, or it has another length or unknown classes.
     """
     if not context.extra_labels:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Controls for human labels: the same class confusions without their images, and a part of the same errors."""
+"""Controls for human labels: the same class confusions independent of the image, and a subset of the same errors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vitmem.noise.transition import draw_rows
 from vitmem.registry import NOISES
 
 
-@NOISES.register("human_twin", summary="control: human confusions of classes, whatever the image shows")
+@NOISES.register("human_twin", summary="control: human confusions of classes, independent of the image")
 def human_twin(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str) -> Labels:
     """Draw each label independently from the transition matrix of the human labels in ``column``, (n,).
 
-    Classes are confused as people confuse them, whatever the image shows: what human labels add to this
-    is their dependence on the image (Wei et al. 2022). Raises InputError as ``human`` does.
+    Class confusions match the human ones but do not depend on the image, which is the difference to human labels (Wei
+    et al. 2022). Raises InputError as ``human`` does.
     """
     matrix = transition_matrix(clean, human_labels(clean, context, column, "human_twin"), context.num_classes)
     return draw_rows(clean, matrix, rng)
@@ -24,7 +24,7 @@ def human_twin(clean: Labels, context: NoiseContext, rng: np.random.Generator, *
 
 @NOISES.register("human_mixture", summary="control: human errors thinned out to a rate")
 def human_mixture(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, column: str, rate: Rate) -> Labels:
-    """Give exactly round(rate * n) of the images that ``column`` has wrong its label, and the others the true one.
+    """Give exactly round(rate * n) of the images that ``column`` mislabels its label, and the others the true one.
 
     10 % of CIFAR-10N's ``worse_label`` (40.21 %) is human noise of another rate than the five columns have.
     Raises InputError as ``human`` does, and when fewer labels of the column are wrong.

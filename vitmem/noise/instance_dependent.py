@@ -1,11 +1,11 @@
 """Noise that depends on the image: a random projection of its pixels chooses the wrong label (Xia et al. 2020).
 
-Each image has a flip rate q of its own, drawn from N(tau, sigma^2) cut to [0, 1], and scores z = x W of the
-classes, W with entries N(0, 1), a matrix for each true class. It is given the true label with probability
-1 - q, else one of the others by softmax(z). The literature names the noise by tau, which is not its rate:
-at sigma 0.1 the mean of q is 0.1288 for tau 0.1. Scores spread as the length of x (about 55 on CIFAR), so
-that the softmax picks the highest: given the image, the wrong label is all but certain. How pixels are
-scaled thus changes the noise, and is fixed here (``Pixels.vectors``).
+Each image has its own flip rate q, drawn from N(tau, sigma^2) truncated to [0, 1], and class scores z = x W, W with
+N(0, 1) entries, one matrix per true class. It keeps the true label with probability 1 - q, otherwise another one drawn
+from softmax(z). The literature names the noise by tau, which is not its rate: at sigma 0.1 the mean of q is 0.1288 for
+tau 0.1. The spread of the scores is the norm of x (about 55 on CIFAR), so the softmax is nearly one-hot: given the
+image, the wrong label is almost certain. The scale of the pixels thus changes the noise, and is fixed here
+(``Pixels.vectors``).
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ def instance_dependent(
     sigma: Annotated[float, Field(gt=0, le=1)] = 0.1,
     projection: Literal["class", "shared"] = "class",
 ) -> Labels:
-    """Flip each image with a probability of its own to the class that a random projection of it scores highest.
+    """Flip each image with its own probability to the class with the highest score of a random projection.
 
-    ``rate`` is the mean of the flip rates and ``tau`` the location of their distribution: one is given.
-    ``projection`` "shared" has one W for all true classes (CORES, SEAL) instead of one for each. Each image
-    is drawn on its own, so that the realised rate is random. Raises InputError without images, and when
-    there is one class only.
+    ``rate`` is the mean of the flip rates and ``tau`` the location of their distribution: give one of them.
+    ``projection`` "shared" has one W for all true classes (CORES, SEAL) instead of one each. Images are drawn
+    independently, so the realised rate is random. Raises InputError without images, and for fewer than two classes.
     """
     from scipy.special import softmax
 
@@ -70,7 +69,7 @@ def _flip_rates(
     if rate is not None and not 0 < rate < 1:  # no location has this mean
         return np.full(count, rate)
     location = tau if rate is None else location_for(rate, sigma)
-    assert location is not None  # the parameters have one of the two
+    assert location is not None  # validation ensures one of the two
     return draw(location, sigma, count, rng)
 
 
@@ -82,8 +81,8 @@ def _scores(
     projection: Literal["class", "shared"],
     rng: np.random.Generator,
 ) -> Iterator[tuple[NDArray[np.integer], NDArray[np.float64]]]:
-    """Yield parts of ``rows`` with their scores (part, K); one matrix W (d, K) and one part are held at a time."""
-    # a generator for each class: which classes have images does not change the others' matrices
+    """Yield parts of ``rows`` with their scores (part, K), holding one matrix W (d, K) and one part at a time."""
+    # one generator per class, so that an empty class does not change the others' matrices
     for true, generator in enumerate(rng.spawn(num_classes) if projection == "class" else rng.spawn(1)):
         members = rows[clean[rows] == true] if projection == "class" else rows
         if len(members):

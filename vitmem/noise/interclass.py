@@ -1,4 +1,4 @@
-"""Interclass confusion: two classes are taken for each other (Goel et al. 2022; 2024, corrective unlearning)."""
+"""Interclass confusion: two classes are mislabelled as each other (Goel et al. 2022; 2024, corrective unlearning)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitmem.registry import NOISES
 PAIRS = {"cifar10": (3, 5), "cifar100": (47, 52), "mnist5k": (1, 7), "digits": (1, 7)}
 
 
-@NOISES.register("interclass_confusion", summary="two classes are taken for each other (Goel 2022)")
+@NOISES.register("interclass_confusion", summary="two classes are mislabelled as each other (Goel 2022)")
 def interclass_confusion(
     clean: Labels,
     context: NoiseContext,
@@ -25,12 +25,12 @@ def interclass_confusion(
     """Give ``rate`` of the images of each of two ``classes`` the other one's label, an exact count in each.
 
     ``None`` is the pair of the papers (CIFAR-10: cat and dog, CIFAR-100: maple and oak, digits: 1 and 7).
-    Raises InputError for a data set without such a pair, and for classes that it does not have.
+    Raises InputError for a dataset without such a pair, and for unknown classes.
     """
     pair = PAIRS.get(context.dataset) if classes is None else classes
     if pair is None:
         raise InputError(
-            f"noise 'interclass_confusion': data set '{context.dataset}' has no usual pair (known: "
+            f"noise 'interclass_confusion': data set '{context.dataset}' has no published pair (known: "
             f"{', '.join(sorted(PAIRS))}); give 'classes', two class numbers"
         )
     if pair[0] == pair[1] or min(pair) < 0 or max(pair) >= context.num_classes:

@@ -1,4 +1,4 @@
-"""Noise as published code makes it where that differs from what its paper says; for replication only."""
+"""Noise as implemented by published code that differs from its paper; for replication only."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BLOCK = 5
 def maini_offset_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
     """Give exactly round(rate * n) images the label y + offset mod K, the offset uniform over 1 to K - 2.
 
-    The class before the true one is never drawn (code of Maini et al. 2023); ``symmetric`` draws all
-    others. Raises InputError when there are fewer than three classes.
+    The class before the true one is never drawn (code of Maini et al. 2023); ``symmetric`` draws all others. Raises
+    InputError for fewer than three classes.
     """
     if context.num_classes < 3:
         raise InputError(
@@ -34,14 +34,14 @@ def maini_offset_legacy(clean: Labels, context: NoiseContext, rng: np.random.Gen
 
 @NOISES.register(
     "asym_block5_legacy",
-    summary="for replication: round blocks of five classes, which are not CIFAR-100's superclasses",
+    summary="for replication: cyclic blocks of five classes, which are not CIFAR-100's superclasses",
 )
 def asym_block5_legacy(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
-    """Give ``rate`` of each class the next label inside its block of classes 5i to 5i + 4, going round.
+    """Give ``rate`` of each class the next label, cyclically inside its block of classes 5i to 5i + 4.
 
-    Much published code takes these blocks for CIFAR-100's superclasses, but 6 of the 100 flips stay in
-    one; ``asymmetric`` reads the superclasses. Counts are exact in each class. Raises InputError when the
-    number of classes is no multiple of five.
+    Much published code treats these blocks as CIFAR-100's superclasses, but only 6 of the 100 flips stay inside one;
+    ``asymmetric`` uses the superclasses. Counts are exact in each class. Raises InputError when the number of classes
+    is not a multiple of five.
     """
     if context.num_classes % BLOCK:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A transition matrix from a small file of text, checked: K x K, no negative entry, rows that sum to 1."""
+"""Read and check a transition matrix from a text file: K x K, non-negative, rows that sum to 1."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vitmem.errors import InputError, one_line
 from vitmem.files import read_text
 from vitmem.parsing import parse_json
 
-# Rows of a row-stochastic matrix that was written with few digits.
+# Tolerance for row sums of a matrix written with few digits.
 TOLERANCE = 1e-4
 
 
 def read_matrix(path: Path) -> Any:
     """Return the rows of numbers in ``path``: JSON (a list of lists), or text with commas or spaces.
 
-    Raises InputError for a file that is missing or is neither.
+    Raises InputError for a missing file or another format.
     """
     text = read_text(path, "a matrix", "give one inside --data-dir, or its whole path")
     if path.suffix.lower() == ".json":
@@ -33,9 +33,9 @@ def read_matrix(path: Path) -> Any:
 
 
 def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float64]:
-    """Return ``table`` as (K, K) float64 with rows that sum to 1; raises InputError, beginning with ``where``.
+    """Return ``table`` as (K, K) float64 with rows that sum to 1; raises InputError, prefixed with ``where``.
 
-    Sums may be off by 0.0001, as those of rounded numbers are; rows are then scaled to 1.
+    Sums may be off by 0.0001 because of rounded numbers; rows are then rescaled to 1.
     """
     try:
         if not _numbers(table):
@@ -43,11 +43,11 @@ def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float
         matrix = np.asarray(table, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"{where}: expected rows of {num_classes} numbers each, got rows that differ or no numbers"
+            f"{where}: expected rows of {num_classes} numbers each, got rows of unequal length or no numbers"
         ) from None
     if matrix.shape != (num_classes, num_classes):
         got = " x ".join(str(length) for length in matrix.shape) or "one"
-        raise InputError(f"{where}: expected {num_classes} x {num_classes} numbers, a row a true class, got {got}")
+        raise InputError(f"{where}: expected {num_classes} x {num_classes} numbers, one row per true class, got {got}")
     wrong = ~np.isfinite(matrix) | (matrix < 0)
     if wrong.any():
         i, j = np.argwhere(wrong)[0]
@@ -61,7 +61,7 @@ def checked_matrix(table: Any, num_classes: int, where: str) -> NDArray[np.float
 
 
 def _numbers(table: Any) -> bool:
-    """Say whether a list of lists holds numbers alone: numpy makes some of a text and of true as well."""
+    """Return whether a list of lists holds only numbers: numpy also converts text and booleans."""
     if isinstance(table, np.ndarray):
         return True
     rows = table if isinstance(table, (list, tuple)) else [table]

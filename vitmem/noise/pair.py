@@ -1,6 +1,6 @@
-"""Pair flip: every class is taken for the next one (Han et al. 2018, Co-teaching).
+"""Pair flip: every class is mislabelled as the next one (Han et al. 2018, Co-teaching).
 
-Class names of CIFAR are in alphabetical order, so that these pairs have no visual meaning.
+CIFAR's class names are in alphabetical order, so these pairs have no visual meaning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vitmem.registry import NOISES
 def pair(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate) -> Labels:
     """Give ``rate`` of the images of class i the label (i + 1) mod K, an exact count in each class.
 
-    Raises InputError when there is one class only.
+    Raises InputError for fewer than two classes.
     """
     if context.num_classes < 2:
         raise InputError("noise 'pair': expected a data set of two classes or more, got one; use noise 'none'")

@@ -13,10 +13,10 @@ from vitmem.registry import NOISES
 def permute(
     clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, stratified: Stratified = None
 ) -> tuple[Labels, Mask]:
-    """Permute the labels of exactly round(rate * n) images at random: every class keeps its number of labels.
+    """Permute the labels of exactly round(rate * n) random images: every class keeps its number of labels.
 
-    Returns the labels and which images were chosen, both (n,): about one in K of these keeps its true
-    label. With ``stratified`` every class has its share of them, to within one image.
+    Returns the labels and the mask of chosen images, both (n,): about one in K of these keeps its true label. With
+    ``stratified`` every class has its share of them, to within one image.
     """
     positions = choose(clean, context.num_classes, rate, stratified, rng)
     given, chosen = clean.copy(), np.zeros(len(clean), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Images as the float32 vectors that noise depending on the image reads: standardised, at most 32 pixels wide."""
+"""Images as float32 vectors for image-dependent noise: standardised, at most 32 pixels wide."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# A vector of a 224-pixel image has 150,528 entries, and so has every projection of it.
+# The vector of a 224-pixel image, and so each of its projections, would have 150,528 entries.
 THUMBNAIL = 32
 CHUNK = 1000
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The images (n, C, H, W) uint8, ``mean`` and ``std`` of the training set's channels, (C,), white is 1."""
+    """The images (n, C, H, W) uint8, ``mean`` and ``std`` of the training set's channels, (C,), where white is 1."""
 
     images: NDArray[np.uint8]
     mean: NDArray[np.floating]
@@ -23,14 +23,14 @@ class Pixels:
 
     @property
     def length(self) -> int:
-        """Entries d of the vector of one image."""
+        """Number of entries d of the vector of one image."""
         channels, height, width = self.images.shape[1:]
         return channels * min(height, THUMBNAIL) * min(width, THUMBNAIL)
 
     def vectors(self, rows: NDArray[np.integer]) -> Iterator[tuple[NDArray[np.integer], NDArray[np.float32]]]:
         """Yield parts of ``rows`` (m,) with their vectors (part, d): un-augmented, float32, standardised by channel.
 
-        Larger images are averaged over areas down to 32 x 32. Only one part is held at a time.
+        Larger images are area-averaged down to 32 x 32. One part is held at a time.
         """
         height, width = (_averages(size, min(size, THUMBNAIL)) for size in self.images.shape[2:])
         mean, std = (np.asarray(v, dtype=np.float32)[:, None, None] for v in (self.mean, self.std))
@@ -45,7 +45,7 @@ class Pixels:
 
 
 def _averages(size: int, out: int) -> NDArray[np.float32]:
-    """Return (out, size): row i has the share that each of ``size`` pixels has in the i-th of ``out`` equal areas."""
+    """Return (out, size): row i has the share of each of ``size`` pixels in the i-th of ``out`` equal areas."""
     edges = np.linspace(0, size, out + 1)
     left, right = np.arange(size), np.arange(1, size + 1)
     overlap = np.minimum(edges[1:, None], right) - np.maximum(edges[:-1, None], left)

@@ -1,8 +1,8 @@
 """Polynomial margin diminishing noise: images near a decision boundary get the runner-up's label.
 
-Zhang et al. 2021 (PLC, ICLR). With u and s the two likeliest classes of an image for a network trained on
-the true labels and D the difference of their probabilities, u is taken for s with a probability that falls
-with D: type 1: 1/2 - D^2 / 2, type 2: 1 - D^3, type 3: 1 - (D + D^2 + D^3) / 3.
+Zhang et al. 2021 (PLC, ICLR). With u and s the two likeliest classes of an image for a network trained on the true
+labels and D the difference of their probabilities, u is replaced by s with a probability that decreases with D: type 1:
+1/2 - D^2 / 2, type 2: 1 - D^3, type 3: 1 - (D + D^2 + D^3) / 3.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def pmd(
     probabilities: FilePath,
     type: Literal[1, 2, 3] = 1,
 ) -> Labels:
-    """Give each image with probability min(1, c * tau) the likeliest class that is not the true one of the two.
+    """Relabel each image, with probability min(1, c * tau), with the likelier wrong class of u and s.
 
-    That is s where u is the true label, else u. The factor c is the one that makes the mean probability
-    ``rate``; each image is drawn on its own, so that the realised rate is random. ``probabilities`` is a
-    file of those of a network trained on the true labels (see ``read_probabilities``). Raises InputError
-    for such a file that does not fit, and for a rate that no factor reaches.
+    That is s if u is the true label, otherwise u. The factor c makes the mean probability equal to ``rate``; images are
+    drawn independently, so the realised rate is random. ``probabilities`` is a file from a network trained on the true
+    labels (see ``read_probabilities``). Raises InputError for a file that does not fit, and for a rate that no factor
+    reaches.
     """
     u, s, tau = flips(read_probabilities(probabilities, context, len(clean), "pmd"), type)
     flipped = rng.random(len(clean)) < np.minimum(1, factor_for(tau, rate) * tau)
@@ -54,9 +54,9 @@ def pmd_legacy(
 ) -> Labels:
     """Give each image the label u with probability (1 - tau) / ``factor``, else s, as PLC's code does.
 
-    The true label has no part in it, so that the network's errors are noise too. The code's factors for 35 %
-    are 1.43, 1.32 and 1.35 for types 1 to 3 on CIFAR-10 (1.08, 1.02 and 1.12 on CIFAR-100), for 70 % on
-    CIFAR-10 3.4, 3.1 and 3.2. For replication only; raises InputError for a file that does not fit.
+    The true label is not used, so the network's errors are noise too. The code's factors for 35 % are 1.43, 1.32 and
+    1.35 for types 1 to 3 on CIFAR-10 (1.08, 1.02 and 1.12 on CIFAR-100), for 70 % on CIFAR-10 3.4, 3.1 and 3.2. For
+    replication only; raises InputError for a file that does not fit.
     """
     u, s, tau = flips(read_probabilities(probabilities, context, len(clean), "pmd_legacy"), type)
     return np.where(rng.random(len(clean)) < (1 - tau) / factor, u, s)
@@ -79,8 +79,8 @@ def factor_for(tau: NDArray[np.float64], rate: float) -> float:
     most = len(positive) / max(len(tau), 1)
     if rate > most:
         raise InputError(
-            f"noise 'pmd': expected a rate of at most {most:.4f}, got {rate}: the probabilities leave no doubt of "
-            "the other images; take those of an earlier epoch"
+            f"noise 'pmd': expected a rate of at most {most:.4f}, got {rate}: the probabilities of the other images "
+            "are too certain; take those of an earlier epoch"
         )
     if rate == 0:
         return 0.0

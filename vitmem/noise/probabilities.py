@@ -1,4 +1,4 @@
-"""What a network trained on the true labels thinks of each image: class probabilities in a safetensors file."""
+"""Class probabilities of a network trained on the true labels, from a safetensors file."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable
 from vitmem.noise.base import NoiseContext
 
-# Sums of probabilities that were kept as float16.
+# Tolerance for sums of probabilities stored as float16.
 TOLERANCE = 5e-3
 
 
 def read_probabilities(file: str, context: NoiseContext, count: int, noise: str) -> NDArray[np.float64]:
-    """Return the class probabilities of the ``count`` images, (n, K), for the noise model called ``noise``.
+    """Return the class probabilities of the ``count`` images, (n, K), for the noise model ``noise``.
 
-    ``file`` (inside the data folder or anywhere) has ``probabilities`` (N, K), or ``logits`` (N, K), as the
-    predictions in a store have; an ``index`` (N,) says which image of the original set each row is about,
-    without it there is a row an image in order. Raises InputError for a file that is missing or torn, of
-    another shape, with rows that are no probabilities, and when an image has no row.
+    ``file`` (relative to the data folder or absolute) has ``probabilities`` (N, K), or ``logits`` (N, K), like the
+    predictions in a store. ``index`` (N,) gives the position of each row in the original set; without it there is one
+    row per image in order. Raises InputError for a missing or truncated file, another shape, rows that are not
+    probabilities, and an image without a row.
     """
     path = context.find(file)
     where = f"noise '{noise}': {path}"
     table, index = _read(path, where)
     if table.ndim != 2 or table.shape[1] != context.num_classes:
         shape = " x ".join(str(length) for length in table.shape) or "one number"
-        raise InputError(f"{where}: expected a column a class, n x {context.num_classes}, got {shape}")
+        raise InputError(f"{where}: expected one column per class, n x {context.num_classes}, got {shape}")
     if index is not None and context.index is not None:
         return table[_rows_of(context.index, index, len(table), where)]
     if len(table) != count:
         raise InputError(
-            f"{where}: expected {count} rows, one a training image, got {len(table)}; a file of more images needs "
+            f"{where}: expected {count} rows, one per training image, got {len(table)}; a file of more images needs "
             "their positions in the original set as 'index'"
         )
     return table
@@ -53,7 +53,7 @@ def _read(path: Path, where: str) -> tuple[NDArray[np.float64], NDArray[np.integ
                 return _checked(stored.get_tensor("probabilities").astype(np.float64), where), index
             if "logits" in names:
                 logits = stored.get_tensor("logits").astype(np.float64)
-                with np.errstate(invalid="ignore"):  # infinite logits become NaN, which is refused below
+                with np.errstate(invalid="ignore"):  # infinite logits become NaN, which is rejected below
                     return _checked(softmax(logits, axis=-1), where), index
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # numpy lacks some types
         raise InputError(f"{where}: not a readable safetensors file ({one_line(error)})") from None
@@ -73,15 +73,15 @@ def _checked(table: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def _rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int, where: str) -> NDArray[np.integer]:
-    """Return the row of each of the positions ``wanted`` (n,), (n,)."""
+    """Return the rows of the positions ``wanted`` (n,), (n,)."""
     if not rows:
-        raise InputError(f"{where}: expected a row an image, got a file without rows")
+        raise InputError(f"{where}: expected one row per image, got a file without rows")
     if index.shape != (rows,):
-        raise InputError(f"{where}: expected {rows} positions in 'index', one a row, got {index.size}")
+        raise InputError(f"{where}: expected {rows} positions in 'index', one per row, got {index.size}")
     if not np.issubdtype(index.dtype, np.integer) or index.min() < 0:
         raise InputError(f"{where}: expected positions from 0 in 'index', got {index.dtype} from {index.min()}")
     if again := rows - len(np.unique(index)):
-        raise InputError(f"{where}: expected a row an image, got {again} positions that come again in 'index'")
+        raise InputError(f"{where}: expected one row per image, got {again} repeated positions in 'index'")
     order = np.argsort(index, kind="stable")
     place = np.searchsorted(index[order], wanted)
     found = order[np.minimum(place, rows - 1)]

@@ -1,7 +1,7 @@
 """Symmetric noise with an exact count: the default meaning of "10 % random labels" here.
 
-Other papers mean other things by the name: each label independently (``symmetric_iid``), or uniform
-over *all* classes (``symmetric_inclusive``), which leaves the share rate * (K - 1) / K wrong.
+Other papers use the name for other noise: each label independently (``symmetric_iid``), or uniform over *all* classes
+(``symmetric_inclusive``), which mislabels the share rate * (K - 1) / K.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from vitmem.registry import NOISES
 def symmetric(
     clean: Labels, context: NoiseContext, rng: np.random.Generator, *, rate: Rate, stratified: Stratified = None
 ) -> Labels:
-    """Give exactly round(rate * n) images, drawn without replacement, a label uniform over the others.
+    """Give exactly round(rate * n) images, drawn without replacement, a label uniform over the other classes.
 
-    With ``stratified`` every class has its share of them, to within one image. Raises InputError when
-    there is no other class.
+    With ``stratified`` every class has its share of them, to within one image. Raises InputError for fewer than two
+    classes.
     """
     chosen = choose(clean, context.num_classes, rate, stratified, rng)
     given = clean.copy()
@@ -33,16 +33,16 @@ def symmetric(
 def choose(
     clean: Labels, num_classes: int, rate: float, stratified: bool | None, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Choose exactly round(rate * n) positions without replacement, (m,): of all ``clean`` (n,) or class by class."""
+    """Choose exactly round(rate * n) positions without replacement, (m,): from all of ``clean`` (n,) or per class."""
     if stratified:
         return pick(clean, range(num_classes), rate, rng)
     return rng.permutation(len(clean))[: round(rate * len(clean))]
 
 
 def other_class(labels: Labels, num_classes: int, rng: np.random.Generator) -> Labels:
-    """Return for each of ``labels`` (m,) one of the other K - 1 classes, all equally likely."""
+    """Return for each of ``labels`` (m,) one of the other K - 1 classes, uniformly at random."""
     if num_classes < 2 and len(labels):
         raise InputError("noise: expected a data set of two classes or more, got one; use noise 'none'")
-    # a shift of 1 to K - 1 on the circle of classes meets every other class once
+    # a cyclic shift by 1 to K - 1 reaches every other class once
     shift = rng.integers(1, max(num_classes, 2), size=len(labels))
     return (labels + shift) % num_classes

@@ -1,4 +1,4 @@
-"""Symmetric noise drawn for each image on its own (Patrini et al. 2017; Co-teaching).
+"""Symmetric noise drawn independently for each image (Patrini et al. 2017; Co-teaching).
 
 The realised rate is random, with standard deviation sqrt(rate * (1 - rate) / n): 0.13 points at 10 %
 of 50,000 images.

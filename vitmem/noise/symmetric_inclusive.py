@@ -1,6 +1,6 @@
-"""Symmetric noise over all classes, the true one among them (DivideMix; ELR; Zhang et al. 2017).
+"""Symmetric noise over all classes including the true one (DivideMix; ELR; Zhang et al. 2017).
 
-The share rate * (K - 1) / K comes out wrong: of a nominal 10 %, 9.0 % on CIFAR-10 and 9.9 % on CIFAR-100.
+The realised share of wrong labels is rate * (K - 1) / K: of a nominal 10 %, 9.0 % on CIFAR-10 and 9.9 % on CIFAR-100.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def symmetric_inclusive(
 ) -> tuple[Labels, Mask]:
     """Give exactly round(rate * n) images a label uniform over all K classes.
 
-    Returns the labels and which images were chosen, both (n,): about one in K of these keeps its true
-    label. With ``stratified`` every class has its share of them, to within one image.
+    Returns the labels and the mask of chosen images, both (n,): about one in K of these keeps its true label. With
+    ``stratified`` every class has its share of them, to within one image.
     """
     positions = choose(clean, context.num_classes, rate, stratified, rng)
     given, chosen = clean.copy(), np.zeros(len(clean), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Labels drawn from the row of a transition matrix that belongs to the true class (Natarajan et al. 2013)."""
+"""Labels drawn from the true class's row of a transition matrix (Natarajan et al. 2013)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def transition(
 ) -> Labels:
     """Draw each label independently: T[i, j] is the probability that true class i is given label j.
 
-    T (K, K) is ``matrix``, a list of rows, or in ``file`` (JSON, CSV or text with spaces, inside the data
-    folder or anywhere). Raises InputError for a file that is no such thing, and for rows that do not sum to 1.
+    T (K, K) is ``matrix``, a list of rows, or in ``file`` (JSON, CSV or text with spaces, relative to the data folder
+    or absolute). Raises InputError for an invalid file, and for rows that do not sum to 1.
     """
     source = "'matrix'" if file is None else str(context.find(file))
     table = matrix if file is None else read_matrix(context.find(file))
@@ -35,13 +35,13 @@ def transition(
 
 
 def draw_rows(clean: Labels, matrix: NDArray[np.float64], rng: np.random.Generator) -> Labels:
-    """Draw for each true label of ``clean`` (n,) one from its row of ``matrix`` (K, K), independently, (n,)."""
+    """Draw a label from the row of ``matrix`` (K, K) of each true label in ``clean`` (n,), independently, (n,)."""
     cumulative = matrix.cumsum(axis=1)
     total = cumulative[clean, -1]
     level = np.minimum(rng.random(len(clean)) * total, np.nextafter(total, 0))
     given = np.empty_like(clean)
     for true in np.unique(clean):
         members = clean == true
-        # the first class whose cumulative probability exceeds the level: one of probability 0 never does
+        # the first class whose cumulative probability exceeds the level, which skips classes of probability 0
         given[members] = np.searchsorted(cumulative[true], level[members], side="right")
     return given

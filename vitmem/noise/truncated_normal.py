@@ -1,4 +1,4 @@
-"""The normal distribution cut to [0, 1]: its mean is not its location, so a rate is turned into a location."""
+"""The normal distribution truncated to [0, 1], and the location for a given mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def mean_of(location: float, sigma: float) -> float:
-    """Return the mean of N(location, sigma^2) cut to [0, 1]: 0.1288 for 0.1 and 0.1."""
+    """Return the mean of N(location, sigma^2) truncated to [0, 1]: 0.1288 for 0.1 and 0.1."""
     from scipy.special import erfcx, ndtr
 
     if location > 0.5:
@@ -16,17 +16,17 @@ def mean_of(location: float, sigma: float) -> float:
     if location >= 0:
         density = np.exp([-(low**2) / 2, -(high**2) / 2]) / np.sqrt(2 * np.pi)
         return float(location + sigma * (density[0] - density[1]) / (ndtr(high) - ndtr(low)))
-    # both bounds lie in the upper tail: the density at the lower one is taken out, before it is zero
+    # both bounds lie in the upper tail: factor out the density at the lower one before it underflows
     rest = np.exp((low**2 - high**2) / 2)
     mass = np.sqrt(np.pi / 2) * (erfcx(low / np.sqrt(2)) - rest * erfcx(high / np.sqrt(2)))
     return float(location + sigma * (1 - rest) / mass)
 
 
 def location_for(mean: float, sigma: float) -> float:
-    """Return the location at which the mean in (0, 1) is ``mean``; below 0 or above 1 for extreme ones."""
+    """Return the location with the given ``mean`` in (0, 1); below 0 or above 1 for extreme means."""
     from scipy.optimize import brentq
 
-    # far outside [0, 1] what is left is an exponential with mean sigma^2 / distance
+    # far outside [0, 1] the truncated distribution is an exponential with mean sigma^2 / distance
     low = mean - 1 - 2 * sigma**2 / mean
     high = mean + 1 + 2 * sigma**2 / (1 - mean)
     return float(brentq(lambda location: mean_of(location, sigma) - mean, low, high, xtol=1e-12))
@@ -41,5 +41,5 @@ def draw(location: float, sigma: float, count: int, rng: np.random.Generator) ->
 
 
 def _bounds(location: float, sigma: float) -> tuple[float, float]:
-    # in units of sigma from the location; AQuA's code leaves the location out, which cuts elsewhere
+    # in units of sigma from the location; AQuA's code omits the location, which truncates elsewhere
     return (0 - location) / sigma, (1 - location) / sigma

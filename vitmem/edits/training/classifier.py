@@ -31,7 +31,7 @@ def classifier(net: nn.Module, run: Iterator[Tensor], who: str) -> tuple[str, nn
     path, out = calls[-1] if calls else ("", torch.empty(0))
     if not torch.equal(out.to(logits).nan_to_num(), logits.nan_to_num()):
         raise InputError(
-            f"{who} needs a classifier, whose logits are the output of a linear layer, one row an example; this "
+            f"{who} needs a classifier, whose logits are the output of a linear layer, one row per example; this "
             "network has none"
         )
     layer = find_layers(net, [path])[path]
