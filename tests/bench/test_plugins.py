@@ -123,7 +123,7 @@ METRIC = (
     ("body", "says"),
     [
         ("{'x': 1 / 0}", r"metric 'mine' failed: ZeroDivisionError: division by zero \(mine.py:4\)"),
-        ("{'x': float('nan')}", "metric 'mine': 'x' is nan; leave out what is undefined"),
+        ("{'x': float('nan')}", "metric 'mine': 'x' is nan; leave out undefined values"),
         ("3", "metric 'mine' failed: AttributeError"),
         ("{'x': 'much'}", "metric 'mine' failed: ValueError: could not convert string to float"),
         ("__import__('sys').exit(0)", r"metric 'mine': it calls sys.exit\(0\) where it should .* \(mine.py:4\)"),

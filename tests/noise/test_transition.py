@@ -59,7 +59,11 @@ def test_the_file_gives_what_the_rows_give(draw: Draw, tmp_path: Path, name: str
         ("t.csv", "1.5,-0.5,0\n0,1,0\n0,0,1", "expected probabilities, got -0.5 in row 0, column 1"),
         ("t.csv", "nan,0,0\n0,1,0\n0,0,1", "expected probabilities, got nan in row 0, column 0"),
         ("t.csv", "", "got an empty file"),
-        ("t.json", "[[" + "1" * 400 + "]]", "expected rows of 3 numbers each, got rows of unequal length or no numbers"),
+        (
+            "t.json",
+            "[[" + "1" * 400 + "]]",
+            "expected rows of 3 numbers each, got rows of unequal length or no numbers",
+        ),
         ("t.json", '[["a", 0, 0], [0, 1, 0], [0, 0, 1]]', "got rows of unequal length or no numbers"),
         ("t.json", "[" * 100_000, "expected a matrix as JSON, got lists within lists"),
     ],

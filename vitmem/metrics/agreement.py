@@ -1,4 +1,4 @@
-"""How far an edited model still answers as the unedited one does."""
+"""Agreement of an edited model with the unedited one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def flip_counts(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
-    """Count equal predictions, right that became wrong, wrong that became right, and all: (4,) int64.
+    """Count equal predictions, right-to-wrong flips, wrong-to-right flips, and all: (4,) int64.
 
     ``before``, ``after`` and ``labels`` are classes, (n,) int64 each.
     """

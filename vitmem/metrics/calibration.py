@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 BINS = 15
-# Equal-mass bins need sorted confidences; sums over fine equal-width bins can be added up over batches
-# and ranks instead, and move the edge of a bin by at most 1 / FINE.
+# Equal-mass bins need sorted confidences; sums over fine equal-width bins can be added over batches and ranks
+# instead, and move the edge of a bin by at most 1 / FINE.
 FINE = 15_000
 
 
@@ -29,7 +29,7 @@ def brier_sums(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def confidence_sums(probabilities: Tensor, labels: Tensor, fine: int = FINE) -> Tensor:
-    """Return number, right predictions and summed confidence by fine bin of confidence, (3, fine) float64.
+    """Return count, correct predictions and summed confidence by fine bin of confidence, (3, fine) float64.
 
     ``probabilities`` is (n, K), ``labels`` (n,) int64.
     """
@@ -42,7 +42,7 @@ def confidence_sums(probabilities: Tensor, labels: Tensor, fine: int = FINE) -> 
 def adaptive_ece(sums: Tensor, bins: int = BINS) -> float:
     """Return the expected calibration error over bins of equal mass, from ``confidence_sums`` (3, fine).
 
-    A fine bin that lies across an edge is shared out in proportion (its images count as tied).
+    A fine bin that crosses an edge is split in proportion (its images count as tied).
     Nixon et al. 2019, arXiv 1904.01685, top label, l1. NaN without images.
     """
     ends = sums.cumsum(dim=1)  # (3, fine)

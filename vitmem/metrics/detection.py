@@ -1,4 +1,4 @@
-"""Finding wrong labels: how well a score of each training image tells noisy from clean."""
+"""Detection of wrong labels: ranking of noisy before clean training images by a score."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def negative_margin(logits: Tensor, given: Tensor) -> Tensor:
 def detect(score: Tensor, noisy: Tensor) -> tuple[float, float]:
     """Return AUROC and average precision of ``score`` (n,), high = suspect, for ``noisy`` (n,) bool.
 
-    Scores are replaced by their ranks (equal ones stay equal): the library would squash scores outside
-    [0, 1] by a sigmoid, which makes large ones tie.
+    Scores are replaced by their ranks, keeping ties: the library applies a sigmoid to scores outside [0, 1], which ties
+    large ones.
     """
     from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
@@ -42,8 +42,8 @@ def detect(score: Tensor, noisy: Tensor) -> tuple[float, float]:
 def detection(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return auroc_* and ap_* of the base's loss and negative margin, and of the loss rise under the edit.
 
-    The noisy half is told from all clean training images. The loss rise is left out when nothing rose
-    or fell (the base itself), all of it when either set is empty.
+    The noisy half is compared with all clean training images. The loss rise is left out when no loss changed (the base
+    itself), everything when either set is empty.
     """
     rows = torch.cat([predictions.noisy_rows, predictions.clean_rows])
     if len(predictions.noisy_rows) == 0 or len(predictions.clean_rows) == 0:

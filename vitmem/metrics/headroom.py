@@ -1,4 +1,4 @@
-"""What is left of a network whose edited matrices are zero: what they remember, and what passes around them."""
+"""Memory and accuracy of a network with its edited matrices set to zero."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vitmem.registry import METRICS
 def headroom(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return ``ablated_memorized``, ``ablated_recovered`` and ``ablated_validation``: the edited matrices at zero.
 
-    What is memorized then lies elsewhere, and no edit of these matrices reaches it; what is right on validation passes
-    around them, so that shrinking them costs nothing. Empty where no matrix is edited.
+    Remaining memory is stored elsewhere, out of reach of any edit of these matrices; remaining validation accuracy does
+    not depend on them, so shrinking them costs nothing. Empty when no matrix is edited.
     """
     if predictions.ablated is None:
         return {}

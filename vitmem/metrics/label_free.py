@@ -1,6 +1,6 @@
-"""What an edit changes, seen without a true label and without knowing which labels are wrong.
+"""Effects of an edit measured without true labels and without knowing which labels are wrong.
 
-Read are the given labels of the training images and all logits. Held-out images are the measured validation images
+Inputs are the given labels of the training images and all logits. Held-out images are the measured validation images
 without their labels. Rules that choose a setting from these measures are in ``vitmem.reports.rules``.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 NEIGHBOURS = 10
-# Images that are looked up, and among which their neighbours are sought: of more, evenly spaced ones are taken.
+# Number of query images, and of candidates for their neighbours; larger sets are subsampled evenly.
 QUERIES, SOUGHT = 2_000, 10_000
 
 
@@ -30,14 +30,14 @@ QUERIES, SOUGHT = 2_000, 10_000
     "label_free", summary="what an edit changes, without a true label: given labels kept, confidence, neighbours' votes"
 )
 def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
-    """Return the measures of an edit against ``base`` that need no truth, but for those of ``mixtures``.
+    """Return the measures of an edit against ``base`` without true labels, except those of ``mixtures``.
 
-    given_train: share of the training images predicted as their given label, right or wrong. train_changed: share whose
-    prediction is not the base's. train_loss: mean loss on given labels, nats; train_loss_rise: its rise.
+    given_train: share of the training images predicted as their given label, right or wrong. train_changed: share with
+    a prediction other than the base's. train_loss: mean loss on given labels, nats; train_loss_rise: its rise.
     held_out_confidence: mean probability of the predicted class. held_out_balance: entropy of the predicted classes
-    over log K, 1 when all are predicted as often. judged_change: change of the accuracy on held-out images if their
-    labels were drawn from the mean probabilities of the two networks. knn_backed and knn_unbacked: share of the
-    training images predicted against their given label, with and without their neighbours' vote.
+    over log K, 1 for equal frequencies. judged_change: change of the accuracy on held-out images if their labels were
+    drawn from the mean probabilities of the two networks. knn_backed and knn_unbacked: share of the training images
+    predicted against their given label, with and without their neighbours' vote.
     """
     given, logits = predictions.given, predictions.train_logits
     losses = loss(logits, given)
@@ -62,11 +62,11 @@ def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
 
 @METRICS.register("mixtures", summary="two components of the losses on given labels, and of their rise")
 def mixtures(predictions: Predictions, base: Predictions) -> dict[str, float]:
-    """Return what two components say of the losses on given labels, and of their rise under the edit.
+    """Fit two components to the losses on given labels, and to their rise under the edit.
 
-    loss_upper_share: weight of the component of high losses (Li et al. 2020, DivideMix, arXiv 2002.07394), of the base
-    an estimate of how many labels are wrong. loss_rise_separation: Ashman's D of the two components of the rise,
-    above 2 where they are apart (Ashman et al. 1994). What varies too little for two components is left out.
+    loss_upper_share: weight of the high-loss component (Li et al. 2020, DivideMix, arXiv 2002.07394), for the base an
+    estimate of the share of wrong labels. loss_rise_separation: Ashman's D of the two components of the rise, above 2
+    when they are separate (Ashman et al. 1994). Values with too little variation for two components are left out.
     """
     given = predictions.given
     after, before = loss(predictions.train_logits, given), loss(base.train_logits, given)
@@ -78,7 +78,7 @@ def mixtures(predictions: Predictions, base: Predictions) -> dict[str, float]:
 def two_components(values: NDArray[np.float64]) -> tuple[float, float] | None:
     """Return the weight of the upper of two Gaussian components of ``values`` (n,) and their separation.
 
-    Values are brought to [0, 1] first and variances kept above 5e-4, as in DivideMix. The separation is Ashman's
+    Values are rescaled to [0, 1] first and variances bounded below by 5e-4, as in DivideMix. The separation is Ashman's
     D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2). ``None`` for fewer than two different values.
     """
     from sklearn.mixture import GaussianMixture
@@ -93,7 +93,7 @@ def two_components(values: NDArray[np.float64]) -> tuple[float, float] | None:
 
 
 def balance(predicted: Tensor, classes: int) -> float:
-    """Return the entropy of how often each class is predicted, from (n,) int64, over log ``classes``: 0 to 1."""
+    """Return the entropy of the class frequencies of predictions (n,) int64 over log ``classes``: 0 to 1."""
     shares = torch.bincount(predicted, minlength=classes).double() / len(predicted)
     return float(torch.special.entr(shares).sum()) / math.log(classes)
 
@@ -101,15 +101,15 @@ def balance(predicted: Tensor, classes: int) -> float:
 def backing(logits: Tensor, given: Tensor) -> dict[str, float]:
     """Return knn_backed and knn_unbacked from logits (n, K) and given labels (n,); empty for too few images.
 
-    The neighbours of an image are the others that are nearest in logits (Euclidean); each votes with its given label,
-    and of classes with as many votes the lower wins. Of many images evenly spaced ones are taken.
+    The neighbours of an image are the nearest other images in logits (Euclidean); each votes with its given label, and
+    ties go to the lowest class. Many images are subsampled evenly.
     """
     sought = spaced(len(given), SOUGHT)
     if len(sought) <= NEIGHBOURS:
         return {}
     some, labels = logits[sought].double(), given[sought]
     queries = spaced(len(sought), QUERIES)
-    # only these need their neighbours: the distances of all would be most of the time of a small network's cell
+    # only these need neighbours: all distances would dominate the time of a small network's cell
     against = queries[some[queries].argmax(dim=1) != labels[queries]]  # (a,)
     distance = torch.cdist(some[against], some)  # (a, n)
     distance[torch.arange(len(against)), against] = torch.inf

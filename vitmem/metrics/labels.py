@@ -1,4 +1,4 @@
-"""Which label a model says of wrongly labelled images: the given one, the true one, or another."""
+"""Predictions on wrongly labelled images: the given label, the true one, or another."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def labels(predictions: Predictions, base: Predictions) -> dict[str, float]:
 def conditional(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return conditional_* on the wrong labels that the base recites, and the selectivity of the edit.
 
-    ``selectivity`` is the fall of memorized over the fall of clean_train, left out when the latter is 0.
+    ``selectivity`` is the drop of memorized over the drop of clean_train, left out when the latter is 0.
     """
     rows = base.noisy_rows[base.predicted[base.noisy_rows] == base.given[base.noisy_rows]]
     out = {f"conditional_{name}": value for name, value in _shares(predictions, rows).items()}
@@ -78,12 +78,12 @@ def conditional(predictions: Predictions, base: Predictions) -> dict[str, float]
 
 @METRICS.register("reference", summary="what a model that never saw an image would have memorized and recovered")
 def reference(predictions: Predictions, base: Predictions) -> dict[str, float]:
-    """Return what this model would score on the noisy images had it never seen them.
+    """Return the scores of this model on the noisy images if it had never seen them.
 
-    ``reference_memorized`` is the mean over the noisy images of the share of validation images of the
-    same true class that are predicted as the given class, ``reference_recovered`` as the true class.
-    Under symmetric noise the first is about (1 - validation) / (K - 1), the second about validation;
-    this form holds for every noise. Noisy images of a class without validation images are left out.
+    ``reference_memorized`` is the mean over the noisy images of the share of validation images of the same true class
+    that are predicted as the given class, ``reference_recovered`` as the true class. Under symmetric noise the first is
+    about (1 - validation) / (K - 1), the second about validation; this form holds for any noise. Noisy images of a
+    class without validation images are left out.
     """
     classes = predictions.validation_logits.shape[1]
     confusion = torch.zeros(classes, classes, dtype=torch.float64)  # (K, K), rows = true class

@@ -1,4 +1,4 @@
-"""All registered metrics of one model, on the half of the items that its predictions name."""
+"""All registered metrics of one model, on the measured half of the items."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class AnyPredictions(Protocol):
-    """What a model says of one half of the items. ``protocol`` names the metrics that read it."""
+    """Predictions of a model on one half of the items. ``protocol`` names the metrics that read it."""
 
     protocol: ClassVar[str]
 
     def outcomes(self) -> dict[str, Tensor]:
-        """Return by metric which measured items count in it, (n,) bool: the yes or no that a share is the mean of."""
+        """Return the binary outcomes of the measured items by metric, (n,) bool; a share is their mean."""
         ...
 
 
 def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
-    """Return every metric of one kind of data by name, fractions in [0, 1]; what is undefined is left out.
+    """Return every metric of one kind of data by name, fractions in [0, 1]; undefined ones are left out.
 
-    ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two
-    families give the same name or a value is not finite.
+    ``base`` are the predictions of the unedited model of the same training. Raises VitmemError when two metrics return
+    the same name or a value is not finite.
     """
     values: dict[str, float] = {}
     for entry in metrics_of(predictions.protocol):
@@ -39,7 +39,7 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
 
 
 def _values(entry: type[Metric], predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
-    """Return what one metric gives; raises VitmemError with its name, and the line of a plug-in that fails."""
+    """Return the values of one metric; raises VitmemError with its name, and the line where a plug-in fails."""
     try:
         found = entry().compute(predictions, base)
         values = {str(name): float(value) for name, value in found.items()}
@@ -48,5 +48,5 @@ def _values(entry: type[Metric], predictions: AnyPredictions, base: AnyPredictio
         raise VitmemError(f"metric '{entry.name}' failed: {reason(error)}{at and f' ({at})'}") from error
     for name, value in values.items():
         if not math.isfinite(value):
-            raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out what is undefined")
+            raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out undefined values")
     return values

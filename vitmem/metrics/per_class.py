@@ -1,4 +1,4 @@
-"""Accuracy and memory of each class: an edit that forgets a class whole hides well in a mean over ten."""
+"""Accuracy and memory of each class: a mean over ten classes hides an edit that forgets one of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def per_class(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """Return validation_class_<k>, the share of the measured images of class k that are predicted as k.
 
-    A class without images is left out; ``worst_class`` is the smallest of them. memorized_class_<k> is the share of the
-    measured wrong labels k that are recited.
+    A class without images is left out; ``worst_class`` is the smallest share. memorized_class_<k> is the recited share
+    of the measured wrong labels k.
     """
     classes, rows = predictions.validation_logits.shape[1], predictions.noisy_rows
     found = _shares("validation_class", predictions.validation_labels, predictions.validation_predicted, classes)
@@ -27,6 +27,6 @@ def per_class(predictions: Predictions, base: Predictions) -> dict[str, float]:
 
 
 def _shares(name: str, labels: Tensor, predicted: Tensor, classes: int) -> dict[str, float]:
-    """Return, for each class among ``labels`` (n,), the share of them that is ``predicted`` (n,)."""
+    """Return, for each class among ``labels`` (n,), the share with that class in ``predicted`` (n,)."""
     right, total = (torch.bincount(x, minlength=classes).tolist() for x in (labels[predicted == labels], labels))
     return {f"{name}_{k}": right[k] / total[k] for k in range(classes) if total[k]}

@@ -1,4 +1,4 @@
-"""The predictions of one model, and which images of them are measured."""
+"""The predictions of one model, and the images on which it is measured."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits of all images in evaluation mode, each once, with the positions of the half that is measured.
+    """Logits of all images in evaluation mode, each once, with the positions of the measured half.
 
     ``train_logits`` (N, K) and ``validation_logits`` (V, K) are floating; ``given``, ``true`` (N,) and
-    ``validation_true`` (V,) int64; ``noisy_rows`` (m,) are positions among the N whose given label is
-    wrong, ``validation_rows`` (v,) positions among the V. The clean training images are not halved.
-    ``ablated`` are the predictions of the same half without the matrices that were edited, where some were.
-    ``views`` are parts of the validation images by name, (V,) bool, or shares of people's votes on them, (V, K).
-    Raises VitmemError when lengths differ, a noisy row has the right label, or a logit is not finite.
+    ``validation_true`` (V,) int64; ``noisy_rows`` (m,) are positions among the N with a wrong given label,
+    ``validation_rows`` (v,) positions among the V. The clean training images are not halved. ``ablated`` are the
+    predictions on the same half without the edited matrices, if any. ``views`` are subsets of the validation images by
+    name, (V,) bool, or shares of human votes on them, (V, K). Raises VitmemError when lengths differ, a noisy row has
+    the right label, or a logit is not finite.
     """
 
     protocol: ClassVar[str] = "image"
@@ -68,11 +68,11 @@ class Predictions:
 
     @cached_property
     def clean_rows(self) -> Tensor:
-        """Positions of all training images whose given label is right, (c,) int64."""
+        """Positions of all training images with a right given label, (c,) int64."""
         return torch.nonzero(self.given == self.true).flatten()
 
     def outcomes(self) -> dict[str, Tensor]:
-        """Return memorized and recovered of the measured wrong labels, (m,) bool, and validation (v,) bool."""
+        """Return memorized and recovered for the measured wrong labels, (m,) bool, and validation (v,) bool."""
         rows = self.noisy_rows
         said = self.predicted[rows]
         return {
@@ -83,7 +83,7 @@ class Predictions:
 
 
 def made_up(seed: int, items: int = 60, classes: int = 10) -> Predictions:
-    """Return predictions of no model, of which every metric is defined."""
+    """Return synthetic predictions on which every metric is defined."""
     generator = torch.Generator().manual_seed(seed)
     true = torch.arange(items) % classes
     wrong = torch.arange(0, items, 5)

@@ -1,4 +1,4 @@
-"""Metrics of plug-ins on a few made-up predictions: what fails there would fail behind hours of training."""
+"""Trial run of plug-in metrics on synthetic predictions, so that a failure shows before hours of training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from vitmem.registry import PROTOCOLS
 
 
 def try_metrics(protocol: str) -> None:
-    """Measure made-up predictions by every metric of ``protocol`` if a plug-in brings one of them.
+    """Measure synthetic predictions by every metric of ``protocol`` if a plug-in registers one of them.
 
-    Raises InputError that names the metric which fails, gives what is no finite number or a name that is taken.
+    Raises InputError naming the metric that fails, returns a non-finite value or uses a taken name.
     """
     if all(entry.built_in() for entry in metrics_of(protocol)):
         return

@@ -1,4 +1,4 @@
-"""Which metrics make a row, and their versions: a row is current when all of them are. No torch."""
+"""The metrics of a row and their versions: a row is current when all versions are. Does not import torch."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def metrics_of(protocol: str) -> list[type[Metric]]:
 def metric_versions(protocol: str) -> Versions:
     """Return the version of each metric of one kind of predictions, by name.
 
-    That of a plug-in's metric ends with a digest of the file that it stands in: a change of the code counts as one of
-    the metric, with or without a new version.
+    The version of a plug-in's metric ends with a digest of its file, so a change of the code is a change of the metric
+    even without a new version.
     """
     return {entry.name: _version(entry) for entry in metrics_of(protocol)}
 
 
 def measured_with(row: Mapping[str, Any]) -> Versions:
-    """Return the versions of the metrics that made ``row``; a row that names none has the first built-in ones."""
+    """Return the metric versions stored in ``row``; a row without them has the first built-in ones."""
     found: Versions | None = row.get("metric_versions")
     if found is not None:
         return found
@@ -39,23 +39,23 @@ def measured_with(row: Mapping[str, Any]) -> Versions:
 
 
 def predictions_kind(data: Dataset | type[Dataset]) -> str:
-    """Return the kind of predictions of ``data``: the protocol whose metrics measure it."""
+    """Return the kind of predictions of ``data``: the protocol of its metrics."""
     return data.measured_as or data.protocol
 
 
 def _kind_of(config: Mapping[str, Any]) -> str:
-    """Return the kind of predictions of a row's config; raises InputError for data that no entry or plug-in names."""
+    """Return the kind of predictions of a row's config; raises InputError for unknown data."""
     return predictions_kind(DATA.get(config["data"]["name"]))
 
 
 class Currency:
-    """Says of rows whether the metrics that made them are those of now, which are looked up once."""
+    """Compares the metric versions of rows with the current ones, which are looked up once."""
 
     def __init__(self) -> None:
         self._now: dict[str, Versions] = {}
 
     def current(self, row: Mapping[str, Any]) -> bool:
-        """Say whether the metrics of ``row`` are those of now; of data that is not known here it cannot be told."""
+        """Return whether the metrics of ``row`` are current; rows of unknown data count as current."""
         try:
             protocol = _kind_of(row["config"])
         except InputError:
@@ -70,6 +70,6 @@ def _version(entry: type[Metric]) -> str:
         return str(entry.version)
     try:
         file = inspect.getsourcefile(entry.defined_by())
-    except TypeError:  # an object that is called, defined by no file
+    except TypeError:  # a callable object, which has no source file
         file = None
     return f"{entry.version}-{file_digest(Path(file))[:12]}" if file and Path(file).is_file() else str(entry.version)

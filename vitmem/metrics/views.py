@@ -1,4 +1,4 @@
-"""Accuracy on a part of the validation images, and agreement with people's votes on them."""
+"""Accuracy on subsets of the validation images, and agreement with human votes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vitmem.registry import METRICS
 
 @METRICS.register("views", summary="validation on what a suite's 'views' leave of the images; agreement with people")
 def views(predictions: Predictions, base: Predictions) -> dict[str, float]:
-    """Return validation_<view> of the measured images for each view that the predictions have.
+    """Return validation_<view> of the measured images for each view of the predictions.
 
-    Of images that are left (V,) bool it is the accuracy on these; of shares of votes (V, K) the expected agreement with
-    one who votes, the mean share of the predicted class (Peterson et al. 2019). A view without images is left out.
+    For a subset (V,) bool it is the accuracy on it; for shares of votes (V, K) the expected agreement with a voter, the
+    mean share of the predicted class (Peterson et al. 2019). A view without images is left out.
     """
     out = {}
     for name, view in predictions.views.items():

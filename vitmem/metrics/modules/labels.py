@@ -10,9 +10,9 @@ from vitmem.metrics.labels import label_counts, label_shares
 
 
 class LabelShares(Metric):
-    """Memorized, recovered and other over batches and ranks, from sums alone (so the reduction is exact).
+    """Memorized, recovered and other over batches and ranks, from sums only (so the reduction is exact).
 
-    Update with predicted, given and true classes, (n,) int64 each; compute gives a dict of floats.
+    Update with predicted, given and true classes, (n,) int64 each; compute returns a dict of floats.
     """
 
     counts: Tensor
