@@ -1,1 +1,1 @@
-"""Networks and the plug-in contract that they keep."""
+"""Networks and their plug-in contract."""

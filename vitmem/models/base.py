@@ -1,4 +1,4 @@
-"""The plug-in contract: what a network has to say about itself to be trained, edited and measured."""
+"""The plug-in contract: the description of a network needed to train, edit and measure it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What a network is built for: images (``channels``, ``size``, ``size``) in ``num_classes`` classes."""
+    """Input and output of a network: images (``channels``, ``size``, ``size``) in ``num_classes`` classes."""
 
     channels: int
     size: int
@@ -27,14 +27,14 @@ class ImageShape:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a published network reads images: height and width in pixels, and ``mean`` and ``std`` where white is 1."""
+    """Image preprocessing of a published network: height and width in pixels, and ``mean`` and ``std`` (white is 1)."""
 
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def of(self, channels: int) -> tuple[Tensor, Tensor]:
-        """Return ``mean`` and ``std`` (channels,); their averages where it was published for other channels."""
+        """Return ``mean`` and ``std`` (channels,); their averages if published for another number of channels."""
         found = []
         for values in (self.mean, self.std):
             fit = values if len(values) == channels else [sum(values) / len(values)] * channels
@@ -44,11 +44,11 @@ class Preprocessing:
 
 @dataclass
 class Network:
-    """A network and where its editable layers are.
+    """A network and its editable layers.
 
-    ``blocks`` are the module paths of its blocks in order; ``layers`` are patterns of the layers inside a block that
-    may be edited. Where the blocks are not alike, ``layers_of`` has those of each, one tuple a block, and ``layers``
-    all of them. An empty pattern is the block itself.
+    ``blocks`` are the module paths of its blocks in order; ``layers`` are patterns of the editable layers inside a
+    block. If blocks differ, ``layers_of`` has the patterns of each block, one tuple each, and ``layers`` all of them.
+    An empty pattern is the block itself.
     """
 
     net: torch.nn.Module
@@ -57,9 +57,9 @@ class Network:
     layers_of: tuple[tuple[str, ...], ...] | None = field(default=None, kw_only=True)
 
     def editable(self, blocks: Blocks, layers: Sequence[str] | None = None) -> list[str]:
-        """Return the patterns of the editable layers in ``blocks``: a set's name, a number, or numbers.
+        """Return the patterns of the editable layers in ``blocks``: the name of a set, a number, or numbers.
 
-        Raises InputError when a number is not that of a block.
+        Raises InputError for a number without a block.
         """
         if layers or self.layers_of is None:
             return layer_patterns(self.blocks, layers or self.layers, blocks)
@@ -71,9 +71,9 @@ class Network:
 class VisionModel(Network):
     """An image classifier: ``net`` maps normalised images (B, C, H, W) float32 to logits (B, K).
 
-    ``positions`` is which tokens count in the statistics by default, and ``prefix_tokens`` how many tokens
-    (class token, registers) stand before the patches. ``reads`` is how images are to be normalised; ``None`` stands
-    for the channel statistics of the data, ``tokens`` how many patches it makes of an image, where that is known.
+    ``positions`` is the default choice of tokens for the statistics, and ``prefix_tokens`` the number of tokens (class
+    token, registers) before the patches. ``reads`` is the normalisation of the images, ``None`` for the channel
+    statistics of the data; ``tokens`` is the number of patches of an image, if known.
     """
 
     positions: Literal["cls", "all"] = "all"
@@ -86,24 +86,24 @@ N = TypeVar("N", bound=Network)
 
 
 def architecture_of(name: str) -> str | None:
-    """Return what stands behind the family in the name of a model: ``resnet18`` of ``timm/resnet18``."""
+    """Return the architecture in the name of a family's model: ``resnet18`` of ``timm/resnet18``."""
     return name.partition("/")[2] or None
 
 
 def build(model: Model, shape: ImageShape, seed: int, architecture: str | None = None) -> VisionModel:
-    """Build the image model ``model`` with weights drawn from ``seed``; no global generator is changed.
+    """Build the image model ``model`` with weights drawn from ``seed``; global generators are unchanged.
 
     ``architecture`` is that of a family. Raises InputError when the parameters do not fit the images or the result
-    breaks the contract.
+    violates the contract.
     """
     return build_as(VisionModel, model, shape, seed, architecture)
 
 
 def build_as(expected: type[N], model: Model, shape: object, seed: int, architecture: str | None = None) -> N:
-    """Build ``model``, which has to be what is ``expected``, for a shape of its kind of data; see ``build``."""
+    """Build ``model``, expected to return an ``expected``, for a shape of its kind of data; see ``build``."""
     name = f"{model.name}/{architecture}" if architecture else model.name
     with torch.random.fork_rng(devices=[]):
-        # only the CPU's generator: torch.manual_seed would seed those of the GPUs too, and for good
+        # only the CPU's generator: torch.manual_seed would also reseed those of the GPUs permanently
         torch.default_generator.manual_seed(seed)
         made = model.build(shape, architecture or "") if model.family else model.build(shape)
     if not isinstance(made, expected):
@@ -116,7 +116,7 @@ def build_as(expected: type[N], model: Model, shape: object, seed: int, architec
 def check_forward(net: torch.nn.Module, name: str, shape: ImageShape) -> None:
     """Raise InputError unless ``net``, the model ``name``, maps two images of ``shape`` to logits (2, K).
 
-    It is asked in eval mode on the device and in the type that its first parameter has; no global generator is changed.
+    It is called in eval mode on the device and in the dtype of its first parameter; global generators are unchanged.
     """
     like = next(net.parameters())
     images = torch.zeros(2, shape.channels, shape.size, shape.size, device=like.device)
@@ -125,7 +125,7 @@ def check_forward(net: torch.nn.Module, name: str, shape: ImageShape) -> None:
     try:
         with torch.random.fork_rng(devices=devices), torch.no_grad(), engine.eval_mode(net):
             logits = net(images.to(like.dtype) if like.is_floating_point() else images)
-    except Exception as error:  # whatever the code of a network may raise
+    except Exception as error:  # user code may raise anything
         raise InputError(
             f"model '{name}': its forward pass fails on images {size}: {type(error).__name__}: {one_line(error, 200)}"
         ) from error

@@ -1,4 +1,4 @@
-"""The hidden units of the MLPs of a network: which layers read them."""
+"""The layers that read the hidden units of a network's MLPs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from vitmem.lazy import torch
 from vitmem.models.base import Network
 from vitmem.specs import ExampleTied
 
-# What timm calls the layer of an MLP that reads its hidden units, whatever stands before it (an activation, a gate).
+# timm's name of the MLP layer that reads the hidden units, after an activation or a gate.
 READER = "fc2"
 
 
 def tied_layers(model: Network, tied: ExampleTied) -> dict[str, torch.nn.Linear]:
     """Return path -> linear layer ``fc2`` of the MLPs in the blocks of ``tied``: its inputs are the hidden units.
 
-    It is looked for among the layers that may be edited. Raises InputError when there is none, for a block that is not
-    there, and where none or all of the hidden units would be fixed.
+    Only editable layers are searched. Raises InputError when there is none, for an unknown block, and when none or all
+    of the hidden units would be fixed.
     """
     layers = engine.find_layers(model.net, model.editable(tied.blocks))
     found = {

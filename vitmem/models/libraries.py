@@ -1,4 +1,4 @@
-"""What architectures of a library have in common: how they are made, and a network of what is found in them."""
+"""Shared construction of library architectures, and a network from the blocks found in them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vitmem.errors import InputError, one_line
 from vitmem.lazy import torch
 from vitmem.models.base import ImageShape
 
-# Patterns of module paths; one that stands alone is a list of itself.
+# Patterns of module paths; a single one is converted to a list.
 Patterns = Annotated[
     Annotated[tuple[str, ...], Field(min_length=1)] | None,
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
 ]
-# Of an architecture's arguments, those that the images and their labels settle.
+# Architecture arguments determined by the images and their labels.
 TOLD = ("num_classes", "in_chans")
-# Those that read files, some of which a library may unpickle, or name code that does.
+# Arguments that read files, some of which a library may unpickle, or that name code that does.
 LOADING = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "weights", "weights_backbone")
 
 
@@ -31,11 +31,11 @@ def create(
     options: Mapping[str, Any],
     arguments: Mapping[str, Any] | None,
 ) -> torch.nn.Module:
-    """Return what ``make`` gives of ``options`` and, over them, the user's ``arguments``.
+    """Call ``make`` with ``options``, overridden by the user's ``arguments``.
 
-    The input size is passed on as ``size_option`` where the architecture has one. Raises InputError naming the model
-    ``name`` when it cannot be built for images of ``shape``, and for an argument that is read from the data or that
-    would load weights: only our own reader never unpickles.
+    The input size is passed as ``size_option`` if the architecture has that option. Raises InputError naming the model
+    ``name`` when it cannot be built for images of ``shape``, and for an argument that is determined by the data or
+    would load weights: only vitmem's own reader is safe from unpickling.
     """
     for key in TOLD:
         if key in (arguments or {}):

@@ -1,4 +1,4 @@
-"""Which tensor of a file is which of a network: the prefixes that training scripts put before names are found."""
+"""Match the tensors of a file with those of a network, allowing for prefixes added by training scripts."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# What torch.compile puts anywhere into a name.
+# Inserted by torch.compile anywhere in a name.
 COMPILED = "_orig_mod."
-# How often a batch normalisation was trained: no forward pass reads it, and old files have none.
+# Step counter of batch normalisation: not used in a forward pass, and missing in old files.
 COUNTED = "num_batches_tracked"
-# What older versions of libraries and counters of operations keep beside weights, and the network makes itself.
+# Buffers of older library versions and operation counters, which the network recomputes or does not need.
 MADE = ("relative_position_index", "relative_coords_table", "attn_mask", "total_ops", "total_params", "n_averaged")
-# Parts of the names of copies that are averaged over the training.
+# Parts of the names of weight averages.
 AVERAGED = ("ema", "teacher", "averaged", "swa")
 
 
 @dataclass(frozen=True)
 class Match:
-    """The names of a network's tensors with those in the file; the ``prefix`` of all, and what has no place in it."""
+    """The file's name of each tensor of a network; the common ``prefix``, and the file's unused tensors."""
 
     names: Mapping[str, str]
     prefix: str
     left_out: tuple[str, ...]
 
     def account(self, weights: Weights) -> str:
-        """Return what was taken off and left out as a sentence, or an empty text."""
+        """Return one sentence on the removed prefix and the left-out tensors, or an empty text."""
         parts = [f"the prefix '{self.prefix}' taken off"] if self.prefix else []
         if left := (*weights.left_out, *(f"'{name}'" for name in self.left_out)):
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
@@ -44,9 +44,9 @@ class Match:
 
 
 def match(weights: Weights, net: torch.nn.Module, name: str, optional: Collection[str] = ()) -> Match:
-    """Return which tensors of a file are those of ``net``, the model ``name``, whatever stands before their names.
+    """Match the tensors of a file with those of ``net``, the model ``name``, under any prefix.
 
-    Raises InputError when one is missing that is not ``optional``, and for one that the network does not have.
+    Raises InputError when a tensor is missing that is not ``optional``, and for one unknown to the network.
     """
     expected = net.state_dict()
     plain = {key.replace(COMPILED, ""): key for key in weights.tensors}
@@ -71,7 +71,7 @@ def match(weights: Weights, net: torch.nn.Module, name: str, optional: Collectio
 
 
 def _prefix(names: Collection[str], needed: list[str]) -> str:
-    """Return what stands before most of the ``needed`` names among ``names``; of equals the shortest plain one."""
+    """Return the prefix of most ``needed`` names among ``names``; ties go to the shortest plain one."""
     wanted, hits = set(needed), Counter({"": 0})
     for name in names:
         hits.update(prefix for prefix in _starts(name) if name[len(prefix) :] in wanted)
@@ -79,14 +79,14 @@ def _prefix(names: Collection[str], needed: list[str]) -> str:
 
 
 def _starts(name: str) -> Iterable[str]:
-    """Return the empty text and all of ``name`` up to each dot: what may be its prefix."""
+    """Return the empty text and ``name`` up to each dot: the possible prefixes."""
     return ["", *(name[: n + 1] for n, letter in enumerate(name) if letter == ".")]
 
 
 def length_of(
     weights: Weights, names: Mapping[str, str], nets: tuple[torch.nn.Module, torch.nn.Module], lengths: tuple[int, int]
 ) -> int:
-    """Return the length, in a file, of the first dimension that is ``lengths`` in two networks; 0 if none is."""
+    """Return the length, in a file, of the first dimension that is ``lengths`` in two networks; 0 if there is none."""
     one, other = (net.state_dict() for net in nets)
     for key, tensor in one.items():
         for axis, pair in enumerate(zip(tensor.shape, other[key].shape, strict=True)):
@@ -98,9 +98,9 @@ def length_of(
 def check_shapes(
     weights: Weights, names: Mapping[str, str], net: torch.nn.Module, what: str, leave: Collection[str] = ()
 ) -> dict[str, Tensor]:
-    """Return the tensors of a file by the names of ``net``, (n, ...) each, but those to ``leave``.
+    """Return the tensors of a file by the names of ``net``, (n, ...) each, except those to ``leave``.
 
-    Raises InputError, saying ``what`` the network is, for one of another shape.
+    Raises InputError, describing the network as ``what``, for a shape mismatch.
     """
     state = {}
     for key, tensor in net.state_dict().items():

@@ -1,4 +1,4 @@
-"""MLP-Mixer: no attention, no class token. It keeps the seam for other architectures honest."""
+"""MLP-Mixer: no attention and no class token, a test of the contract on another architecture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vitmem.models.base import ImageShape, VisionModel
 from vitmem.models.vit import Count, Dropout, check_patches
 from vitmem.registry import MODELS
 
-# Hidden units of the token and of the channel MLPs, as multiples of the width (Tolstikhin et al. 2021).
+# Hidden units of the token and channel MLPs, as multiples of the width (Tolstikhin et al. 2021).
 TOKEN_RATIO, CHANNEL_RATIO = 0.5, 4.0
 
 
@@ -26,9 +26,9 @@ def mixer(
 ) -> VisionModel:
     """Return an MLP-Mixer for images of ``shape`` (Tolstikhin et al. 2021).
 
-    Edited are the channel MLPs, whose rows are tokens, of ``mlp_ratio`` times the width (4 if ``None``); the token
-    MLPs, of half the width, see a transposed (B, C, T).
-    Raises InputError when the patches do not tile the image.
+    Edits apply to the channel MLPs, whose rows are tokens, with ``mlp_ratio`` times the width as hidden units (4 if
+    ``None``); the token MLPs, with half the width, see a transposed (B, C, T). Raises InputError when the patches do
+    not tile the image.
     """
     from timm.models.mlp_mixer import MlpMixer
 

@@ -1,4 +1,4 @@
-"""Where a network of a library is edited: as its structure says, or as patterns that are given say."""
+"""The editable layers of a library network: from its structure, or from given patterns."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vitmem.lazy import torch
 from vitmem.models.structure import Found, find_blocks, find_layers_of
 from vitmem.models.trace import Call, traced
 
-# Pixels at which nearly every convolutional network has more than one place in its last map.
+# Image size at which the last map of nearly every convolutional network has more than one position.
 LARGE = 224
 
 
 @dataclass(frozen=True)
 class Places:
-    """The ``blocks`` of a network in order, the patterns of their ``layers``, and those of each where they differ.
+    """The ``blocks`` of a network in order, the patterns of their ``layers``, and those of each block if they differ.
 
-    ``prefix_tokens`` stand before the patches in what enters these layers, a class token among them.
+    ``prefix_tokens``, including a class token, precede the patches in the inputs of these layers.
     """
 
     blocks: tuple[str, ...]
@@ -38,11 +38,11 @@ def places(
     layers: Sequence[str] | None = None,
     prefix_tokens: int = 0,
 ) -> Places:
-    """Return where ``net``, called ``name``, is edited; it reads images (B, channels, size, size).
+    """Return the editable layers of ``net``, called ``name``, which reads images (B, channels, size, size).
 
-    ``blocks`` are patterns of the paths of blocks, a ``*`` for one part of a path, and ``layers`` patterns of layers
-    inside a block. ``prefix_tokens`` is what the network says of itself. Raises InputError when the network cannot
-    read such images, when nothing is found in it, and for a pattern that matches nothing.
+    ``blocks`` are patterns of block paths, a ``*`` for one part of a path, and ``layers`` patterns of layers inside a
+    block. ``prefix_tokens`` is the network's own number. Raises InputError when the network cannot read such images,
+    when no layer is found in it, and for a pattern without a match.
     """
     calls = traced(net, channels, size, name)
     structure = _structure(net, calls, channels, size, name)
@@ -63,14 +63,14 @@ def places(
 def _structure(
     net: torch.nn.Module, calls: Mapping[str, Call], channels: int, size: int, name: str
 ) -> Mapping[str, Call]:
-    """Return the calls that structure is told by: of larger images where maps of a single place leave it open."""
+    """Return the calls that determine the structure: of larger images if maps with one position leave it open."""
     single = any(shape[-2:] == (1, 1) for call in calls.values() for shape in call.inputs if len(shape) == 4)
     if size >= LARGE or not single:
         return calls
     try:
         return traced(net, channels, LARGE, name)
     except InputError:
-        return calls  # a network of one size
+        return calls  # a network with a fixed input size
 
 
 def _given_blocks(
@@ -96,7 +96,7 @@ def _given_blocks(
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Say whether ``path`` matches ``pattern`` part by part."""
+    """Return whether ``path`` matches ``pattern`` part by part."""
     parts, wanted = path.split("."), pattern.split(".")
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
@@ -104,7 +104,7 @@ def _matches(path: str, pattern: str) -> bool:
 def _given_layers(
     net: torch.nn.Module, calls: Mapping[str, Call], name: str, block: str, patterns: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the layers of ``block`` that match; every pattern has to match one, as the blocks of a set are alike."""
+    """Return the layers of ``block`` that match; every pattern must match, because the blocks of a set are alike."""
     inside = [path.removeprefix(f"{block}.") for path in calls if path.startswith(f"{block}.")]
     matrices = [path for path in inside if engine.is_matrix(net.get_submodule(f"{block}.{path}"))]
     for pattern in patterns:
@@ -134,7 +134,7 @@ def _why_none(net: torch.nn.Module, name: str) -> str:
 
 
 def _tokens_enter(calls: Mapping[str, Call], paths: Sequence[str], prefix: int) -> bool:
-    """Say whether what enters all layers ``paths`` is ``prefix`` tokens before a square of patches, (B, T, C)."""
+    """Return whether the inputs of all layers ``paths`` are ``prefix`` tokens and a square of patches, (B, T, C)."""
     shapes = [calls[path].inputs[0] for path in paths]
     return prefix > 0 and all(len(shape) == 3 and _square(shape[1] - prefix) for shape in shapes)
 

@@ -1,4 +1,4 @@
-"""A network of MLPs on residual paths that mixes no tokens: what a vision transformer is with one token a image."""
+"""A network of MLPs on residual paths without token mixing: a vision transformer with one token per image."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def residual_mlp(
 ) -> VisionModel:
     """Return residual MLPs on patches of ``patch_size`` pixels, the whole image if ``None``, after pooling by ``pool``.
 
-    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without what mixes tokens. Raises
-    InputError when the patches do not tile the image, or the pooled pixels do not tile a patch.
+    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without token mixing. Raises InputError
+    when the patches do not tile the image, or the pooled pixels do not tile a patch.
     """
     from vitmem.models.networks.residual_mlp import ResidualMlp
 

@@ -1,4 +1,4 @@
-"""The weights that a network starts from, read from a file: all of it but the classifier has to be there."""
+"""Load the initial weights of a network from a file that has all of them except perhaps the classifier."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vitmem.models.weights import read_weights
 def start_from(
     model: VisionModel, name: str, shape: ImageShape, file: Path, again: Callable[[int], torch.nn.Module]
 ) -> None:
-    """Put the weights in ``file`` into ``model``, called ``name``, which was built for ``shape``.
+    """Load the weights in ``file`` into ``model``, called ``name``, which was built for ``shape``.
 
-    A classifier for another number of classes, or none, leaves that of the model as it was drawn; ``again`` builds the
+    With no classifier in the file, or one for another number of classes, the model's own is kept; ``again`` builds the
     network for a number of classes. Raises InputError when any other weight is missing, unknown or of another shape.
     """
     net, weights = model.net, read_weights(file)
@@ -31,5 +31,5 @@ def start_from(
 
 
 def _beside(key: str, classifier: list[str]) -> bool:
-    """Say whether ``key`` is of the same layer as one of the ``classifier``."""
+    """Return whether ``key`` belongs to the same layer as one of the ``classifier``."""
     return any(key.rpartition(".")[0] == one.rpartition(".")[0] for one in classifier)

@@ -1,8 +1,8 @@
-"""Blocks and editable layers of a network, told by how its modules are nested, called and shaped, not by names.
+"""Blocks and editable layers of a network, from the nesting, calls and shapes of its modules, not from names.
 
-A block is a numbered module with several weights and no such module inside: the unit that a stage repeats. Edited are
-the MLPs in it, which widen the channels of the block and narrow them again, linear or as 1x1 convolutions, whatever
-stands between (a gate, a depthwise convolution). A network without an MLP has blocks of convolutions.
+A block is a numbered module with several weights and no such module inside: the unit that a stage repeats. Its MLPs are
+edited: pairs of layers, linear or 1x1 convolutions, that widen the channels of the block and narrow them again, with
+anything in between (a gate, a depthwise convolution). Networks without an MLP have blocks of convolutions.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from vitmem.lazy import torch
 from vitmem.models.trace import IMAGES, Call
 
 LISTS = ("Sequential", "ModuleList", "ModuleDict")
-# Blocks that are attributes, not members of a list: of RegNet, Xception, DLA, NASNet and the Inceptions.
+# Blocks that are attributes, not list members: RegNet, Xception, DLA, NASNet and the Inceptions.
 NUMBERED = re.compile(r"^((b|block|tree|cell_)\d+|(Mixed_|inception)\d[a-e])$")
-# Lists whose members stand before, between or beside one another inside blocks, and are none.
+# Lists whose members are parts of blocks, not blocks.
 PARTS = ("stem", "downsample", "fuse_layers", "incre_modules", "attns", "ffns")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A block's ``path``, and the paths inside it of the layers that are edited; '' is the block itself."""
+    """The ``path`` of a block, and the paths inside it of the edited layers; '' is the block itself."""
 
     path: str
     layers: tuple[str, ...]
@@ -32,7 +32,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Weighted:
-    """A layer that was called: ``path``, channels in and out, and whether it is 1x1, grouped, and edited."""
+    """A layer that was called: ``path``, channels in and out, and whether it is 1x1, grouped, and editable."""
 
     path: str
     inputs: int
@@ -44,14 +44,14 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Pair:
-    """The ``layers`` of an MLP, the one that narrows last; ``direct`` where no depthwise convolution is between."""
+    """The ``layers`` of an MLP, the narrowing one last; ``direct`` if no depthwise convolution is in between."""
 
     layers: tuple[Weighted, ...]
     direct: bool
 
 
 def find_blocks(net: torch.nn.Module, calls: Mapping[str, Call]) -> list[Found]:
-    """Return the blocks of ``net`` in the order of ``calls``, each with its layers; none when it has no such."""
+    """Return the blocks of ``net`` in the order of ``calls``, each with its layers; empty if none is found."""
     layers = [layer for layer in _weighted(net, calls) if not _is_gate(calls, layer)]
     numbered = _numbered(net, calls, layers)
     units = {path: inside for path, inside in numbered.items() if _several_matrices(inside)}
@@ -68,7 +68,7 @@ def find_blocks(net: torch.nn.Module, calls: Mapping[str, Call]) -> list[Found]:
 
 
 def find_layers_of(net: torch.nn.Module, calls: Mapping[str, Call], block: str) -> tuple[str, ...]:
-    """Return the paths, inside the module ``block``, of the layers that are edited in it; none when it has no such."""
+    """Return the paths of the edited layers inside the module ``block``; empty if none is found."""
     inside = [layer for layer in _weighted(net, calls) if layer.path.startswith(f"{block}.")]
     own = [layer for layer in inside if not _is_gate(calls, layer)]
     pairs = _pairs(calls, block, _without_shortcuts(calls, block, own))
@@ -80,7 +80,7 @@ def _inside(block: str, layers: Sequence[Weighted]) -> tuple[str, ...]:
 
 
 def _innermost(paths: Iterable[str]) -> set[str]:
-    """Return those of ``paths`` with no other of them inside."""
+    """Return the ``paths`` that contain no other of them."""
     outer = {parent for path in paths for parent in _ancestors(path)}
     return set(paths) - outer
 
@@ -103,7 +103,7 @@ def _weighted(net: torch.nn.Module, calls: Mapping[str, Call]) -> Iterator[Weigh
 
 
 def _numbered(net: torch.nn.Module, calls: Mapping[str, Call], layers: Sequence[Weighted]) -> dict[str, list[Weighted]]:
-    """Return path -> layers of the numbered modules that have several of them and are no bare lists of modules."""
+    """Return path -> layers of the numbered modules that have several and are not bare lists of modules."""
     inside: dict[str, list[Weighted]] = {}
     for layer in layers:
         for path in _ancestors(layer.path):
@@ -113,7 +113,7 @@ def _numbered(net: torch.nn.Module, calls: Mapping[str, Call], layers: Sequence[
 
 
 def _is_list(module: torch.nn.Module) -> bool:
-    """Say whether ``module`` is a list of modules that have modules inside."""
+    """Return whether ``module`` is a list of modules with submodules."""
     return type(module) in _lists() and all(any(child.children()) for child in module.children())
 
 
@@ -135,7 +135,7 @@ def _has_number(net: torch.nn.Module, path: str) -> bool:
 
 
 def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Pair]:
-    """Return the MLPs among ``layers``: one that narrows the channels, and what widens them last before it."""
+    """Return the MLPs among ``layers``: a narrowing layer and the last layer before it that widens its input."""
     entering, leaving = _channels(calls[block].inputs), _channels(calls[block].outputs)
     found: list[Pair] = []
     start = 0
@@ -150,7 +150,7 @@ def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) ->
                 first -= 1
             ups, between = layers[start + first : start + last], layers[start + last : end]
             direct = not any(layer.grouped and not layer.pointwise for layer in between)
-            narrows = down.inputs > down.outputs or not direct  # a stage may widen what leaves its first block
+            narrows = down.inputs > down.outputs or not direct  # a stage may widen the output of its first block
             if not narrows or _read_apart(calls, ups, layers):
                 continue
             found.append(Pair((*ups, down), direct))
@@ -160,13 +160,13 @@ def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) ->
 
 
 def _read_apart(calls: Mapping[str, Call], ups: Sequence[Weighted], layers: Sequence[Weighted]) -> bool:
-    """Say whether what enters ``ups`` enters other layers too: they are the values of an attention then."""
+    """Return whether the input of ``ups`` is also the input of other layers: then they are attention values."""
     read = {number for up in ups for number in calls[up.path].reads}
     return any(layer not in ups and read & set(calls[layer.path].reads) for layer in layers)
 
 
 def _widens(up: Weighted, down: Weighted, channels: set[int]) -> bool:
-    """Say whether the hidden channels of ``down`` are what ``up`` gives, or half of it where one half is a gate."""
+    """Return whether the hidden channels of ``down`` are the outputs of ``up``, or half of them with a gate."""
     wide = up.outputs in (down.inputs, 2 * down.inputs) and up.outputs > up.inputs
     return up.matrix and up.pointwise and up.inputs in channels and wide
 
@@ -174,11 +174,11 @@ def _widens(up: Weighted, down: Weighted, channels: set[int]) -> bool:
 def _channels(shapes: Sequence[tuple[int, ...]]) -> set[int]:
     """Return the lengths that may be channels: the last one, and the second one of a map (B, C, H, W)."""
     maps = [shape[1] for shape in shapes if len(shape) == 4]
-    return {shape[-1] for shape in shapes if shape} | {*maps, sum(maps)}  # a dense block joins several maps
+    return {shape[-1] for shape in shapes if shape} | {*maps, sum(maps)}  # a dense block concatenates several maps
 
 
 def _convolutions(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Weighted]:
-    """Return the convolutions of one group in ``block`` that are no shortcuts."""
+    """Return the ungrouped convolutions in ``block`` that are not shortcuts."""
     kept = _without_shortcuts(calls, block, layers)
     return [layer for layer in kept if layer.matrix and len(calls[layer.path].inputs[0]) == 4]
 
@@ -188,19 +188,19 @@ def _without_shortcuts(calls: Mapping[str, Call], block: str, layers: Sequence[W
 
 
 def _is_gate(calls: Mapping[str, Call], layer: Weighted) -> bool:
-    """Say whether ``layer`` reads what a module around it has pooled over all places of a map (squeeze and excite)."""
+    """Return whether the input of ``layer`` was pooled over all positions of a map (squeeze and excite)."""
     shape = calls[layer.path].inputs[0]
     around = (calls[path].inputs for path in _ancestors(layer.path) if path in calls)
     return len(shape) in (2, 4) and _places([shape]) == 1 and any(_places(shapes) > 1 for shapes in around)
 
 
 def _places(shapes: Sequence[tuple[int, ...]]) -> int:
-    """Return the number of places of the largest map (B, C, H, W) or (B, H, W, C), 1 without a map."""
+    """Return the number of positions of the largest map (B, C, H, W) or (B, H, W, C), 1 without a map."""
     return max((min(s[-1] * s[-2], s[1] * s[2]) for s in shapes if len(s) == 4), default=1)
 
 
 def _is_shortcut(calls: Mapping[str, Call], block: str, layer: Weighted, layers: Sequence[Weighted]) -> bool:
-    """Say whether ``layer``, 1x1, is alone in a part that leads out of the block from where another part begins."""
+    """Return whether ``layer``, 1x1, is the only layer of a path out of the block parallel to another path."""
     parts: dict[str, list[Weighted]] = {}
     for one in layers:
         parts.setdefault(f"{block}.{_inside(block, [one])[0].split('.')[0]}", []).append(one)
@@ -214,7 +214,7 @@ def _is_shortcut(calls: Mapping[str, Call], block: str, layer: Weighted, layers:
 
 
 def _chain(layers: Sequence[Weighted]) -> list[Weighted]:
-    """Return the convolutions of a network that is one list of them, as VGG."""
+    """Return the convolutions of a network that is a single list of them, like VGG."""
     lists: dict[str, list[Weighted]] = {}
     for layer in layers:
         if layer.matrix and layer.path.rpartition(".")[2].isdigit() and not layer.pointwise:

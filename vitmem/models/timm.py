@@ -32,10 +32,10 @@ def timm(
 ) -> VisionModel:
     """Return timm's ``architecture`` for images of ``shape``, edited in the MLPs of its blocks, else in convolutions.
 
-    ``blocks`` and ``layers`` are patterns of what is edited instead. With an ``image_size`` other than the data's,
-    images are scaled to it (bilinear) before the first layer. ``pretrained`` weights read images by the mean and std
-    that they were published with. ``arguments`` are further ones of ``timm.create_model``, such as a depth. Raises
-    InputError for an unknown architecture, one that cannot take the images, and one where nothing is found to edit.
+    ``blocks`` and ``layers`` are patterns of the layers to edit instead. With an ``image_size`` other than the data's,
+    images are rescaled (bilinear) before the first layer. ``pretrained`` weights read images with their published mean
+    and std. ``arguments`` are passed to ``timm.create_model``, such as a depth. Raises InputError for an unknown
+    architecture, one that cannot take the images, and one without an editable layer.
     """
     import timm as library
 
@@ -67,7 +67,7 @@ def timm(
 
 
 def preprocessing(architecture: str) -> Preprocessing:
-    """Return how the published weights of ``architecture`` (a tag may stand behind its name) read images.
+    """Return the preprocessing of the published weights of ``architecture`` (optionally with a tag).
 
     Raises InputError for an unknown architecture.
     """
@@ -80,7 +80,7 @@ def preprocessing(architecture: str) -> Preprocessing:
 
 
 def _read_by(net: torch.nn.Module) -> Preprocessing:
-    """Return how the published weights that ``net`` was made with read images."""
+    """Return the preprocessing of the published weights that ``net`` was created with."""
     return _preprocessing(getattr(net, "pretrained_cfg", {}))
 
 

@@ -1,7 +1,7 @@
-"""Any classifier of torchvision: MLPs of its blocks (ViT, Swin, ConvNeXt) are edited, else convolutions (ResNet).
+"""Any classifier of torchvision, edited in the MLPs of its blocks (ViT, Swin, ConvNeXt), else convolutions (ResNet).
 
-Its attention keeps the weights of queries, keys and values outside of linear layers, or uses those of a linear layer
-without calling it, so that no statistics of them can be collected.
+Its attention stores the weights of queries, keys and values outside linear layers, or uses the weight of a linear layer
+without calling it, so no statistics of them can be collected.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def torchvision(
 ) -> VisionModel:
     """Return torchvision's classifier ``architecture`` for images of ``shape``, made with further ``arguments``.
 
-    Edited are the MLPs of its blocks, else convolutions, or what the patterns ``blocks`` and ``layers`` match. Raises
-    InputError for an unknown architecture, one that cannot take the images (all read three channels), and one where
-    nothing is found to edit.
+    Edits apply to the MLPs of its blocks, else to convolutions, or to the matches of the patterns ``blocks`` and
+    ``layers``. Raises InputError for an unknown architecture, one that cannot take the images (all read three
+    channels), and one without an editable layer.
     """
     import torchvision.models as library
 
@@ -52,7 +52,7 @@ def torchvision(
 
 
 def classifiers() -> list[str]:
-    """Return the names of the architectures that classify images."""
+    """Return the names of the classification architectures."""
     import torchvision.models as library
 
     names: list[str] = library.list_models(module=library)
@@ -60,7 +60,7 @@ def classifiers() -> list[str]:
 
 
 def preprocessing(architecture: str) -> Preprocessing:
-    """Return how the published weights of ``architecture`` read images; raises InputError for an unknown one."""
+    """Return the preprocessing of the published weights of ``architecture``; raises InputError if unknown."""
     import torchvision.models as library
 
     if architecture not in classifiers():

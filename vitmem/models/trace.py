@@ -1,4 +1,4 @@
-"""What a forward pass calls, in order, with shapes: told by tensors without values, which cost next to nothing."""
+"""The module calls of a forward pass, in order, with shapes, traced on meta tensors at almost no cost."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 Shape = tuple[int, ...]
-# Images of a trace: not one, so that their number tells itself from other lengths.
+# Batch size of a trace: not one, so that it differs from other lengths.
 IMAGES = 2
 
 
 @dataclass(frozen=True)
 class Call:
-    """The first call of a module in a forward pass: shapes of the tensors that went in and came out.
+    """The first call of a module in a forward pass: shapes of its input and output tensors.
 
-    ``reads`` has a number for each tensor that went in, the same one wherever the same tensor goes in.
+    ``reads`` has a number for each input tensor, equal for the same tensor.
     """
 
     inputs: tuple[Shape, ...]
@@ -33,10 +33,10 @@ class Call:
 
 
 def traced(net: torch.nn.Module, channels: int, size: int, name: str) -> dict[str, Call]:
-    """Return path -> call of the modules of ``net`` for two images (2, channels, size, size), in the order of calls.
+    """Return path -> call of the modules of ``net`` for two images (2, channels, size, size), in call order.
 
-    The pass runs on the meta device, or where that is not possible on zeros. Raises InputError, with the ``name`` of
-    the network, when it cannot read such images.
+    The pass runs on the meta device, or if that fails on zeros. Raises InputError, with the ``name`` of the network,
+    when it cannot read such images.
     """
     with engine.eval_mode(net), torch.no_grad():
         if not any(
@@ -59,7 +59,7 @@ def traced(net: torch.nn.Module, channels: int, size: int, name: str) -> dict[st
 
 
 def _calls(net: torch.nn.Module, run: Callable[[], Any]) -> dict[str, Call]:
-    """Return the calls of ``run``, ordered by when they began."""
+    """Return the calls of ``run``, ordered by their start."""
     begun: dict[str, Call] = {}
     with _hooked(net, begun):
         run()
@@ -73,7 +73,7 @@ def _hooked(net: torch.nn.Module, begun: dict[str, Call]) -> Iterator[None]:
     def before(path: str, args: Any, named: dict[str, Any]) -> None:
         if path not in begun:
             tensors = list(_tensors((args, named)))
-            alive.append(tensors)  # one that is freed would leave its number to another
+            alive.append(tensors)  # a freed tensor's id may be reused
             begun[path] = Call(_shapes(tensors), (), tuple(id(tensor) for tensor in tensors))
 
     def after(path: str, output: Any) -> None:
@@ -95,7 +95,7 @@ def _shapes(tensors: Iterable[Tensor]) -> tuple[Shape, ...]:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in ``value`` and the lists, tuples and mappings in it."""
+    """Yield the tensors in ``value`` and its nested lists, tuples and mappings."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, list | tuple):

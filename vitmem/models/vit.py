@@ -13,8 +13,8 @@ from vitmem.registry import MODELS
 Count = Annotated[int, Field(gt=0)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
-# On a CPU the fused attention's backward pass costs more than it saves for sequences this short: 337
-# against 488 images/s in bf16 (width 192, 6 blocks, 17 tokens, one core of an AMD EPYC, torch 2.14).
+# On a CPU the fused attention's backward pass is slower for sequences this short: 337 against 488 images/s
+# in bf16 (width 192, 6 blocks, 17 tokens, one core of an AMD EPYC, torch 2.14).
 SHORT_SEQUENCE = 128
 
 
@@ -30,7 +30,7 @@ def vit(
     pool: Literal["token", "mean"] = "token",
     dropout: Dropout = 0.0,
 ) -> VisionModel:
-    """Return a ViT for images of ``shape``; ``pool`` is what the head reads (Dosovitskiy et al. 2021).
+    """Return a ViT for images of ``shape``; ``pool`` selects the head's input (Dosovitskiy et al. 2021).
 
     Raises InputError when the patches do not tile the image or the heads do not divide the width.
     """

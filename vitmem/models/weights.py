@@ -1,7 +1,7 @@
-"""A classifier's weights in one file, as people have them: safetensors, or a checkpoint of torch. Nothing is unpickled.
+"""Read a classifier's weights from one file, safetensors or a torch checkpoint, without unpickling.
 
-Read are tensors alone, by ``weights_only``. What lies beside them (an optimizer's state, a number of epochs, an average
-of the weights) is left where it is and told.
+Only tensors are read, with ``weights_only``. Other content (optimizer state, epoch number, weight averages) is ignored
+and reported.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 SAFETENSORS, TORCH = ".safetensors", (".pt", ".pth", ".ckpt", ".bin", ".tar")
 EXPECTED = f"the weights of a classifier ({SAFETENSORS} or {', '.join(TORCH)})"
-# Where training scripts keep the state dict of the network, and that of its moving average.
+# Keys under which training scripts store the state dict of the network, and of its moving average.
 PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
 AVERAGED = ("state_dict_ema", "model_ema_state_dict", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
-# State dicts within mappings are looked for so deep.
+# Maximum nesting depth of a state dict.
 DEEPEST = 3
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The ``tensors`` of a file by the names that they have there, (n, ...) each, and what was ``left_out`` of it."""
+    """The ``tensors`` of a file by name, (n, ...) each, and the names of the ``left_out`` content."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -44,10 +44,10 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Return the tensors of the file ``path``: a state dict, or the one of the network in a checkpoint.
+    """Return the tensors of the file ``path``: a state dict, or that of the network in a checkpoint.
 
-    Raises InputError when the file is missing, torn, of another format, needs code to be run, or holds a tensor that is
-    not finite.
+    Raises InputError when the file is missing, truncated, of another format, needs code to be run, or has a non-finite
+    tensor.
     """
     check_readable(path, EXPECTED)
     if path.suffix == SAFETENSORS:
@@ -67,7 +67,7 @@ def read_weights(path: Path) -> Weights:
 def _safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
-    engine.stored_tensors(path)  # says what is wrong with a header
+    engine.stored_tensors(path)  # reports a damaged header
     try:
         return load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -76,12 +76,12 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _torch(path: Path) -> Weights:
-    """Return the tensors of a checkpoint; raises InputError for one that would need code to be run, naming it."""
+    """Return the tensors of a checkpoint; raises InputError for one that needs code to be run, naming the code."""
     name = short_name(path)
     _check_sums(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and torch each have errors of their own, for a flipped byte almost any
+    except Exception as error:  # zip, pickle and torch raise their own errors, a flipped byte almost any
         raise InputError(f"{name}: {_why(path, error)}") from None
     if not isinstance(content, Mapping):
         kind = "a single tensor" if isinstance(content, torch.Tensor) else f"a {type(content).__name__}"
@@ -91,23 +91,23 @@ def _torch(path: Path) -> Weights:
 
 
 def _check_sums(path: Path) -> None:
-    """Raise InputError for a file of torch with a part whose checksum does not fit; torch itself looks at none."""
+    """Raise InputError for a torch file with a wrong checksum in a part; torch itself checks none."""
     name, broken = short_name(path), ""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as parts:
                 broken = parts.testzip() or ""
-    except Exception as error:  # for a flipped byte almost any
+    except Exception as error:  # a flipped byte may cause almost any error
         raise InputError(f"{name}: a damaged file of torch ({one_line(error, 80)}); copy or save it again") from None
     if broken:
         raise InputError(
-            f"{name}: the checksum of '{broken[-60:]}' in it does not fit (damaged, or saved without checksums); "
+            f"{name}: the checksum of '{broken[-60:]}' in it does not match (damaged, or saved without checksums); "
             "copy or save it again"
         )
 
 
 def _why(path: Path, error: Exception) -> str:
-    """Return why a file of torch is not read: the class that it would need, or that it is damaged or no such file."""
+    """Return why a torch file cannot be read: a class that it needs, damage, or another format."""
     code = re.search(r"GLOBAL ([\w.]+) (?:was not an allowed|whose module)", str(error))
     if code is not None:
         return (
@@ -128,7 +128,7 @@ def _why(path: Path, error: Exception) -> str:
 
 
 def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict in ``content`` and what lies beside it: tensors by name, or a mapping with them."""
+    """Return the state dict in ``content``, tensors by name or nested in a mapping, and the other keys."""
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
     if tensors:
         others = [str(key) for key in content if key not in tensors]
@@ -139,8 +139,8 @@ def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict
     if not states or inside.count(".") >= DEEPEST:
         keys = ", ".join(f"'{str(key)[:30]}'" for key in list(content)[:6]) or "none"
         raise InputError(
-            f"{where}: expected a state dict, or one under {', '.join(PLAIN[:4])} or kin, got the keys {keys}; save "
-            "net.state_dict()"
+            f"{where}: expected a state dict, or one under {', '.join(PLAIN[:4])} or the like, got the keys {keys}; "
+            "save net.state_dict()"
         )
     taken = states[0]
     found, deeper = _state_of(content[taken], where, f"{inside}{taken}.")
@@ -148,17 +148,17 @@ def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict
 
 
 def write_weights(path: Path, source: Weights, changed: Mapping[str, Tensor]) -> str:
-    """Write to ``path`` the tensors of ``source`` as safetensors, with those ``changed`` (n, ...) by name.
+    """Write the tensors of ``source`` to ``path`` as safetensors, with those ``changed`` (n, ...) by name.
 
-    Returns the digest of the tensors that the file has then. The names are those of the source, prefixes included, so
-    that a script loads both in the same way. A safetensors file is copied and only the bytes of the changed tensors are
-    replaced: its order and metadata stay.
+    Returns the digest of the written tensors. Names are those of the source, prefixes included, so that a script loads
+    both in the same way. A safetensors file is copied and only the bytes of the changed tensors are replaced: its order
+    and metadata stay.
     """
     from safetensors.torch import load_file, save_file
 
     if source.path.suffix == SAFETENSORS:
         shutil.copyfile(source.path, path)
-    else:  # a file of torch may hold several tensors in one storage
+    else:  # tensors of a torch file may share storage
         save_file({name: tensor.clone().contiguous() for name, tensor in source.tensors.items()}, path)
     stored, _ = engine.stored_tensors(path)
     for name, tensor in changed.items():

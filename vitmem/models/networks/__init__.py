@@ -1,1 +1,1 @@
-"""Modules of the networks that are defined here; the others are timm's, torchvision's and transformers'."""
+"""Modules of the networks defined here; the others come from timm, torchvision and transformers."""
