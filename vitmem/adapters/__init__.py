@@ -1,1 +1,1 @@
-"""What the engine has to know of a family of models: batches, losses, positions."""
+"""Interfaces between model families and the engine: batches, losses, positions."""

@@ -1,4 +1,4 @@
-"""Image classifiers as the engine sees them: one loss an image, tokens as positions."""
+"""Image classifiers for the engine: one loss per image, tokens as positions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ Batch = tuple[Tensor, Tensor]
 class VisionTask:
     """A batch is (images (B, C, H, W) float32 normalised, given labels (B,) int64).
 
-    ``positions`` says which tokens of an activation (B, T, f) count: the class token (the first), all,
-    or those behind the ``prefix_tokens``. An activation (B, f) has one position an image, one of
-    (B, H, W, f) a position a place.
+    ``positions`` selects the counted tokens of an activation (B, T, f): the class token (the first), all, or those
+    after the ``prefix_tokens``. An activation (B, f) has one position per image, one of (B, H, W, f) one per pixel.
     """
 
     positions: Literal["cls", "all", "patches"] = "cls"
     prefix_tokens: int = 1
 
     def features(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the logits (B, K), a row a loss: few classes need no head of their own.
+        """Return the logits (B, K), one row per loss: with few classes there is no separate head.
 
         Raises InputError for a batch that is not images and labels, and for logits of another shape.
         """
@@ -43,7 +42,7 @@ class VisionTask:
         return logits
 
     def logits(self, model: nn.Module, features: Tensor) -> Tensor:
-        """Return the logits (n, K) as they are."""
+        """Return the logits (n, K) unchanged."""
         return features
 
     def given(self, batch: Batch) -> Tensor:
@@ -51,7 +50,7 @@ class VisionTask:
         return batch[1]
 
     def rows(self, activation: Tensor, batch: Batch) -> Tensor:
-        """Return the positions that count, (n, f); places of a map (B, H, W, f) all count."""
+        """Return the counted positions, (n, f); all those of a map (B, H, W, f) count."""
         if activation.ndim == 3:
             if self.positions == "cls":
                 return activation[:, 0]
@@ -66,6 +65,6 @@ def image_losses(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Te
 
 
 def image_logits(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Tensor:
-    """Return the logits (B, K) float32 of images (B, C, H, W), whatever their labels (B,)."""
+    """Return the logits (B, K) float32 of images (B, C, H, W); labels (B,) are ignored."""
     logits: Tensor = call(images).float()
     return logits
