@@ -118,17 +118,17 @@ def careless(context: EditContext) -> EditResult:
 @pytest.mark.parametrize(
     ("method", "clause", "detail"),
     [
-        (no_edit, "something changes", "every weight is what it was"),
+        (no_edit, "something changes", "no weight has changed"),
         (no_seed, "the same seed gives the same weights", "two edits of one seed differ"),
-        (no_seed, "torch's global generator is left alone", "it changed torch's global generator"),
-        (writes, "the model is left as it was", "it wrote to the model's own weights"),
-        (trains, "the model is left as it was", "it left the model in training mode"),
+        (no_seed, "torch's global generator is unchanged", "it changed torch's global generator"),
+        (writes, "the model is unchanged", "it wrote to the model's own weights"),
+        (trains, "the model is unchanged", "it left the model in training mode"),
         (wide, "new weights fit the layers that it is given", r"'0': expected torch\.float32, got torch\.float64"),
         (elsewhere, "new weights fit the layers that it is given", "it edits '4', which is not one of 0, 2"),
-        (untrue, "each new weight has a report, which is true", r"'[02]': its norm changes by [\d.]+, not 0"),
-        (silent, "each new weight has a report, which is true", r"reports of \[\], weights of \['0', '2'\]"),
+        (untrue, "each new weight has a correct report", r"'[02]': its norm changes by [\d.]+, not 0"),
+        (silent, "each new weight has a correct report", r"reports of \[\], weights of \['0', '2'\]"),
         (careless, "without statistics and examples it works or says why", "AssertionError: no examples"),
-        (careless, "NaN in a weight is told or goes", "'2': NaN in a trained weight is handed on"),
+        (careless, "NaN in a weight is reported or removed", "'2': NaN in a trained weight is passed on"),
     ],
 )
 def test_a_broken_clause_is_named(method: Method, clause: str, detail: str, register: Callable[[Method], str]) -> None:

@@ -86,9 +86,9 @@ def doubled(clean: Labels, context: NoiseContext, rng: np.random.Generator, *, r
     ("noise", "params", "clause", "detail"),
     [
         (no_seed, {}, "the same seed gives the same labels", "two draws of one seed differ"),
-        (global_generator, {}, "global generators are left alone", "changed the global generator of numpy"),
+        (global_generator, {}, "global generators are unchanged", "changed the global generator of numpy"),
         (global_generator, {}, "the same seed gives the same labels", "two draws of one seed differ"),
-        (writes, {}, "what it is given is not written to", "it wrote to the further labels"),
+        (writes, {}, "inputs are not modified", "it wrote to the further labels"),
         (always, {"rate": 0.2}, "rate 0 leaves every label right", "at rate 0, 2000 of 2000 labels are wrong"),
         (doubled, {"rate": 0.2}, "no more labels are wrong than the rate says", r"at rate 0\.2, (39|40|41)"),
     ],

@@ -1,1 +1,1 @@
-"""Contracts that a plug-in has to keep: a module a kind, each a list of clauses."""
+"""Contracts of plug-ins: one module per kind, each a list of clauses."""

@@ -10,7 +10,7 @@ from vitmem.errors import reason
 
 @dataclass(frozen=True)
 class Check:
-    """One clause of a contract: its name, whether it is kept, and why not, or what was found."""
+    """Result of one clause: its name, whether it is kept, and a reason or finding."""
 
     name: str
     ok: bool
@@ -18,22 +18,22 @@ class Check:
 
 
 class ContractViolation(Exception):
-    """A clause is not kept; the text says what was found."""
+    """A clause is broken; the text gives the reason."""
 
 
 def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> None:
-    """Run ``test`` and add to ``checks`` whether it was kept; what it raises is its failure, a text its detail."""
+    """Run ``test`` and append the result to ``checks``: an exception is a failure, a returned text the detail."""
     try:
         said = test()
     except ContractViolation as broken:
         checks.append(Check(name, False, str(broken)))
-    except Exception as error:  # whatever a plug-in raises is its clause's failure
+    except Exception as error:  # a plug-in may raise anything
         checks.append(Check(name, False, reason(error)))
     else:
         checks.append(Check(name, True, said if isinstance(said, str) else ""))
 
 
 def require(kept: bool, found: str) -> None:
-    """Raise ContractViolation, saying what was ``found``, unless the clause is ``kept``."""
+    """Raise ContractViolation with the text ``found`` unless the clause is ``kept``."""
     if not kept:
         raise ContractViolation(found)

@@ -1,4 +1,4 @@
-"""The contract of an edit method, run on a small network that has memorized: what ``vitmem check method`` prints."""
+"""The contract of an edit method, run on a small network with memorized labels, for ``vitmem check method``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
 from vitmem.registry import EDITS
 from vitmem.specs import ExampleTied
 
-# What a method that needs it is told of the second layer's training.
+# Example-tied settings of the second layer, for a method that needs them.
 TIED = ExampleTied()
 COUNT, WRONG, CLASSES = 60, 12, 3
 EDITED = ("0", "2")
@@ -29,13 +29,13 @@ EDITED = ("0", "2")
 
 @dataclass(frozen=True)
 class EditUnderTest:
-    """A method with its parameters, and what it is given to edit."""
+    """A method with its parameters, and the context to edit."""
 
     method: Edit
     context: EditContext
 
     def edit(self, **changes: Any) -> EditResult:
-        """Edit with ``changes`` of the context; what is returned need not be a result."""
+        """Edit with ``changes`` of the context; the method may return anything."""
         result: EditResult = self.method.edit(replace(self.context, **changes))
         return result
 
@@ -47,9 +47,9 @@ class EditUnderTest:
 def check_method(name: str, params: Mapping[str, Any]) -> list[Check]:
     """Run the contract of the registered method ``name`` on the first two of a network's three linear layers.
 
-    It was trained on 60 points in 3 classes, 12 of them with wrong labels, which are those to forget. A clause that
-    fails or raises is reported as broken and the next one runs all the same; a method that does not edit ends the
-    list. Without ``params`` the method's own example is run. Raises InputError for an unknown name or parameter.
+    The network is trained on 60 points in 3 classes; the 12 with wrong labels are the forget set. A clause that fails
+    or raises is reported as broken, and the next one still runs; a method that does not edit ends the list. Without
+    ``params`` the method's own example is run. Raises InputError for an unknown name or parameter.
     """
     entry = EDITS.get(name)
     method = entry.parse(params or entry.example, "check method")
@@ -69,7 +69,7 @@ def _untrained() -> nn.Sequential:
 
 @cache
 def _trained() -> tuple[nn.Sequential, Tensor, Tensor]:
-    """Return a trained network, its points (n, 6) and their given labels (n,), of which the first are wrong."""
+    """Return a trained network, its points (n, 6) and their given labels (n,), the first of which are wrong."""
     points = torch.randn(COUNT, 6, generator=torch.Generator().manual_seed(0))
     given = points[:, :CLASSES].argmax(1)
     given[:WRONG] = (given[:WRONG] + 1) % CLASSES
@@ -83,7 +83,7 @@ def _trained() -> tuple[nn.Sequential, Tensor, Tensor]:
 
 
 def _context(method: Edit) -> EditContext:
-    """Return what ``method`` is given in a suite: layers where it edits blocks, statistics where it reads them."""
+    """Return the context of ``method`` in a suite: layers if it edits blocks, statistics if it reads them."""
     trained, points, given = _trained()
     net = copy.deepcopy(trained)
     layers = find_layers(net, EDITED) if method.edits_blocks else {}
@@ -150,7 +150,7 @@ def _something_changes(subject: EditUnderTest) -> None:
     state = subject.state()
     with edited(subject.context.model, subject.edit().weights):
         after = subject.state()
-    require(any(not torch.equal(after[key], value) for key, value in state.items()), "every weight is what it was")
+    require(any(not torch.equal(after[key], value) for key, value in state.items()), "no weight has changed")
 
 
 def _reports(subject: EditUnderTest) -> None:
@@ -190,7 +190,7 @@ def _lacking(subject: EditUnderTest) -> None:
     try:
         subject.edit(factors=None, evaluate=None, loss=None, examples=None)
     except VitmemError as error:
-        require("\n" not in str(error), "what it says of missing statistics and examples is more than a line")
+        require("\n" not in str(error), "its error on missing statistics and examples is longer than a line")
 
 
 def _not_finite(subject: EditUnderTest) -> None:
@@ -200,18 +200,18 @@ def _not_finite(subject: EditUnderTest) -> None:
     try:
         result = subject.edit(model=model, layers=layers)
         found = [path for path, new in result.weights.items() if not torch.isfinite(new).all()]
-        require(not found, f"'{', '.join(found)}': NaN in a trained weight is handed on")
+        require(not found, f"'{', '.join(found)}': NaN in a trained weight is passed on")
     except VitmemError as error:
-        require("\n" not in str(error), "what it says of NaN is more than a line")
+        require("\n" not in str(error), "its error on NaN is longer than a line")
 
 
 CLAUSES: Mapping[str, Callable[[EditUnderTest], None]] = {
     "new weights fit the layers that it is given": _weights_fit,
     "something changes": _something_changes,
-    "each new weight has a report, which is true": _reports,
+    "each new weight has a correct report": _reports,
     "the same seed gives the same weights": _same_seed,
-    "torch's global generator is left alone": _generator,
-    "the model is left as it was": _untouched,
+    "torch's global generator is unchanged": _generator,
+    "the model is unchanged": _untouched,
     "without statistics and examples it works or says why": _lacking,
-    "NaN in a weight is told or goes": _not_finite,
+    "NaN in a weight is reported or removed": _not_finite,
 }

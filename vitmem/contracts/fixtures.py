@@ -1,4 +1,4 @@
-"""What the contract of a model plug-in is run on: a network, random examples, and how to read them."""
+"""Subjects of the contract of a model plug-in: a network, random examples, and their task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLES = 12
 
 
 class ModelUnderTest(ABC):
-    """The network under test, how to build it again, and twelve examples with what they are to give."""
+    """The network under test, its builder, and twelve examples with the expected output shape."""
 
     inputs: Tensor
     labels: Tensor
@@ -35,14 +35,14 @@ class ModelUnderTest(ABC):
         generator = torch.Generator().manual_seed(0)
         self.draw(generator)
         self.net = copy.deepcopy(self.model.net).eval()
-        # some architectures start with a head or a branch of zeros, which no gradient passes
+        # some architectures start with a zero head or branch, which blocks gradients
         with torch.no_grad():
             for parameter in self.net.parameters():
                 parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
 
     @abstractmethod
     def again(self, seed: int) -> Network:
-        """Build it anew."""
+        """Build the network again."""
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> None:
@@ -50,11 +50,11 @@ class ModelUnderTest(ABC):
 
     @abstractmethod
     def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        """Return what should be logits (n, *expected)."""
+        """Return the output for ``inputs``, expected to be logits (n, *expected)."""
 
     @abstractmethod
     def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
+        """Return the task, and the function that makes a batch of inputs (n, ...) and labels (n, ...)."""
 
     @torch.no_grad()
     def logits(self) -> Tensor:
@@ -67,10 +67,10 @@ class ModelUnderTest(ABC):
         return find_layers(self.net, self.model.editable("all"))
 
     def statistics(self, batch_size: int) -> Factors:
-        """Return the statistics of all examples, ``batch_size`` at a time."""
+        """Return the statistics of all examples, ``batch_size`` per batch."""
         task, batch = self.task()
         pairs = zip(self.inputs.split(batch_size), self.labels.split(batch_size), strict=True)
-        # diagonals are enough for an edit and spare the spectra of wide layers
+        # diagonals suffice for an edit and avoid the spectra of wide layers
         return fit(self.net, self.layers(), task, (batch(*pair) for pair in pairs), seed=0, moments="diagonal")
 
     @cached_property
@@ -91,7 +91,7 @@ class ImageModelUnderTest(ModelUnderTest):
     expected = (IMAGES.num_classes,)
 
     def again(self, seed: int) -> VisionModel:
-        """Build it anew."""
+        """Build the network again."""
         return build(self.entry, IMAGES, seed, self.architecture)
 
     def draw(self, generator: torch.Generator) -> None:
@@ -100,10 +100,10 @@ class ImageModelUnderTest(ModelUnderTest):
         self.labels = torch.randint(IMAGES.num_classes, (EXAMPLES,), generator=generator)
 
     def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        """Return what should be logits (n, *expected)."""
+        """Return the output for ``inputs``, expected to be logits (n, *expected)."""
         return net(inputs)
 
     def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
+        """Return the task, and the function that makes a batch of inputs (n, ...) and labels (n, ...)."""
         positions = VisionTask(positions=self.model.positions, prefix_tokens=self.model.prefix_tokens)
         return positions, lambda images, labels: (images, labels)

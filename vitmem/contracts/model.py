@@ -1,4 +1,4 @@
-"""The contract of a model plug-in, run on random images or text: what ``vitmem check model`` prints."""
+"""The contract of a model plug-in, run on random images or text, for ``vitmem check model``."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from vitmem.kfac import Factors, edited, find_layers
 from vitmem.models.base import architecture_of
 from vitmem.registry import MODELS, PROTOCOLS
 
-# Two batchings of the same examples may differ in the last bits of float32, not in more.
+# Different batch sizes may differ in the last bits of float32, not in more.
 TOLERANCE = 1e-4
 
 
 def check_model(name: str, params: Mapping[str, Any]) -> list[Check]:
     """Run the contract of the registered model ``name`` on 12 random images (3, 32, 32) in 10 classes, or rows of text.
 
-    The clause of blocks and layers says in its detail which were found, one line for neighbours that are alike.
-    A clause that fails or raises is reported as broken and the next one runs all the same; a network that
-    cannot be built ends the list. Raises InputError for an unknown name, parameter or protocol.
+    The clause on blocks and layers lists them in its detail, one line for similar neighbours. A clause that fails or
+    raises is reported as broken, and the next one still runs; a network that cannot be built ends the list. Raises
+    InputError for an unknown name, parameter or protocol.
     """
     entry = MODELS.get(name).parse(params, "check model")
     checks: list[Check] = []

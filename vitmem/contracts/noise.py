@@ -1,4 +1,4 @@
-"""The contract of a noise plug-in, run on random images: what ``vitmem check noise`` prints."""
+"""The contract of a noise plug-in, run on random images, for ``vitmem check noise``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vitmem.noise.pixels import Pixels
 from vitmem.registry import NOISES
 
 COUNT, CLASSES = 2000, 10
-# What the data folder of the check holds: class probabilities of all its images.
+# File in the data folder of the check: class probabilities of all its images.
 PROBABILITIES = "probabilities.safetensors"
 
 
@@ -52,10 +52,10 @@ class NoiseUnderTest:
 def check_noise(name: str, params: Mapping[str, Any]) -> list[Check]:
     """Run the contract of the registered noise ``name`` on 2,000 random images (3, 8, 8) in 10 classes.
 
-    They have superclasses of two classes, further labels in the column ``labels``, of which a fifth is wrong, and
-    class probabilities in the file ``probabilities.safetensors`` of the data folder. A clause that fails or raises
-    is reported as broken and the next one runs all the same; labels that cannot be drawn end the list. Raises
-    InputError for an unknown name or parameter.
+    They have superclasses of two classes, further labels in the column ``labels``, a fifth of them wrong, and class
+    probabilities in the file ``probabilities.safetensors`` of the data folder. A clause that fails or raises is
+    reported as broken, and the next one still runs; labels that cannot be drawn end the list. Raises InputError for an
+    unknown name or parameter.
     """
     noise = NOISES.get(name).parse(params, "check noise")
     checks: list[Check] = []
@@ -68,7 +68,7 @@ def check_noise(name: str, params: Mapping[str, Any]) -> list[Check]:
 
 
 def _images(folder: Path) -> tuple[np.ndarray, NoiseContext]:
-    """Return true labels (n,) and what goes with them; writes the probabilities to ``folder``."""
+    """Return true labels (n,) and their context; writes the probabilities to ``folder``."""
     rng = np.random.default_rng(0)
     clean = rng.permutation(np.arange(COUNT) % CLASSES)
     table = rng.dirichlet(np.ones(CLASSES), COUNT)
@@ -133,8 +133,8 @@ def _few_images(subject: NoiseUnderTest) -> None:
 
 CLAUSES: Mapping[str, Callable[[NoiseUnderTest], None]] = {
     "the same seed gives the same labels": _same_seed,
-    "global generators are left alone": _generators,
-    "what it is given is not written to": _untouched,
+    "global generators are unchanged": _generators,
+    "inputs are not modified": _untouched,
     "rate 0 leaves every label right": _rate_zero,
     "no more labels are wrong than the rate says": _rate_is_a_bound,
     "classes without images and a single image": _few_images,

@@ -1,4 +1,4 @@
-"""What of a network may be edited: its blocks in order, layers with shapes and positions, and their share."""
+"""The editable parts of a network: its blocks in order, layers with shapes and positions, and their share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vitmem.kfac.capture import entering
 
 
 def editable_parts(subject: ModelUnderTest) -> str:
-    """Return lines of text: neighbouring blocks that are alike, each layer as outputs x inputs at positions an example.
+    """Return lines of text: similar neighbouring blocks, each layer as outputs x inputs at positions per example.
 
-    The last line says how many of the parameters are in these layers.
+    The last line gives the share of the parameters in these layers.
     """
     layers = find_layers(subject.net, subject.model.editable("all"))
     positions: dict[str, int] = {}
