@@ -86,9 +86,13 @@ def one_array(path: Path) -> None:
         (
             "a.npz",
             lambda p: np.savez(p, aggre_label=CLEAN[:, None]),
-            "expected 40 labels, one a training image, got 40 x 1",
+            "expected 40 labels, one per training image, got 40 x 1",
         ),
-        ("a.npz", lambda p: np.savez(p, aggre_label=np.array(3)), "expected 40 labels, one a training image, got one"),
+        (
+            "a.npz",
+            lambda p: np.savez(p, aggre_label=np.array(3)),
+            "expected 40 labels, one per training image, got one",
+        ),
         ("a.npz", lambda p: np.savez(p, aggre_label=np.array([{}] * 40)), "(no array, or more than arrays)"),
         ("a.npz", lambda p: p.write_bytes(b"xx"), "(no array, or more than arrays)"),
         ("a.npz", one_array, "(one array, not columns by name)"),
@@ -112,14 +116,14 @@ def test_files_of_human_labels(tmp_path: Path, name: str, write: Callable[[Path]
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
-        (torch.arange(59) % 3, "labels: expected 60 values, one an image, got 59"),
-        (torch.arange(60).int() % 3, "labels: expected int64 of shape (N,), one an image, got torch.int32 of (60,)"),
+        (torch.arange(59) % 3, "labels: expected 60 values, one per image, got 59"),
+        (torch.arange(60).int() % 3, "labels: expected int64 of shape (N,), one per image, got torch.int32 of (60,)"),
         (
             torch.arange(60)[:, None] % 3,
-            "labels: expected int64 of shape (N,), one an image, got torch.int64 of (60, 1)",
+            "labels: expected int64 of shape (N,), one per image, got torch.int64 of (60, 1)",
         ),
-        (torch.arange(60) % 4, "data 'pets': expected validation labels 0 to 2, one a class name, got 0 to 3"),
-        (torch.arange(60) % 3 - 1, "data 'pets': expected validation labels 0 to 2, one a class name, got -1 to 1"),
+        (torch.arange(60) % 4, "data 'pets': expected validation labels 0 to 2, one per class name, got 0 to 3"),
+        (torch.arange(60) % 3 - 1, "data 'pets': expected validation labels 0 to 2, one per class name, got -1 to 1"),
     ],
 )
 def test_label_arrays(labels: torch.Tensor, says: str) -> None:

@@ -189,7 +189,7 @@ def torn_labels(folder: Path) -> None:
         (other_size, "expected cifar10 with 10 classes of 32x32 pixels, got 10 classes of 8x8"),
         (label_range, "expected labels 0 to 9 in column 'label', got 0 to 10"),
         (broken_image, "row 0 of column 'img': not a readable image"),
-        (short_labels, "column 'aggre_label': expected 30 labels, one a training image, got 7"),
+        (short_labels, "column 'aggre_label': expected 30 labels, one per training image, got 7"),
         (other_order, "its clean labels differ from the images' in 27 places"),
         (torn_labels, "cifar10n.npz: not a readable file of human labels"),
     ],

@@ -141,7 +141,7 @@ def test_votes_of_too_few_images(folders: list[Path]) -> None:
     with pytest.raises(InputError, match="expected a row for each of 8 images or more, got 4"):
         view("agreement_humans", folders, np.arange(8), LABELS)
     np.save(folders[0] / "cifar10h-counts.npy", COUNTS * 0)
-    with pytest.raises(InputError, match=r"expected counts of votes, some for each image, got 8"):
+    with pytest.raises(InputError, match=r"expected positive counts of votes for each image, got 8"):
         view("agreement_humans", folders, np.arange(8), LABELS)
 
 

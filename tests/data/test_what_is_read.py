@@ -53,7 +53,7 @@ def test_sixteen_bits_keep_their_range(kind: str) -> None:
     ],
 )
 def test_values_without_a_known_range_are_refused(image: Image.Image, words: str) -> None:
-    with pytest.raises(InputError, match=f"row 0: its pixels are {words}, of which white is not known"):
+    with pytest.raises(InputError, match=f"row 0: its pixels are {words} with an unknown value for white"):
         decoded(encoded(image, "TIFF"))
 
 

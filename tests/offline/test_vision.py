@@ -177,7 +177,7 @@ def test_replay(saved: Callable[..., Path], photos: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="not the checkpoint that was edited"):
         edit_checkpoint(out, photos, tmp_path / "x.safetensors", request, again=record)
     (photos / "0.png").unlink()
-    with pytest.raises(InputError, match="its 6 images are not the 7 that the record is of"):
+    with pytest.raises(InputError, match="its 6 images are not the 7 of the record"):
         edit_checkpoint(source, photos, tmp_path / "x.safetensors", request, again=record)
 
 

@@ -1,1 +1,1 @@
-"""Image data sets as uint8 tensors, one source a file, and the noisy batches made of them."""
+"""Image datasets as uint8 tensors, one source per file, and the noisy batches made of them."""

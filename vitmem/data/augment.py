@@ -1,6 +1,6 @@
-"""Augmentation of whole batches on the device that holds them, without a loop over images.
+"""Augmentation of whole batches on their device, without a loop over images.
 
-Random numbers are drawn on the CPU, so that every device sees the same crops and flips.
+Random numbers are drawn on the CPU, so that crops and flips are the same on every device.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch.nn.functional import pad as pad_images
 
 
 def crop(images: Tensor, pad: int, corner: Tensor) -> Tensor:
-    """Cut from ``images`` (B, C, H, W), framed by ``pad`` zeros, the window at ``corner`` (B, 2).
+    """Cut the window at ``corner`` (B, 2) from ``images`` (B, C, H, W) padded with ``pad`` zeros.
 
     A corner is (top, left) in [0, 2 * pad]; (pad, pad) is the image itself.
     """
@@ -23,12 +23,12 @@ def crop(images: Tensor, pad: int, corner: Tensor) -> Tensor:
 
 
 def flip(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirror those ``images`` (B, C, H, W) left to right for which ``mirrored`` (B,) is true."""
+    """Mirror ``images`` (B, C, H, W) left to right where ``mirrored`` (B,) is true."""
     return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
 
 
 def augmented(images: Tensor, pad: int, corner: Tensor, mirrored: Tensor | None) -> Tensor:
-    """Return ``images`` (B, C, H, W) cut at ``corner`` (B, 2) if there is a ``pad``, and ``mirrored`` (B,) if given."""
+    """Return ``images`` (B, C, H, W) cropped at ``corner`` (B, 2) if ``pad`` > 0, and ``mirrored`` (B,) if given."""
     if pad:
         images = crop(images, pad, corner)
     return images if mirrored is None else flip(images, mirrored)

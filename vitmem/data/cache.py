@@ -1,7 +1,7 @@
-"""Decoded data sets on disk: one safetensors file a data set, written whole or not at all.
+"""Decoded datasets on disk: one safetensors file per dataset, written atomically.
 
-The name of a file holds the digest of what it was decoded from (the content of its files, and the settings), so a
-changed source is decoded anew. A file holds the digest of its own tensors: one that is damaged is decoded anew too.
+A file's name contains the digest of its source (file contents and settings), so a changed source is decoded anew. A
+file contains the digest of its own tensors, so a damaged one is decoded anew too.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ EXTRA = "extra."
 def file_key(files: Sequence[Path], *settings: Any) -> str:
     """Return a digest of the content of ``files`` in their order, and of ``settings``.
 
-    Times say nothing about content: copies keep them, and some file systems round them to seconds.
+    Modification times are not used: copies keep them, and some file systems round them to seconds.
     """
 
     def content(file: Path) -> str:
         check_readable(file, "a file of the data set")
         return file_digest(file)
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashlib lets go of the interpreter lock
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashlib releases the interpreter lock
         return digest([CACHE_VERSION, list(pool.map(content, files)), list(settings)])
 
 
 def cached(cache_dir: Path, name: str, key: str, decode: Callable[[], ImageData]) -> ImageData:
-    """Return the data set kept as ``<name>-<key>.safetensors``, or decode it and keep it.
+    """Return the dataset cached as ``<name>-<key>.safetensors``, or decode and cache it.
 
-    That a kept file is damaged stands among the remarks. Raises InputError when the folder cannot be written; several
-    processes may do this at once.
+    A damaged cache file is reported in the remarks. Raises InputError when the folder cannot be written; safe for
+    several processes at once.
     """
     path = expand(cache_dir) / f"{name}-{key}.safetensors"
     damaged: tuple[str, ...] = ()
@@ -84,14 +84,14 @@ def _write(path: Path, data: ImageData) -> None:
     def save(temporary: Path) -> None:
         try:
             save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # a full disk comes as this, not as OSError
+        except SafetensorError as error:  # a full disk raises this, not OSError
             raise OSError(str(error)) from None
 
     write_whole(path, save)
 
 
 def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """Return the digest of everything that a file of the cache says."""
+    """Return the digest of the content of a cache file."""
     return digest([state_digest(tensors), metadata["name"], metadata["classes"]])
 
 

@@ -1,9 +1,9 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009): from parquet files, or from torchvision's download.
 
-``--data-dir`` may hold ``cifar10/train.parquet`` and ``test.parquet``, or their shards (or these files themselves), or
-the folder that torchvision unpacks. Without it torchvision downloads into the cache folder. Images keep
-the order of their files in ``index``; only the training order is the same everywhere. The data set has to be whole:
-50,000 and 10,000 images with equal numbers of each class.
+``--data-dir`` may contain ``cifar10/train.parquet`` and ``test.parquet``, or their shards (or be that folder), or the
+folder that torchvision unpacks. Without it torchvision downloads into the cache folder. ``index`` is the order of the
+files; only the training order is the same for all sources. The dataset must be complete: 50,000 and 10,000 images with
+equal class counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vitmem.files import expand
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
-# the superclass of each of the 100 classes, as in the data set's own coarse labels
+# superclass of each of the 100 classes, as in the dataset's own coarse labels
 # fmt: off
 CIFAR100_COARSE = (
     4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7,
@@ -44,12 +44,12 @@ SUPERCLASSES = (
     *("people", "reptiles", "small_mammals", "trees", "vehicles_1", "vehicles_2"),
 )
 SIZE = 32
-# Images of the two splits.
+# Images per split.
 COUNTS = (50_000, 10_000)
 
 
 def by_superclass(data: ImageData) -> ImageData:
-    """Return ``data`` of 100 classes with the superclass of each as its label, without columns of human labels."""
+    """Return ``data`` of 100 classes with superclasses as labels, without columns of human labels."""
     assert data.coarse is not None
     table = torch.from_numpy(np.asarray(data.coarse, dtype=np.int64))
     train, validation = (
@@ -59,9 +59,9 @@ def by_superclass(data: ImageData) -> ImageData:
 
 
 def read_cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Path) -> ImageData:
-    """Return the data set ``name`` of ``num_classes`` classes: 50,000 training and 10,000 test images, (3, 32, 32).
+    """Return the dataset ``name`` of ``num_classes`` classes: 50,000 training and 10,000 test images, (3, 32, 32).
 
-    Raises InputError when it is not there, cannot be downloaded or is not whole.
+    Raises InputError when it is missing, cannot be downloaded or is incomplete.
     """
     cache_dir = expand(cache_dir)
     folders = [] if data_dir is None else [data_dir / name, data_dir]
@@ -79,19 +79,20 @@ def read_cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Pa
     def unpack() -> ImageData:
         return _with_human(_whole(_from_torchvision(name, source, root, data_dir is None), root), human)
 
-    # torchvision checks the MD5 of the archive, so that its name says what is in it
+    # torchvision checks the MD5 of the archive, so its name identifies the content
     return cached(cache_dir, name, file_key(human, "torchvision", source.tgz_md5), unpack)
 
 
 def _whole(data: ImageData, where: Path) -> ImageData:
-    """Return ``data``; raises InputError when it has not the numbers of images that CIFAR has."""
+    """Return ``data``; raises InputError unless it has CIFAR's numbers of images."""
     for split, part, expected in zip(("training", "test"), (data.train, data.validation), COUNTS, strict=True):
         counts = torch.bincount(part.labels, minlength=data.num_classes)
         each = expected // data.num_classes
         if len(part) != expected or int((counts != each).sum()):
             raise InputError(
-                f"{where}: expected the {expected} {split} images of {data.name}, {each} a class, got {len(part)} and "
-                f"{int(counts.min())} to {int(counts.max())} a class; fetch it again, or read a part as 'image_folder'"
+                f"{where}: expected the {expected} {split} images of {data.name}, {each} per class, got {len(part)} "
+                f"and {int(counts.min())} to {int(counts.max())} per class; fetch it again, or read a part as "
+                "'image_folder'"
             )
     return data
 
@@ -114,14 +115,14 @@ def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Pat
 
 
 def _source(name: str) -> type[CIFAR10]:
-    """Return torchvision's class; it takes as much memory as the images, and parquet files need none of it."""
+    """Return torchvision's class; imported lazily, because it takes as much memory as the images."""
     datasets = importlib.import_module("torchvision.datasets")
     found: type[CIFAR10] = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
     return found
 
 
 def _torchvision_root(name: str, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path) -> Path:
-    """Return the folder that holds torchvision's unpacked archive; raises InputError when there is none."""
+    """Return the folder of torchvision's unpacked archive; raises InputError when it is missing."""
     if data_dir is None:
         return cache_dir / "downloads"
     for folder in (data_dir / name, data_dir):
@@ -136,7 +137,7 @@ def _torchvision_root(name: str, source: type[CIFAR10], data_dir: Path | None, c
 def _from_torchvision(name: str, source: type[CIFAR10], root: Path, download: bool) -> ImageData:
     try:
         root.mkdir(parents=True, exist_ok=True)
-        # an unpacked and whole folder is found without the network
+        # a complete unpacked folder needs no network
         train, test = (source(str(root), train=part, download=download) for part in (True, False))
     except (OSError, RuntimeError) as error:
         raise InputError(
@@ -153,7 +154,7 @@ def _image_set(source: CIFAR10) -> ImageSet:
 
 
 def _with_human(data: ImageData, human: list[Path]) -> ImageData:
-    """Add the columns of the file of human labels, if there is one, to the training images."""
+    """Add the columns of the file of human labels, if any, to the training images."""
     if not human:
         return data
     extra = read_human(human[0], data.train.labels.numpy())

@@ -1,8 +1,8 @@
-"""Encoded images (JPEG, PNG, WebP and others) to uint8 tensors of one size, on a few threads.
+"""Decode images (JPEG, PNG, WebP and others) to uint8 tensors of one size, on a few threads.
 
-An image stands upright as its EXIF orientation says. Of an animation the first frame is read. Transparency is left out:
-a pixel has the colour that the file gives it, as in torchvision. Grey values of 16 bits are divided by 257, so that
-white stays white; values without a known range (32-bit integers, floats) are refused.
+EXIF orientation is applied. Of an animation the first frame is read. Transparency is dropped: a pixel has the colour
+stored in the file, as in torchvision. 16-bit grey values are divided by 257, so that white stays white; values without
+a known range (32-bit integers, floats) are rejected.
 """
 
 from __future__ import annotations
@@ -22,30 +22,29 @@ from torch import Tensor
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable
 
-# The types of file that are images here; a Pillow without a codec passes its files over, and they are counted.
+# Recognised image suffixes; files whose codec Pillow lacks are skipped and counted.
 CODECS = {".webp": "webp", ".avif": "avif", ".jp2": "jpg_2000"}
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {suffix for suffix, codec in CODECS.items() if features.check(codec)}
 )
-# What is decoded, whatever a file is called: no format of which Pillow runs another program (EPS: Ghostscript).
-Image.init()  # what is chosen by name has to be registered
+# Decoded formats, whatever the suffix: none for which Pillow runs another program (EPS: Ghostscript).
+Image.init()  # formats must be registered to be chosen by name
 KNOWN = {"JPEG", "PNG", "BMP", "GIF", "TIFF", "PPM", "WEBP", "AVIF", "JPEG2000"}
 FORMATS = tuple(sorted(KNOWN & set(Image.OPEN)))
-# Formats in which Pillow's 32-bit integers are the file's 16 bits.
+# Formats in which Pillow's 32-bit integers are 16 bits in the file.
 SIXTEEN_BITS = ("PNG", "PPM")
-# Tags of TIFF; Pillow inverts values of 8 bits in which 0 is white, and none of 16.
+# TIFF tags; Pillow inverts 8-bit values in which 0 is white, but not 16-bit ones.
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 
 
 def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], size: int | None = None) -> Tensor:
     """Decode ``sources`` (files or their contents) to RGB, (N, 3, S, S) uint8.
 
-    With ``size`` the shorter side is scaled to it and the centre cut out; without it all images must
-    have the size of the first. ``where(i)`` names image i in the InputError for one that cannot be
-    read or has another size.
+    With ``size`` the shorter side is scaled to it and the centre is cropped; without it all images must have the size
+    of the first. ``where(i)`` names image i in the InputError for an unreadable image or one of another size.
     """
-    # Pillow lets go of the interpreter lock while it decodes
+    # Pillow releases the interpreter lock while it decodes
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         first = _decode(sources[0], where(0), size)
         height, width, channels = first.shape
@@ -66,9 +65,9 @@ def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], siz
 def decode_readable(
     sources: Sequence[bytes | Path], where: Callable[[int], str], size: int
 ) -> tuple[Tensor, dict[int, str]]:
-    """Decode those of ``sources`` that can be read, at ``size`` as ``decode_all`` does: (n, 3, S, S) uint8, in order.
+    """Decode the readable ``sources`` at ``size`` like ``decode_all``: (n, 3, S, S) uint8, in order.
 
-    Beside them, why each other one cannot, by its number; ``where(i)`` names image i in the reason.
+    Also returns the reason for each unreadable one, by number; ``where(i)`` names image i in the reason.
     """
     out = np.empty((len(sources), 3, size, size), dtype=np.uint8)
     reasons: dict[int, str] = {}
@@ -95,9 +94,9 @@ def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.ui
             picture = _rgb(_upright(image), image, where)
     except InputError:
         raise
-    except UnidentifiedImageError:  # its text has the address of a buffer
+    except UnidentifiedImageError:  # its text contains the address of a buffer
         raise InputError(f"{where}: not a readable image (no known format); fetch the file again") from None
-    except Exception as error:  # decoders raise what they like: torn files have come as seven kinds of error
+    except Exception as error:  # decoders raise many types of errors for truncated files
         raise InputError(f"{where}: not a readable image ({one_line(error)}); fetch the file again") from None
     if size is not None and picture.size != (size, size):
         picture = _fit(picture, size, where)
@@ -105,18 +104,18 @@ def _decode(source: bytes | Path, where: str, size: int | None) -> NDArray[np.ui
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # turns a TIFF already
+    image.load()  # already applies the orientation of a TIFF
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # torn notes of a camera say nothing of the pixels, which are whole
+    except Exception:  # damaged EXIF data does not affect the pixels
         return image
     return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
 
 
 def _rgb(image: Image.Image, opened: Image.Image, where: str) -> Image.Image:
-    """Return ``image`` in RGB, 8 bits a channel; ``convert`` alone cuts larger values off at 255.
+    """Return ``image`` in RGB, 8 bits per channel; ``convert`` alone clips larger values at 255.
 
-    ``opened`` is the image as it came from its file, with the tags of a TIFF.
+    ``opened`` is the image as read from its file, with the tags of a TIFF.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in SIXTEEN_BITS):
         tags = getattr(opened, "tag_v2", {})
@@ -125,12 +124,12 @@ def _rgb(image: Image.Image, opened: Image.Image, where: str) -> Image.Image:
         return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floats"
-        raise InputError(f"{where}: its pixels are {kind}, of which white is not known; save it with 8 or 16 bits")
+        raise InputError(f"{where}: its pixels are {kind} with an unknown value for white; save it with 8 or 16 bits")
     return image.convert("RGB")
 
 
 def _fit(picture: Image.Image, size: int, where: str) -> Image.Image:
-    """Scale the shorter side to ``size`` and cut the centre square out; raises InputError for a strip too long."""
+    """Scale the shorter side to ``size`` and crop the centre square; raises InputError for a strip too long."""
     width, height = picture.size
     scale = size / min(width, height)
     width, height = max(size, round(width * scale)), max(size, round(height * scale))

@@ -1,8 +1,8 @@
 """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): 70,000 grey images of clothes, 28x28, MIT licence.
 
-``--data-dir`` may hold its four files (``train-images-idx3-ubyte.gz`` and so on, packed or not) in ``fashion_mnist``,
-in ``fashion-mnist`` or in torchvision's ``FashionMNIST/raw``, or be that folder. Without it the files of Debian's
-package ``dataset-fashion-mnist`` are read where it is installed; elsewhere torchvision downloads them.
+``--data-dir`` may contain its four files (``train-images-idx3-ubyte.gz`` and so on, compressed or not) in
+``fashion_mnist``, in ``fashion-mnist`` or in torchvision's ``FashionMNIST/raw``, or be that folder. Without it the
+files of Debian's package ``dataset-fashion-mnist`` are read if installed; otherwise torchvision downloads them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, expand
 
-# SHA-256 of the content of each file when unpacked: the data set is what it is, or it is another one.
+# SHA-256 of the uncompressed content of each published file.
 CONTENT = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -34,7 +34,7 @@ CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 SIZE = 28
-# An IDX file begins with its magic number and one number a dimension, four bytes each.
+# An IDX file starts with its magic number and one number per dimension, four bytes each.
 IMAGE_HEADER, LABEL_HEADER = 16, 8
 PLACES = ("fashion_mnist", "fashion-mnist", "FashionMNIST/raw", "")
 PACKAGE = Path("/usr/share/datasets/fashion-mnist")
@@ -43,7 +43,7 @@ PACKAGE = Path("/usr/share/datasets/fashion-mnist")
 def read_fashion_mnist(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return Fashion-MNIST: 60,000 training and 10,000 test images of 10 classes, (1, 28, 28).
 
-    Raises InputError when its files are not there, or are not those that were published.
+    Raises InputError when its files are missing or differ from the published ones.
     """
     cache_dir = expand(cache_dir)
     files = _files(data_dir, cache_dir)
@@ -63,14 +63,14 @@ def _files(data_dir: Path | None, cache_dir: Path) -> list[Path]:
 
 
 def _found(folder: Path) -> list[Path]:
-    """Return the four files in ``folder``, none unless all are there."""
+    """Return the four files in ``folder``, none unless all exist."""
     candidates = [[folder / name, folder / f"{name}.gz"] for name in CONTENT]
     found = [next((file for file in some if os.path.isfile(file)), None) for some in candidates]
     return [file for file in found if file is not None] if all(found) else []
 
 
 def _downloaded(cache_dir: Path) -> list[Path]:
-    # imported here: it takes as much memory as the images, and files that are there need none of it
+    # imported lazily: it takes as much memory as the images, and existing files do not need it
     source = importlib.import_module("torchvision.datasets").FashionMNIST
     root = cache_dir / "downloads"
     try:
@@ -93,7 +93,7 @@ def _read(files: list[Path]) -> ImageData:
 
 
 def _content(file: Path) -> bytes:
-    """Return what ``file`` holds, unpacked; raises InputError when it is not what was published."""
+    """Return the uncompressed content of ``file``; raises InputError when it differs from the published one."""
     check_readable(file, "a file of Fashion-MNIST")
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()

@@ -1,4 +1,4 @@
-"""Images of one data set in the channels and the size of another, where no pixel has to be made up."""
+"""Convert images of one dataset to the channels and the size of another, without inventing detail."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ CHUNK = 1000
 def fitted(images: Tensor, channels: int, size: int, name: str) -> Tensor:
     """Return ``images`` (n, c, s, s) uint8 of data ``name`` as (n, ``channels``, ``size``, ``size``) uint8.
 
-    Grey is repeated in three channels, of colour the luminance is taken. Larger images are reduced, each pixel a
-    weighted mean of what lies under it (bilinear, antialiased). Smaller ones are refused: an enlarged image has nothing
-    in the fine directions of a patch, and statistics would say that the network never needs them. Raises InputError
-    for these and for other numbers of channels.
+    Grey is repeated in three channels; colour is converted to luminance. Larger images are reduced (bilinear,
+    antialiased). Smaller ones are rejected: an enlarged image has no energy in the fine directions of a patch, and
+    statistics would wrongly mark them as unused. Raises InputError for these and for other numbers of channels.
     """
     have, large = images.shape[1], images.shape[-1]
     if have != channels and {have, channels} != {1, COLOUR}:

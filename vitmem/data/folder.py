@@ -1,9 +1,9 @@
-"""Any folder of images by class: ``train/<class>/*`` and ``val/<class>/*``, as ImageNet is kept.
+"""Any folder of images by class: ``train/<class>/*`` and ``val/<class>/*``, the layout of ImageNet.
 
-Images are scaled (shorter side, then the centre) and decoded once; the whole set is held in memory as
-uint8, which is 150 kB an image at 224 pixels: for ImageNet, choose a subset by ``classes``. A folder
-that holds parquet files of ``train`` and ``val`` (or ``validation``, ``test``) is read as well. Hidden files and
-folders are passed over, links to folders followed; files of other types are counted in the data set's remarks.
+Images are scaled (shorter side, then centre crop) and decoded once; the whole set is held in memory as uint8, 150 kB
+per image at 224 pixels: for ImageNet, choose a subset by ``classes``. A folder of parquet files of ``train`` and
+``val`` (or ``validation``, ``test``) is read as well. Hidden files and folders are skipped, links to folders followed;
+files of other types are counted in the dataset's remarks.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def read_folder(
 ) -> ImageData:
     """Return the images of ``folder`` inside ``data_dir`` at ``size`` pixels.
 
-    ``classes`` chooses classes by name and gives their order (``None``: all, sorted by name). Raises
-    InputError for a folder or class that is not there, and for a class without images.
+    ``classes`` selects classes by name and sets their order (``None``: all, sorted by name). Raises InputError for a
+    missing folder or class, and for a class without images.
     """
     root = _root(folder, data_dir)
     parquet = find_split([root], "train"), find_split([root], *HELD_OUT)
@@ -57,7 +57,7 @@ def read_folder(
 
 
 def _by_class(split: Path) -> dict[str, Path]:
-    """Return the folders of ``split`` by class name; raises InputError for two with one name."""
+    """Return the folders of ``split`` by class name; raises InputError for a repeated name."""
     found: dict[str, Path] = {}
     for folder in subfolders(split):
         name = same_name(folder.name)
@@ -68,7 +68,7 @@ def _by_class(split: Path) -> dict[str, Path]:
 
 
 def _check_equal(inside: Mapping[Path, Mapping[str, Path]], train: Path, held_out: Path) -> None:
-    """Raise InputError for a class that only one of the splits has."""
+    """Raise InputError for a class that is in only one of the splits."""
     for name in sorted(inside[train].keys() ^ inside[held_out].keys()):
         here, there = (train, held_out) if name in inside[train] else (held_out, train)
         raise InputError(
@@ -118,7 +118,7 @@ def _choose(found: Sequence[str], wanted: Sequence[str] | None, where: Path) -> 
 
 
 def _images_of(by_class: Mapping[str, Path], name: str, split: Path) -> Walked:
-    """Return the images of a class; raises InputError when there is none."""
+    """Return the images of a class; raises InputError when there are none."""
     found = walk(by_class[name], SUFFIXES) if name in by_class else Walked((), Counter())
     if not found.files:
         rest = f", only {found.account()}" if found.left_out else ""
@@ -149,9 +149,9 @@ def _from_parquet(
 
 
 def _relabel(images: ImageSet, new_label: np.ndarray) -> ImageSet:
-    """Keep the images whose class has a new number, in ``new_label`` (old K,) with -1 for none.
+    """Keep the images whose class has a new number in ``new_label`` (old K,), -1 for none.
 
-    Further columns are labels when all their values are classes (noisy labels); others are left out.
+    Further columns are labels if all their values are classes (noisy labels); others are dropped.
     """
     labels = torch.from_numpy(new_label)[images.labels]
     kept = images.take(torch.nonzero(labels >= 0).flatten())

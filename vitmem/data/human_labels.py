@@ -1,7 +1,7 @@
 """Find and read the human labels of CIFAR (CIFAR-10N and CIFAR-100N, Wei et al. 2022).
 
-Two kinds of file: ``cifar10n.npz``, and the published ``CIFAR-10_human.pt``, which is a pickle and is
-read with a loader that builds nothing but arrays. Both are in the order of torchvision's training set.
+Two kinds of file: ``cifar10n.npz``, and the published ``CIFAR-10_human.pt``, a pickle that is read with a loader for
+arrays only. Both are in the order of torchvision's training set.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LAST_CLASS = 99  # of CIFAR-100
 
 
 def find_human(name: str, folders: Sequence[Path]) -> list[Path]:
-    """Return the first file of human labels of data set ``name`` in ``folders``, or an empty list."""
+    """Return the first file of human labels of dataset ``name`` in ``folders``, or an empty list."""
     for folder in folders:
         for file in FILES[name]:
             if os.path.exists(folder / file):
@@ -38,15 +38,15 @@ def find_human(name: str, folders: Sequence[Path]) -> list[Path]:
 
 
 def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """Return the columns of ``file``, each (n,), superclass columns left out.
+    """Return the columns of ``file``, each (n,), without superclass columns.
 
-    Raises InputError when the file is torn, has a column of another length than ``labels`` (n,) or of anything but
-    whole numbers, or has other clean labels, which means that it belongs to another order of the images.
+    Raises InputError when the file is damaged, a column differs in length from ``labels`` (n,) or has other values than
+    whole numbers, or its clean labels differ, which means another order of the images.
     """
     check_readable(file, "a file of human labels")
     try:
         columns = _read_pickle(file) if file.suffix == ".pt" else read_npz(file)
-    except Exception as error:  # zip, zlib, numpy and pickle each have errors of their own
+    except Exception as error:  # zip, zlib, numpy and pickle raise their own errors
         reason = _reason(error)
         raise InputError(f"{file}: not a readable file of human labels ({reason}); fetch the file again") from None
     kept = {k: _whole_numbers(v, len(labels), f"{file}: column '{k}'") for k, v in columns.items() if "coarse" not in k}
@@ -60,17 +60,17 @@ def read_human(file: Path, labels: NDArray[np.int64]) -> dict[str, NDArray[np.in
 
 
 def _reason(error: Exception) -> str:
-    """Return a few words; numpy and torch go on to advise loading the pickle that they have refused."""
+    """Return a short reason; numpy and torch advise loading the rejected pickle anyway."""
     if isinstance(error, pickle.UnpicklingError) or "pickle" in str(error):
         return "no array, or more than arrays"
     return one_line(error)
 
 
 def _whole_numbers(values: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
-    """Return a column of ``count`` labels as int64; raises InputError, beginning with ``where``, for another."""
+    """Return a column of ``count`` labels as int64; raises InputError, prefixed with ``where``, for other values."""
     if values.shape != (count,):
         shape = " x ".join(map(str, values.shape)) or "one"
-        raise InputError(f"{where}: expected {count} labels, one a training image, got {shape}")
+        raise InputError(f"{where}: expected {count} labels, one per training image, got {shape}")
     if not np.issubdtype(values.dtype, np.integer):
         raise InputError(f"{where}: expected whole numbers, got {values.dtype}; convert the column to class numbers")
     if values.min(initial=0) < 0 or values.max(initial=0) > LAST_CLASS:

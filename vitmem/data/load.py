@@ -1,4 +1,4 @@
-"""Load a registered data set, or a random part of it."""
+"""Load a registered dataset, or a random subset of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def load_data(
 ) -> ImageData:
     """Read ``data`` with ``train`` and ``validation`` images (``None``: all of them).
 
-    A part is drawn uniformly without replacement and keeps the order of the whole; the training part
-    does not depend on how many validation images are asked for. Raises InputError when there are fewer
-    images than asked for, when the data cannot be read, and when all images of a split are one and the same.
+    A subset is drawn uniformly without replacement and keeps the original order; the training subset does not depend on
+    the number of validation images. Raises InputError when there are too few images, when the data cannot be read, and
+    when all images of a split are identical.
     """
     whole: ImageData = data.load(data_dir=data_dir, cache_dir=cache_dir)
     where = f"data '{data.name}'"
@@ -39,7 +39,7 @@ def load_data(
 
 
 def _flat(data: ImageData) -> tuple[str, ...]:
-    """Return a sentence for channels without variation beside others that have some."""
+    """Return a sentence about constant channels if other channels vary."""
     flat = flat_channels(data.std)
     if not 0 < len(flat) < data.channels:
         return ()

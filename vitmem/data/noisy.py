@@ -1,4 +1,4 @@
-"""Images with given and true labels, and the halves that selection and report are measured on."""
+"""Images with given and true labels, split into halves for selection and report."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vitmem.noise.pixels import Pixels
 
 @dataclass(frozen=True)
 class Halves:
-    """Positions (int64, sorted) of the images that choose a setting and of those that report it.
+    """Positions (int64, sorted) of the selection images and of the report images.
 
-    The noisy ones are positions in the training set, the others in the validation set. The halves
-    share no image, so what is reported was not chosen on.
+    Noisy ones are positions in the training set, the others in the validation set. The halves are disjoint, so
+    selection does not use reported images.
     """
 
     noisy_selection: Tensor
@@ -33,14 +33,14 @@ class Halves:
 
 @dataclass(frozen=True)
 class NoisyImages:
-    """A data set whose training labels are given by ``labels``."""
+    """A dataset with the training labels given by ``labels``."""
 
     data: ImageData
     labels: NoisyLabels
 
     @cached_property
     def given(self) -> Tensor:
-        """The labels that are trained on, (N,) int64."""
+        """The training labels, (N,) int64."""
         return torch.from_numpy(self.labels.given)
 
     @cached_property
@@ -60,7 +60,7 @@ class NoisyImages:
         return NoisyImages(self.data, labels)
 
     def without_noisy(self) -> NoisyImages:
-        """Return the images whose given label is right, normalised as all are; raises InputError when none is."""
+        """Return the images with right given labels, normalised like all; raises InputError when there are none."""
         rows = torch.nonzero(~self.noisy).flatten()
         if not len(rows):
             raise InputError(
@@ -87,7 +87,7 @@ def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 def add_noise(data: ImageData, noise: Noise, seed: int, data_dir: Path | None = None) -> NoisyImages:
     """Draw the given labels of ``data``'s training images from the noise model ``noise``.
 
-    ``data_dir`` is where files that the noise reads may lie. Raises InputError as the noise model does.
+    ``data_dir`` is a folder for files that the noise reads. Raises InputError as the noise model does.
     """
     context = NoiseContext(
         dataset=data.name,

@@ -1,8 +1,7 @@
-"""Image data sets as parquet files in the layout of the Hugging Face Hub.
+"""Image datasets as parquet files in the layout of the Hugging Face Hub.
 
-A column ``img`` or ``image`` of encoded images (a struct of ``bytes`` and ``path``), a label column
-``label`` or ``fine_label``, class names in the schema's ``huggingface`` metadata; one file a split or
-several shards of it.
+A column ``img`` or ``image`` of encoded images (a struct of ``bytes`` and ``path``), a label column ``label`` or
+``fine_label``, class names in the schema's ``huggingface`` metadata; one file per split or several shards.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ class ParquetSplit:
 def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
     """Decode the images and labels of ``files``, scaled to ``size`` pixels when given.
 
-    Integer columns other than the label and those of superclasses become ``extra_labels``. Raises
-    InputError for a file that is torn, empty or without these columns.
+    Integer columns other than the label and superclasses become ``extra_labels``. Raises InputError for a file that is
+    damaged, empty or without these columns.
     """
     tables = [_read_table(file) for file in files]
     schema = tables[0].schema
@@ -68,7 +67,7 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
         )
     coarse = integers.get(COARSE_COLUMN)
     encoded = _encoded(table, image_column, files[0])
-    # the images are decoded beside what was copied out of them, which is as large
+    # free the table before decoding: the copied images are as large
     del table, tables
     pa.default_memory_pool().release_unused()
     pixels = decode_all(encoded, lambda row: f"{files[0]}: row {row} of column '{image_column}'", size)
@@ -80,7 +79,7 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
 def _read_table(file: Path) -> pa.Table:
     check_readable(file, "a parquet file")
     try:
-        # without threads: the decoder that follows has its own
+        # without threads: the decoder uses its own
         table = pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
@@ -94,7 +93,7 @@ def _read_table(file: Path) -> pa.Table:
 
 
 def _columns(schema: pa.Schema) -> str:
-    """Return names and types of the columns as one text, cut where there are many."""
+    """Return names and types of the columns as one text, truncated if there are many."""
     return ", ".join(f"{field.name} ({field.type})" for field in schema)[:120]
 
 
@@ -127,9 +126,9 @@ def _encoded(table: pa.Table, column: str, file: Path) -> list[bytes]:
 
 
 def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64], file: Path) -> tuple[str, ...]:
-    """Return the class names of the metadata, or the numbers as names where there are none.
+    """Return the class names of the metadata, or the numbers as names without metadata.
 
-    Raises InputError for metadata that is damaged, and for a name that two classes have.
+    Raises InputError for damaged metadata, and for a repeated name.
     """
     text = (schema.metadata or {}).get(b"huggingface")
     found = {} if text is None else parse_json(text.decode(errors="replace"), f"{file}: metadata 'huggingface'")

@@ -1,4 +1,4 @@
-"""What every source returns: images as uint8, labels, and the position in the original set."""
+"""Common format of all sources: images as uint8, labels, and the position in the original set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vitmem.errors import InputError
 
-# In place of the standard deviation of a channel without one; that of pixels in [0, 1] is at most 0.5.
+# Replaces the standard deviation of a constant channel; for pixels in [0, 1] it is at most 0.5.
 FLAT = 1.0
 
 
@@ -22,8 +22,8 @@ FLAT = 1.0
 class ImageSet:
     """One split: ``images`` (N, C, H, W) uint8, ``labels`` (N,) int64, ``index`` (N,) int64.
 
-    ``index`` is the position in the original set and survives ``take``. ``extra_labels`` holds further
-    labels of the same images by name, each (N,).
+    ``index`` is the position in the original set, kept by ``take``. ``extra_labels`` has further labels of the same
+    images by name, each (N,).
     """
 
     images: Tensor
@@ -32,7 +32,7 @@ class ImageSet:
     extra_labels: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not belong together."""
+        """Check shapes, types and lengths."""
         count = len(self.images)
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise InputError(
@@ -41,12 +41,12 @@ class ImageSet:
         for name, values in (("labels", self.labels), ("index", self.index)):
             if values.dtype != torch.int64 or values.ndim != 1:
                 got = f"{values.dtype} of {tuple(values.shape)}"
-                raise InputError(f"{name}: expected int64 of shape (N,), one an image, got {got}")
+                raise InputError(f"{name}: expected int64 of shape (N,), one per image, got {got}")
         lengths = {"labels": len(self.labels), "index": len(self.index)}
         lengths |= {name: len(values) for name, values in self.extra_labels.items()}
         for name, length in lengths.items():
             if length != count:
-                raise InputError(f"{name}: expected {count} values, one an image, got {length}")
+                raise InputError(f"{name}: expected {count} values, one per image, got {length}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,11 +59,11 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set: two splits, class names and how to normalise.
+    """A dataset: two splits, class names and normalisation.
 
-    ``mean`` and ``std`` are those of the whole training set's pixels, (C,) float32, in units where
-    white is 1; ``coarse`` is the superclass of each class, (K,), or ``None``. ``remarks`` are sentences that the
-    user should read: what was left out, what looks wrong.
+    ``mean`` and ``std`` are those of all training pixels, (C,) float32, in units where white is 1; ``coarse`` is the
+    superclass of each class, (K,), or ``None``. ``remarks`` are sentences for the user about left-out files and
+    suspicious content.
     """
 
     name: str
@@ -76,7 +76,7 @@ class ImageData:
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse labels of classes that have no name, and names that come twice."""
+        """Reject labels without a class name, and repeated names."""
         if len(set(self.classes)) < len(self.classes):
             double = next(name for name in self.classes if self.classes.count(name) > 1)
             raise InputError(f"data '{self.name}': two classes have the name '{double[:80]}'; give each its own")
@@ -84,7 +84,7 @@ class ImageData:
             if len(part) and (part.labels.min() < 0 or part.labels.max() >= self.num_classes):
                 found = f"{int(part.labels.min())} to {int(part.labels.max())}"
                 raise InputError(
-                    f"data '{self.name}': expected {split} labels 0 to {self.num_classes - 1}, one a class name, "
+                    f"data '{self.name}': expected {split} labels 0 to {self.num_classes - 1}, one per class name, "
                     f"got {found}"
                 )
 
@@ -128,17 +128,17 @@ def channel_statistics(images: Tensor, chunk: int = 1000) -> tuple[Tensor, Tenso
     count = max(images.numel() // max(channels, 1), 1)
     mean = total / count
     std = (squares / count - mean**2).clamp_min(0).sqrt()
-    # a channel without variation is left as it is rather than divided by zero
+    # a constant channel is not rescaled, to avoid division by zero
     return mean.float(), torch.where(std > 1e-6, std, torch.full_like(std, FLAT)).float()
 
 
 def flat_channels(std: Tensor) -> list[int]:
-    """Return the numbers of the channels without variation, of the ``std`` (C,) of ``channel_statistics``."""
+    """Return the indices of the constant channels, from the ``std`` (C,) of ``channel_statistics``."""
     return torch.nonzero(std == FLAT).flatten().tolist()
 
 
 def all_the_same(images: Tensor, chunk: int = 1000) -> bool:
-    """Say whether two or more ``images`` (N, C, H, W) all equal the first."""
+    """Return whether two or more ``images`` (N, C, H, W) all equal the first."""
     return len(images) > 1 and all(bool((part == images[:1]).all()) for part in images.split(chunk))
 
 
@@ -149,6 +149,6 @@ def assemble(
     classes: tuple[str, ...],
     coarse: NDArray[np.integer] | None = None,
 ) -> ImageData:
-    """Return the data set with the normalisation of its training images; ``coarse`` (K,) are superclasses."""
+    """Return the dataset with the normalisation of its training images; ``coarse`` (K,) are superclasses."""
     mean, std = channel_statistics(train.images)
     return ImageData(name, train, validation, classes, coarse, mean, std)

@@ -1,4 +1,4 @@
-"""Which parquet files are a split: by what their names say, whole or not at all."""
+"""Find the parquet files of a split by name, complete or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from vitmem.errors import InputError
 from vitmem.files import hidden, short_name
 
-# ``-00000-of-00002``, perhaps with a digest behind it, as the Hub names shards; or a number alone
+# ``-00000-of-00002``, optionally followed by a digest, as the Hub names shards; or a number only
 OF = re.compile(r"^-(\d+)-of-(\d+)(-[0-9a-f]{8,})?$")
 NUMBER = re.compile(r"^[-_.]?(\d+)$")
 
@@ -19,8 +19,7 @@ def find_split(folders: Sequence[Path], *splits: str) -> list[Path]:
     """Return the parquet files, in order, of the first of ``folders`` and ``splits`` that has any.
 
     A split is ``train.parquet``, or all shards ``train-00000-of-00002.parquet``, or ``train-0.parquet`` and on without
-    a gap. Raises InputError when a shard is missing or comes twice, and when a name leaves open what belongs to the
-    split (``train (1).parquet``).
+    a gap. Raises InputError for a missing or repeated shard, and for an ambiguous name (``train (1).parquet``).
     """
     for folder in folders:
         for split in splits:
@@ -31,7 +30,7 @@ def find_split(folders: Sequence[Path], *splits: str) -> list[Path]:
 
 
 def _named_after(split: str, folder: Path) -> dict[str, Path]:
-    """Return the files of ``folder`` by what stands between the name of the split and ``.parquet``."""
+    """Return the files of ``folder`` by the part of the name between the split and ``.parquet``."""
     if not os.path.isdir(folder):
         return {}
     try:
@@ -42,14 +41,14 @@ def _named_after(split: str, folder: Path) -> dict[str, Path]:
     for path in paths:
         rest = path.name.removeprefix(split).removesuffix(".parquet")
         ours = path.name.startswith(split) and path.suffix == ".parquet" and not hidden(path.name)
-        # 'training.parquet' is another word, no file of 'train'
+        # 'training.parquet' is another word, not a file of 'train'
         if ours and not rest[:1].isalpha() and path.is_file():
             found[rest] = path
     return found
 
 
 def _whole(split: str, files: dict[str, Path]) -> list[Path]:
-    """Return ``files`` (by the rest of their names) in the order of their numbers, if they are one whole split."""
+    """Return ``files`` (by the rest of their names) in numerical order, if they form one complete split."""
     if list(files) == [""]:
         return list(files.values())
     pattern = OF if any(OF.match(rest) for rest in files) else NUMBER

@@ -1,4 +1,4 @@
-"""Parts of a data set: a fixed split with the same share of every class, and a random subset."""
+"""Subsets of a dataset: a fixed stratified split, and a random subset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLIT_SEED = 0
 def stratified(labels: NDArray[np.int64], validation: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split the positions of ``labels`` (n,) into training (n - validation,) and validation, both sorted.
 
-    Each class has its share in both to within one image. The split is the same for everyone.
+    Each class has its share in both to within one image. The split is fixed.
     """
     rng = np.random.default_rng(SPLIT_SEED)
     members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
@@ -29,7 +29,7 @@ def stratified(labels: NDArray[np.int64], validation: int) -> tuple[NDArray[np.i
 def some_of(total: int, count: int, seed: int | tuple[int, ...], where: str) -> Tensor:
     """Return ``count`` of ``total`` positions, drawn without replacement and sorted, (count,) int64.
 
-    Raises InputError, beginning with ``where``, when there are not that many.
+    Raises InputError, prefixed with ``where``, when there are too few.
     """
     if not total:
         raise InputError(f"{where}: expected {count}, but there is none")
@@ -39,7 +39,7 @@ def some_of(total: int, count: int, seed: int | tuple[int, ...], where: str) -> 
 
 
 def digit_data(name: str, images: NDArray[np.uint8], labels: NDArray[np.int64], validation: int) -> ImageData:
-    """Return grey digits ``images`` (n, H, W) as a data set with ``validation`` images held out."""
+    """Return grey digits ``images`` (n, H, W) as a dataset with ``validation`` images held out."""
     pixels, targets = torch.from_numpy(images)[:, None], torch.from_numpy(labels)
     whole = ImageSet(pixels, targets, torch.arange(len(targets)))
     train, held = (torch.from_numpy(rows) for rows in stratified(labels, validation))

@@ -1,4 +1,4 @@
-"""A folder of images without labels, whatever folders they lie in inside it: pixels, and a digest of the files."""
+"""A folder of images without labels, including subfolders: pixels, and a digest of the files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vitmem.files import file_digest, short_name, walk
 class Unlabelled:
     """``images`` (n, 3, S, S) uint8, the SHA-256 of their files in this order, and the ``broken`` files.
 
-    ``left_out`` counts, in words, what else lies in the folder.
+    ``left_out`` is a text that counts the other files in the folder.
     """
 
     images: Tensor
@@ -30,11 +30,11 @@ class Unlabelled:
 
 
 def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broken: bool = False) -> Unlabelled:
-    """Return the images of ``folder`` at ``size`` pixels (shorter side, then the centre), sorted by path.
+    """Return the images of ``folder`` at ``size`` pixels (shorter side, then centre crop), sorted by path.
 
     ``count`` of them are drawn by ``seed``; ``None`` takes all. Raises InputError for a folder that is missing, has no
     images or fewer than ``count``, and for images that cannot be decoded, naming the first: with ``skip_broken`` those
-    are left out, unless nothing else is there.
+    are left out, unless there are no others.
     """
     files, left_out = _files(folder)
     if count is not None:
@@ -57,7 +57,7 @@ def grey(images: Tensor) -> Tensor:
 
 
 def _files(folder: Path) -> tuple[list[Path], str]:
-    """Return the images, and what else was left out."""
+    """Return the images, and a text on the left-out files."""
     if not os.path.isdir(folder):
         raise InputError(f"--images: no such folder: {short_name(folder)}; expected one with images in it")
     found = walk(folder, SUFFIXES)
@@ -68,7 +68,7 @@ def _files(folder: Path) -> tuple[list[Path], str]:
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """Return the SHA-256 of the SHA-256 of each file: the names do not count, their order does."""
+    """Return the SHA-256 of the SHA-256 of each file: it depends on their order, not on their names."""
     state = hashlib.sha256()
     for file in files:
         state.update(bytes.fromhex(file_digest(file)))

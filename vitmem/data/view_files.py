@@ -1,6 +1,6 @@
-"""Files about the test images of CIFAR, each as published or as an npz of the same numbers, in the original order.
+"""Files about the test images of CIFAR, each as published or as an equivalent npz, in the original order.
 
-Duplicates (ciFAIR, Barz and Denzler 2020), label errors that people checked (Northcutt et al. 2021), and the votes of
+Duplicates (ciFAIR, Barz and Denzler 2020), label errors checked by people (Northcutt et al. 2021), and the votes of
 about 51 people on each image (CIFAR-10H, Peterson et al. 2019).
 """
 
@@ -21,13 +21,13 @@ from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, file_digest, read_text, readable
 from vitmem.parsing import parse_json
 
-WORKERS = 5  # who checked each label
+WORKERS = 5  # people who checked each label
 TESTS, LAST_CLASS = 10_000, 99  # test images of CIFAR, and the last class of CIFAR-100
 
 
 @dataclass(frozen=True)
 class ViewFile:
-    """The names that a file may have (``{}`` is the data set), and where the published one is to be had."""
+    """The possible names of a file (``{}`` is the dataset), and the source of the published one."""
 
     names: tuple[str, ...]
     source: str
@@ -47,13 +47,13 @@ FILES = {
 
 
 def find_view(view: str, name: str, folders: Sequence[Path]) -> Path | None:
-    """Return the file of ``view`` for data set ``name`` in the first of ``folders`` that has one."""
+    """Return the file of ``view`` for dataset ``name`` in the first of ``folders`` that has one."""
     paths = (folder / file.format(name) for folder in folders for file in FILES[view].names)
     return next((path for path in paths if os.path.exists(path)), None)
 
 
 def need_view(view: str, name: str, folders: Sequence[Path]) -> Path:
-    """Return the file of ``view``; raises InputError saying where to get it when there is none."""
+    """Return the file of ``view``; raises InputError with its source when it is missing."""
     found = find_view(view, name, folders)
     if found is None:
         names = " or ".join(file.format(name) for file in FILES[view].names)
@@ -71,7 +71,7 @@ def file_sha256(file: Path) -> str:
 
 
 def read_duplicates(file: Path) -> NDArray[np.int64]:
-    """Return the original positions (n,) of test images that have a twin in the training set."""
+    """Return the original positions (n,) of test images with a duplicate in the training set."""
 
     def read() -> Any:
         table = csv.DictReader(read_text(file, "a table of duplicates").splitlines(), strict=True)
@@ -87,10 +87,10 @@ def read_duplicates(file: Path) -> NDArray[np.int64]:
 
 
 def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return original positions, labels as the data set has them and whether these are wrong, (n,) each.
+    """Return original positions, the dataset's labels and whether these are wrong, (n,) each.
 
-    Five people looked at each: it is wrong when fewer than three said that the image shows the label and not the other
-    one that was suggested, the count of the paper.
+    Five people checked each label: it is wrong when fewer than three chose it over the suggested label, the criterion
+    of the paper.
     """
 
     def read() -> Any:
@@ -108,7 +108,7 @@ def read_label_errors(file: Path) -> tuple[NDArray[np.int64], NDArray[np.int64],
 def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
     """Return the shares of the votes (N, K) in the original order, and the original positions of a file's rows (N,).
 
-    The latter is ``None`` where the file does not say.
+    The latter is ``None`` for a file without them.
     """
 
     def read() -> Any:
@@ -121,15 +121,15 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
 
     shares, order = _read(file, read)
     if shares.ndim != 2:
-        raise InputError(f"{file}: expected votes (N, K), an image a row, got an array of {shares.shape}")
+        raise InputError(f"{file}: expected votes (N, K), one row per image, got an array of {shares.shape}")
     wrong = int((~np.isfinite(shares) | (shares < 0)).any(1).sum() + (shares.sum(1) == 0).sum())
     if wrong:
-        raise InputError(f"{file}: expected counts of votes, some for each image, got {wrong} rows that are no such")
+        raise InputError(f"{file}: expected positive counts of votes for each image, got {wrong} other rows")
     return shares / shares.sum(1, keepdims=True), order
 
 
 def _whole(values: Any) -> NDArray[np.int64]:
-    """Return ``values`` as int64; raises ValueError for what is no whole number."""
+    """Return ``values`` as int64; raises ValueError unless they are whole numbers."""
     found = np.asarray(values)
     if not np.issubdtype(found.dtype, np.integer):
         raise ValueError(f"expected whole numbers, got {found.dtype}")
@@ -145,23 +145,23 @@ def _real(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _positions(values: Any, distinct: bool) -> NDArray[np.int64]:
-    """Return positions of test images (n,); raises ValueError for others, or one that comes twice if ``distinct``."""
+    """Return positions of test images (n,); raises ValueError for other values, or repeated ones if ``distinct``."""
     found = _whole(values)
     if found.ndim != 1 or (found.size and (found.min() < 0 or found.max() >= TESTS)):
         raise ValueError(f"expected positions 0 to {TESTS - 1} of test images, got others")
     if distinct and len(np.unique(found)) < len(found):
-        raise ValueError("a position of a test image that comes twice")
+        raise ValueError("a repeated position of a test image")
     return found
 
 
 def _votes(votes: NDArray[Any]) -> NDArray[np.int64]:
     if votes.ndim != 2 or not votes.shape[1]:
-        raise ValueError(f"expected votes, a row an image, got an array of {votes.shape}")
+        raise ValueError(f"expected votes, one row per image, got an array of {votes.shape}")
     return _whole(votes[:, 0])
 
 
 def _checked_errors(rows: Any) -> NDArray[np.int64]:
-    """Return rows (n, 3) of position, label and votes for it, each as it can be."""
+    """Return rows (n, 3) of position, label and votes for it, after checking the ranges."""
     found = _whole(rows)
     if found.ndim != 2 or found.shape[1] != 3:
         raise ValueError(f"expected rows of position, label and votes, got an array of {found.shape}")
@@ -179,5 +179,5 @@ def _read(file: Path, read: Callable[[], Any]) -> Any:
         return read()
     except InputError:
         raise
-    except Exception as error:  # csv, json, zip, zlib and numpy each have errors of their own
+    except Exception as error:  # csv, json, zip, zlib and numpy raise their own errors
         raise InputError(f"{file}: not the file that was expected ({one_line(error)}); fetch it again") from None

@@ -1,7 +1,7 @@
-"""Views of the validation images: those without a twin in training, those with right labels, and how people voted.
+"""Views of the validation images: without duplicates in training, with right labels, and human votes.
 
-The files count test images as the data set was published. Parquet files of CIFAR-10 have another order, so an order is
-believed only when the labels that the files know agree with it.
+The files index test images in the published order. Parquet files of CIFAR-10 have another order, so an order is
+accepted only if the labels in the files agree with it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from vitmem.errors import InputError
 from vitmem.files import expand
 
 Positions = NDArray[np.int64]
-# Labels that have to be known of the images at hand, and the share of them that has to agree: people err too.
+# Minimum number of labels known for the given images, and minimum share that agrees: annotators err too.
 FEWEST, AGREEING = 5, 0.9
 
 
 def view_folders(name: str, data_dir: Path | None, cache_dir: Path) -> list[Path]:
-    """Return where the files of data set ``name`` may lie: where its images and human labels may."""
+    """Return the folders for the files of dataset ``name``: those of its images and human labels."""
     given = [] if data_dir is None else [data_dir / name, data_dir]
     return [*given, expand(cache_dir) / name, expand(cache_dir)]
 
@@ -34,9 +34,9 @@ def view_folders(name: str, data_dir: Path | None, cache_dir: Path) -> list[Path
 def load_view(view: str, name: str, folders: Sequence[Path], index: Tensor, labels: Tensor) -> Tensor:
     """Return one view of validation images at positions ``index`` (V,) of their set, with true ``labels`` (V,).
 
-    ``without_duplicates`` and ``without_label_errors`` are the images that are left, (V,) bool, ``agreement_humans``
-    the shares of the votes, (V, K) float64. Raises InputError when the file is missing or cannot be read, and when the
-    order of the images is not known.
+    ``without_duplicates`` and ``without_label_errors`` are the remaining images, (V,) bool, ``agreement_humans`` the
+    shares of the votes, (V, K) float64. Raises InputError when the file is missing or unreadable, and when the order of
+    the images is unknown.
     """
     file = need_view(view, name, folders)
     original = _original(name, folders, index.numpy(), labels.numpy())
@@ -52,7 +52,7 @@ def load_view(view: str, name: str, folders: Sequence[Path], index: Tensor, labe
 
 
 def check_left(view: str, kept: Tensor, halves: Halves) -> None:
-    """Raise InputError when a view (V,) that keeps some validation images keeps none of a half that is measured."""
+    """Raise InputError when the images kept by a view (V,) exclude a whole half."""
     for half in ("selection", "report"):
         rows = getattr(halves, f"validation_{half}")
         if kept.dtype == torch.bool and not kept[rows].any():
@@ -69,7 +69,7 @@ def _rows(values: NDArray[np.float64], original: Positions, file: Path) -> NDArr
 
 
 def _original(name: str, folders: Sequence[Path], index: Positions, labels: Positions) -> Positions:
-    """Return the positions (V,) in the published order of the images at ``index`` (V,) of the set as it was read."""
+    """Return the published positions (V,) of the images at ``index`` (V,) of the set as read."""
     if not (find_split(folders, "train") and find_split(folders, "test")):
         return index  # torchvision's order is the published one
     orders = [index]
@@ -87,7 +87,7 @@ def _original(name: str, folders: Sequence[Path], index: Positions, labels: Posi
 
 
 def _agrees(name: str, folders: Sequence[Path], order: Positions, labels: Positions) -> bool:
-    """Say whether what the files know of labels agrees with ``labels`` (V,) of the images at ``order`` (V,)."""
+    """Return whether the labels in the files agree with ``labels`` (V,) of the images at ``order`` (V,)."""
     known = np.full(max(order.max(initial=0) + 1, 1), -1)
     votes, errors = (find_view(view, name, folders) for view in ("agreement_humans", "without_label_errors"))
     if votes is not None:
