@@ -1,1 +1,1 @@
-"""Data sets, one a file: what a suite may say of each; what reads them lies in ``vitmem.data``."""
+"""Datasets, one per file: the entries of suites; ``vitmem.data`` reads them."""

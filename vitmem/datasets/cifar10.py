@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009). Where its files are looked for is told in ``vitmem.data.cifar``."""
+"""CIFAR-10 (Krizhevsky 2009). See ``vitmem.data.cifar`` for the location of its files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def cifar10(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return CIFAR-10: 50,000 training and 10,000 test images of 10 classes, (3, 32, 32).
 
-    Raises InputError when it is not there, cannot be downloaded or is not whole.
+    Raises InputError when it is missing, cannot be downloaded or is incomplete.
     """
     from vitmem.data.cifar import read_cifar
 

@@ -1,4 +1,4 @@
-"""CIFAR-100 (Krizhevsky 2009). Where its files are looked for is told in ``vitmem.data.cifar``."""
+"""CIFAR-100 (Krizhevsky 2009). See ``vitmem.data.cifar`` for the location of its files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def cifar100(data_dir: Path | None, cache_dir: Path, *, labels: Literal["coarse"] | None = None) -> ImageData:
     """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32).
 
-    ``labels`` coarse gives its 20 superclasses as the classes; the columns of human labels, of the 100, are left out.
-    Raises InputError when it is not there, cannot be downloaded or is not whole.
+    With ``labels: coarse`` the classes are its 20 superclasses, and the human labels, of the 100 classes, are dropped.
+    Raises InputError when it is missing, cannot be downloaded or is incomplete.
     """
     from vitmem.data.cifar import by_superclass, read_cifar
 

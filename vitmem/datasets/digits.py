@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @DATA.register("digits", summary="scikit-learn's 1,797 grey digits, 8x8")
 def digits(data_dir: Path | None, cache_dir: Path) -> ImageData:
-    """Return 1,297 training and 500 validation digits (a fixed split with equal class shares)."""
+    """Return 1,297 training and 500 validation digits (a fixed stratified split)."""
     from sklearn.datasets import load_digits
 
     from vitmem.data.split import digit_data

