@@ -1,1 +1,1 @@
-"""Classifiers outside a suite: edits of their files on disk, and the records of these."""
+"""Edits of classifier files outside a suite, and their records."""

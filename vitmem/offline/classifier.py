@@ -1,4 +1,4 @@
-"""The network that a file of weights belongs to: its classes are read from the file, everything else is checked."""
+"""The network of a weights file: its number of classes is read from the file, everything else is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitmem.models.matching import Match, check_shapes, length_of, match
 from vitmem.models.weights import Weights
 from vitmem.registry import MODELS
 
-# The libraries that say how their networks read images.
+# Libraries with image preprocessing for their networks.
 LIBRARIES: Mapping[str, Callable[[str], Preprocessing]] = {
     "timm": timm_models.preprocessing,
     "torchvision": torchvision_models.preprocessing,
@@ -26,7 +26,7 @@ LIBRARIES: Mapping[str, Callable[[str], Preprocessing]] = {
 
 
 def image_model(name: str) -> type[Model]:
-    """Return the registered image model ``name``; raises InputError offering the nearest name."""
+    """Return the registered image model ``name``; raises InputError suggesting the nearest name."""
     try:
         entry = MODELS.get(name)
     except InputError:
@@ -43,7 +43,7 @@ def image_model(name: str) -> type[Model]:
 
 
 def model_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the model ``name``; of a library's, those it has not are arguments of the library's."""
+    """Return the parameters of the model ``name``; unknown ones of a library's model are passed to the library."""
     entry = image_model(name)
     if entry.family:
         own = {key: value for key, value in given.items() if key in entry.model_fields}
@@ -55,9 +55,9 @@ def model_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def preprocessing(
     name: str, size: int | None, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> Preprocessing:
-    """Return how the model ``name`` reads images, with what is given instead of its library's.
+    """Return the image preprocessing of the model ``name``, overridden by the given values.
 
-    Raises InputError for a plug-in when something is missing: it does not say.
+    Raises InputError for a plug-in, which has no default, when a value is missing.
     """
     library, _, architecture = name.partition("/")
     if library in LIBRARIES and architecture:
@@ -70,7 +70,7 @@ def preprocessing(
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model with the weights of a file, in the types that they have there, and which names they have in it."""
+    """A model and the weights of a file, in the file's dtypes, with their names in the file."""
 
     model: VisionModel
     match: Match
@@ -78,14 +78,14 @@ class Fitted:
     shape: ImageShape
 
     def load(self) -> None:
-        """Put the weights of the file into the network, in their types."""
+        """Load the weights of the file into the network, in their dtypes."""
         self.model.net.load_state_dict(dict(self.state), assign=True, strict=False)
 
 
 def fitted(name: str, params: Mapping[str, Any], size: int, weights: Weights) -> Fitted:
-    """Return the model ``name`` with ``weights``; how many classes and channels it has is read from them.
+    """Return the model ``name`` with ``weights``, which determine its numbers of classes and channels.
 
-    Raises InputError when a weight is missing, too many, or of another shape.
+    Raises InputError when a weight is missing, unexpected, or of another shape.
     """
     entry = image_model(name)
     spec = entry.parse(params, "--param")
@@ -109,7 +109,7 @@ def fitted(name: str, params: Mapping[str, Any], size: int, weights: Weights) ->
 
 
 def _channels(weights: Weights, names: Mapping[str, str], net: nn.Module) -> int:
-    """Return how many channels the first layer of a file reads, where ``net`` reads 3."""
+    """Return the number of input channels of the file's first layer; ``net`` has 3."""
     for key, tensor in net.state_dict().items():
         if tensor.ndim == 4 and tensor.shape[1] == 3 and key in names:
             stored = weights.tensors[names[key]]

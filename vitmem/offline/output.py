@@ -1,4 +1,4 @@
-"""Folders and files that get their name when they are whole."""
+"""Output folders and files that get their names once complete."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from vitmem.files import flush
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder ``<out>.partial``, which becomes ``out`` at the end and is removed after an error.
+    """Yield an empty folder ``<out>.partial``, which is renamed to ``out`` at the end and removed after an error.
 
-    What a killed run left there is removed first. Raises InputError when ``out`` exists and is not an empty
-    folder, or when another run is writing it, DiskFullError when the disk is full.
+    The remains of a killed run are removed first. Raises InputError when ``out`` exists and is not an empty folder, or
+    when another run is writing it, DiskFullError when the disk is full.
     """
     check_new(out)
     partial = _partial(out)
@@ -46,16 +46,16 @@ def check_new(out: Path) -> None:
 
 @contextmanager
 def new_file(out: Path) -> Iterator[Path]:
-    """Yield the name of a file to write, which becomes ``out`` at the end and is removed after an error."""
+    """Yield the name of a file to write, which is renamed to ``out`` at the end and removed after an error."""
     with new_files(out) as (partial,):
         yield partial
 
 
 @contextmanager
 def new_files(out: Path, *beside: Path) -> Iterator[tuple[Path, ...]]:
-    """Yield the names of files to write, which become ``out`` and those ``beside`` it at the end, ``out`` last.
+    """Yield the names of files to write, which are renamed to ``out`` and those ``beside`` it at the end, ``out`` last.
 
-    After an error none is there. While ``out`` is missing, what a killed run left is that of ``unfinished``.
+    After an error none remains. For the remains of a killed run, where ``out`` is missing, see ``unfinished``.
     """
     targets = {path: _partial(path) for path in (out, *beside)}
     done: list[Path] = []
@@ -76,7 +76,7 @@ def new_files(out: Path, *beside: Path) -> Iterator[tuple[Path, ...]]:
 
 
 def unfinished(out: Path) -> bool:
-    """Say whether a run was killed while it gave the files of ``out`` their names: the files beside it are its."""
+    """Return whether a run was killed while renaming the files of ``out``: then the files beside it are its own."""
     return _partial(out).exists() and not out.exists()
 
 

@@ -1,8 +1,8 @@
-"""The record of an edit: what was done, what was removed, and with these the way back, all of it or a part.
+"""The record of an edit: its request and the removed part, sufficient to undo it fully or partly.
 
-Beside ``edited.safetensors`` lie ``edited.json`` and ``edited.removed.safetensors``. The latter holds each changed
-tensor as it was, by its own name, and the factors of its complement (``vitmem.kfac.dial``) as ``<layer>::left`` and
-``<layer>::right`` where these take fewer numbers than the edited weight.
+The record ``edited.json`` and the file ``edited.removed.safetensors`` are beside ``edited.safetensors``. The latter has
+each original tensor by its own name, and the factors of its complement (``vitmem.kfac.dial``) as ``<layer>::left`` and
+``<layer>::right`` if these are smaller than the edited weight.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from vitmem.parsing import parse_json
 from vitmem.specs import digest
 
 FORMAT = 1
-# Where a record has the digest of everything else in it.
+# Key of the digest of the rest of a record.
 DIGEST = "digest"
 
 
 def beside(out: Path) -> tuple[Path, Path]:
-    """Return the names of the record and of what was removed, beside the checkpoint ``out``."""
+    """Return the paths of the record and of the removed part, beside the checkpoint ``out``."""
     return out.with_suffix(".json"), out.with_suffix(f".removed{SAFETENSORS}")
 
 
 def check_out(out: Path, *others: Path) -> None:
-    """Raise InputError when ``out`` is no name of a safetensors file, or when it or one of ``others`` exists.
+    """Raise InputError when ``out`` is not the name of a safetensors file, or when it or one of ``others`` exists.
 
-    The ``others`` may be what a killed run left, which the next one replaces.
+    The ``others`` may be remains of a killed run, which are replaced.
     """
     if out.suffix != SAFETENSORS:
         raise InputError(f"--out: expected a name that ends in {SAFETENSORS}, got {out}")
@@ -49,7 +49,7 @@ def check_out(out: Path, *others: Path) -> None:
 
 
 def save_removed(path: Path, originals: Mapping[str, Tensor], complements: Mapping[str, Complement]) -> None:
-    """Write the changed tensors as they were, by name, (n, ...) each, and the factors of ``complements``, by layer."""
+    """Write the original tensors by name, (n, ...) each, and the factors of ``complements``, by layer."""
     tensors = {name: tensor.clone().contiguous() for name, tensor in originals.items()}
     for layer, one in complements.items():
         if one.left is not None:
@@ -59,14 +59,14 @@ def save_removed(path: Path, originals: Mapping[str, Tensor], complements: Mappi
 
 @dataclass(frozen=True)
 class Record:
-    """The record in the file ``path``: ``facts`` as ``edit_checkpoint`` wrote them."""
+    """The record in the file ``path``: ``facts`` as written by ``edit_checkpoint``."""
 
     path: Path
     facts: Mapping[str, Any]
 
     @classmethod
     def open(cls, name: Path | str) -> Record:
-        """Read the record in the file ``name``; raises InputError when it is missing or none."""
+        """Read the record in the file ``name``; raises InputError when it is missing or invalid."""
         path = Path(name)
         said = short_name(path)
         facts = parse_json(read_text(path, "the record of an edit"), said, "no whole record of an edit")
@@ -89,15 +89,15 @@ class Record:
         return cls(path, facts)
 
     def undo(self, out: Path) -> None:
-        """Write to ``out`` the checkpoint that was edited, every bit of its tensors; raises what ``dial`` raises."""
+        """Write the unedited checkpoint to ``out``, its tensors bit for bit; raises what ``dial`` raises."""
         self.dial(1.0, out)
 
     def dial(self, t: float, out: Path) -> None:
-        """Write to ``out`` the checkpoint with t W + (1 - t) W' of every W that was edited, in its dtype.
+        """Write to ``out`` the checkpoint with t W + (1 - t) W' for every edited W, in its dtype.
 
-        No statistics are needed; 0 is the edited checkpoint and 1 the one before, bit for bit. Raises InputError for a
-        ``t`` outside [0, 1], for an ``out`` that exists, and when one of the two files beside the record is missing or
-        not the one that was written with it.
+        No statistics are needed; 0 is the edited checkpoint and 1 the unedited one, bit for bit. Raises InputError for
+        a ``t`` outside [0, 1], for an existing ``out``, and when one of the two files beside the record is missing or
+        not the one written with it.
         """
         check_share(t)
         check_out(out)
@@ -109,9 +109,9 @@ class Record:
                 raise VitmemError(f"{self.path}: what comes out is not the checkpoint that was edited")
 
     def dialled(self, net: nn.Module) -> Dial:
-        """Put both versions into ``net``, loaded from the edited checkpoint or the one before, and return their dial.
+        """Put both versions into ``net``, loaded from the edited or the unedited checkpoint, and return their dial.
 
-        It begins at 1. Raises InputError when ``net`` has other weights in an edited layer, or a file is not there.
+        It starts at 1. Raises InputError when ``net`` has other weights in an edited layer, or a file is missing.
         """
         layers = self.facts["layers"]
         for path, known in layers.items():
@@ -133,7 +133,7 @@ class Record:
         return Dial(net, complements)
 
     def _removed(self) -> dict[str, Tensor]:
-        """Return the tensors of the file of what was removed, (n, ...) each."""
+        """Return the tensors of the file of the removed part, (n, ...) each."""
         path = self._file("removed")
         try:
             return load_file(path)
@@ -141,7 +141,7 @@ class Record:
             raise InputError(f"{short_name(path)}: not a whole safetensors file ({one_line(error, 100)})") from None
 
     def _file(self, what: str) -> Path:
-        """Return the file of the ``output`` or of what was ``removed``, which has to be the one of this record."""
+        """Return the file of the ``output`` or the ``removed`` part; raises InputError for another file."""
         path = self.path.parent / Path(self.facts[what]["file"]).name
         if not path.is_file():
             raise InputError(f"{self.path}: {path.name} is not beside it; put it back under this name")
@@ -151,12 +151,12 @@ class Record:
 
 
 def _between(weight: Tensor, new: Tensor, t: float) -> Tensor:
-    """Return t W + (1 - t) W' (n, ...) of two tensors, in their dtype; the ends are the tensors themselves."""
+    """Return t W + (1 - t) W' (n, ...) of two tensors, in their dtype; exact at both ends."""
     if t in (0, 1):  # a sum would turn -0 into 0
         return weight if t else new
     return (t * weight.double() + (1 - t) * new.double()).to(weight.dtype)
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """Return the SHA-256 of shape, type and values of a ``tensor`` (n, ...)."""
+    """Return the SHA-256 of shape, dtype and values of a ``tensor`` (n, ...)."""
     return state_digest({"": tensor})

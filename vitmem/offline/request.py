@@ -1,4 +1,4 @@
-"""What is asked for of an edit of an image classifier: enough, with checkpoint and images, to do it again."""
+"""The request for an edit of an image classifier: sufficient, with checkpoint and images, to repeat it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vitmem.offline.classifier import model_params, preprocessing
 from vitmem.registry import EDITS
 from vitmem.specs import Spec
 
-# What a method may be given here beside the weights: nothing, or images without labels.
-ALLOWED = ("data-free", "unlabelled", None)  # a plug-in need not say
+# Information available to a method besides the weights: nothing, or images without labels.
+ALLOWED = ("data-free", "unlabelled", None)  # optional for a plug-in
 
 
 class Request(Spec):
     """The edit of a classifier on images without labels.
 
-    ``model`` is a registered one, ``timm/<name>`` or ``torchvision/<name>``, made with ``params``; ``size``, ``mean``
-    and ``std`` say how it reads images (``None``: as its library does), one number each where these are grey. ``count``
-    images are drawn by ``seed``, which draws the labels and a method's choices too; ``positions`` (``None``: the
-    model's) count in the statistics.
+    ``model`` is a registered one, ``timm/<name>`` or ``torchvision/<name>``, built with ``params``; ``size``, ``mean``
+    and ``std`` are its image preprocessing (``None``: that of its library), one number each for grey images. ``count``
+    images are drawn by ``seed``, which also seeds the labels and the method; ``positions`` (``None``: the model's)
+    selects the counted positions.
     """
 
     model: str
@@ -42,7 +42,7 @@ class Request(Spec):
     skip_broken: bool = False
 
     def resolved(self) -> Request:
-        """Return the request with names checked and defaults filled in; raises InputError for what is not there."""
+        """Return the request with names checked and defaults filled in; raises InputError for unknown names."""
         params = model_params(self.model, self.params)
         images = preprocessing(self.model, self.size, self.mean, self.std)
         settings = edit_named(self.method, self.settings).model_dump(exclude_none=True)
@@ -53,7 +53,7 @@ class Request(Spec):
 def edit_named(name: str, settings: Mapping[str, Any]) -> Edit:
     """Return the edit ``name`` with ``settings``.
 
-    Raises InputError for one that edits nothing or needs more than unlabelled images.
+    Raises InputError for an edit of no layer, or one that needs more than unlabelled images.
     """
     entry = EDITS.get(name)
     if not entry.edits_blocks:

@@ -1,4 +1,4 @@
-"""The edit of an image classifier's file on a folder of images without labels."""
+"""Edit an image classifier's file with a folder of unlabelled images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BATCH, CPU = 50, torch.device("cpu")
 
 @dataclass(frozen=True)
 class Edited:
-    """The reports of all layers, the images that were left out, and the record."""
+    """The reports of all layers, the left-out images, and the record."""
 
     reports: Mapping[str, LayerReport]
     broken: tuple[Path, ...]
@@ -51,12 +51,12 @@ def edit_checkpoint(
     device: torch.device = CPU,
     again: Record | None = None,
 ) -> Edited:
-    """Write to ``out`` the classifier in the file ``weights``, edited as ``request`` says, and its record beside it.
+    """Edit the classifier in the file ``weights`` by ``request``, and write it to ``out`` with its record.
 
-    The weights keep their types; the statistics are collected in float32, with labels that the model itself draws.
-    Nothing appears before all is written, and ``weights`` is only read. Raises InputError when model, weights, images
-    and method do not belong together, or are not those of the record that is done ``again``, VitmemError when an edited
-    weight is not finite.
+    Weights keep their dtypes; statistics are collected in float32, with labels sampled from the model itself. Output
+    appears only once complete, and ``weights`` is only read. Raises InputError when model, weights, images and method
+    do not fit together, or differ from those of the record repeated with ``again``, VitmemError when an edited weight
+    is not finite.
     """
     check_out(out, *beside(out))
     request = request.resolved()
@@ -99,9 +99,9 @@ def _check_images(request: Request, images: Path | None) -> None:
 
 
 def _as_read(request: Request, known: Fitted, images: Path | None) -> Request:
-    """Return the request with a mean and std for each channel that the first layer of the file reads.
+    """Return the request with a mean and std for each input channel of the file's first layer.
 
-    Raises InputError where there are none, and for one output, whose loss is not that over classes.
+    Raises InputError when they are missing, and for a single output, whose loss is not over classes.
     """
     if images is None:
         return request
@@ -127,7 +127,7 @@ def _as_read(request: Request, known: Fitted, images: Path | None) -> Request:
 def _check_same(found: Unlabelled, images: Path, again: Record | None) -> None:
     known = None if again is None else again.facts.get("images")
     if known is not None and found.sha256 != known["sha256"]:
-        raise InputError(f"{images}: its {len(found.images)} images are not the {known['count']} that the record is of")
+        raise InputError(f"{images}: its {len(found.images)} images are not the {known['count']} of the record")
 
 
 def _statistics(
@@ -137,15 +137,15 @@ def _statistics(
     found: Unlabelled,
     device: torch.device,
 ) -> Factors:
-    """Return the statistics of ``layers``, with their spectra; the network is in float32 afterwards, on the CPU."""
+    """Return the statistics of ``layers``, with their spectra; leaves the network in float32 on the CPU."""
     positions = request.positions or model.positions
     if positions == "cls" and not model.prefix_tokens:
-        raise InputError("--positions: 'cls' needs a class token, which this model has not; use all")
+        raise InputError("--positions: 'cls' needs a class token, which this model does not have; use all")
     mean, std = torch.tensor(request.mean), torch.tensor(request.std)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for some in found.images.split(BATCH):
-            # the labels are drawn from the network's own predictions: those of the batch only say how many
+            # labels are sampled from the network's predictions: those of the batch only set their number
             yield normalise(some.to(device), mean, std), torch.zeros(len(some), dtype=torch.int64, device=device)
 
     net = model.net.float().to(device)
@@ -166,7 +166,7 @@ def _anew(
     found: Unlabelled,
     device: torch.device,
 ) -> Callable[[], Factors]:
-    """Return what collects the statistics of ``layers`` of the network as it then is, which keeps its dtype."""
+    """Return the function that recollects the statistics of ``layers``; the network keeps its dtype."""
 
     def recollect() -> Factors:
         twin = replace(model, net=copy.deepcopy(model.net))
@@ -183,7 +183,7 @@ def _edit(
     factors: Factors | None,
     recollect: Callable[[], Factors] | None,
 ) -> EditResult:
-    """Return the new weights; raises for one that is not that of a layer, or not finite."""
+    """Return the new weights; raises for one outside the layers, or not finite."""
     context = EditContext(model.net, layers, factors, seed_from("edit", request.seed), recollect=recollect)
     result: EditResult = edit_named(request.method, request.settings).edit(context)
     for path, new in result.weights.items():

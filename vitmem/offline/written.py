@@ -1,4 +1,4 @@
-"""Writing an edit: the checkpoint, what was removed and the record, none of which is there before all are whole."""
+"""Write an edit: the checkpoint, the removed part and the record, all complete or none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vitmem.specs import canonical, digest
 
 @dataclass(frozen=True)
 class Source:
-    """The ``weights`` that are edited, and the names that those of the edited layers have in their file, by layer."""
+    """The ``weights`` to edit, and the file's name of each edited layer's weight, by layer."""
 
     weights: Weights
     names: Mapping[str, str]
@@ -35,9 +35,9 @@ class Source:
 def write_edit(
     source: Source, out: Path, request: Request, result: EditResult, found: Unlabelled | None, device: torch.device
 ) -> Record:
-    """Write to ``out`` the checkpoint ``source`` with the weights of ``result``, and record and removed part beside it.
+    """Write to ``out`` the checkpoint ``source`` with the weights of ``result``, with record and removed part.
 
-    The checkpoint gets its name last. ``device`` is where the statistics were collected.
+    The checkpoint gets its name last. ``device`` is the device of the statistics.
     """
     names, state = source.names, source.weights.tensors
     changed = {names[path]: new.reshape(state[names[path]].shape) for path, new in result.weights.items()}
@@ -90,7 +90,7 @@ def _layer(
     changed: Mapping[str, Tensor],
     one: Complement,
 ) -> dict[str, Any]:
-    """Return what the record says of one layer: the report, digests, and what both versions of it cost.
+    """Return the record of one layer: the report, digests, and the size of both versions.
 
     ``tensor`` is the ``name`` of its weight in the files.
     """
