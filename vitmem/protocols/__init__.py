@@ -1,1 +1,1 @@
-"""Experiment protocols, a module each: how data of one kind are prepared, trained on, read, predicted and measured."""
+"""Experiment protocols, one module each: how one kind of data is prepared, trained on, read and measured."""

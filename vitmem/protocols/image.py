@@ -1,7 +1,7 @@
-"""Image classifiers with wrong labels in the matrix.
+"""Image classifiers trained with wrong labels.
 
-Seeds come from names: the noise depends on data, noise and seed, never on the model, so all
-architectures memorise the same wrong labels.
+Seeds derive from names: the noise depends on data, noise and seed, not on the model, so all architectures memorize the
+same wrong labels.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from vitmem.training.predict import predict
 from vitmem.training.tail import Tails
 
 log = logging.getLogger(__name__)
-# Clean images that a method may be told to keep.
+# Maximum number of clean images in a method's retain set.
 KEPT = 2000
 
 
 @dataclass
 class ImageExperiment(Experiment):
-    """Images, labels, halves and network of one training; ``tails`` are kept between evaluations.
+    """Images, labels, halves and network of one training; ``tails`` are cached between evaluations.
 
-    ``tied`` has the layers, by path, whose inputs are tied to examples in training. Raises InputError when the recipe
-    asks for it and the network has none.
+    ``tied`` maps the paths of layers with example-tied inputs to their settings. Raises InputError when the recipe
+    requires it and the network has none.
     """
 
     training: Training
@@ -75,7 +75,7 @@ class ImageExperiment(Experiment):
 
     @property
     def recipe(self) -> Recipe:
-        """How the network is trained: a suite of images has a recipe."""
+        """The training recipe, which an image suite always has."""
         assert self.training.recipe is not None
         return self.training.recipe
 
@@ -91,7 +91,7 @@ class ImageExperiment(Experiment):
 
     @cached_property
     def _before(self) -> str:
-        """Digest of the weights before the training, as which they are looked at first."""
+        """Digest of the weights before the training, computed on first use."""
         return model_fingerprint(self.net)
 
     def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
@@ -101,7 +101,7 @@ class ImageExperiment(Experiment):
     def train(self, folder: Path) -> float:
         """Train on the given labels, or as an oracle; see ``vitmem.training.fit.train``.
 
-        An early stopped one leaves ``stopped.json``: the epoch whose weights are kept, and the accuracy by epoch.
+        Early stopping writes ``stopped.json``: the epoch of the kept weights, and the accuracy by epoch.
         """
         for remark in self.noisy.data.remarks:
             log.warning(remark)
@@ -124,7 +124,7 @@ class ImageExperiment(Experiment):
         return seconds
 
     def trained_on(self) -> NoisyImages:
-        """Return the images and labels that are trained on: all as given, or what an oracle knows of them."""
+        """Return the training images and labels: all as given, or those available to an oracle."""
         if self.training.oracle == "without_noisy":
             return self.noisy.without_noisy()
         return self.noisy.with_true_labels() if self.training.oracle == "true_labels" else self.noisy
@@ -137,7 +137,7 @@ class ImageExperiment(Experiment):
     def check(self, cells: Collection[Cell]) -> None:
         """Raise InputError for an oracle with nothing to train on, and for statistics or views without images.
 
-        Views are read: their files may be missing, or belong to another order of the images.
+        Views are read, because their files may be missing or in another order of the images.
         """
         self.trained_on()
         reading = [one for cell in cells for one in (cell, cell.second) if one is not None]
@@ -148,7 +148,7 @@ class ImageExperiment(Experiment):
             check_left(view, self.view(view), self.halves)
 
     def view(self, name: str) -> Tensor:
-        """Return which validation images (V,) a view keeps, or what it knows of them; it is read once."""
+        """Return the validation images (V,) kept by a view, or its values; each view is read once."""
         if name not in self._views:
             data, seen = self.training.data.name, self.noisy.data.validation
             folders = view_folders(data, self.places.data_dir, self.places.cache_dir)
@@ -156,26 +156,26 @@ class ImageExperiment(Experiment):
         return self._views[name]
 
     def completed(self, found: AnyPredictions, ablated: AnyPredictions | None, views: Sequence[str]) -> Predictions:
-        """Return predictions of a half with those of the ablated network beside them, and with ``views``."""
+        """Return predictions of a half with those of the ablated network, and with ``views``."""
         assert isinstance(found, Predictions) and (ablated is None or isinstance(ablated, Predictions))
         return replace(found, ablated=ablated, views={view: self.view(view) for view in views})
 
     def task(self, request: Statistics) -> tuple[VisionTask, str]:
-        """Return how images are read; raises InputError for the class token of a model that has none."""
+        """Return the task and its positions; raises InputError for the class token of a model without one."""
         positions = request.positions or self.model.positions
         if positions == "cls" and self.model.prefix_tokens == 0:
-            raise InputError("statistics: positions 'cls' needs a class token, which this model has not; use 'all'")
+            raise InputError("statistics: positions 'cls' needs a class token, which this model lacks; use 'all'")
         return VisionTask(positions=positions, prefix_tokens=self.model.prefix_tokens), positions
 
     def read(self, request: Statistics) -> Read:
-        """Return the images that statistics read, see ``images_read``; they are found once."""
+        """Return the images for the statistics, see ``images_read``; cached."""
         key = digest(request)
         if key not in self._read:
             self._read[key] = images_read(request, self.noisy, self.halves, self.places)
         return self._read[key]
 
     def source(self, request: Statistics) -> dict[str, str] | None:
-        """Return name and digest of the images of another data set that statistics read, if they do."""
+        """Return name and digest of the images of another dataset, if statistics read one."""
         sha256 = None if request.source is None else self.read(request).sha256
         return None if request.source is None or sha256 is None else {"name": request.source["name"], "sha256": sha256}
 
@@ -208,7 +208,7 @@ class ImageExperiment(Experiment):
         }
 
     def _under(self, weights: Weights, images: str, run: Callable[[], Tensor]) -> Tensor:
-        """Return the logits (N, K) that ``run`` gives of ``images`` under new weights, from their first block on."""
+        """Return the logits (N, K) from ``run`` on ``images`` under new weights, starting at their first block."""
         first = touched_block(self.model.blocks, weights)
         tail = self.tails.entered(first, images, run) if first else None
         with edited(self.net, weights), tail.replayed() if tail else nullcontext():
@@ -247,16 +247,16 @@ class ImageExperiment(Experiment):
         return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits, proxy)
 
     def initial(self) -> nn.Module:
-        """Return the network as it was before training."""
+        """Return the network before training."""
         return network_of(self.training, self.noisy, self.places.data_dir).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images (n, C, H, W) with labels (n,) as the task reads them."""
+        """Return images (n, C, H, W) with labels (n,) as a batch of the task."""
         device = device_of(self.net)
         return inputs.to(device), labels.to(device)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> Predictions:
-        """Return what is measured of half the noisy and validation images; ``stored`` has (n, ...) each."""
+        """Return the predictions of half the noisy and validation images; ``stored`` has (n, ...) each."""
         return Predictions(
             train_logits=stored["logits"].float(),
             given=stored["given"],
@@ -268,7 +268,7 @@ class ImageExperiment(Experiment):
         )
 
     def metadata(self) -> dict[str, Any]:
-        """Return counts of images and what the noise really is."""
+        """Return counts of images and the realised noise."""
         data = self.noisy.data
         return {
             "counts": {
@@ -287,8 +287,8 @@ class ImageExperiment(Experiment):
 def image_experiment(training: Training, places: Places) -> ImageExperiment:
     """Load the data, draw the noise and build the untrained network of a training.
 
-    The training images, the noise and the halves do not depend on how many validation images are asked for. A network
-    with published weights reads the images as these do, any other one by the channel statistics of the data.
+    The training images, the noise and the halves do not depend on the number of validation images. A network with
+    published weights uses their normalisation, any other one the channel statistics of the data.
     """
     noisy = noisy_images(training.data, training.noise, training.seed, places.data_dir, places.cache_dir)
     model = network_of(training, noisy, places.data_dir)

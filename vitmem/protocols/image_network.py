@@ -1,4 +1,4 @@
-"""The network of a training on images, before it is trained."""
+"""The untrained network of a training on images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vitmem.specs import seed_from
 
 
 def shape_of(noisy: NoisyImages) -> ImageShape:
-    """Return what a network is built for."""
+    """Return the image shape and the number of classes for a network."""
     return ImageShape(noisy.data.channels, noisy.data.size, noisy.data.num_classes)
 
 
 def network_of(training: Training, noisy: NoisyImages, data_dir: Path | None) -> VisionModel:
-    """Return the network of a training before it is trained, with the weights that it starts from."""
+    """Return the network of a training before it is trained, with its initial weights."""
     model, shape = training.model, shape_of(noisy)
     dropout = None if training.recipe is None else training.recipe.dropout
     entry = model.entry if dropout is None else model.entry.model_copy(update={"dropout": dropout})

@@ -1,4 +1,4 @@
-"""Which images the statistics of an image classifier are collected over."""
+"""The images for the statistics of an image classifier."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vitmem.specs import Statistics, seed_from
 
 @dataclass(frozen=True)
 class Read:
-    """``rows`` (n,) of ``images`` (N, C, H, W) uint8 with labels (N,); of another data set the SHA-256 of the rows."""
+    """``rows`` (n,) of ``images`` (N, C, H, W) uint8 with labels (N,); for another dataset the SHA-256 of the rows."""
 
     images: Tensor
     labels: Tensor
@@ -32,12 +32,12 @@ class Read:
 
 
 def images_read(request: Statistics, noisy: NoisyImages, halves: Halves, places: Places) -> Read:
-    """Return the training images with their given labels, or others that ``request`` names, all or a random part.
+    """Return the training images with their given labels, or others that ``request`` names, all or a random subset.
 
-    With ``held_out`` they are the selection half of the validation images, with ``source`` the training images of
-    another data set, of which the first ``images`` are read, as of a stream: in both labels are left out, zeros. With
-    ``classes`` they are the training images with these given labels, with ``without`` the others. Raises InputError
-    for more images than there are, for classes that the data has not, and for a source that the network cannot read.
+    ``held_out`` selects the selection half of the validation images; ``source`` the training images of another dataset,
+    of which the first ``images`` are read, as from a stream. For both, labels are zeros. ``classes`` selects training
+    images with these given labels, ``without`` the others. Raises InputError for too many images, unknown classes, and
+    a source that the network cannot read.
     """
     images, labels, where = noisy.data.train.images, noisy.given, "statistics: 'images'"
     if request.source is not None:
@@ -51,13 +51,13 @@ def images_read(request: Statistics, noisy: NoisyImages, halves: Halves, places:
     for key, classes in (("classes", request.classes), ("without", request.without)):
         if classes is not None:
             candidates = candidates[_of_classes(labels, classes, key, noisy.data.num_classes)]
-    # a random part: files may lie sorted by class
+    # a random subset: files may be sorted by class
     rows = some_of(len(candidates), request.images or len(candidates), 0, where)
     return Read(images, labels, candidates[rows])
 
 
 def _of_classes(given: Tensor, classes: Sequence[int], key: str, count: int) -> Tensor:
-    """Return which of the labels ``given`` (N,) are read; raises InputError for classes that are not there."""
+    """Return a mask of the labels ``given`` (N,) to read; raises InputError for unknown classes."""
     if outside := [number for number in classes if not 0 <= number < count]:
         raise InputError(f"statistics: '{key}': expected classes 0 to {count - 1}, got {outside[0]}")
     found = torch.isin(given, torch.tensor(classes)) ^ (key == "without")
@@ -67,7 +67,7 @@ def _of_classes(given: Tensor, classes: Sequence[int], key: str, count: int) -> 
 
 
 def _of_source(request: Statistics, data: ImageData, places: Places) -> Read:
-    """Return the first images of another data set, as the network reads images."""
+    """Return the first images of another dataset, in the network's image format."""
     source = choose(SourceShared, request.source or {})
     whole = load_data(
         source.entry,
@@ -94,7 +94,7 @@ def batches_of(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the rows of ``read`` as batches of images (B, C, H, W), normalised as ``data`` are, and labels (B,).
 
-    ``crop`` and ``flip`` of ``request`` change the images, the same way each time and whatever the batch.
+    ``crop`` and ``flip`` of ``request`` change the images, the same way each time and independent of the batch.
     """
     generator, pad = Generator().manual_seed(seed_from("statistics", "augmentation")), request.crop or 0
     corners = draw_corners(len(read.rows), pad, generator)
