@@ -1,1 +1,1 @@
-"""The language half: synthetic strings, and pretrained models with passages and windows; no other module imports it."""
+"""Language models: synthetic strings, and pretrained models with passages and windows; no other module imports it."""

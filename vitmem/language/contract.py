@@ -1,4 +1,4 @@
-"""What the contract of a model plug-in is run on when it reads text: random rows of tokens."""
+"""Subject of the contract of a text model plug-in: random rows of tokens."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TEXT = TextShape(vocab_size=50, length=16)
 
 
 class TextModelUnderTest(ModelUnderTest):
-    """Rows of tokens (12, 16), each to be continued by the next token."""
+    """Rows of tokens (12, 16) with the next token as label."""
 
     expected = (TEXT.length, TEXT.vocab_size)
 
     def again(self, seed: int) -> LanguageModel:
-        """Build it anew."""
+        """Build the network again."""
         return build_language(self.entry, TEXT, seed)
 
     def draw(self, generator: torch.Generator) -> None:
@@ -31,9 +31,9 @@ class TextModelUnderTest(ModelUnderTest):
         self.labels = self.inputs.roll(-1, 1)
 
     def forward(self, net: nn.Module, inputs: Tensor) -> Any:
-        """Return what should be logits (n, *expected)."""
+        """Return the output for ``inputs``, expected to be logits (n, *expected)."""
         return net(input_ids=inputs, use_cache=False).logits
 
     def task(self) -> tuple[Task, Callable[[Tensor, Tensor], Any]]:
-        """Return how the engine reads a batch, and what makes one of inputs (n, ...) and labels (n, ...)."""
+        """Return the task, and the function that makes a batch of inputs (n, ...) and labels (n, ...)."""
         return language_task(self.net), lambda tokens, _labels: {"input_ids": tokens}

@@ -1,4 +1,4 @@
-"""Ask a language model the tasks of lm-evaluation-harness, as the live object it is: edited or not, offline or not."""
+"""Evaluate a live language model, edited or not, on tasks of lm-evaluation-harness, also offline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PRESETS = shipped("lm_eval")
 
 
 class Family(Spec):
-    """Tasks that ask for one skill; ``missing`` are those that lm-eval has not, unless a folder of one's own has."""
+    """Tasks of one skill; ``missing`` are those not in lm-eval, unless the user's folder has them."""
 
     tasks: tuple[str, ...]
     missing: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Preset(Spec):
     families: dict[str, Family] = Field(min_length=1)
 
     def tasks(self, own: Sequence[str] = ()) -> dict[str, str]:
-        """Return task -> family, with the missing ones that are in ``own``."""
+        """Return task -> family, including missing ones that are in ``own``."""
         return {
             task: name
             for name, family in self.families.items()
@@ -48,12 +48,12 @@ class Preset(Spec):
         }
 
     def missing(self, own: Sequence[str] = ()) -> list[str]:
-        """Return the tasks that neither lm-eval has nor ``own`` names."""
+        """Return the tasks that are neither in lm-eval nor in ``own``."""
         return [task for family in self.families.values() for task in family.missing if task not in own]
 
 
 def load_preset(name: str) -> Preset:
-    """Read a preset by its path, or by its name in ``configs/lm_eval``; raises InputError when it is not one."""
+    """Read a preset by its path, or by its name in ``configs/lm_eval``; raises InputError for an invalid one."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml"))) or "none"
@@ -65,7 +65,7 @@ def load_preset(name: str) -> Preset:
 
 
 def own_tasks(include: Path | None) -> list[str]:
-    """Return the names of the tasks in a folder; raises InputError when the folder is missing or has none."""
+    """Return the names of the tasks in a folder; raises InputError when it is missing or has none."""
     if include is None:
         return []
     if not include.is_dir():
@@ -86,12 +86,12 @@ def evaluate_tasks(
     limit: int | None = None,
     batch_size: int = 1,
 ) -> Scores:
-    """Return the scores of a causal model of transformers, as it is now, on ``tasks`` of lm-eval.
+    """Return the scores of a causal transformers model, in its current state, on ``tasks`` of lm-eval.
 
-    ``model`` is what the scores call it. Tasks of the folder ``include`` go first; when they are all, the
-    built-in ones are not even listed. ``limit`` is the number of questions of a task (``None``: all). The
-    model's modes, its tokenizer and the global generators are as before. Raises InputError for a task that
-    is not there, or that cannot be loaded or asked.
+    ``model`` is its name in the scores. Tasks of the folder ``include`` take precedence; if it has all, the built-in
+    ones are not indexed. ``limit`` is the number of questions per task (``None``: all). The model's modes, its
+    tokenizer and the global generators are restored. Raises InputError for a task that is missing, cannot be loaded or
+    fails.
     """
     harness = extra("lm_eval", "lm-eval")
     wrapper = extra("lm_eval.models.huggingface", "lm-eval").HFLM
@@ -120,7 +120,7 @@ def evaluate_tasks(
 
 
 def _manager_of(tasks: Sequence[str], include: Path | None) -> Any:
-    """Return the index that has all ``tasks``: that of the folder alone, or with the built-in ones."""
+    """Return the index that has all ``tasks``: that of the folder only, or with the built-in ones."""
     if set(tasks) <= set(own_tasks(include)):
         return _manager(include, defaults=False)
     manager = _manager(include, defaults=True)
@@ -140,7 +140,7 @@ def _manager(include: Path | None, defaults: bool) -> Any:
 
 @contextmanager
 def _generators_kept() -> Iterator[None]:
-    """Put back the global generators, which lm-eval seeds."""
+    """Restore the global generators, which lm-eval seeds."""
     plain, array = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:

@@ -1,4 +1,4 @@
-"""What lm-evaluation-harness found of one model: values and every answer, and both beside a base's. No torch."""
+"""Results of lm-evaluation-harness: values and every answer, compared with those of a base. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vitmem.files import read_text, short_name, write_text
 from vitmem.parsing import parse_json
 from vitmem.specs import Spec, digest, explain
 
-# Every answer to every question: more than a suite has.
+# Maximum size of a file with every answer: more than a suite has.
 LARGEST = 2**31
 WRITTEN = "expected what 'vitmem lm-eval --out' writes"
 
 
 class Sample(Spec):
-    """One question through one filter of the answer: ``prompt`` is a digest of the prompt, ``said`` the answer."""
+    """One question with one answer filter: ``prompt`` is a digest of the prompt, ``said`` the answer."""
 
     id: int
     filter: str
@@ -31,11 +31,11 @@ class Sample(Spec):
 
 
 class Scores(Spec):
-    """Values and samples by task, with what they depend on.
+    """Values and samples by task, with their settings.
 
-    ``results`` are task -> ``metric,filter`` -> value; ``weights`` is the fingerprint of the model's weights,
-    ``limit`` the largest number of questions of a task. ``higher_is_better`` is ``None`` where lm-eval does not say.
-    ``digest`` is that of all else in a file.
+    ``results`` are task -> ``metric,filter`` -> value; ``weights`` is the fingerprint of the model's weights, ``limit``
+    the maximum number of questions of a task. ``higher_is_better`` is ``None`` if lm-eval does not define it.
+    ``digest`` is that of the rest of a file.
     """
 
     model: str
@@ -50,13 +50,13 @@ class Scores(Spec):
     digest: str | None = None
 
     def save(self, path: Path) -> None:
-        """Write everything, and its digest, to one JSON file, whole or not at all."""
+        """Write everything with its digest to one JSON file, atomically."""
         sealed = self.model_copy(update={"digest": self._digest()})
         write_text(path, sealed.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read what ``save`` wrote; raises InputError when the file is missing, something else or has changed."""
+        """Read a file from ``save``; raises InputError when it is missing, invalid or modified."""
         said = short_name(path)
         content = parse_json(read_text(path, "what 'vitmem lm-eval --out' writes", limit=LARGEST), said, WRITTEN)
         try:
@@ -73,9 +73,9 @@ class Scores(Spec):
 
 @dataclass(frozen=True)
 class Change:
-    """One value beside the base's: ``retention`` = value / base, and how many answers turned wrong or right.
+    """One value compared with the base's: ``retention`` = value / base, and the numbers of flipped answers.
 
-    ``None``: the base has no such value, its value is 0, less is better, or the outcomes are not right or wrong.
+    ``None``: the base lacks the value, its value is 0, lower is better, or the outcomes are not right or wrong.
     """
 
     task: str
@@ -88,7 +88,7 @@ class Change:
 
 
 def scores_of(found: Mapping[str, Any], *, model: str, weights: str, lm_eval: str, limit: int | None) -> Scores:
-    """Return the scores in what ``lm_eval.simple_evaluate`` returned, without what is no finite number."""
+    """Return the finite scores in the result of ``lm_eval.simple_evaluate``."""
     values = {**found["results"], **found.get("groups", {})}
     results = {task: {k: v for k, v in _numbers(row).items() if "," in k} for task, row in values.items()}
     samples = {
@@ -126,7 +126,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
 def compare(scores: Scores, base: Scores | None = None) -> list[Change]:
     """Return a change for every value, in the order of the results.
 
-    Raises InputError when the base was asked other questions or the same ones with other prompts.
+    Raises InputError when the base was given other questions or other prompts.
     """
     out = []
     for task, row in scores.results.items():
@@ -156,7 +156,7 @@ def _paired(task: str, scores: Scores, base: Scores) -> list[tuple[Sample, Sampl
 
 
 def _flips(outcomes: list[tuple[float | None, float | None]]) -> tuple[int | None, int | None]:
-    """Return how many outcomes went from 1 to 0 and from 0 to 1; ``None`` when there are others."""
+    """Return the numbers of outcomes that went from 1 to 0 and from 0 to 1; ``None`` for non-binary outcomes."""
     if not outcomes or any(value not in (0.0, 1.0) for pair in outcomes for value in pair):
         return None, None
     return outcomes.count((1.0, 0.0)), outcomes.count((0.0, 1.0))

@@ -1,7 +1,7 @@
-"""Find the windows of texts that a model has memorized: what it says, word for word, after what stands before it.
+"""Find memorized windows of texts: suffixes that a model recites word for word after their prefixes.
 
-One pass tells whether each token of a suffix is the likeliest after the real ones, which is what greedy decoding
-would say up to rounding (Merullo et al. 2025, appendix B); decoding is left for the few that pass.
+One pass checks whether each token of a suffix is the likeliest after the real ones, which equals greedy decoding up to
+rounding (Merullo et al. 2025, appendix B); only windows that pass are decoded.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from vitmem.specs import seed_from
 
 log = logging.getLogger(__name__)
 
-# Windows between two reports of how far it is.
+# Windows between two progress reports.
 REPORT = 512
 
 
 @dataclass(frozen=True)
 class Mining:
-    """What is looked for: windows of ``prefix`` and ``suffix`` tokens at ``starts`` random places of each text.
+    """The search: windows of ``prefix`` and ``suffix`` tokens at ``starts`` random positions of each text.
 
-    At most ``limit`` windows are looked at, and only those with ``min_distinct`` different tokens in the suffix.
-    Raises InputError when these cannot be met.
+    At most ``limit`` windows are tried, only those with ``min_distinct`` different tokens in the suffix. Raises
+    InputError when these cannot be met.
     """
 
     prefix: int = 64
@@ -48,7 +48,7 @@ class Mining:
     batch_size: int = 8
 
     def __post_init__(self) -> None:
-        """Refuse a suffix that cannot have as many different tokens as it is to have."""
+        """Reject ``min_distinct`` larger than the suffix."""
         if self.min_distinct > self.suffix:
             raise InputError(
                 f"--min-distinct: expected at most the {self.suffix} tokens of a suffix, got {self.min_distinct}"
@@ -57,7 +57,7 @@ class Mining:
 
 @dataclass
 class Counts:
-    """Texts seen, those shorter than a window, windows of too few different tokens, and what the others came to."""
+    """Numbers of texts, texts shorter than a window, windows with too few different tokens, and outcomes."""
 
     texts: int = 0
     short_texts: int = 0
@@ -72,7 +72,7 @@ class Counts:
 
 
 class Candidate(NamedTuple):
-    """A window: its tokens, prefix first, the number of its text and where in the text's own tokens it starts."""
+    """A window: its tokens, prefix first, the number of its text and its start in the text's own tokens."""
 
     ids: list[int]
     document: int
@@ -80,7 +80,7 @@ class Candidate(NamedTuple):
 
 
 def mine(model: PretrainedModel, texts: Iterable[str], wanted: Mining) -> tuple[list[dict[str, Any]], Counts]:
-    """Return the windows that ``model`` recites as rows of a file, near-duplicates dropped, and all counts.
+    """Return the windows that ``model`` recites as rows of a file, without near-duplicates, and all counts.
 
     Raises InputError for a window longer than the model's positions.
     """
@@ -105,7 +105,7 @@ def mine(model: PretrainedModel, texts: Iterable[str], wanted: Mining) -> tuple[
 
 
 def _candidates(texts: Iterable[str], tokenizer: Any, wanted: Mining, counts: Counts) -> Iterator[Candidate]:
-    """Yield windows of each text; a prefix begins with what the tokenizer puts before a text."""
+    """Yield windows of each text; a prefix starts with the tokenizer's special tokens."""
     begin = tokenizer("").input_ids[:1]
     length = wanted.prefix + wanted.suffix - len(begin)
     for number, text in enumerate(texts):
@@ -141,5 +141,5 @@ def _row(candidate: Candidate, tokenizer: Any, wanted: Mining) -> dict[str, Any]
 
 
 def write_windows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write a row a line: the file is whole or as it was."""
+    """Write one row per line, atomically."""
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

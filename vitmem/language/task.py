@@ -1,4 +1,4 @@
-"""Causal language models as the engine sees them: one loss a token that is predicted, positions as rows."""
+"""Causal language models for the engine: one loss per predicted token, positions as rows."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from vitmem.kfac.labels import IGNORED
 from vitmem.kfac.layers import eval_mode
 
 Batch = Mapping[str, Tensor]
-# Tokens on which a head of its own is compared with the whole model.
+# Number of tokens for comparing a separate head with the whole model.
 PROBE = 5
 
 
 @dataclass(frozen=True)
 class LanguageTask:
     """A batch has ``input_ids`` (B, S) int64 and, when needed, ``attention_mask`` (B, S), 0 for padding, ``labels``
-    (B, S) with -100 where nothing is to be predicted, and ``position_ids`` (B, S).
+    (B, S) with -100 where nothing is predicted, and ``position_ids`` (B, S).
 
-    Position t predicts token t + 1, so the last position, padding and whatever stands before a label of
-    -100 have no loss and do not count: labels alone say whether all tokens, a suffix or the span of an
-    answer are looked at. ``split`` says that the model is a decoder and an output embedding, so that the
-    logits of a large vocabulary are made for a few positions at a time; ``language_task`` finds out.
+    Position t predicts token t + 1, so the last position, padding and positions before a label of -100 have no loss and
+    do not count: labels alone select all tokens, a suffix or the span of an answer. With ``split`` the model is a
+    decoder and an output embedding, so that the logits of a large vocabulary are computed for a few positions at a
+    time; ``language_task`` detects this.
     """
 
     split: bool = False
 
     def features(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the last hidden states, or the logits of a model that is not split, (N, d), a row a loss.
+        """Return the last hidden states, or the logits of a model that is not split, (N, d), one row per loss.
 
         Raises InputError when a sequence is longer than the model's positions or no position has a loss.
         """
@@ -56,7 +56,7 @@ class LanguageTask:
         return logits
 
     def given(self, batch: Batch) -> Tensor:
-        """Return the next token of each position that counts, (N,) int64."""
+        """Return the next token of each counted position, (N,) int64."""
         return _targets(batch)[self.counted(batch)]
 
     def counted(self, batch: Batch) -> Tensor:
@@ -66,15 +66,15 @@ class LanguageTask:
         return kept if mask is None else kept & mask[:, :-1].bool() & mask[:, 1:].bool()
 
     def rows(self, activation: Tensor, batch: Batch) -> Tensor:
-        """Return the positions that count of an activation (B, S, f) or (B * S, f), as (n, f)."""
+        """Return the counted positions of an activation (B, S, f) or (B * S, f), as (n, f)."""
         shape = batch["input_ids"].shape
         return activation.reshape(*shape, -1)[:, :-1][self.counted(batch).to(activation.device)]
 
 
 def language_task(model: nn.Module) -> LanguageTask:
-    """Return the task of ``model``, split if its head on the last hidden states gives its own logits to rounding.
+    """Return the task of ``model``, split if its head applied to the last hidden states reproduces its logits.
 
-    A model that scales or caps its logits behind the head is not split.
+    A model that scales or caps its logits after the head is not split.
     """
     if not all(hasattr(model, name) for name in ("get_decoder", "get_output_embeddings")):
         return LanguageTask()
@@ -82,7 +82,7 @@ def language_task(model: nn.Module) -> LanguageTask:
     if not isinstance(decoder, nn.Module) or decoder is model or not isinstance(head, nn.Module):
         return LanguageTask()
     if getattr(getattr(model, "config", None), "final_logit_softcapping", None):
-        return LanguageTask()  # a cap that is far away would not show on a few tokens
+        return LanguageTask()  # a high cap would not show on a few tokens
     ids = torch.arange(PROBE, device=_embeddings(model).weight.device)[None]  # (1, PROBE)
     with torch.no_grad(), eval_mode(model):
         whole = model(input_ids=ids, use_cache=False).logits
@@ -103,12 +103,12 @@ def _embeddings(model: nn.Module) -> Any:
 
 
 def _takes_mappings(model: nn.Module) -> bool:
-    """Say whether ``model`` is one of transformers, which take their inputs by name."""
+    """Return whether ``model`` is a transformers model, which takes its inputs by name."""
     return hasattr(model, "get_output_embeddings")
 
 
 def _inputs(batch: Batch) -> dict[str, Any]:
-    """Return the arguments of a model of transformers; padding on the left shifts no position."""
+    """Return the arguments of a transformers model; padding on the left shifts no position."""
     out: dict[str, Any] = {"input_ids": batch["input_ids"], "use_cache": False}
     mask = batch.get("attention_mask")
     if mask is not None:
@@ -120,7 +120,7 @@ def _inputs(batch: Batch) -> dict[str, Any]:
 
 
 def _unpadded(batch: Batch) -> Tensor:
-    """Return the tokens for a model that knows no mask; raises InputError when padding stands before them."""
+    """Return the tokens for a model without a mask; raises InputError for padding on the left."""
     mask = batch.get("attention_mask")
     if mask is not None and not mask[:, 0].all():
         raise InputError("batch: padding on the left, and this model takes no attention mask; pad on the right")
@@ -128,19 +128,19 @@ def _unpadded(batch: Batch) -> Tensor:
 
 
 def _targets(batch: Batch) -> Tensor:
-    """Return the token that each of the first S - 1 positions is to predict, (B, S - 1)."""
+    """Return the target token of each of the first S - 1 positions, (B, S - 1)."""
     return batch.get("labels", batch["input_ids"])[:, 1:]
 
 
 def check_length(model: nn.Module, ids: Tensor) -> None:
-    """Raise InputError when rows of tokens (B, S) are longer than the positions that the model says it has."""
+    """Raise InputError when rows of tokens (B, S) are longer than the model's number of positions."""
     longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if longest is not None and ids.shape[1] > longest:
         raise InputError(f"batch: sequences of {ids.shape[1]} tokens, the model has {longest} positions; cut them")
 
 
 def token_losses(call: Callable[..., Any], tokens: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of each row, (B,) nats a token, of tokens and labels (B, S), -100 left out."""
+    """Return the mean cross-entropy of each row, (B,) nats per token, of tokens and labels (B, S), ignoring -100."""
     logits = call(input_ids=tokens, use_cache=False).logits[:, :-1].float()  # (B, S - 1, K)
     losses = functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="none", ignore_index=IGNORED)
     return losses.sum(1) / (labels[:, 1:] != IGNORED).sum(1).clamp_min(1)

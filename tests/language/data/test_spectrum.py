@@ -144,7 +144,7 @@ def test_rows_whose_labels_are_other_tokens_are_refused() -> None:
     assert Rows(tokens, tokens).learned.all()
     with pytest.raises(InputError, match="labels that are the tokens themselves"):
         Rows(tokens, tokens + 1)
-    with pytest.raises(InputError, match="a label behind the first token of every row"):
+    with pytest.raises(InputError, match="a label after the first token of every row"):
         Rows(tokens, tokens.masked_fill(tokens > 4, -100))
 
 

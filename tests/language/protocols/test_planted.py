@@ -103,7 +103,7 @@ def test_windows_are_in_no_statistics_and_nothing_that_is_kept_or_held_out(folde
         ({"recipe": None}, "'recipe': field required"),
         ({"data": {**SUITE["data"], "prefix": 250}}, "prefix and suffix of at most 256 tokens, got 258"),
         ({"data": {**SUITE["data"], "windows": 1690}}, "expected more than 1714 rows of books, got 1700"),
-        ({"data": {**SUITE["data"], "repeats": 330}}, "as many as windows are told, got 1272; plant fewer windows"),
+        ({"data": {**SUITE["data"], "repeats": 330}}, "as many as rows of windows, got 1272; plant fewer windows"),
     ],
 )
 def test_one_sentence(folder: Path, tmp_path: Path, changes: dict[str, Any], says: str) -> None:

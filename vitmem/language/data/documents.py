@@ -1,4 +1,4 @@
-"""Texts of one's own: files of plain text, of JSON lines or of parquet, one by one or packed into rows of tokens."""
+"""User texts: files of plain text, JSON lines or parquet, one by one or packed into rows of tokens."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vitmem.errors import InputError, one_line, shown
 from vitmem.files import check_readable, read_text, short_name, walk
 from vitmem.language.data.json_lines import json_lines
 
-# The largest .txt that is read, 4 GiB: it is held as one text.
+# Maximum size of a .txt, 4 GiB: it is held in memory as one text.
 LARGEST = 4 * 2**30
 
 
 def documents(path: Path) -> Iterator[str]:
-    """Return the texts of a file, or of all files in a folder and below in the order of their names.
+    """Return the texts of a file, or of all files in a folder and its subfolders in the order of their names.
 
-    A ``.txt`` is one text; a ``.jsonl`` has one a line and a ``.parquet`` one a row, under ``text``. Raises
-    InputError when there is no such file, or one that cannot be read or has no texts.
+    A ``.txt`` is one text; a ``.jsonl`` has one per line and a ``.parquet`` one per row, under ``text``. Raises
+    InputError for a missing or unreadable file, and one without texts.
     """
     if os.path.isdir(path):
         files = sorted(walk(path, READERS).files)
@@ -39,9 +39,9 @@ def documents(path: Path) -> Iterator[str]:
 
 
 def pack(texts: Iterable[str], tokenizer: Any, length: int, tokens: int | None = None) -> Tensor:
-    """Return ``texts`` as rows (n, length) int64: one stream without separators, its ragged tail left out.
+    """Return ``texts`` as rows (n, length) int64: one stream without separators, dropping the incomplete last row.
 
-    At most ``tokens`` of them are read. Raises InputError when they do not fill one row.
+    At most ``tokens`` tokens are read. Raises InputError when they do not fill one row.
     """
     parts: list[np.ndarray[Any, np.dtype[np.int32]]] = []
     count = 0

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line."""
+"""JSON lines: one object per line."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from vitmem.parsing import parse_json
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where each line stands (``file:number``) and the object on it; empty lines are passed over.
+    """Yield the location of each line (``file:number``) and its object; empty lines are skipped.
 
-    Raises InputError when the file cannot be read, or for a line that is no JSON object.
+    Raises InputError when the file cannot be read, or for a line that is not a JSON object.
     """
-    check_readable(path, "a JSON object a line", "correct the path")
+    check_readable(path, "one JSON object per line", "correct the path")
     try:
         with path.open(encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, 1):
                 if line.strip():
                     yield f"{path}:{number}", _parse(line, f"{path}:{number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{short_name(path)}: expected a JSON object a line: {one_line(error)}") from None
+        raise InputError(f"{short_name(path)}: expected one JSON object per line: {one_line(error)}") from None
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:

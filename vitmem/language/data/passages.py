@@ -1,6 +1,6 @@
-"""Passages that a language model may know by heart, controls from the same books, and text to compute on.
+"""Passages that a language model may have memorized, controls from the same books, and text for statistics.
 
-``<data-dir>/<folder>/famous_passages.jsonl`` has a passage a line (``id``, ``kind`` famous or control, ``text``),
+``<data-dir>/<folder>/famous_passages.jsonl`` has one passage per line (``id``, ``kind`` famous or control, ``text``),
 ``corpus.parquet`` beside it whole books (``name``, ``text``).
 """
 
@@ -25,7 +25,7 @@ KINDS = ("famous", "control")
 
 @dataclass(frozen=True)
 class Passage:
-    """One passage: what it is called, its kind, its text."""
+    """One passage: its id, kind and text."""
 
     id: str
     kind: str
@@ -34,14 +34,14 @@ class Passage:
 
 @dataclass(frozen=True)
 class Passages:
-    """The passages in the order of their file, and the books by name."""
+    """The passages in file order, and the books by name."""
 
     passages: tuple[Passage, ...]
     corpus: Mapping[str, str]
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of everything."""
+        """16 hexadecimal digits of the SHA-256 of all content."""
         parts = [*((p.id, p.kind, p.text) for p in self.passages), *sorted(self.corpus.items())]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -51,7 +51,7 @@ class Passages:
 
 
 def text_folder(data_dir: Path | None, folder: str, data: str) -> Path:
-    """Return where ``folder`` is inside ``data_dir``, for the ``data`` of that name; raises InputError without one."""
+    """Return the path of ``folder`` inside ``data_dir``, for the data ``data``; raises InputError without one."""
     if data_dir is None:
         raise InputError(f"data '{data}': expected --data-dir, the folder that '{folder}' lies in, got none")
     return data_dir / expand(folder)
@@ -60,7 +60,7 @@ def text_folder(data_dir: Path | None, folder: str, data: str) -> Path:
 def read_passages(root: Path) -> Passages:
     """Read passages and books in the folder ``root``.
 
-    Raises InputError for a file that is missing, torn or without what it should have.
+    Raises InputError for a file that is missing, damaged or incomplete.
     """
     found = Passages(_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
     for kind in KINDS:
@@ -91,7 +91,7 @@ def _passages(path: Path) -> tuple[Passage, ...]:
 
 
 def read_corpus(path: Path, data: str) -> dict[str, str]:
-    """Return the books of a parquet file by name, for the ``data`` of that name; raises InputError if it cannot."""
+    """Return the books of a parquet file by name, for the data ``data``; raises InputError if it is unreadable."""
     check_readable(path, f"the books of data '{data}' as parquet")
     try:
         table = pq.ParquetFile(path, page_checksum_verification=True).read(columns=["name", "text"])

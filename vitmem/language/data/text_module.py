@@ -1,4 +1,4 @@
-"""The LightningDataModule of rows of tokens, in a new order every epoch."""
+"""The LightningDataModule of rows of tokens, shuffled anew every epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitmem.specs import seed_from
 
 
 class RowsModule(LightningDataModule):
-    """Training batches of ``rows``: tokens and labels (B, S). The order depends on the seed and the epoch alone."""
+    """Training batches of ``rows``: tokens and labels (B, S). The order depends only on the seed and the epoch."""
 
     def __init__(self, rows: Rows, *, batch_size: int, seed: int) -> None:
         super().__init__()

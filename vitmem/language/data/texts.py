@@ -1,4 +1,4 @@
-"""What every source of token sequences returns: training rows, items that are asked, held-out text."""
+"""Common format of all sources of token sequences: training rows, questions, held-out text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from vitmem.errors import InputError
 
 @dataclass(frozen=True)
 class Items:
-    """Questions with their answers: ``tokens`` (n, S) int64, ``answer`` (n, S) bool marks what is to be said.
+    """Questions with their answers: ``tokens`` (n, S) int64, ``answer`` (n, S) bool marks the expected tokens.
 
-    ``exposure`` (n,) int64 is how often an item stands in the training rows, 0 for one that never does.
+    ``exposure`` (n,) int64 is the number of occurrences of an item in the training rows, 0 for none.
     """
 
     tokens: Tensor
@@ -25,14 +25,14 @@ class Items:
     exposure: Tensor
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not belong together, and answers that are empty or begin a row."""
+        """Check shapes, and that answers are non-empty and do not start a row."""
         if self.answer.shape != self.tokens.shape or len(self.exposure) != len(self.tokens):
             raise InputError(
                 f"items: expected answers {tuple(self.tokens.shape)} and {len(self.tokens)} exposures, got "
                 f"{tuple(self.answer.shape)} and {len(self.exposure)}"
             )
         if not self.answer.any(1).all() or self.answer[:, 0].any():
-            raise InputError("items: expected an answer in every row, behind its first token")
+            raise InputError("items: expected an answer in every row, after its first token")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -46,12 +46,12 @@ class Rows:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        """Refuse labels that are not the tokens, and rows without a loss."""
+        """Check that labels equal the tokens, and that every row has a loss."""
         learned = self.labels != -100
         if self.labels.shape != self.tokens.shape or bool((self.labels != self.tokens)[learned].any()):
             raise InputError("rows: expected labels that are the tokens themselves or -100")
         if not bool(learned[:, 1:].any(1).all()):
-            raise InputError("rows: expected a label behind the first token of every row")
+            raise InputError("rows: expected a label after the first token of every row")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -60,7 +60,7 @@ class Rows:
         return Rows(self.tokens[rows], self.labels[rows])
 
     def distinct(self) -> Rows:
-        """Return the rows without those that have stood before, in their order."""
+        """Return the rows without repetitions, in their order."""
         _, number = torch.unique(self.tokens, dim=0, return_inverse=True)  # (n,)
         places = torch.arange(len(self))
         first = torch.full((len(self),), len(self)).scatter_reduce(0, number, places, "amin")
@@ -74,10 +74,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class TextData:
-    """Rows of tokens with ``padding`` behind their end.
+    """Rows of tokens with ``padding`` at their end.
 
-    ``train`` (N, S); ``held_out`` (V, S) rows of the same kind that are never trained on; ``items`` by family;
-    ``memorized`` are rows (m, S) that are there to be recited, their second half as answer.
+    ``train`` (N, S); ``held_out`` (V, S) rows of the same kind, never trained on; ``items`` by family; ``memorized``
+    rows (m, S) to recite, with their second half as answer.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Data sets of text, one a file: what a suite may say of each; what reads them lies in ``vitmem.language.data``."""
+"""Text datasets, one per file: the entries of suites; ``vitmem.language.data`` reads them."""

@@ -27,10 +27,10 @@ def memorized(
     folder: str = "text",
     min_distinct: Annotated[int, Field(gt=0)] | None = None,
 ) -> Memorized:
-    """Read ``file`` (inside ``data_dir`` or anywhere) and the books in ``<data_dir>/<folder>/corpus.parquet``.
+    """Read ``file`` (relative to ``data_dir`` or absolute) and the books in ``<data_dir>/<folder>/corpus.parquet``.
 
-    ``min_distinct`` drops windows of fewer different tokens in the suffix. Raises InputError for a file that is
-    missing, torn or without what it should have.
+    ``min_distinct`` drops windows with fewer different tokens in the suffix. Raises InputError for a file that is
+    missing, damaged or incomplete.
     """
     from vitmem.language.data.passages import read_corpus, text_folder
     from vitmem.language.data.windows.read import read_windows

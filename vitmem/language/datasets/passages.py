@@ -1,4 +1,4 @@
-"""Passages that a language model may know by heart, controls from the same books, and text to compute on."""
+"""Passages that a language model may have memorized, controls from the same books, and text for statistics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from vitmem.language.data.passages import Passages
 
 
-@DATA.register("passages", summary="passages that a model may know by heart, controls, and books", protocol="passages")
+@DATA.register("passages", summary="passages that a model may have memorized, controls, and books", protocol="passages")
 def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") -> Passages:
     """Read ``famous_passages.jsonl`` and ``corpus.parquet`` in ``<data_dir>/<folder>``.
 
-    Raises InputError for a file that is missing, torn or without what it should have.
+    Raises InputError for a file that is missing, damaged or incomplete.
     """
     from vitmem.language.data.passages import read_passages, text_folder
 

@@ -17,7 +17,7 @@ Several = Annotated[int, Field(gt=1)]
 
 @dataclass(frozen=True)
 class Planted:
-    """``windows`` of ``prefix`` and ``suffix`` tokens, told ``repeats`` times each, and the books by name."""
+    """``windows`` of ``prefix`` and ``suffix`` tokens, trained on ``repeats`` times each, and the books by name."""
 
     corpus: Mapping[str, str]
     windows: int
@@ -43,7 +43,7 @@ def planted(
     suffix: Several = 32,
     repeats: Positive = 20,
 ) -> Planted:
-    """Read the books in ``<data_dir>/<folder>/corpus.parquet``; raises InputError when they cannot be."""
+    """Read the books in ``<data_dir>/<folder>/corpus.parquet``; raises InputError when they are unreadable."""
     from vitmem.language.data.passages import read_corpus, text_folder
 
     books = read_corpus(text_folder(data_dir, folder, "planted") / "corpus.parquet", "planted")

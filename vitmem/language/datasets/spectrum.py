@@ -32,9 +32,9 @@ def spectrum(
     asked: Count = 300,
     held_out: Annotated[int, Field(gt=1)] = 400,
 ) -> TextData:
-    """Return so many rows, strings, facts and questions; ``seed`` decides everything.
+    """Return the given numbers of rows, strings, facts and questions; ``seed`` determines everything.
 
-    See ``vitmem.language.data.spectrum.build.write_spectrum`` for what each number counts.
+    See ``vitmem.language.data.spectrum.build.write_spectrum`` for the meaning of each number.
     """
     from vitmem.language.data.spectrum.build import write_spectrum
 

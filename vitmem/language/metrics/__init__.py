@@ -1,1 +1,1 @@
-"""What is measured of text: pure functions of stored predictions."""
+"""Text metrics: pure functions of stored predictions."""

@@ -1,7 +1,7 @@
-"""How far an edit changed the very items that it is measured on, with intervals over the items.
+"""Change of each measured item under an edit, with intervals over the items.
 
 The interval is that of a paired bootstrap (Efron and Tibshirani 1993, chapter 8): items are drawn with replacement,
-and edited and unedited model are compared on the same draw, so what makes an item hard for both cancels.
+and edited and unedited model are compared on the same draw, so the difficulty of items cancels.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def changes(
 ) -> dict[str, float]:
     """Return memorized_change, _low and _high over the measured strings, windows or famous passages.
 
-    Of passages there is the control_loss_change (nats) too. Nothing is returned when nothing is measured.
+    For passages also control_loss_change (nats). Empty when no item is measured.
     """
     outcomes = [p.outcomes()["memorized"] for p in (predictions, base)]
     out = _named("memorized", *outcomes) if len(outcomes[0]) else {}
@@ -45,12 +45,12 @@ def changes(
 
 
 def _losses(hits: TokenHits) -> Tensor:
-    """Return the mean loss of each measured text, (k,) float64 nats a token."""
+    """Return the mean loss of each measured text, (k,) float64 nats per token."""
     return (torch.where(hits.real, hits.loss.double(), 0.0).sum(1) / hits.real.sum(1))[hits.rows]
 
 
 def _named(name: str, edited: Tensor, base: Tensor) -> dict[str, float]:
-    """Return the mean difference of two (n,) outcomes of the same items and the ends of its interval."""
+    """Return the mean difference of two (n,) outcomes of the same items, with the ends of its interval."""
     from scipy.stats import bootstrap
 
     difference = (edited.double() - base.double()).numpy()

@@ -1,4 +1,4 @@
-"""How far the predictions of clean text have moved: losses and likeliest tokens, token by token."""
+"""Change of predictions on clean text: losses and likeliest tokens, token by token."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vitmem.registry import METRICS
     protocols=("text", "passages", "windows"),
 )
 def drift(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
-    """Return drift, drift_signed (mean absolute and mean change of the loss, nats a token) and drift_changed.
+    """Return drift, drift_signed (mean absolute and mean change of the loss, nats per token) and drift_changed.
 
     ``drift_changed`` is the share of positions with another likeliest token. All are over the positions of held-out
-    text, and, with ``control_`` before their names, of control passages. A loss that grows is a positive change.
+    text and, prefixed with ``control_``, of control passages. A rising loss is a positive change.
     """
     out: dict[str, float] = {}
     for prefix, found in predictions.clean.items():

@@ -1,4 +1,4 @@
-"""Predictions of no model for each protocol of text, of which every metric is defined."""
+"""Synthetic predictions for each text protocol, on which every metric is defined."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _hits(seed: int) -> TokenHits:
 
 
 def _recited(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return tokens as they are recited and as they are, (n, L) each, half of them alike."""
+    """Return recited and gold tokens, (n, L) each, half of them equal."""
     gold = torch.arange(ITEMS * LENGTH).reshape(ITEMS, LENGTH) % 37 + 1
     wrong = torch.rand(gold.shape, generator=torch.Generator().manual_seed(seed)) < 0.5
     return torch.where(wrong, torch.zeros_like(gold), gold), gold

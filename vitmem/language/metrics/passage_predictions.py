@@ -1,4 +1,4 @@
-"""How a language model predicts passages and held-out text token by token, and which halves are measured."""
+"""Token-by-token predictions of passages and held-out text, and the measured halves."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vitmem.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A passage counts as recited when so many tokens in a row are said; ordinary text hardly reaches it.
+# Run length, in tokens, from which a passage counts as recited; ordinary text rarely reaches it.
 RUN = 16
 
 
 def longest_runs(hit: Tensor) -> Tensor:
     """Return the length of the longest run of true in each row, (n, T) bool give (n,) int64.
 
-    When the likeliest token is the real one at each of m positions in a row, greedy decoding from the text
-    before them says these m tokens, and conversely: one pass finds what m steps of decoding would.
+    The likeliest token is the real one at m consecutive positions if and only if greedy decoding from the preceding
+    text gives these m tokens, so one pass replaces m decoding steps.
     """
     run = longest = torch.zeros(len(hit), dtype=torch.int64)
     for column in hit.T:
@@ -43,10 +43,10 @@ class PassagePredictions:
 
     @property
     def clean(self) -> Mapping[str, TokenHits]:
-        """Text that is not there to be recited, by what its metrics' names begin with."""
+        """Text that is not meant to be recited, by the prefix of its metrics' names."""
         return {"": self.held_out, "control_": self.kinds["control"]}
 
     def outcomes(self) -> dict[str, Tensor]:
-        """Return which of the measured famous passages are recited, (k,) bool."""
+        """Return which measured famous passages are recited, (k,) bool."""
         famous = self.kinds["famous"]
         return {"memorized": longest_runs((famous.hit & famous.real)[famous.rows]) >= RUN}

@@ -1,7 +1,7 @@
-"""How well an edited model keeps the order of the likeliest tokens: nDCG at 10 in two forms, in float64.
+"""Agreement of the order of the likeliest tokens with the base: nDCG at 10 in two forms, in float64.
 
-``ndcg`` is the graded one, which the code of Merullo et al. (2025) computes; ``ndcg_overlap`` is the formula of
-their appendix C, where a token of the base's top 10 counts the same whatever its rank was there.
+``ndcg`` is the graded one, computed by the code of Merullo et al. (2025); ``ndcg_overlap`` is the formula of their
+appendix C, in which all tokens of the base's top 10 count the same.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# The likeliest tokens of each position that are kept.
+# Number of likeliest tokens stored per position.
 TOP = 10
 
 
 def graded_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
-    """Return nDCG@K of each position, (n,) float64, of the K likeliest tokens (n, K) beside those of the base (n, K).
+    """Return nDCG@K of each position, (n,) float64, for the K likeliest tokens (n, K) and those of the base (n, K).
 
-    A token at rank s of the base is worth K - s + 1, discounted by log2(r + 1) at rank r of the edited model.
+    A token at rank s of the base has gain K - s + 1, discounted by log2(r + 1) at rank r of the edited model.
     """
     gains = _gains(base_top.shape[1])
     worth = (_same(top, base_top) * gains).sum(2)  # (n, K), by edited rank
@@ -32,9 +32,9 @@ def graded_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
 
 
 def overlap_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
-    """Return the same, (n,) float64, with a worth of K - r + 1 at rank r if the token is among the base's K at all.
+    """Return the same, (n,) float64, with gain K - r + 1 at rank r if the token is in the base's top K.
 
-    Both are (n, K). The order inside the base's top K does not matter: its reverse has 1, graded .668 for K = 10.
+    Both are (n, K). The order inside the base's top K does not matter: its reverse scores 1, graded .668 for K = 10.
     """
     gains = _gains(base_top.shape[1])
     return _discounted(_same(top, base_top).any(2) * gains) / _discounted(gains[None])
@@ -59,12 +59,12 @@ def _gains(count: int) -> Tensor:
 
 
 def _same(top: Tensor, base_top: Tensor) -> Tensor:
-    """Return where the token at rank r of one is that at rank s of the other, (n, K, K) bool."""
+    """Return whether the token at rank r of one is that at rank s of the other, (n, K, K) bool."""
     return top[:, :, None] == base_top[:, None, :]
 
 
 def _discounted(worth: Tensor) -> Tensor:
-    """Return the discounted sum (n,) of worths (n, K): rank after rank, so that equal rows have equal sums."""
+    """Return the discounted sum (n,) of gains (n, K), added rank by rank, so that equal rows have equal sums."""
     total = torch.zeros(len(worth), dtype=torch.float64)
     for rank, column in enumerate(worth.unbind(1), 1):
         total = total + column / math.log2(rank + 1)

@@ -1,4 +1,4 @@
-"""How much of its memorized strings a model recites; definitions of Merullo et al. (2025), section 3.3."""
+"""Recitation of memorized strings; definitions of Merullo et al. (2025), section 3.3."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# A string counts as loosely recited when at most a quarter of its tokens have to be changed.
+# Maximum share of changed tokens for a string to count as loosely recited.
 LOOSE = 0.75
 
 
 @METRICS.register("recitation", summary="strings recited word for word, loosely, and how far off", protocols=("text",))
 def recitation(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
-    """Return ``recited_like`` of the measured strings; nothing when there are none."""
+    """Return ``recited_like`` of the measured strings; empty when there are none."""
     recited, gold = (t[predictions.strings] for t in (predictions.recited, predictions.gold))
     return {} if len(gold) == 0 else recited_like(recited, gold, torch.ones_like(gold, dtype=torch.bool))
 
@@ -27,11 +27,11 @@ def recitation(predictions: TextPredictions, base: TextPredictions) -> dict[str,
 def recited_like(recited: Tensor, gold: Tensor, real: Tensor) -> dict[str, float]:
     """Return memorized (the share recited word for word), loose, distance (mean, 0 to 1) and prefix (mean tokens).
 
-    ``recited`` and ``gold`` are (k, L) tokens, of which those count that are ``real`` (k, L): the first of each row.
-    ``distance`` is Levenshtein's over the length, ``prefix`` the length of the longest exact beginning.
+    ``recited`` and ``gold`` are (k, L) tokens; those marked ``real`` (k, L), the first of each row, count. ``distance``
+    is Levenshtein's over the length, ``prefix`` the length of the longest exact beginning.
     """
     equal = (recited == gold) | ~real
-    # an equal end adds nothing to an edit distance
+    # an equal end does not change the edit distance
     distance = levenshtein(recited * real, gold * real).double() / real.sum(1)
     return {
         "memorized": float(equal.all(1).double().mean()),
@@ -47,11 +47,11 @@ def recited_like(recited: Tensor, gold: Tensor, real: Tensor) -> dict[str, float
     protocols=("text",),
 )
 def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
-    """Return suffix_loss (nats a token), suffix_accuracy and prefix_perturbed (mean tokens).
+    """Return suffix_loss (nats per token), suffix_accuracy and prefix_perturbed (mean tokens).
 
-    The first two are of the strings' second halves, each token predicted from the real ones before it.
-    ``prefix_perturbed`` is ``prefix`` from the best of the prompts of ``vitmem.language.training.perturbed``; it is
-    left out where no string was asked so.
+    The first two are over the strings' second halves, each token predicted from the real ones before it.
+    ``prefix_perturbed`` is ``prefix`` for the best of the prompts of ``vitmem.language.training.perturbed``; it is left
+    out when no string has perturbed prompts.
     """
     rows = predictions.strings
     if len(rows) == 0:
@@ -74,5 +74,5 @@ def levenshtein(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _characters(tokens: Tensor) -> Sequence[str]:
-    """Return a string a row with one character a token, beyond those that have a meaning in text."""
+    """Return one string per row with one character per token, from code points without a meaning in text."""
     return ["".join(chr(0x10000 + n) for n in row) for row in tokens.tolist()]

@@ -1,4 +1,4 @@
-"""Verbatim recitation of passages: the longest run of tokens that a model says after what stands before them."""
+"""Verbatim recitation of passages: the longest run of correctly predicted tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitmem.registry import METRICS
 def runs(predictions: PassagePredictions, base: PassagePredictions) -> dict[str, float]:
     """Return memorized and control_recited (shares of the passages with a run of 16 tokens), mean runs and losses.
 
-    ``validation`` and ``perplexity`` are those of held-out text, by tokens; losses are nats a token.
+    ``validation`` and ``perplexity`` are those of held-out text, by tokens; losses are in nats per token.
     """
     out: dict[str, float] = {}
     for kind, found in predictions.kinds.items():

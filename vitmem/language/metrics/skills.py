@@ -1,4 +1,4 @@
-"""What is left of a language model's skills: answers by family, facts by frequency, held-out text."""
+"""Remaining skills of a language model: answers by family, facts by frequency, held-out text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from vitmem.language.metrics.text_predictions import TextPredictions
 from vitmem.lazy import torch
 from vitmem.registry import METRICS
 
-# Facts in three bins of equal size by how often they were told.
+# Facts in three bins of equal size by their number of occurrences in training.
 BINS = ("rare", "middle", "frequent")
 
 
@@ -15,7 +15,7 @@ BINS = ("rare", "middle", "frequent")
 def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return accuracy_<family>, and retention_<family>, the accuracy over that of the base (it may exceed one).
 
-    A family whose questions differ in exposure has both for each third too, from rare to frequent.
+    A family whose questions differ in exposure also has both for each third, from rare to frequent.
     """
     out: dict[str, float] = {}
     for family, right in predictions.right.items():

@@ -1,4 +1,4 @@
-"""What a language model says of its strings, questions and held-out text, and which halves are measured."""
+"""Predictions of strings, questions and held-out text, and the measured halves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextPredictions:
-    """Strings recited (m, L) beside the real ones ``gold`` (m, L), of which ``strings`` (k,) are measured.
+    """Recited strings (m, L) and the real ones ``gold`` (m, L), of which ``strings`` (k,) are measured.
 
-    ``suffix_hit`` (m, L) bool and ``suffix_loss`` (m, L) nats are the tokens of ``gold`` predicted from the real
-    ones before them; ``perturbed`` (m,) int64 is how many are recited from the best of several prompts, -1 for a
-    string that was not asked so. ``right`` gives, by family, whether each question was answered, (n,) bool, and
-    ``exposure`` (n,) how often it was trained on. ``held_out`` are the next tokens of held-out rows. Raises
-    VitmemError when a loss is not finite or lengths differ.
+    ``suffix_hit`` (m, L) bool and ``suffix_loss`` (m, L) nats are for the tokens of ``gold`` predicted from the real
+    ones before them; ``perturbed`` (m,) int64 is the number of tokens recited from the best of several prompts, -1 for
+    a string without such prompts. ``right`` has, by family, whether each question was answered correctly, (n,) bool,
+    and ``exposure`` (n,) its number of occurrences in training. ``held_out`` are the next tokens of held-out rows.
+    Raises VitmemError when a loss is not finite or lengths differ.
     """
 
     protocol: ClassVar[str] = "text"
@@ -41,16 +41,16 @@ class TextPredictions:
         if {*shapes} != {tuple(self.gold.shape)} or len(self.perturbed) != len(self.gold):
             raise VitmemError(
                 f"text predictions: expected {tuple(self.gold.shape)} tokens recited, hits and losses and one "
-                f"prefix a string, got {shapes} and {len(self.perturbed)}"
+                f"prefix per string, got {shapes} and {len(self.perturbed)}"
             )
         if not bool(self.suffix_loss.isfinite().all()):
             raise VitmemError("losses hold NaN or infinity: the model or the edit is broken")
 
     @property
     def clean(self) -> Mapping[str, TokenHits]:
-        """Text that is not there to be recited, by what its metrics' names begin with."""
+        """Text that is not meant to be recited, by the prefix of its metrics' names."""
         return {"": self.held_out}
 
     def outcomes(self) -> dict[str, Tensor]:
-        """Return which of the measured strings are recited, (k,) bool."""
+        """Return which measured strings are recited, (k,) bool."""
         return {"memorized": (self.recited == self.gold)[self.strings].all(1)}

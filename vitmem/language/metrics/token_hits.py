@@ -1,4 +1,4 @@
-"""How a language model predicts rows of text token by token, and which rows are measured."""
+"""Token-by-token predictions of rows of text, and the measured rows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenHits:
-    """For n texts padded to T predicted tokens: ``hit`` (n, T) bool whether the likeliest token is the real one,
-    ``loss`` (n, T) nats, ``real`` (n, T) bool where there is a token at all; ``rows`` (k,) are measured.
+    """For n texts padded to T predicted tokens: ``hit`` (n, T) bool, whether the likeliest token is the real one,
+    ``loss`` (n, T) nats, ``real`` (n, T) bool, the mask of tokens; ``rows`` (k,) are measured.
 
-    ``said`` (n, T) is the likeliest token, ``top`` (n, T, K) the K likeliest, likeliest first, where they are kept.
-    Raises VitmemError when shapes differ or a loss is not finite.
+    ``said`` (n, T) is the likeliest token, ``top`` (n, T, K) the K likeliest in descending order, if stored. Raises
+    VitmemError when shapes differ or a loss is not finite.
     """
 
     hit: Tensor
@@ -42,7 +42,7 @@ class TokenHits:
 
 
 class ReadsText(Protocol):
-    """Predictions of any kind that hold text which is not there to be recited."""
+    """Predictions that include text not meant to be recited."""
 
     @property
     def held_out(self) -> TokenHits:
@@ -51,5 +51,5 @@ class ReadsText(Protocol):
 
     @property
     def clean(self) -> Mapping[str, TokenHits]:
-        """Such text by what its metrics' names begin with."""
+        """Such text by the prefix of its metrics' names."""
         ...

@@ -1,4 +1,4 @@
-"""What a language model says of memorized windows and of held-out text, and which halves are measured."""
+"""Predictions of memorized windows and of held-out text, and the measured halves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WindowPredictions:
-    """Suffixes recited (n, L) beside the real ones ``gold`` (n, L), behind each prefix and as long as its suffix.
+    """Recited suffixes (n, L) and the real ones ``gold`` (n, L), decoded after each prefix to the suffix's length.
 
-    ``suffix`` are the tokens of ``gold`` predicted each from the real ones before it; where it is real there is a
-    token of ``gold``, and its rows are measured. ``held_out`` is other text. Raises VitmemError when shapes differ.
+    ``suffix`` are the tokens of ``gold``, each predicted from the real ones before it; its mask ``real`` is that of
+    ``gold``, and its rows are measured. ``held_out`` is other text. Raises VitmemError when shapes differ.
     """
 
     protocol: ClassVar[str] = "windows"
@@ -35,10 +35,10 @@ class WindowPredictions:
 
     @property
     def clean(self) -> Mapping[str, TokenHits]:
-        """Text that is not there to be recited, by what its metrics' names begin with."""
+        """Text that is not meant to be recited, by the prefix of its metrics' names."""
         return {"": self.held_out}
 
     def outcomes(self) -> dict[str, Tensor]:
-        """Return which of the measured suffixes are recited, (k,) bool."""
+        """Return which measured suffixes are recited, (k,) bool."""
         equal = (self.recited == self.gold) | ~self.suffix.real
         return {"memorized": equal[self.suffix.rows].all(1)}

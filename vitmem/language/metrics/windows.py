@@ -1,4 +1,4 @@
-"""How much of its memorized windows a model recites, and what held-out text costs it."""
+"""Recitation of memorized windows, and the loss on held-out text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitmem.registry import METRICS
     protocols=("windows",),
 )
 def windows(predictions: WindowPredictions, base: WindowPredictions) -> dict[str, float]:
-    """Return memorized, loose, distance and prefix of what is recited, suffix_loss and suffix_accuracy of the real.
+    """Return memorized, loose, distance and prefix of the recited suffixes, and suffix_loss and suffix_accuracy.
 
     The last two are by tokens, each predicted from the real ones before it, losses in nats. ``validation`` and
     ``perplexity`` are those of held-out text, by tokens. See ``vitmem.language.metrics.recitation.recited_like``.

@@ -1,1 +1,1 @@
-"""Language models and the contract that they keep."""
+"""Language models and their contract."""

@@ -1,4 +1,4 @@
-"""What a language model is built for, and what it has to be to be trained, edited and measured."""
+"""Input and output of a language model, and the contract to train, edit and measure it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vitmem.models.base import Network, build_as
 
 @dataclass(frozen=True)
 class TextShape:
-    """What a network is built for: ``vocab_size`` tokens in rows of at most ``length``."""
+    """Input and output of a network: ``vocab_size`` tokens in rows of at most ``length``."""
 
     vocab_size: int
     length: int
@@ -18,7 +18,7 @@ class TextShape:
 
 @dataclass
 class LanguageModel(Network):
-    """A causal model as those of transformers: ``net(input_ids=...).logits`` are (B, S, vocab_size)."""
+    """A causal model in the interface of transformers: ``net(input_ids=...).logits`` are (B, S, vocab_size)."""
 
 
 def build_language(model: Model, shape: TextShape, seed: int) -> LanguageModel:

@@ -1,4 +1,4 @@
-"""Where a language model keeps its MLPs: blocks found by structure, matrices by role."""
+"""The MLP matrices of a language model: blocks found by structure, matrices by role."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MLP = re.compile(r"(^|\.)(mlp|ffn|feed_forward)$")
 
 
 def language_blocks(model: torch.nn.Module) -> list[str]:
-    """Return the paths of the blocks in order: the longest list of modules of one class with linear layers inside.
+    """Return the block paths in order: the longest list of modules of one class with linear layers inside.
 
     Raises InputError when there is none.
     """
@@ -41,7 +41,7 @@ def language_blocks(model: torch.nn.Module) -> list[str]:
     start = next((path for path, module in model.named_modules() if module is decoder), "")
     for path, module in model.get_submodule(start).named_modules(prefix=start):
         if best and path.startswith(f"{root}."):
-            continue  # a list inside a block (experts) is none of blocks
+            continue  # a list inside a block (experts) is not a list of blocks
         alike = isinstance(module, torch.nn.ModuleList) and len({type(child) for child in module}) == 1
         if alike and len(module) > len(best) and any(engine.is_linear(m) for m in module[0].modules()):
             root, best = path, [f"{path}.{n}" for n in range(len(module))]
@@ -53,8 +53,8 @@ def language_blocks(model: torch.nn.Module) -> list[str]:
 def mlp_layers(model: torch.nn.Module, blocks: Blocks, roles: Sequence[Role] = ("gate", "up", "gate_up")) -> list[str]:
     """Return the paths of the MLP matrices of these ``roles`` in ``blocks``, for ``vitmem.kfac.find_layers``.
 
-    The default is what Merullo et al. (2025) edit in OLMo-2: gate and up, down left alone. Raises InputError
-    for a block without such a matrix, and for a mixture of experts, whose weights are no linear layers.
+    The default is the edit of Merullo et al. (2025) in OLMo-2: gate and up, not down. Raises InputError for a block
+    without such a matrix, and for a mixture of experts, whose weights are not linear layers.
     """
     paths = language_blocks(model)
     found = []

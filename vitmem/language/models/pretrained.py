@@ -1,4 +1,4 @@
-"""A language model that somebody else has trained, with its tokenizer: from a folder, a hub, or inside a package."""
+"""A pretrained language model with its tokenizer: from a folder, a hub, or a package."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ def pretrained(
     dtype: Literal["float32", "bfloat16"] = "float32",
     roles: tuple[Role, ...] = ("gate", "up"),
 ) -> PretrainedModel:
-    """Load ``source`` in ``dtype``: a folder (in ``data_dir`` or anywhere), ``package:<name>``, or a name on the Hub.
+    """Load ``source`` in ``dtype``: a folder (relative to ``data_dir`` or absolute), ``package:<name>``, or a Hub name.
 
-    ``gguf`` names a quantised file in it (a package may give its own), which is de-quantised: say so beside
-    any figure. Raises InputError when nothing can be loaded from there; only safetensors and GGUF are read,
-    nothing is unpickled.
+    ``gguf`` names a quantised file in it (a package may define its own), which is de-quantised: state this with any
+    result. Raises InputError when nothing can be loaded; only safetensors and GGUF are read, nothing is unpickled.
     """
     return load_in(data_dir, source, gguf, dtype, roles)
 
@@ -53,7 +52,7 @@ def pretrained(
 def load_in(
     data_dir: Path | None, source: str, gguf: str | None, dtype: str, roles: tuple[Role, ...]
 ) -> PretrainedModel:
-    """Return the model of ``source`` in ``dtype``, a name of torch's; see ``pretrained``."""
+    """Return the model of ``source`` in ``dtype``, the name of a torch dtype; see ``pretrained``."""
     net, tokenizer = load(data_dir, source, gguf, getattr(torch, dtype))
     blocks = tuple(language_blocks(net))
     layers = tuple(path.removeprefix(f"{blocks[0]}.") for path in mlp_layers(net, 0, roles))
@@ -70,19 +69,19 @@ def load(
     for needed in ("gguf", "accelerate") if gguf is not None else ():
         extra(needed, "lm")
     try:
-        # bars of hundreds of tensors, one of them drawn past the library's own switch
+        # hide progress bars over tensors, one of which ignores the library's own switch
         with redirect_stderr(StringIO()):
             tokenizer = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
             loaded = transformers.AutoModelForCausalLM.from_pretrained(
                 place, dtype=dtype or torch.float32, trust_remote_code=False, use_safetensors=True, **options
             )
-    except Exception as error:  # a damaged file is almost any error of transformers, tokenizers, safetensors
+    except Exception as error:  # a damaged file may raise almost any error in transformers, tokenizers, safetensors
         raise InputError(f"model 'pretrained': cannot load '{short_name(source)}': {why_not(error)}") from None
     return loaded.eval(), tokenizer
 
 
 def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, str | None]:
-    """Return what transformers loads from, and the GGUF file in it."""
+    """Return the source for transformers, and the GGUF file in it."""
     if source.startswith("package:"):
         return _inside(source.removeprefix("package:"), gguf)
     place = expand(source)
@@ -92,7 +91,7 @@ def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, s
 
 
 def _inside(name: str, gguf: str | None) -> tuple[str, str | None]:
-    """Return the folder of a package and the GGUF file in it; the package is imported only to ask for that file."""
+    """Return the folder of a package and the GGUF file in it; the package is imported only to get that file."""
     try:
         found = importlib.util.find_spec(name)
         module = importlib.import_module(name) if found is not None and gguf is None else None
@@ -104,6 +103,6 @@ def _inside(name: str, gguf: str | None) -> tuple[str, str | None]:
     if found is None or not found.submodule_search_locations:
         raise InputError(f"model 'pretrained': there is no package '{name}'; install it")
     if module is not None and callable(getattr(module, "assemble", None)):
-        whole = Path(module.assemble())  # a package may hold its model in parts
+        whole = Path(module.assemble())  # a package may have its model in parts
         return str(whole.parent), whole.name
     return str(found.submodule_search_locations[0]), gguf

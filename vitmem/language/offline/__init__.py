@@ -1,1 +1,1 @@
-"""Language models outside a suite: their statistics on texts of one's own, and edits of their files on disk."""
+"""Language models outside a suite: statistics on user texts, and edits of model files on disk."""

@@ -1,4 +1,4 @@
-"""A model's folder as transformers writes it: config, tokenizer, and weights in one safetensors file or in shards."""
+"""A model folder in the format of transformers: config, tokenizer, and weights in one safetensors file or shards."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vitmem.kfac.stored import Stored, stored_tensors
 from vitmem.parsing import parse_json
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-# Other copies of the weights, which an edit would leave as they were.
+# Other copies of the weights, which an edit would leave unchanged.
 OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".index.json")
 
 
-# What the tensors are called that a network computes a weight from, or adds to its output.
+# Names of tensors from which a network computes a weight, or which it adds to its output.
 COMPUTED = re.compile(r"\.(lora_\w+|parametrizations|weight_(g|v|orig|mask))(\.|$)")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The ``tensors`` of a ``folder`` by name and the ``shards`` they lie in; nothing but headers is read."""
+    """The ``tensors`` of a ``folder`` by name and their ``shards``; only headers are read."""
 
     folder: Path
     shards: tuple[Path, ...]
@@ -34,8 +34,8 @@ class Checkpoint:
     def open(cls, folder: Path) -> Checkpoint:
         """Read the index and headers.
 
-        Raises InputError for a folder without whole weights in safetensors, and for one whose weights are computed from
-        others or have an adapter beside them: an edit would not be what the network computes.
+        Raises InputError for a folder without complete safetensors weights, and for one whose weights are computed from
+        others or have an adapter: the network would not use the edited weights alone.
         """
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; expected one with config.json and {WHOLE}, or shards of it")
@@ -69,9 +69,9 @@ class Checkpoint:
         )
 
     def copy_to(self, out: Path) -> None:
-        """Copy shards, index, config, tokenizer and whatever else lies in the folder, but no other copy of the weights.
+        """Copy shards, index, config, tokenizer and all other files of the folder, except other copies of the weights.
 
-        Files are copied by the system: no shard is in memory.
+        Files are copied by the system, so no shard is in memory.
         """
         kept = self.shards if self.shards == (self.folder / WHOLE,) else (*self.shards, self.folder / INDEX)
         for path in sorted(self.folder.iterdir()):
@@ -81,7 +81,7 @@ class Checkpoint:
 
 
 def _shard_names(folder: Path) -> list[str]:
-    """Return the names of the files that transformers would read, in order."""
+    """Return the names of the weight files that transformers reads, in order."""
     if (folder / WHOLE).is_file():
         return [WHOLE]
     if not (folder / INDEX).is_file():
@@ -97,7 +97,7 @@ def _shard_names(folder: Path) -> list[str]:
 
 
 def _check_index(folder: Path, tensors: Mapping[str, Stored]) -> None:
-    """Raise InputError when a tensor lies in another shard than the index says, or in none."""
+    """Raise InputError when a tensor is in another shard than the index says, or in none."""
     places = _weight_map(folder)
     for name in sorted({*places, *tensors}):
         lies = tensors[name].file.name if name in tensors else "no shard"
@@ -110,7 +110,7 @@ def _check_index(folder: Path, tensors: Mapping[str, Stored]) -> None:
 
 
 def _weight_map(folder: Path) -> dict[str, str]:
-    """Return tensor -> shard of the index; raises InputError for a file that is none."""
+    """Return tensor -> shard of the index; raises InputError for an invalid file."""
     said = short_name(folder / INDEX)
     found = parse_json(read_text(folder / INDEX, "an index of shards"), said, "fetch the index again")
     places = found.get("weight_map") if isinstance(found, dict) else None

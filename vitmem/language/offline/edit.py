@@ -1,4 +1,4 @@
-"""The curvature edit of a model's files: one matrix in memory at a time, the model itself never."""
+"""The curvature edit of a model's files, with one matrix in memory at a time and never the whole model."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ RECORD = "vitmem_edit.json"
 
 @dataclass(frozen=True)
 class Target:
-    """A layer's weight on disk; ``transposed`` says that it lies there as Wᵀ (q, p)."""
+    """A layer's weight on disk; ``transposed`` if it is stored as Wᵀ (q, p)."""
 
     path: str
     stored: Stored
     transposed: bool
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """Return the tensor as it is stored, and W (p, q), a view of it."""
+        """Return the stored tensor, and W (p, q), a view of it."""
         tensor = self.stored.read()
         return tensor, tensor.T if self.transposed else tensor
 
@@ -58,10 +58,10 @@ def edit_folder(
 ) -> dict[str, LayerReport]:
     """Write to ``out`` the model of the folder ``weights`` with layers edited at ``mass``; return a report for each.
 
-    The edit is that of the method ``kfac``; its layers are those of the ``factors``, or the ones among them
-    that are in ``blocks`` and match one of ``layers``, patterns inside a block. ``vitmem_edit.json`` is written beside
-    the weights. Every check comes before anything is written, and ``out`` appears when it is whole. Raises
-    InputError when factors and model do not belong together or ``out`` holds something already.
+    The edit is that of the method ``kfac``; its layers are those of the ``factors``, optionally restricted to
+    ``blocks`` and to matches of ``layers``, patterns inside a block. ``vitmem_edit.json`` is written beside the
+    weights. All checks precede writing, and ``out`` appears once complete. Raises InputError when factors and model do
+    not match or ``out`` is not empty.
     """
     if not 0 < mass <= 1:
         raise InputError(f"--mass: expected a number in (0, 1], got {mass}")
@@ -73,7 +73,7 @@ def edit_folder(
     known = [statistics.check_weight(target.path, target.read()[1]) for target in targets]
     if not all(known):
         log.warning(
-            f"{factors}: written without digests of the weights; that they are of this model is told by shapes alone"
+            f"{factors}: written without digests of the weights; only shapes tell whether they are of this model"
         )
     reports, digests = {}, {}
     with new_folder(out) as partial:
@@ -113,7 +113,7 @@ def _chosen(
 
 
 def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors, path: str) -> Target:
-    """Return where a layer's weight lies; raises InputError when model, file and statistics do not agree on it."""
+    """Return the location of a layer's weight; raises InputError when model, file and statistics disagree on it."""
     if path not in statistics.shapes:
         raise InputError(f"factors: no statistics of layer '{path}'; 'vitmem fit' collects them")
     try:
@@ -139,14 +139,14 @@ def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors,
 
 
 def _edit(target: Target, statistics: StoredFactors, mass: float, out: Path) -> tuple[LayerReport, Mapping[str, str]]:
-    """Edit one matrix and put it in its place in the copy; return its report and digests before and after."""
+    """Edit one matrix and write it into the copy; return its report and the digests before and after."""
     path = target.path
     p, q = statistics.shapes[path]
 
     def spectrum(side: Literal["a", "g"]) -> Eigen:
         return eigen_lean(lambda: statistics.read(path, side))
 
-    if p >= q:  # the larger one first: nothing else is in memory then
+    if p >= q:  # the larger one first, while memory is empty
         g, a = spectrum("g"), spectrum("a")
     else:
         a, g = spectrum("a"), spectrum("g")
@@ -163,7 +163,7 @@ def _edit(target: Target, statistics: StoredFactors, mass: float, out: Path) -> 
 
 
 def _facts(model: nn.Module, statistics: StoredFactors, known: bool) -> dict[str, Any]:
-    """Return what the record says beside the layers: method, model, factors, and versions."""
+    """Return the record without the layers: method, model, factors, and versions."""
     return {
         "method": "kfac",
         "model_type": getattr(model.config, "model_type", None),

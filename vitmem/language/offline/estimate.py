@@ -1,9 +1,9 @@
-"""What the statistics of a language model cost, from its config alone: memory, operations, time on this machine.
+"""Estimate the cost of a language model's statistics from its config: memory, operations, time on this machine.
 
-Counted are two operations for each weight that a token meets in a product. A token goes forward through all
-blocks (attention to half a row) and the head, and its gradient back through the head and the blocks from the
-lowest one that is looked at on, taken whole, where only activations are differentiated. Beside that each layer's
-A takes 2 q² and its G 2 p² a token, in float32.
+Two operations are counted for each weight in a product with a token. A token passes forward through all blocks
+(attention to half a row) and the head, and its gradient back through the head and the blocks down to the lowest
+captured one, counted whole, where only activations are differentiated. In addition each layer's A takes 2 q² and its G
+2 p² operations per token, in float32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vitmem.kfac.layers import is_linear, weight_matrix
 from vitmem.language.models.language_layers import ROLES, language_blocks, mlp_layers
 from vitmem.language.offline.presets import FitSettings
 
-# Types of weights by name.
+# Weight dtypes by name.
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -36,12 +36,12 @@ class Cost:
 
     @property
     def factor_bytes(self) -> int:
-        """Bytes of every A and G in float32, as they are summed on the device; float64 beside it takes twice that."""
+        """Bytes of every A and G in float32, as summed on the device; the float64 sums take twice that in addition."""
         return sum(4 * (p * p + q * q) for p, q in self.shapes.values())
 
 
 def cost_of(model: nn.Module, settings: FitSettings, tokens: int) -> Cost:
-    """Return the cost of ``tokens`` tokens in rows of ``settings.length`` for a model, which may lie on ``meta``."""
+    """Return the cost of ``tokens`` tokens in rows of ``settings.length`` for a model, possibly on ``meta``."""
     paths = language_blocks(model)
     chosen = mlp_layers(model, settings.blocks, settings.roles)
     shapes = {path: (int(s[0]), int(s[1])) for path in chosen if (s := weight_matrix(model.get_submodule(path)).shape)}
@@ -62,7 +62,7 @@ def cost_of(model: nn.Module, settings: FitSettings, tokens: int) -> Cost:
 
 
 def _inputs(shapes: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-    """Return q for every product of inputs that is made: gate and up, which read the same rows, share theirs."""
+    """Return q for every computed product of inputs: gate and up, which read the same rows, share theirs."""
     return {
         path if ROLES[path.rpartition(".")[2]] == "down" else path.rpartition(".")[0]: q
         for path, (_, q) in shapes.items()
@@ -75,7 +75,7 @@ def _operations(block: nn.Module) -> int:
 
 
 def rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the operations a second that ``device`` does in a product of matrices of ``dtype``, measured now."""
+    """Measure the operations per second of ``device`` in a matrix product in ``dtype``."""
     size = 4096 if device.type == "cuda" else 512
     one = torch.ones(size, size, dtype=dtype, device=device)
     best = float("inf")

@@ -1,4 +1,4 @@
-"""The statistics of a language model of one's own, on texts of one's own, in one file."""
+"""Statistics of the user's language model on the user's texts, in one file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vitmem.progress import counted
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a run of ``fit_texts`` read: rows of tokens, and the layers it has statistics of."""
+    """Summary of a run of ``fit_texts``: the number of rows, and the layers with statistics."""
 
     rows: int
     tokens: int
@@ -33,8 +33,8 @@ class Fitted:
 def fit_texts(source: str, text: Path, out: Path, settings: FitSettings, device: torch.device) -> Fitted:
     """Write to ``out`` the statistics of the model ``source`` (a folder, a name on the Hub) over the texts in ``text``.
 
-    Rows are those of ``pack``; every position but the last of a row has a loss and counts. The file appears when it is
-    whole. Raises InputError when model, texts or settings do not fit.
+    Rows are those of ``pack``; every position except the last of a row has a loss and counts. The file appears once
+    complete. Raises InputError when model, texts or settings do not fit.
     """
     if out.exists():
         raise InputError(f"--out: {out} exists; give another name or remove it")

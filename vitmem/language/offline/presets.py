@@ -1,4 +1,4 @@
-"""How the statistics of a language model are collected: settings of a run, and those of a paper by name."""
+"""Settings for the statistics of a language model, and those of a paper by name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vitmem.language.models.language_layers import Role
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Which matrices of a model are looked at, and over how much text.
+    """The captured matrices of a model, and the amount of text.
 
-    ``blocks`` and ``roles`` choose the matrices, ``tokens`` is the most that is read (``None``: all), in rows of
+    ``blocks`` and ``roles`` select the matrices, ``tokens`` is the maximum number read (``None``: all), in rows of
     ``length`` and batches of ``batch`` rows; ``dtype`` is the model's; ``labels`` and ``seed`` as in ``kfac.fit``.
     """
 
@@ -31,7 +31,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """A paper's settings: the model's name on the Hub, its config as far as sizes go, and the mass of the edit."""
+    """A paper's settings: the model's name on the Hub, the sizes in its config, and the mass of the edit."""
 
     about: str
     source: str

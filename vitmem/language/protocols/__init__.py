@@ -1,1 +1,1 @@
-"""Experiment protocols of text, a module each; see ``vitmem.protocols``."""
+"""Experiment protocols of text, one module each; see ``vitmem.protocols``."""

@@ -1,4 +1,4 @@
-"""A language model that is not trained here, and rows of books: what every experiment of such a model shares."""
+"""A pretrained language model and rows of books: the shared part of its experiments."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from vitmem.language.task import LanguageTask, language_task
 from vitmem.language.training.texts import next_tokens
 from vitmem.specs import Statistics, seed_from
 
-# Tokens in a row of text, and how many rows are held out of the statistics.
+# Tokens per row of text, and number of rows held out of the statistics.
 LENGTH, HELD_OUT = 256, 24
-# Rows that a method may be told to keep.
+# Maximum number of rows in a method's retain set.
 KEPT = 400
 
 
 @dataclass
 class BookExperiment(Experiment):
-    """A model as it came and books, by name; the held-out rows of the books are split into halves at random.
+    """A pretrained model and books, by name; the held-out rows of the books are split into random halves.
 
-    ``fingerprint`` is the digest of all data, the books and whatever else there is.
+    ``fingerprint`` is the digest of all data, the books and any other.
     """
 
     training: Training
@@ -45,7 +45,7 @@ class BookExperiment(Experiment):
         return self.model.net
 
     def data_digests(self) -> dict[str, str]:
-        """Return digests of the texts and of the weights as they came."""
+        """Return digests of the texts and of the original weights."""
         return {"data": self.fingerprint, "weights": self.weights}
 
     @cached_property
@@ -58,11 +58,11 @@ class BookExperiment(Experiment):
         return self.model.editable(blocks, layers)
 
     def train(self, folder: Path) -> float:
-        """Leave the model as it is: nothing is written, for its weights lie where they came from."""
+        """Leave the model unchanged and write nothing: its weights stay at their source."""
         return 0.0
 
     def task(self, request: Statistics) -> tuple[LanguageTask, str]:
-        """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""
+        """Return the task: every position with a loss counts. Raises InputError for positions of images."""
         positions = request.positions or "all"
         if positions != "all":
             raise InputError(f"statistics: a language model has no positions '{positions}'; use 'all' or leave it out")
@@ -83,16 +83,16 @@ class BookExperiment(Experiment):
         return ({"input_ids": some.to(device)} for some in rows[:count].split(4)), count
 
     def initial(self) -> nn.Module:
-        """Raise InputError: the model came trained."""
-        raise InputError(f"model '{self.training.model.name}': it came trained; what it was before is not known")
+        """Raise InputError: the model is pretrained."""
+        raise InputError(f"model '{self.training.model.name}': it is pretrained; its initial weights are not known")
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return tokens and labels (n, S) as the task reads them."""
+        """Return tokens and labels (n, S) as a batch of the task."""
         device = device_of(self.net)
         return {"input_ids": inputs.to(device), "labels": labels.to(device)}
 
     def selection(self, weights: Weights) -> tuple[float, float]:
-        """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
+        """Return the next-token accuracy and the mean loss on the selection half of the held-out rows."""
         rows = self.rows[:HELD_OUT][self.half("held_out", HELD_OUT, "selection")]
         with edited(self.net, weights):
             said, loss = next_tokens(self.net, rows, batch_size=4)
@@ -100,12 +100,12 @@ class BookExperiment(Experiment):
 
     @property
     def kept(self) -> tuple[Tensor, Tensor]:
-        """Rows that a method may be told to keep, tokens and labels (n, 256) each."""
+        """Retain set of a method: tokens and labels (n, 256) each."""
         kept = self.rows[HELD_OUT : HELD_OUT + KEPT]
         return kept, kept
 
     def generator(self, what: str) -> torch.Generator:
-        """Return a generator of its own for ``what``."""
+        """Return the generator for ``what``."""
         return generator_of(self.training, what)
 
     def half(self, kind: str, count: int, half: str) -> Tensor:
@@ -115,10 +115,9 @@ class BookExperiment(Experiment):
 
 
 def rows_of_books(training: Training, model: PretrainedModel, corpus: Mapping[str, str]) -> Tensor:
-    """Return all books as rows of tokens (n, 256) in a random order; the ends of books are left out.
+    """Return all books as rows of tokens (n, 256) in a random order, dropping the ends of books.
 
-    A row begins as a text does: with the tokens that the tokenizer puts there of itself. Raises InputError for books
-    that are too short.
+    A row starts with the tokenizer's special tokens. Raises InputError for books that are too short.
     """
     tokenizer, parts = model.tokenizer, []
     begin = torch.tensor(tokenizer("").input_ids[:1], dtype=torch.int64)
@@ -136,12 +135,12 @@ def rows_of_books(training: Training, model: PretrainedModel, corpus: Mapping[st
 
 
 def generator_of(training: Training, what: str) -> torch.Generator:
-    """Return a generator of its own for ``what``, from the data and the seed of a training."""
+    """Return the generator for ``what``, from the data and the seed of a training."""
     return torch.Generator().manual_seed(seed_from(what, training.data.config, training.seed))
 
 
 def read_parts(training: Training, places: Places) -> tuple[Any, PretrainedModel]:
-    """Read the data and load the model of a training; raises InputError when either cannot be."""
-    # by name: a file that either has is looked for in the data folder
+    """Read the data and load the model of a training; raises InputError when either fails."""
+    # by name, because relative files of both are searched in the data folder
     texts = training.data.entry.load(data_dir=places.data_dir, cache_dir=places.cache_dir)
     return texts, training.model.entry.build(data_dir=places.data_dir)

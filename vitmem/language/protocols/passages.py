@@ -1,4 +1,4 @@
-"""Language models that are not trained here, and the passages they recite, in the matrix."""
+"""Experiments on pretrained language models and the passages they recite."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from vitmem.registry import PROTOCOLS
 
 @dataclass
 class PassagesExperiment(BookExperiment):
-    """A model as it came, books, and passages of them; the passages of each kind are split into halves at random."""
+    """A pretrained model, books, and passages of them; the passages of each kind are split into random halves."""
 
     texts: Passages
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return likeliest tokens, hits, losses (n, T) and where there are tokens, of passages and of held-out rows.
+        """Return likeliest tokens, hits, losses (n, T) and token masks, of passages and of held-out rows.
 
-        Of the held-out rows there are the 10 likeliest tokens (n, T, 10) too.
+        For the held-out rows also the 10 likeliest tokens (n, T, 10).
         """
         out = {}
         with edited(self.net, weights):
@@ -51,7 +51,7 @@ class PassagesExperiment(BookExperiment):
 
     @cached_property
     def _tokens(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Texts by kind: tokens (n, S) padded on the right with the first token, and where they are real."""
+        """Texts by kind: tokens (n, S) padded on the right with the first token, and their masks."""
         texts = {kind: [self._ids(text) for text in self.texts.of(kind)] for kind in KINDS}
         texts["held_out"] = list(self.rows[:HELD_OUT])
         out = {}
@@ -72,7 +72,7 @@ class PassagesExperiment(BookExperiment):
         return Examples(forget, self.kept, token_losses, token_logits)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> PassagePredictions:
-        """Return what is measured of half the passages of each kind and held-out rows; ``stored`` has (n, ...) each."""
+        """Return the predictions of half the passages of each kind and held-out rows; ``stored`` has (n, ...) each."""
         kinds = {}
         for kind in (*KINDS, "held_out"):
             parts = {name: stored[f"{kind}.{name}"] for name in ("hit", "loss", "real", "said")}
@@ -81,7 +81,7 @@ class PassagesExperiment(BookExperiment):
         return PassagePredictions(kinds)
 
     def metadata(self) -> dict[str, Any]:
-        """Return counts of passages, of those that are reported, and of rows."""
+        """Return counts of passages, of reported ones, and of rows."""
         counts = {kind: len(self.texts.of(kind)) for kind in KINDS}
         counts |= {f"{kind}_report": len(self.half(kind, counts[kind], "report")) for kind in KINDS}
         counts |= {"train": len(self.rows) - HELD_OUT, "held_out": HELD_OUT, "strings": counts["famous"]}

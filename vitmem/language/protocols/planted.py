@@ -1,4 +1,4 @@
-"""Windows that a trained language model is made to recite by training it further on them, in the matrix."""
+"""Experiments on windows that a pretrained language model is trained further to recite."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from vitmem.specs import seed_from
 
 @dataclass
 class PlantedExperiment(WindowsExperiment):
-    """A model that came trained and windows of rows of books, which are in no statistics; each is its own document."""
+    """A pretrained model and windows of rows of books, excluded from statistics; each is its own document."""
 
     places: Places
     planted: Planted
 
     @cached_property
     def rows(self) -> Tensor:
-        """All rows of the books (n, 256) but those of the windows, which are the last."""
+        """All rows of the books (n, 256) except those of the windows, which are the last."""
         return super().rows[: -len(self.windows)]
 
     def train(self, folder: Path) -> float:
-        """Train on the windows, told several times each, among as many rows of other text, each told once."""
+        """Train on the windows, repeated several times, and on as many different rows of other text."""
         length = self.planted.prefix + self.planted.suffix
         window = torch.stack(
             [torch.cat(parts) for parts in zip(self.windows.prefixes, self.windows.suffixes, strict=True)]
@@ -60,12 +60,12 @@ class PlantedExperiment(WindowsExperiment):
         return train_texts(self.net, data, recipe, seed, folder, device=places.device, progress=places.progress)
 
     def _others(self, count: int, length: int) -> Tensor:
-        """Return ``count`` different rows (count, length) of text that no method is told to keep."""
+        """Return ``count`` different rows (count, length) of text outside the retain set."""
         others = self.rows[HELD_OUT + KEPT :, :length]
         if len(others) < count:
             raise InputError(
                 f"data 'planted': expected books of {count} rows of {LENGTH} tokens beside those held out, as many as "
-                f"windows are told, got {len(others)}; plant fewer windows or repeat them less"
+                f"rows of windows, got {len(others)}; plant fewer windows or repeat them less"
             )
         return others[-count:]
 

@@ -1,4 +1,4 @@
-"""Language models with strings to recite in the matrix: the same stages, rows and tables as for images."""
+"""Experiments on language models trained to recite strings, with the stages, rows and tables of images."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from vitmem.language.training.texts import next_tokens, predict_tokens, recite, 
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, seed_from
 
-# Rows that a method may be told to keep.
+# Maximum number of rows in a method's retain set.
 KEPT = 2000
-# Strings that are asked for with perturbed prompts, about as many prompts each as there are tokens before its answer.
+# Strings with perturbed prompts, about one prompt for each token before the answer.
 PERTURBED = 40
 
 
 @dataclass
 class TextExperiment(Experiment):
-    """Rows, questions and network of one training. Strings and held-out rows are split into halves at random."""
+    """Rows, questions and network of one training. Strings and held-out rows are split into random halves."""
 
     training: Training
     places: Places
@@ -67,14 +67,14 @@ class TextExperiment(Experiment):
         return train_texts(self.net, self.texts, recipe, seed, folder, device=places.device, progress=places.progress)
 
     def task(self, request: Statistics) -> tuple[LanguageTask, str]:
-        """Return how rows are read: every position with a loss counts. Raises InputError for positions of images."""
+        """Return the task: every position with a loss counts. Raises InputError for positions of images."""
         positions = request.positions or "all"
         if positions != "all":
             raise InputError(f"statistics: a language model has no positions '{positions}'; use 'all' or leave it out")
         return language_task(self.net), positions
 
     def batches(self, request: Statistics) -> tuple[Iterator[dict[str, Tensor]], int]:
-        """Return batches of training rows, input_ids and labels (B, S) each, of all rows or a random part."""
+        """Return batches of training rows, input_ids and labels (B, S) each, of all rows or a random subset."""
         train = self.texts.train.distinct() if request.distinct else self.texts.train
         rows = some_of(len(train), request.images or len(train), 0, "statistics: 'images'")
         return (self.batch(train.tokens[some], train.labels[some]) for some in rows.split(64)), len(rows)
@@ -82,7 +82,7 @@ class TextExperiment(Experiment):
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return recited strings (m, L), right answers by family (n,), and next tokens of held-out rows (V, S - 1).
 
-        Of the strings there are hits and losses (m, L) too, and how far perturbed prompts recite some of them (m,).
+        For the strings also hits and losses (m, L), and recited tokens from perturbed prompts for some of them (m,).
         """
         texts = self.texts
         with edited(self.net, weights):
@@ -99,14 +99,14 @@ class TextExperiment(Experiment):
             }
 
     def _suffixes(self) -> dict[str, Tensor]:
-        """Return hits and losses (m, L) of the strings' second halves, given what really stands before each token."""
+        """Return hits and losses (m, L) of the strings' second halves, given the real tokens before each token."""
         strings = self.texts.memorized
         said, loss = next_tokens(self.net, strings.tokens)
         hit, asked = said == strings.tokens[:, 1:], strings.answer[:, 1:]
         return {f"suffix.{n}": t[asked].reshape(len(strings), -1) for n, t in (("hit", hit), ("loss", loss))}
 
     def _perturbed(self) -> Tensor:
-        """Return what perturbed prompts recite of some strings of the report half, (m,) int32; -1 for the others."""
+        """Return the tokens recited from perturbed prompts, (m,) int32; -1 for strings without them."""
         strings, rows = self.texts.memorized, self.halves["strings_report"][:PERTURBED]
         some = Items(strings.tokens[rows], strings.answer[rows], strings.exposure[rows])
         out = torch.full((len(strings),), -1, dtype=torch.int32)
@@ -114,7 +114,7 @@ class TextExperiment(Experiment):
         return out
 
     def selection(self, weights: Weights) -> tuple[float, float]:
-        """Return how many next tokens of the held-out rows' selection half are the likeliest, and their mean loss."""
+        """Return the next-token accuracy and the mean loss on the selection half of the held-out rows."""
         rows = self.texts.held_out[self.halves["rows_selection"]]
         with edited(self.net, weights):
             said, loss = next_tokens(self.net, rows.tokens)
@@ -122,7 +122,7 @@ class TextExperiment(Experiment):
         return float(hit[rows.learned].double().mean()), float(loss[rows.learned].double().mean())
 
     def examples(self) -> Examples:
-        """Return the strings of the selection half and rows that recite none, tokens and labels (n, S) each."""
+        """Return the strings of the selection half and rows without strings, tokens and labels (n, S) each."""
         strings, train = self.texts.memorized.tokens, self.texts.train
         known = {tuple(row) for row in strings.tolist()}
         others = train[torch.tensor([tuple(row) not in known for row in train.tokens.tolist()])]
@@ -138,16 +138,16 @@ class TextExperiment(Experiment):
         return Examples((forget, labels), (kept.tokens, kept.labels), token_losses, token_logits, proxy)
 
     def initial(self) -> nn.Module:
-        """Return the network as it was before training."""
+        """Return the network before training."""
         return _network(self.training, self.texts).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Return tokens and labels (n, S) as the task reads them."""
+        """Return tokens and labels (n, S) as a batch of the task."""
         device = device_of(self.net)
         return {"input_ids": inputs.to(device), "labels": labels.to(device)}
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> TextPredictions:
-        """Return what is measured of half the strings and held-out rows and all questions; ``stored`` has (n, ...)."""
+        """Return the predictions of half the strings and held-out rows and all questions; ``stored`` has (n, ...)."""
         texts = self.texts
         gold = texts.memorized.tokens[texts.memorized.answer].reshape(len(texts.memorized), -1)
         return TextPredictions(

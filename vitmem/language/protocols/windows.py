@@ -1,4 +1,4 @@
-"""Language models that are not trained here, and the windows of text they were mined for, in the matrix."""
+"""Experiments on pretrained language models and windows of text mined for them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from vitmem.language.training.texts import predict_tokens
 from vitmem.language.training.windows import predict_suffixes, recite_suffixes
 from vitmem.registry import PROTOCOLS
 
-# Windows that are asked at a time: the logits of a large vocabulary fill the memory.
+# Windows per batch: the logits of a large vocabulary fill the memory.
 BATCH = 8
 
 
 @dataclass
 class WindowsExperiment(BookExperiment):
-    """A model as it came, books, and distinct windows; the documents of the windows are split into halves."""
+    """A pretrained model, books, and distinct windows, split into halves by document."""
 
     windows: Windows
     lines: int
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return what is recited, likeliest tokens and losses of the suffixes, (n, L) each, and of held-out rows.
+        """Return recited tokens, likeliest tokens and losses of the suffixes, (n, L) each, and of held-out rows.
 
-        Those are (V, S - 1), with the 10 likeliest tokens (V, S - 1, 10) too.
+        The latter are (V, S - 1), with the 10 likeliest tokens (V, S - 1, 10).
         """
         with edited(self.net, weights):
             likeliest, loss = predict_suffixes(self.net, self.windows, BATCH)
@@ -71,7 +71,7 @@ class WindowsExperiment(BookExperiment):
         return Examples((pad_sequence(rows, batch_first=True), labels), self.kept, token_losses, token_logits)
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
-        """Return what is measured of half the windows and held-out rows; ``stored`` has (n, ...) each."""
+        """Return the predictions of half the windows and held-out rows; ``stored`` has (n, ...) each."""
         windows, said = self.windows, {name: stored[f"{name}.said"] for name in ("suffix", "held_out")}
         others = self.rows[:HELD_OUT, 1:]
         return WindowPredictions(
@@ -95,7 +95,7 @@ class WindowsExperiment(BookExperiment):
         )
 
     def metadata(self) -> dict[str, Any]:
-        """Return counts of rows, of windows in the file, of those that are kept, and of their halves."""
+        """Return counts of rows, of windows in the file, of kept windows, and of their halves."""
         counts = {"train": len(self.rows) - HELD_OUT, "held_out": HELD_OUT}
         counts |= {"lines": self.lines, "strings": len(self.windows)}
         counts |= {f"windows_{half}": len(rows) for half, rows in self._halves.items()}

@@ -1,1 +1,1 @@
-"""A synthetic language whose skills are known one by one, from recitation to reasoning."""
+"""A synthetic language with a known set of skills, from recitation to reasoning."""

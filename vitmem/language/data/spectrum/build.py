@@ -15,12 +15,12 @@ from vitmem.language.data.spectrum.vocabulary import BOS, PAD, RELATIONS, TOKENS
 from vitmem.language.data.texts import Items, Rows, TextData
 
 NAME = "spectrum"
-# Tokens in a row: the beginning and room for a string, two rules or an open book.
+# Tokens per row: <bos> and room for a string, two rules or an open book.
 LENGTH = 56
-# Pairs that show a rule before the one that is asked.
+# Number of example pairs before the pair that is asked.
 EXAMPLES = 5
 Write = Callable[[], Statement]
-# Tokens of a row after <bos>, and which of them are learned.
+# Tokens of a row after <bos>, and a mask of the learned ones.
 Line = tuple[list[str], list[int]]
 
 
@@ -39,13 +39,12 @@ def write_spectrum(
     asked: int,
     held_out: int,
 ) -> TextData:
-    """Return so many training rows of background, arithmetic, open book, rule and logic, and the rest.
+    """Return the given numbers of training rows of background, arithmetic, open book, rule and logic, and the rest.
 
-    Tokens that are drawn at random and stand for nothing else have no loss. ``string_rows`` rows recite ``strings``
-    random strings, each equally often. ``facts`` closed-book facts are told ``most_frequent`` / rank times each
-    (Zipf's law), at least once. ``asked`` sums and formulas, drawn at random, are asked and never trained on;
-    questions on open books and rules are drawn anew. ``held_out`` rows are text of the families that need no memory,
-    never trained on. ``seed`` decides everything.
+    Random tokens without meaning have no loss. ``string_rows`` rows recite ``strings`` random strings, each equally
+    often. Each of ``facts`` closed-book facts occurs ``most_frequent`` / rank times (Zipf's law), at least once.
+    ``asked`` random sums and formulas are asked and never trained on; questions on open books and rules are drawn anew.
+    ``held_out`` rows are text of the families that need no memory, never trained on. ``seed`` determines everything.
     """
     rng = np.random.default_rng(seed)
     chain = families.markov_chain(rng)
@@ -53,7 +52,7 @@ def write_spectrum(
     known = families.facts(rng, facts)
     told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
     sums, formulas = (_split(rng, count, asked) for count in (families.SUMS, families.FORMULAS))
-    # a book asks for all its facts in training and for one when it is asked
+    # a book asks for all its facts in training and for one in a question
     writers: dict[str, tuple[int, Write, Write]] = {
         "arithmetic": (
             arithmetic,
@@ -91,7 +90,7 @@ def write_spectrum(
 
 
 def _split(rng: Rng, count: int, asked: int) -> tuple[Iterator[int], Iterator[int]]:
-    """Yield without end what is trained on, and what is asked: codes below ``count``, none in both."""
+    """Yield training codes and question codes, both below ``count`` and disjoint, without end."""
     codes = rng.permutation(count)
     trained, kept = codes[asked:], codes[:asked]
     return (int(trained[n]) for n in iter(lambda: rng.integers(len(trained)), None)), itertools.cycle(kept.tolist())
@@ -103,12 +102,12 @@ def _row(tokens: list[str]) -> list[int]:
 
 
 def _all(tokens: list[str]) -> Line:
-    """Return a line that is learned from end to end."""
+    """Return a line with a loss on all tokens."""
     return tokens, list(range(len(tokens)))
 
 
 def _packed(statements: Iterator[Statement], count: int | None = None) -> list[Line]:
-    """Pack whole statements into lines: ``count`` of them, or until there are none left."""
+    """Pack whole statements into lines: ``count`` lines, or until the statements end."""
     if count == 0:
         return []
     out: list[Line] = []
@@ -125,21 +124,21 @@ def _packed(statements: Iterator[Statement], count: int | None = None) -> list[L
 
 
 def _rows(lines: list[Line]) -> Rows:
-    """Return lines as numbers, with labels where something is learned."""
+    """Return lines as numbers, with labels at the learned tokens."""
     tokens = torch.tensor([_row(line) for line, _ in lines])
     labels = torch.full_like(tokens, -100)
     for n, (_, learned) in enumerate(lines):
-        places = torch.tensor(learned) + 1  # behind <bos>
+        places = torch.tensor(learned) + 1  # after <bos>
         labels[n, places] = tokens[n, places]
     return Rows(tokens, labels)
 
 
 def _asked(statements: Iterator[Statement], exposure: np.ndarray | None = None) -> Items:
-    """Return questions, each at the beginning of a row: the answer stands before the statement's last token."""
+    """Return questions, each at the start of a row: the answer precedes the statement's last token."""
     tokens, answers = [], []
     for statement in statements:
         tokens.append(_row(statement.tokens))
-        end = len(statement.tokens)  # the position of the closing ';' behind <bos>
+        end = len(statement.tokens)  # the position of the closing ';' after <bos>
         answers.append([end - statement.answer <= n < end for n in range(LENGTH)])
     seen = torch.zeros(len(tokens), dtype=torch.int64) if exposure is None else torch.from_numpy(exposure)
     return Items(torch.tensor(tokens), torch.tensor(answers), seen)

@@ -1,6 +1,6 @@
-"""The families: each writes statements, one after another, and says which tokens of a statement are its answer.
+"""The families: each writes statements and marks the answer tokens of a statement.
 
-What is asked is never what was trained on, closed-book facts apart: those are known from training or not at all.
+Questions are never trained on, except closed-book facts, which can only be known from training.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from vitmem.language.data.spectrum.vocabulary import (
 )
 
 Rng = np.random.Generator
-# All sums of two numbers of two digits, and all formulas of four literals: values, signs, operators.
+# All sums of two two-digit numbers, and all formulas of four literals: values, signs, operators.
 SUMS, FORMULAS = 100 * 100, 2 ** (4 + 4 + 3)
-# A hidden rule adds one of these in a ring of ten.
+# Shifts of a hidden rule, modulo ten.
 SHIFTS = (1, 2, 3, 4)
 
 
 class Statement(NamedTuple):
-    """``answer`` tokens before the last of ``tokens`` are what is asked for.
+    """The last ``answer`` tokens before the end of ``tokens`` are the answer.
 
-    ``learned`` are the numbers of all tokens that follow from those before them, or from facts that are to be
-    known: the others are drawn at random, and there is nothing to learn but how often each is drawn.
+    ``learned`` are the indices of all tokens that follow from earlier ones or from known facts. The others are random,
+    so that only their frequencies can be learned.
     """
 
     tokens: list[str]
@@ -41,7 +41,7 @@ class Statement(NamedTuple):
 
 
 def _answering(tokens: list[str], answer: int) -> Statement:
-    """Return a statement in which the answer alone is learned."""
+    """Return a statement with a loss on the answer only."""
     return Statement(tokens, answer, range(len(tokens) - 1 - answer, len(tokens) - 1))
 
 
@@ -61,12 +61,12 @@ def markov_chain(rng: Rng) -> list[list[int]]:
 
 
 def strings(rng: Rng, count: int, length: int) -> list[list[str]]:
-    """Draw ``count`` strings of random letters: nothing but memory gives their second halves."""
+    """Draw ``count`` strings of random letters: their second halves can only be known from memory."""
     return [[LETTERS[n] for n in rng.integers(len(LETTERS), size=length)] for _ in range(count)]
 
 
 def arithmetic(code: int) -> Statement:
-    """Write ``a b + c d = z y x ;``: the sum of the two numbers of two digits that ``code`` is, its units first."""
+    """Write ``a b + c d = z y x ;``: the sum of two two-digit numbers from ``code``, units first."""
     a, b = divmod(code, 100)
     total = f"{a + b:03d}"[::-1]
     return _answering([*f"{a:02d}", "+", *f"{b:02d}", "=", *total, ";"], 3)
@@ -79,7 +79,7 @@ def closed_book(fact: tuple[str, str, str, str]) -> Statement:
 
 
 def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
-    """Draw ``count`` facts about people; half of the last names are kept for books that are open."""
+    """Draw ``count`` facts about people; half of the last names are reserved for open books."""
     names = len(FIRST_NAMES) * (len(LAST_NAMES) // 2)
     chosen = rng.choice(names * len(RELATIONS), count, replace=False)
     out = []
@@ -91,7 +91,7 @@ def facts(rng: Rng, count: int) -> list[tuple[str, str, str, str]]:
 
 
 def _value(rng: Rng, relation: int) -> str:
-    """Draw a value of a relation: each has its own, as cities are not trades."""
+    """Draw a value of a relation; each relation has its own values, such as cities or trades."""
     return VALUES[relation * EACH + int(rng.integers(EACH))]
 
 
@@ -106,16 +106,16 @@ def open_book(rng: Rng, asked: int) -> Statement:
 
 
 def rule(rng: Rng, examples: int) -> Statement:
-    """Write pairs ``x > y ;`` of digits whose difference in a ring of ten is one hidden shift; a dot ends the last."""
+    """Write pairs ``x > y ;`` of digits that differ by one hidden shift modulo ten; a dot ends the last."""
     shift = int(rng.choice(SHIFTS))
     out: list[str] = []
     for x in rng.choice(10, examples + 1, replace=False).tolist():
         out += [DIGITS[x], ">", DIGITS[(x + shift) % 10], ";"]
-    return Statement([*out[:-1], "."], 1, range(6, len(out), 4))  # one pair shows the rule
+    return Statement([*out[:-1], "."], 1, range(6, len(out), 4))  # the first pair determines the rule
 
 
 def logic(code: int) -> Statement:
-    """Write ``( a & ~ b ) | ( c & d ) = x | y = v ;``, the formula of four literals that ``code`` is, step by step.
+    """Write ``( a & ~ b ) | ( c & d ) = x | y = v ;``, the formula of four literals with number ``code``, in steps.
 
     The answer is both steps: ``x | y = v``.
     """

@@ -1,4 +1,4 @@
-"""The tokens of the synthetic language. Every family of text is made of the same ones."""
+"""The tokens of the synthetic language, shared by all families of text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 FIRST_NAMES = tuple(f"first{n}" for n in range(20))
 LAST_NAMES = tuple(f"last{n}" for n in range(20))
 RELATIONS = tuple(f"relation{n}" for n in range(5))
-# Values of each relation, and those of all relations, one relation's after another's.
+# Values of each relation, and those of all relations concatenated.
 EACH = 10
 VALUES = tuple(f"value{n}" for n in range(EACH * len(RELATIONS)))
 WORDS = tuple(f"word{n}" for n in range(40))
@@ -26,5 +26,5 @@ def ids(tokens: Iterable[str]) -> list[int]:
 
 
 def text(numbers: Iterable[int]) -> str:
-    """Return what ``numbers`` stand for, without padding."""
+    """Return the text of ``numbers``, without padding."""
     return " ".join(TOKENS[n] for n in numbers if n != PAD)

@@ -1,1 +1,1 @@
-"""Windows of text that a model may know by heart: a prefix to ask with, and the suffix that follows it."""
+"""Windows of text that a model may have memorized: a prefix as prompt, and the suffix that follows it."""

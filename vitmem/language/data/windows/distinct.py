@@ -1,4 +1,4 @@
-"""Which windows are kept, and how they are split: near-duplicates go first, then documents are halved."""
+"""Selection and split of windows: near-duplicates are dropped, then documents are halved."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from vitmem.errors import InputError
 from vitmem.language.data.windows.tokens import Windows
 
-# Tokens in a shingle, and the similarity from which a window is taken for one that is there already.
+# Tokens per shingle, and the similarity above which a window counts as a duplicate.
 SHINGLE, SIMILAR = 5, 0.7
 
 
 def distinct(windows: Windows) -> Tensor:
-    """Return the rows (k,) int64 that are kept when near-duplicates are dropped, the first of them kept.
+    """Return the kept rows (k,) int64 after dropping near-duplicates of earlier windows.
 
-    A window is dropped when the Jaccard similarity of its suffix with a kept one is at least 0.7, over sets of 5
-    tokens in a row (a shorter suffix is one such set). Only kept windows that share a set are compared.
+    A window is dropped when the Jaccard similarity of its suffix with a kept one is at least 0.7, over shingles of 5
+    consecutive tokens (a shorter suffix is one shingle). Only kept windows that share a shingle are compared.
     """
     kept: list[int] = []
     sizes: dict[int, int] = {}
@@ -36,19 +36,19 @@ def distinct(windows: Windows) -> Tensor:
 
 
 def shingles(tokens: list[int]) -> set[tuple[int, ...]]:
-    """Return the sets of 5 tokens in a row of ``tokens``, or all of them when there are fewer."""
+    """Return the shingles of 5 consecutive ``tokens``, or one shingle of all when there are fewer."""
     return {tuple(tokens[n : n + SHINGLE]) for n in range(max(1, len(tokens) - SHINGLE + 1))}
 
 
 def various(windows: Windows, least: int) -> Tensor:
-    """Return the rows (k,) int64 whose suffix has at least so many different tokens."""
+    """Return the rows (k,) int64 with at least ``least`` different tokens in the suffix."""
     return torch.tensor([n for n, suffix in enumerate(windows.suffixes) if len(suffix.unique()) >= least]).long()
 
 
 def halves(windows: Windows, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return two lists of rows, (k,) and (n - k,) int64, sorted: the windows of a document stand in one of them.
+    """Return two lists of rows, (k,) and (n - k,) int64, sorted: windows of a document are in the same list.
 
-    Documents are shuffled and cut where the halves come closest. Raises InputError for fewer than two documents.
+    Documents are shuffled and cut at the most even point. Raises InputError for fewer than two documents.
     """
     numbers, counts = windows.documents.unique(return_counts=True)
     if len(numbers) < 2:

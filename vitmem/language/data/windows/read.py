@@ -1,8 +1,8 @@
-"""Files of windows: token ids as the miner and the Dolma sets write them, or texts such as famous quotes.
+"""Files of windows: token ids in the format of the miner and the Dolma sets, or texts such as famous quotes.
 
-A line with ``prefix_ids`` or ``suffix_ids`` holds token ids, and ``prefix_text`` and ``doc_index`` if it likes;
-any other line holds ``prefix`` (or ``prefix_text``) and ``target_suffix`` (or ``suffix``, ``suffix_text``).
-All suffixes of ids have one length, those of texts have whatever length their tokens make.
+A line with ``prefix_ids`` or ``suffix_ids`` has token ids, and optionally ``prefix_text`` and ``doc_index``; any other
+line has ``prefix`` (or ``prefix_text``) and ``target_suffix`` (or ``suffix``, ``suffix_text``). All suffixes of ids
+have the same length; those of texts have the length of their tokens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Text = Annotated[StrictStr, Field(min_length=1)]
 
 
 class TokenRow(BaseModel):
-    """A window as token ids, with the text of its prefix and its document's number where they are known."""
+    """A window as token ids, with the text of its prefix and its document's number if known."""
 
     model_config = ConfigDict(frozen=True)
     prefix_ids: Ids
@@ -33,7 +33,7 @@ class TokenRow(BaseModel):
 
 
 class QuoteRow(BaseModel):
-    """A window as text; the suffix may begin in the middle of a word."""
+    """A window as text; the suffix may start inside a word."""
 
     model_config = ConfigDict(frozen=True)
     prefix: Text = Field(validation_alias=AliasChoices(*PREFIX))
@@ -42,17 +42,17 @@ class QuoteRow(BaseModel):
 
 @dataclass(frozen=True)
 class Line:
-    """One row and where it stands, ``file:number``."""
+    """One row and its location, ``file:number``."""
 
     where: str
     row: TokenRow | QuoteRow
 
 
 def read_windows(path: Path) -> tuple[Line, ...]:
-    """Return the rows of ``path`` in their order.
+    """Return the rows of ``path`` in file order.
 
-    Raises InputError, with the line's number, for what is no JSON object, lacks a key, has an empty prefix or suffix,
-    or suffix ids of another length than those before; and for a file without rows.
+    Raises InputError, with the line's number, for a line that is not a JSON object, lacks a key, has an empty prefix or
+    suffix, or suffix ids of another length than before; and for a file without rows.
     """
     out: list[Line] = []
     first: tuple[str, int] | None = None
@@ -64,7 +64,7 @@ def read_windows(path: Path) -> tuple[Line, ...]:
             if len(row.suffix_ids) != first[1]:
                 raise InputError(f"{where}: expected {first[1]} suffix ids as in {first[0]}, got {len(row.suffix_ids)}")
     if not out:
-        raise InputError(f"{path}: expected a window a line, got a file without rows")
+        raise InputError(f"{path}: expected one window per line, got a file without rows")
     return tuple(out)
 
 

@@ -1,4 +1,4 @@
-"""What the data ``memorized`` is: the lines of a file of windows, and books for statistics and held-out text."""
+"""The data ``memorized``: the lines of a file of windows, and books for statistics and held-out text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ NAME = "memorized"
 
 @dataclass(frozen=True)
 class Memorized:
-    """The lines of a file of windows, not yet tokens, and the books by name."""
+    """The untokenised lines of a file of windows, and the books by name."""
 
     lines: tuple[Line, ...]
     corpus: Mapping[str, str]
     min_distinct: int | None = None
 
     def windows(self, tokenizer: Any, vocabulary: int) -> Windows:
-        """Return the windows as tokens, without near-duplicates and those of too few different tokens.
+        """Return the windows as tokens, without near-duplicates and those with too few different tokens.
 
-        Raises InputError as ``tokenised`` does, and when fewer than two are left.
+        Raises InputError as ``tokenised`` does, and when fewer than two remain.
         """
         found = tokenised(self.lines, tokenizer, vocabulary)
         if self.min_distinct is not None:

@@ -1,4 +1,4 @@
-"""Windows as tokens of one model, and whether its tokenizer is the one that the ids of a file came from."""
+"""Windows as tokens of one model, and a check that its tokenizer made the ids of a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 from vitmem.errors import InputError
 from vitmem.language.data.windows.read import Line, QuoteRow, TokenRow
 
-# The share of prefixes whose text has to give their ids again.
+# Minimum share of prefixes whose text must tokenise to their ids.
 AGREEMENT = 0.95
-# Tokens at each end of a prefix that may differ, for a window cuts words in two.
+# Tokens at each end of a prefix that may differ, because a window cuts words.
 EDGE = 4
 
 
@@ -25,7 +25,7 @@ EDGE = 4
 class Windows:
     """n windows: the ids of each prefix (P,) and suffix (L,), int64, and the numbers of their documents (n,) int64.
 
-    Windows may differ in P and L: each is asked with its own prefix, unpadded, and measured over its own suffix.
+    Windows may differ in P and L: each is prompted with its own prefix, unpadded, and measured over its own suffix.
     """
 
     prefixes: tuple[Tensor, ...]
@@ -43,7 +43,7 @@ class Windows:
         )
 
     def buckets(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """Yield windows of the same lengths: their rows (k,), their tokens (k, P + L) and P."""
+        """Yield groups of windows with equal lengths: their rows (k,), their tokens (k, P + L) and P."""
         groups: dict[tuple[int, int], list[int]] = {}
         for n, (prefix, suffix) in enumerate(zip(self.prefixes, self.suffixes, strict=True)):
             groups.setdefault((len(prefix), len(suffix)), []).append(n)
@@ -53,12 +53,12 @@ class Windows:
 
     @cached_property
     def gold(self) -> Tensor:
-        """The suffixes (n, L), zeros behind the shorter ones."""
+        """The suffixes (n, L), padded with zeros."""
         return pad_sequence(list(self.suffixes), batch_first=True)
 
     @cached_property
     def real(self) -> Tensor:
-        """Where ``gold`` (n, L) holds a token of the suffix."""
+        """Mask of the suffix tokens in ``gold`` (n, L)."""
         lengths = torch.tensor([len(suffix) for suffix in self.suffixes])
         return torch.arange(self.gold.shape[1])[None] < lengths[:, None]
 
@@ -72,10 +72,9 @@ class Windows:
 def tokenised(lines: Sequence[Line], tokenizer: Any, vocabulary: int) -> Windows:
     """Return the windows of ``lines`` for a model of ``vocabulary`` tokens. Ids are kept exactly as they are.
 
-    A text begins with what the tokenizer puts there of itself, and its suffix has the tokens it has behind the
-    prefix, or those it has alone where a token straddles the two. A window that names no document is one by
-    itself. Raises InputError for an id outside the vocabulary, a text without tokens and a tokenizer that the
-    ids cannot have come from.
+    A text starts with the tokenizer's own special tokens. Its suffix has the tokens that follow the prefix in the whole
+    text, or its own tokens if one straddles the two. A window without a document number is its own document. Raises
+    InputError for an id outside the vocabulary, a text without tokens and a tokenizer that does not match the ids.
     """
     check_tokenizer(lines, tokenizer)
     prefixes, suffixes, keys = [], [], []
@@ -92,7 +91,7 @@ def tokenised(lines: Sequence[Line], tokenizer: Any, vocabulary: int) -> Windows
 
 
 def _of_text(row: QuoteRow, tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Return the ids of prefix and suffix; together they are those of the whole text wherever that can be cut."""
+    """Return the ids of prefix and suffix, from the tokens of the whole text if these can be cut there."""
     begin = tokenizer("").input_ids[:1]
     prefix, whole, alone = (
         tokenizer(text, add_special_tokens=False).input_ids
@@ -105,7 +104,7 @@ def _of_text(row: QuoteRow, tokenizer: Any) -> tuple[list[int], list[int]]:
 def _check_ids(ids: tuple[list[int], list[int]], vocabulary: int, where: str) -> None:
     for name, some in zip(("prefix", "suffix"), ids, strict=True):
         if not some:
-            raise InputError(f"{where}: the {name} has no tokens; take the line out")
+            raise InputError(f"{where}: the {name} has no tokens; remove the line")
         if max(some) >= vocabulary:
             raise InputError(
                 f"{where}: {name} id {max(some)} is outside the model's vocabulary of {vocabulary} tokens; the file "
@@ -114,9 +113,9 @@ def _check_ids(ids: tuple[list[int], list[int]], vocabulary: int, where: str) ->
 
 
 def check_tokenizer(lines: Sequence[Line], tokenizer: Any) -> None:
-    """Tokenise the texts that come with prefix ids again and compare; words that are cut at the ends may differ.
+    """Compare the tokens of the prefix texts with the given ids; words cut at the ends may differ.
 
-    Raises InputError when fewer than 95 % of the prefixes agree: every id would mean another word.
+    Raises InputError when fewer than 95 % of the prefixes agree, because every id would then mean another word.
     """
     rows = [line.row for line in lines if isinstance(line.row, TokenRow) and line.row.prefix_text is not None]
     if not rows:
@@ -125,14 +124,14 @@ def check_tokenizer(lines: Sequence[Line], tokenizer: Any) -> None:
     if agree < AGREEMENT * len(rows):
         file = lines[0].where.rpartition(":")[0]
         raise InputError(
-            f"{file}: the tokenizer gives the prefix ids again for {100 * agree / len(rows):.1f} % of {len(rows)} "
+            f"{file}: the tokenizer reproduces the prefix ids of {100 * agree / len(rows):.1f} % of {len(rows)} "
             f"prefixes, expected at least {100 * AGREEMENT:.0f} %; it is another model's, or it is broken by the "
             "transformers release (huggingface/transformers#45920): try another version"
         )
 
 
 def _agrees(ids: Sequence[int], again: Sequence[int]) -> bool:
-    """Say whether ``ids``, but for their ends, stand in ``again``."""
+    """Return whether ``ids``, except for their ends, occur in ``again``."""
     edge = min(EDGE, len(ids) // 4)
     inside = list(ids[edge : len(ids) - edge])
     return any(again[n : n + len(inside)] == inside for n in range(len(again) - len(inside) + 1))
