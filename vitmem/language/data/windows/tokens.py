@@ -124,7 +124,7 @@ def check_tokenizer(lines: Sequence[Line], tokenizer: Any) -> None:
     if agree < AGREEMENT * len(rows):
         file = lines[0].where.rpartition(":")[0]
         raise InputError(
-            f"{file}: the tokenizer reproduces the prefix ids of {100 * agree / len(rows):.1f} % of {len(rows)} "
+            f"{file}: the tokenizer reproduces the prefix ids for {100 * agree / len(rows):.1f} % of {len(rows)} "
             f"prefixes, expected at least {100 * AGREEMENT:.0f} %; it is another model's, or it is broken by the "
             "transformers release (huggingface/transformers#45920): try another version"
         )
