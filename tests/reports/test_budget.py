@@ -65,8 +65,8 @@ def test_tables_show_both_where_they_were_recorded(now: list[Row]) -> None:
         ("K-FAC", "unlabelled", "1", "3", "3"),
         ("SSD", "retain + forget", "1.5", "2", "3"),
     ]
-    assert "- tried: settings of the method" in glossary()
-    assert "- information: what a method is given beside the weights: data-free nothing" in glossary()
+    assert "- tried: number of settings of the method" in glossary()
+    assert "- information: what a method uses besides the weights: data-free nothing" in glossary()
     for name in ("chosen", "matched", "sweep", "front"):
         assert "information" in tables[f"{name}.csv"].splitlines()[0]
 

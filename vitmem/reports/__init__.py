@@ -1,1 +1,1 @@
-"""Tables and figures: pure functions of rows. No torch."""
+"""Tables and figures: pure functions of rows. Does not import torch."""

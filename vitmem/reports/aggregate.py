@@ -1,4 +1,4 @@
-"""Rows of one cell over its seeds, and means with 95 % t intervals between seeds. No torch."""
+"""Rows of one cell over its seeds, and means with 95 % t intervals between seeds. Does not import torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAINING = ("data", "noise", "model", "recipe")
 ENCODER = json.JSONEncoder(sort_keys=True)
 
 
-# Of fewer values there is no interval: that of two is 12.7 standard errors to either side and tells nothing.
+# Minimum number of seeds for an interval: with two it is 12.7 standard errors to either side, of no use.
 FEWEST = 3
 LEVEL = 0.95
 
@@ -29,7 +29,7 @@ LEVEL = 0.95
 class Estimate(NamedTuple):
     """A mean over ``n`` seeds with the half-width of its 95 % t interval, ``None`` for fewer than three seeds.
 
-    Of two seeds ``pair`` has the two values, the lower first; otherwise it is ``None``.
+    With two seeds ``pair`` has both values, the lower first; otherwise it is ``None``.
     """
 
     mean: float
@@ -39,7 +39,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return mean and 95 % interval of ``values``, one a seed (t with n - 1 degrees of freedom)."""
+    """Return mean and 95 % interval of ``values``, one per seed (t with n - 1 degrees of freedom)."""
     n = len(values)
     if n == 0:
         return None
@@ -52,15 +52,15 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 @cache
 def t_quantile(freedom: int) -> float:
-    """Return the ends of the 95 % interval of a t variable, in its units."""
+    """Return the 97.5 % quantile of a t variable with ``freedom`` degrees of freedom."""
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 @cache
 def at(*path: str) -> Reader:
-    """Return a reader of the number that lies at ``path`` in a row, ``None`` where there is none."""
+    """Return a reader of the number at ``path`` in a row, ``None`` if it is missing."""
 
-    if len(path) == 2:  # what nearly all readers are
+    if len(path) == 2:  # the most common case
         section, name = path
 
         def read_in_section(row: Row) -> float | None:
@@ -87,7 +87,7 @@ def kept_share(row: Row) -> float | None:
 
 
 def seconds(row: Row) -> float | None:
-    """Return the seconds of statistics and edit: what a method costs beyond the training."""
+    """Return the seconds of statistics and edit: the cost of a method in addition to training."""
     costs = row.get("costs", {})
     if row["config"]["edit"]["method"] == "none" or "edit_seconds" not in costs:
         return None
@@ -96,11 +96,11 @@ def seconds(row: Row) -> float | None:
 
 @dataclass(frozen=True)
 class Group:
-    """The finished rows of one cell, by seed; ``config`` is that of the cell without its seed."""
+    """The finished rows of one cell, by seed; ``config`` is the cell's without its seed."""
 
     config: Config
     rows: Mapping[int, Row]
-    # what was found of the group, by the function that found it: tables ask for the same again and again
+    # results about the group, cached by function, because tables ask for the same ones repeatedly
     kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -110,18 +110,18 @@ class Group:
 
     @cached_property
     def oracle(self) -> str | None:
-        """What the training knew that no edit knows; ``None`` for one by the given labels to its end."""
+        """The oracle's additional information in training; ``None`` for a plain training to the end."""
         found: str | None = self.config.get("oracle")
         return found
 
     @cached_property
     def probe(self) -> bool:
-        """Whether it looks into what is memorized, to be shown apart and to compete with no method."""
+        """Whether the edit is a probe: it looks into the memory, and is shown apart from the methods."""
         return any(row.get("edit", {}).get("probe", False) for row in self.rows.values())
 
     @cached_property
     def inner(self) -> Group | None:
-        """The edit that this one was made after, in the same place, without rows; ``None`` for one after none."""
+        """The inner edit that this one was applied after, in the same layers, without rows; ``None`` without one."""
         edit = self.config["edit"]
         if not isinstance(after := edit.get("after"), Mapping):
             return None
@@ -129,7 +129,7 @@ class Group:
         return Group({**self.config, "edit": {**after, **place}}, {})
 
     def values(self, read: Reader) -> Mapping[int, float]:
-        """Return what ``read`` finds, by seed."""
+        """Return the values of ``read`` by seed."""
         if read not in self.kept:
             found: dict[int, float] = {}
             for seed in sorted(self.rows):
@@ -140,7 +140,7 @@ class Group:
         return values
 
     def estimate(self, read: Reader) -> Estimate | None:
-        """Return mean and interval of what ``read`` finds over the seeds."""
+        """Return mean and interval of ``read`` over the seeds."""
         key = estimate, read
         if key not in self.kept:
             self.kept[key] = estimate(list(self.values(read).values()))
@@ -149,7 +149,7 @@ class Group:
 
 
 def kept(function: Callable[[Group], T]) -> Callable[[Group], T]:
-    """Return ``function`` of a group such that it is called once a group; nobody may change what it returned."""
+    """Cache ``function`` per group; the returned value must not be modified."""
 
     @wraps(function)
     def once(group: Group) -> T:
@@ -162,12 +162,12 @@ def kept(function: Callable[[Group], T]) -> Callable[[Group], T]:
 
 
 def difference(group: Group, other: Group, read: Reader) -> Estimate | None:
-    """Return mean and interval of ``group`` minus ``other`` over the seeds that both have."""
+    """Return mean and interval of ``group`` minus ``other`` over their common seeds."""
     return estimate(differences(group, other, read))
 
 
 def differences(group: Group, other: Group, read: Reader) -> list[float]:
-    """Return ``group`` minus ``other`` of each seed that both have."""
+    """Return ``group`` minus ``other`` for each common seed."""
     ours, theirs = group.values(read), other.values(read)
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
@@ -176,7 +176,7 @@ def differences(group: Group, other: Group, read: Reader) -> list[float]:
 class Training:
     """All groups of one training configuration (data, noise, model, recipe), its unedited model and its oracles.
 
-    ``probes`` are edits that are shown apart: nothing is chosen among them.
+    ``probes`` are edits shown apart; no setting is chosen among them.
     """
 
     config: Config
@@ -192,7 +192,7 @@ def canonical_text(value: Any) -> str:
 
 
 def group_rows(rows: Iterable[Row]) -> list[Group]:
-    """Group the rows with status ok by their cell without the seed, in the order of the cells' configs.
+    """Group the rows with status ok by their cell without the seed, sorted by the cells' configs.
 
     Raises InputError when two rows are the same cell and seed (an entry's version has changed since).
     """
@@ -228,5 +228,5 @@ def by_training(groups: Iterable[Group]) -> list[Training]:
 
 
 def training_config(config: Mapping[str, Any]) -> Config:
-    """Return the part of a cell's config that says how its network was trained, without the seed."""
+    """Return the training part of a cell's config, without the seed."""
     return {key: config[key] for key in TRAINING if key in config}

@@ -1,4 +1,4 @@
-"""What ``vitmem analyse`` wrote beside the rows of a suite, by training. No torch."""
+"""The output of ``vitmem analyse`` beside the rows of a suite, by training. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitmem.errors import InputError
 from vitmem.files import hidden, read_text, short_name
 from vitmem.reports.aggregate import Estimate, Training, estimate
 
-# One line of a file: its columns by name, as they are written
+# One line of a file: its values by column, as written
 Line = Mapping[str, str]
 Analyses = Mapping[str, Sequence[Line]]
 # Columns of analyses that are quantities of a network as a whole.
@@ -21,7 +21,7 @@ TELLING = {
     "spectrum": ("effective_rank_a", "effective_rank_g", "effective_rank_weight"),
     "fisher": ("noisy_share", "noisy_share_given"),
 }
-# Columns that say what a line is about, by the name of the file.
+# Columns that identify a line, by the name of the file.
 NEEDED = {
     "bands": ("layer", "basis", "from"),
     "spectrum": ("layer",),
@@ -38,7 +38,7 @@ class Lines(list[Line]):
 
     @cached_property
     def by_training(self) -> Mapping[str, Sequence[Line]]:
-        """The lines by the id of their training, in their order."""
+        """The lines by training id, in their order."""
         found: dict[str, list[Line]] = {}
         for line in self:
             found.setdefault(line["training"], []).append(line)
@@ -46,10 +46,10 @@ class Lines(list[Line]):
 
 
 def read_analyses(folder: Path) -> Analyses:
-    """Return the lines of ``<folder>/analyses/*.csv`` by the name of the file; none where there is no such folder.
+    """Return the lines of ``<folder>/analyses/*.csv`` by file name; empty without such a folder.
 
-    Raises InputError for a file that is no table in UTF-8, and for one whose lines do not say which training they are
-    of or lack what the tables read of them.
+    Raises InputError for a file that is not a UTF-8 table, and for one without the training of each line or other
+    columns that the tables need.
     """
     paths = sorted((folder / "analyses").glob("*.csv"))
     return {path.stem: _read(path) for path in paths if not hidden(path.name)}
@@ -86,7 +86,7 @@ def lines_of(training: Training, lines: Sequence[Line]) -> dict[int, list[Line]]
 
 
 def over_seeds(seeds: Mapping[int, Sequence[Line]], read: Callable[[Line], float | None]) -> Estimate | None:
-    """Return mean and interval over the seeds of what ``read`` finds in their lines, each the mean of its lines."""
+    """Return mean and interval over the seeds of ``read``, averaged over the lines of each seed."""
     means = []
     for some in seeds.values():
         values = [value for line in some if (value := read(line)) is not None]
@@ -96,7 +96,7 @@ def over_seeds(seeds: Mapping[int, Sequence[Line]], read: Callable[[Line], float
 
 
 def averages(analyses: Analyses) -> dict[str, dict[str, float]]:
-    """Return by the id of the training what may tell where an edit works, each quantity as the mean of its layers."""
+    """Return predictors of where an edit works, by training id, each averaged over the layers."""
     found: dict[str, dict[str, list[float]]] = {}
     for name, quantities in TELLING.items():
         for line in analyses.get(name, ()):
@@ -110,7 +110,7 @@ def averages(analyses: Analyses) -> dict[str, dict[str, float]]:
 
 
 def number(line: Line, column: str) -> float | None:
-    """Return the number in ``column`` of a line, ``None`` where there is none; raises InputError for anything else."""
+    """Return the number in ``column`` of a line, ``None`` if empty; raises InputError for other text."""
     text = line.get(column, "")
     try:
         value = float(text) if text else None
@@ -122,7 +122,7 @@ def number(line: Line, column: str) -> float | None:
 
 
 def needed_number(line: Line, column: str) -> float:
-    """Return the number in ``column`` of a line; raises InputError where there is none."""
+    """Return the number in ``column`` of a line; raises InputError if it is empty."""
     value = number(line, column)
     if value is None:
         raise InputError(f"analyses: column '{column}': expected a number, got nothing; {MEND}")

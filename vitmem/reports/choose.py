@@ -1,7 +1,7 @@
-"""Choosing blocks and strength of a method on the selection halves, never on what is reported. No torch.
+"""Choice of a method's blocks and strength on the selection halves, never on the reported ones. Does not import torch.
 
-The rule: of the settings whose selection accuracy, averaged over the seeds, is at most ``drop`` below
-the unedited model's, the one under which the selection memorized falls most.
+The rule: of the settings whose selection accuracy, averaged over the seeds, is at most ``drop`` below the unedited
+model's, take the one with the largest drop of the selection memorized.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ DROP = 0.02
 GATE = 0.6
 MEMORIZED = at("selection", "memorized")
 VALIDATION = at("selection", "validation")
-# Accuracies are ratios of counts: a loss of exactly the allowed size must not fail by a rounding error.
+# Accuracies are ratios of counts: a loss equal to the allowed one must not fail by a rounding error.
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The setting of a method that was chosen; ``group`` is ``None`` when none qualifies, ``why`` says so."""
+    """The chosen setting of a method; ``group`` is ``None`` when none qualifies, with the reason in ``why``."""
 
     group: Group | None
     why: str = ""
 
 
 def by_method(groups: Iterable[Group]) -> dict[str, list[Group]]:
-    """Gather groups that differ in blocks, layers and strength alone."""
+    """Gather groups that differ only in blocks, layers and strength."""
     found: dict[str, list[Group]] = {}
     for group in groups:
         found.setdefault(method_key(group), []).append(group)
@@ -40,8 +40,8 @@ def by_method(groups: Iterable[Group]) -> dict[str, list[Group]]:
 def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
     """Return the choice among the settings ``groups`` of one method, against ``base`` on the same seeds.
 
-    Settings with fewer seeds than the method's most complete one do not take part: a mean over fewer
-    seeds wins by luck. Equal falls are settled by the smaller loss, then by the order of settings.
+    Settings with fewer seeds than the method's most complete one are excluded: a mean over fewer seeds can win by luck.
+    Ties are resolved by the smaller loss, then by the order of settings.
     """
     scored = []
     for group in groups:
@@ -60,9 +60,9 @@ def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
 
 
 def _score(group: Group, base: Group) -> tuple[int, float, float] | None:
-    """Return the number of seeds and the mean fall of memorized and loss of accuracy, ``None`` where either is missing.
+    """Return the number of seeds, the mean drop of memorized and the mean loss of accuracy, ``None`` if missing.
 
-    It is kept, with the base that it is against: tables choose among the same settings again and again.
+    The result is cached for each base, because tables choose among the same settings repeatedly.
     """
     against, found = group.kept.get(_score, (None, None))
     if against is not base:

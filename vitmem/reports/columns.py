@@ -1,4 +1,4 @@
-"""Columns that many tables share, and what their cells are read from. No torch."""
+"""Columns shared by many tables, and the readers of their cells. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEASURED = ("memorized", "recovered", "other", "clean_train", "validation", *VIE
 MODEL, METHOD = Column("model", "model"), Column("method", "method")
 SETTING, SEEDS = Column("setting", "setting"), Column("seeds", "seeds", "count")
 HEAD = (MODEL, METHOD, INFORMATION)
-CHANGE = Column("relative_change", "‖ΔW‖/‖W‖", "number", "norm of the change of all edited matrices over theirs")
+CHANGE = Column("relative_change", "‖ΔW‖/‖W‖", "number", "norm of the change over that of all edited matrices")
 CHANGE_OF_WEIGHTS = at("edit", "relative_change")
 EDIT_READS = (kept_share, at("edit", "kept_mass"), CHANGE_OF_WEIGHTS, passes, seconds)
 EDIT_COLUMNS = (
@@ -27,23 +27,23 @@ EDIT_COLUMNS = (
         "passes",
         "passes",
         "passes",
-        "how often a method that takes gradients, or the statistics that it reads, went through the examples that they "
-        "were given; if it trains weights, its kept pairs are those that were left as they were",
+        "passes of the method's gradients and of its statistics over their examples; for a method that trains weights, "
+        "kept pairs are unchanged weights",
     ),
     Column(
         "seconds",
         "seconds",
         "seconds",
-        "collecting the statistics and editing, mean over the seeds; the training is not counted",
+        "time for statistics and edit, mean over the seeds, without the training",
     ),
 )
 RULE = (
     f"chosen on the selection halves: the largest fall of memorized among the settings that lose at most "
-    f"{100 * DROP:g} points of accuracy on average over the seeds; reported on the other halves"
+    f"{100 * DROP:g} points of accuracy, averaged over the seeds; reported on the other halves"
 )
 NO_LOSS = (
-    "at no loss: of the settings of a method that lose no selection accuracy, averaged over the seeds, the one under "
-    "which memorized falls most on the selection halves, reported on the other halves"
+    "at no loss: the setting with the largest fall of memorized on the selection halves among the settings of a method "
+    "that lose no selection accuracy, averaged over the seeds; reported on the other halves"
 )
 
 

@@ -1,6 +1,6 @@
-"""The figures of a suite as files beside its rows, SVG and PNG. Imports matplotlib, no torch.
+"""Write the figures of a suite beside its rows, as SVG and PNG. Imports matplotlib, not torch.
 
-The files are a pure function of the rows: no date, fixed salt for the names inside the SVG.
+The files are a pure function of the rows: no date, and a fixed salt for ids inside the SVG.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vitmem.rows import Belongs
 
 
 def draw_figures(report: Report) -> dict[str, tuple[FigureEntry, Figure]]:
-    """Return the figures that there is something of a suite for, each with its entry, by name."""
+    """Return the non-empty figures of a suite, each with its entry, by name."""
     entries = [entry() for entry in FIGURES.entries() if not entry.over_suites]
     with matplotlib.rc_context(STYLE):
         drawn = [(entry, entry.draw(report)) for entry in entries]
@@ -32,8 +32,8 @@ def draw_figures(report: Report) -> dict[str, tuple[FigureEntry, Figure]]:
 def write_figures(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
     """Draw the figures of all suites in ``results``, or of one, as SVG and PNG; return the paths.
 
-    Without ``suite`` those over all suites are drawn too, into ``results`` itself. ``belongs`` is asked of rows as
-    ``read_rows`` does. Raises InputError when ``suite`` has no rows.
+    Without ``suite`` those over all suites are drawn too, into ``results`` itself. ``belongs`` filters rows as in
+    ``read_rows``. Raises InputError when ``suite`` has no rows.
     """
     written = []
     over_all = [entry() for entry in FIGURES.entries() if entry.over_suites]
@@ -51,9 +51,9 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
 
 
 def write_figure(figure: Figure, path: Path, dpi: int) -> list[Path]:
-    """Write ``figure`` to ``path`` with the suffixes .svg and .png, each whole or not at all; return both paths.
+    """Write ``figure`` to ``path`` with the suffixes .svg and .png, atomically; return both paths.
 
-    Raises InputError or DiskFullError where it cannot be written.
+    Raises InputError or DiskFullError when it cannot be written.
     """
     kinds: dict[str, Any] = {"svg": {"metadata": {"Date": None, "Creator": None}}}
     kinds["png"] = {"dpi": dpi, "metadata": {"Software": None}}

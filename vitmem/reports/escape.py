@@ -1,13 +1,13 @@
-"""Texts that people chose (names of classes, models, folders) inside markdown, LaTeX, figures and pages. No torch."""
+"""Escape user texts (names of classes, models, folders) for markdown, LaTeX, figures and pages. No torch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-# A longer text is cut in the middle wherever a person reads it.
+# Maximum length of a text shown to a reader; longer ones are cut in the middle.
 LONGEST = 2000
-# What stands between cells while they are escaped together; no cell has it after that.
+# Separator of cells that are escaped together; no cell contains it afterwards.
 BETWEEN = "\x1f"
 LATEX = {
     "\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "$": "\\$", "#": "\\#", "_": "\\_", "{": "\\{", "}": "\\}",
@@ -18,15 +18,14 @@ LATEX = {
 }  # fmt: skip
 LATEX_SPECIAL = re.compile("[" + re.escape("".join(LATEX)) + "]")
 BEYOND_LATIN = re.compile("[^\0-\u017f]")
-# What means something to markdown, and what opens a tag, a comment or an entity; "p < 0.05" and "A & B" do not.
+# Special characters of markdown, and openings of tags, comments and entities; "p < 0.05" and "A & B" are none.
 MARKDOWN_SPECIAL = re.compile(r"[\\|$`]|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
-# What a text may not hold on one line: control characters, halves of surrogate pairs, and marks that turn the direction
-# of all that follows.
+# Characters not allowed in one line: control characters, surrogates, and marks that change the text direction.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def one_line_of(text: str, most: int = LONGEST) -> str:
-    """Return ``text`` as one line that shows what it holds: at most ``most`` characters, nothing unseen."""
+    """Return ``text`` as one line of at most ``most`` characters, with invisible characters replaced by spaces."""
     if UNSEEN.search(text):
         text = " ".join(UNSEEN.sub(" ", text).split())
     end = min(41, most // 3)
@@ -34,12 +33,12 @@ def one_line_of(text: str, most: int = LONGEST) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Return ``text`` such that markdown shows it as it is, in a table too."""
+    """Escape ``text`` for markdown, also in a table."""
     return markdown_row([text])
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """Return ``cells`` as markdown shows them, with bars between them."""
+    """Return ``cells`` escaped for markdown, separated by bars."""
     return " | ".join(MARKDOWN_SPECIAL.sub(_escaped, line) for line in _lines(cells)).replace(BETWEEN, " | ")
 
 
@@ -48,14 +47,14 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def latex_text(text: str) -> str:
-    """Return ``text`` such that LaTeX shows it as it is."""
+    """Escape ``text`` for LaTeX."""
     return latex_row([text])
 
 
 def latex_row(cells: Sequence[str]) -> str:
-    """Return ``cells`` as LaTeX shows them, with ampersands between them."""
+    """Return ``cells`` escaped for LaTeX, separated by ampersands."""
     row = " & ".join(LATEX_SPECIAL.sub(_command, line) for line in _lines(cells)).replace(BETWEEN, " & ")
-    # after the end of a row these would be its star and its argument
+    # after the end of a row these would be parsed as its star and its argument
     return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 
@@ -64,14 +63,14 @@ def _command(match: re.Match[str]) -> str:
 
 
 def _lines(cells: Sequence[str]) -> Sequence[str]:
-    """Return ``cells`` in pieces that are one line: all at once where there is nothing to take out, which is faster."""
+    """Return ``cells`` as single lines: all at once if no character needs replacing, which is faster."""
     joined = BETWEEN.join(cells)
-    whole = joined.count(BETWEEN) == len(cells) - 1  # a cell may hold the very character
+    whole = joined.count(BETWEEN) == len(cells) - 1  # a cell may contain the separator
     if whole and len(joined) <= LONGEST and not UNSEEN.search(joined.replace(BETWEEN, "")):
         return [joined]
     return [one_line_of(cell) for cell in cells]
 
 
 def beyond_latin(text: str) -> bool:
-    """Say whether ``text`` has a letter that the usual fonts of LaTeX lack."""
+    """Return whether ``text`` has a letter that the usual fonts of LaTeX lack."""
     return BEYOND_LATIN.search(text) is not None

@@ -1,6 +1,6 @@
-"""What a row tells someone who has neither true labels nor the list of wrong ones. No torch.
+"""The information in a row available without true labels and without the list of wrong ones. Does not import torch.
 
-Rules that choose a setting without labels are given this and nothing else of a row.
+Rules that choose a setting without labels receive only this part of a row.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from vitmem.rows import Row
 
 @dataclass(frozen=True)
 class Evidence:
-    """Measures of one edited network that need no truth, ``None`` where the row has none of it.
+    """Measures of one edited network that need no true labels, ``None`` if missing in the row.
 
-    ``agreement`` with the base and ``confidence`` are those of the selection half's held-out images; ``given_train`` is
-    the share of all training images predicted as their given label; ``kept_energy`` the share of ||W||^2 that is left
-    in the edited matrices, ``kept_share`` of their pairs; the others are as in ``vitmem.metrics.label_free``.
+    ``agreement`` with the base and ``confidence`` are on the selection half's held-out images; ``given_train`` is the
+    share of all training images predicted as their given label; ``kept_energy`` the remaining share of ||W||^2 in the
+    edited matrices, ``kept_share`` of their pairs; the others are as in ``vitmem.metrics.label_free``.
     """
 
     agreement: float | None = None
@@ -32,16 +32,16 @@ class Evidence:
     backed: float | None = None
 
     def knows(self, names: tuple[str, ...]) -> bool:
-        """Say whether every one of ``names`` is there."""
+        """Return whether all ``names`` are known."""
         return None not in [getattr(self, name) for name in names]
 
     def number(self, name: str) -> float:
-        """Return the measure ``name``; only asked for where it is known."""
+        """Return the measure ``name``, which must be known."""
         return float(getattr(self, name))
 
 
 def evidence(row: Row) -> Evidence:
-    """Return what the row of a finished cell tells without truth."""
+    """Return the label-free evidence in the row of a finished cell."""
     backed, unbacked = (at("selection", f"knn_{name}")(row) for name in ("backed", "unbacked"))
     return Evidence(
         agreement=at("selection", "agreement")(row),
@@ -59,9 +59,8 @@ def evidence(row: Row) -> Evidence:
 def given_train(row: Row) -> float | None:
     """Return the share of all training images that are predicted as their given label.
 
-    Rows that were made before it was measured have it in parts that know which labels are wrong (``clean_train``, and
-    ``memorized`` of the two halves). Their counts are added up again: whoever has the given labels alone counts the
-    same sum, and the parts go nowhere else.
+    Older rows have it in parts that use the wrong labels (``clean_train``, and ``memorized`` of the two halves). Only
+    their sum is used here, which the given labels alone determine.
     """
     measured = at("selection", "given_train")(row)
     if measured is not None:
@@ -81,7 +80,7 @@ def given_train(row: Row) -> float | None:
 
 
 def kept_energy(row: Row) -> float | None:
-    """Return the share of the squared norm of all edited matrices that is left, ``None`` where it is not reported."""
+    """Return the remaining share of the squared norm of all edited matrices, ``None`` if not reported."""
     layers = row.get("edit", {}).get("layers", {}).values()
     if not layers or any("kept_energy" not in layer for layer in layers):
         return None

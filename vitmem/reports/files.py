@@ -1,4 +1,4 @@
-"""The tables of a suite as files beside its rows, written or compared. No torch."""
+"""Write or check the tables of a suite as files beside its rows. Does not import torch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vitmem.reports.report import Report
 from vitmem.rows import Belongs, read_rows
 
 MARKDOWN = "md"
-# Beside the folders of the suites: what the columns and the rules of all tables are.
+# Beside the folders of the suites: definitions of the columns and the rules of all tables.
 GLOSSARY = "glossary.md"
 
 
 def make_table(entry: TableEntry, report: Any, notes: Sequence[str] = (), footer: Sequence[str] = ()) -> Table | None:
-    """Return the table that ``entry`` makes of ``report``; ``None`` where it has no rows."""
+    """Return the table of ``entry`` for ``report``; ``None`` if it has no rows."""
     rows = tuple(entry.rows(report))
     if not rows:
         return None
@@ -35,7 +35,7 @@ def make_table(entry: TableEntry, report: Any, notes: Sequence[str] = (), footer
 
 
 def tables_of(report: Report, *names: str) -> dict[str, Table]:
-    """Return the tables that ``report`` has rows for, or those of ``names``, by name."""
+    """Return the non-empty tables of ``report``, or those of ``names``, by name."""
     known = [TABLES.get(name) for name in names] if names else TABLES.entries()
     entries = [entry() for entry in known if not entry.over_suites]
     made = {entry.name: make_table(entry, report, report.notes, report.footer) for entry in entries}
@@ -43,14 +43,14 @@ def tables_of(report: Report, *names: str) -> dict[str, Table]:
 
 
 class OverSuites:
-    """The tables over all suites: what each reads of a suite is kept, the rows are not."""
+    """The tables over all suites: caches the extract of each suite, not the rows."""
 
     def __init__(self) -> None:
         self.found: dict[str, list[Any]] = {}
         self.entries = [entry() for entry in TABLES.entries() if entry.over_suites]
 
     def observe(self, report: Report) -> None:
-        """Take what the tables read of one suite."""
+        """Extract the data of the tables from one suite."""
         for entry in self.entries:
             self.found.setdefault(entry.name, []).extend(entry.observe(report))
 
@@ -61,9 +61,9 @@ class OverSuites:
 
 
 def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
-    """Return the folders in ``results`` that hold rows, or that of ``suite`` alone; hidden folders are no suites.
+    """Return the folders in ``results`` that have rows, or only that of ``suite``; hidden folders are skipped.
 
-    Raises InputError when ``suite`` has no rows there, offering the nearest name.
+    Raises InputError when ``suite`` has no rows there, suggesting the nearest name.
     """
     folders = [f for f in subfolders(results) if (f / "rows.jsonl").exists()] if results.is_dir() else []
     if suite is None:
@@ -92,7 +92,7 @@ def render_tables(report: Report, *formats: str) -> dict[str, str]:
 
 
 def _files(results: Path, suite: str | None, belongs: Belongs | None, format: str) -> Iterator[tuple[Path, str]]:
-    """Yield path and content of every table file; those over all suites where no suite is named."""
+    """Yield path and content of every table file, including those over all suites if no suite is named."""
     over_all = OverSuites()
     for folder, report in reports(results, suite, belongs):
         for name, text in render_tables(report, format).items():
@@ -108,10 +108,10 @@ def _files(results: Path, suite: str | None, belongs: Belongs | None, format: st
 def write_tables(
     results: Path, suite: str | None = None, belongs: Belongs | None = None, format: str = MARKDOWN
 ) -> list[Path]:
-    """Write the tables of all suites in ``results``, or of one, each whole or not at all, and return their paths.
+    """Write the tables of all suites in ``results``, or of one, atomically, and return their paths.
 
-    Without ``suite`` those over all of them are written too, into ``results`` itself, where the glossary lies. A file
-    that holds its table already is left as it is. Raises InputError or DiskFullError where one cannot be written.
+    Without ``suite`` those over all suites are written too, into ``results`` itself, with the glossary. An unchanged
+    file is not rewritten. Raises InputError or DiskFullError when one cannot be written.
     """
     written = []
     for path, text in _files(results, suite, belongs, format):
@@ -128,9 +128,9 @@ def _put(content: bytes, path: Path) -> None:
 
 
 def check_tables(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
-    """Return the table files in ``results``, or of one suite, that are missing or differ from what their rows give.
+    """Return the table files in ``results``, or of one suite, that are missing or differ from their rows.
 
-    A table that nothing makes any more is one of them. Without ``suite`` those over all suites are too.
+    Obsolete table files are included. Without ``suite`` those over all suites are checked too.
     """
     found = {path: text.encode(errors="backslashreplace") for path, text in _files(results, suite, belongs, MARKDOWN)}
     there = [path for folder in suite_folders(results, suite) for path in sorted(folder.glob(f"tables/*.{MARKDOWN}"))]

@@ -1,4 +1,4 @@
-"""What the columns and the rules of the tables are, each said once: one page for all tables. No torch."""
+"""Definitions of the columns and the rules of the tables, on one page for all tables. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vitmem.reports.render import SPREAD, Column, abouts
 
 
 def rules(columns: Sequence[Column], entry: Table | type[Table]) -> tuple[str, ...]:
-    """Return what the numbers and the choices of a table are, a sentence each."""
+    """Return the definitions and rules of a table, one sentence each."""
     spread = any(column.kind in SPREAD for column in columns)
     return (INTERVAL, *entry.notes) if spread and not entry.over_suites else entry.notes
 
 
 def glossary() -> str:
-    """Return the page in markdown: what stands in several tables, then a heading for each table with its own."""
+    """Return the page in markdown: shared definitions, then a heading for each table with its own."""
     entries = {e: [*rules(e.columns, e), *abouts(e.columns)] for e in TABLES.entries()}
     counts = Counter(term for found in entries.values() for term in found)
     shared = [term for term, count in counts.items() if count > 1]

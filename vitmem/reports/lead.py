@@ -1,6 +1,6 @@
-"""How much less a method leaves memorized at no loss than shrinkage, which knows nothing of the data. No torch.
+"""Difference in memorized between a method and data-free shrinkage at no loss. Does not import torch.
 
-Settings are compared within one set of layers, which is what ``layers`` of an edit names, or the model's own.
+Settings are compared within one set of layers: the ``layers`` of an edit, or the model's own.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from vitmem.reports.aggregate import Estimate, Group, Training, at, canonical_te
 from vitmem.reports.choose import Choice, choose
 from vitmem.reports.naming import variant
 
-# What shrinks the weights without a look at any example.
+# Methods that shrink the weights without looking at an example.
 SHRINKAGE = ("uniform_scaling", "svd", "random_basis")
 MEMORIZED = at("metrics", "memorized")
 ABLATED = at("metrics", "ablated_memorized")
 OWN = "the model's own"
-# Shares of fewer than a thousand million images differ by more.
+# Shares of fewer than 10^9 images differ by more.
 DIGITS = 9
 Layers = tuple[str, ...] | None
 
 
 def shrinks(group: Group) -> bool:
-    """Say whether an edit knows nothing of the data: a random basis of which one side is read from it does."""
+    """Return whether an edit uses no data; a random basis combined with one of K-FAC's does."""
     return group.method in SHRINKAGE and all(key.startswith("statistics.") for key in variant(group))
 
 
@@ -44,7 +44,7 @@ class Site:
         return OWN if self.layers is None else "+".join(self.layers)
 
     def settings(self, method: str, **parameters: Any) -> list[Group]:
-        """Return the settings of ``method`` with these parameters beside its strength, by the plainest statistics."""
+        """Return the settings of ``method`` with these parameters besides its strength, with plain statistics."""
         found: dict[tuple[int, str], list[Group]] = {}
         for group in self.groups:
             own = variant(group)
@@ -54,11 +54,11 @@ class Site:
         return found[min(found)] if found else []
 
     def chosen(self, groups: Sequence[Group]) -> Choice:
-        """Return which of ``groups`` takes most out at no loss of selection accuracy."""
+        """Return the choice among ``groups`` with the largest drop of memorized at no loss of selection accuracy."""
         return choose(groups, self.base, 0.0)
 
     def left(self, choice: Choice) -> Group:
-        """Return what ``choice`` leaves: the unedited model where no setting loses nothing."""
+        """Return the result of ``choice``: the unedited model if every setting loses accuracy."""
         return self.base if choice.group is None else choice.group
 
     @cached_property
@@ -72,23 +72,23 @@ class Site:
         return self.chosen(self.shrinkage)
 
     def lead(self, choice: Choice) -> Estimate | None:
-        """Return memorized under the best shrinkage less memorized under ``choice``, paired over the seeds."""
+        """Return memorized under the best shrinkage minus memorized under ``choice``, paired over the seeds."""
         return difference(self.left(self.best_shrinkage), self.left(choice), MEMORIZED)
 
     def lead_by_seed(self, choice: Choice) -> dict[int, float]:
-        """Return ``lead`` of each seed that both have; what is equal is equal to the last digit, to be ranked."""
+        """Return ``lead`` by common seed, rounded so that equal values are exactly equal when ranked."""
         ours, theirs = self.left(choice).values(MEMORIZED), self.left(self.best_shrinkage).values(MEMORIZED)
         return {seed: round(theirs[seed] - value, DIGITS) for seed, value in ours.items() if seed in theirs}
 
     @cached_property
     def ablated(self) -> Group | None:
-        """The settings whose rows tell what is left with the edited matrices at zero, of the most layers and seeds."""
+        """The settings with headroom metrics (edited matrices at zero), of the most layers and seeds."""
         told = [group for group in self.groups if group.values(ABLATED)]
         return max(told, key=lambda group: (edited_layers(group), len(group.rows)), default=None)
 
 
 def sites(training: Training) -> list[Site]:
-    """Return the sets of layers that the edits of ``training`` name, the model's own first; none without a base."""
+    """Return the sets of layers edited in ``training``, the model's own first; empty without a base."""
     if training.base is None:
         return []
     found: dict[str, tuple[Layers, list[Group]]] = {}
@@ -101,5 +101,5 @@ def sites(training: Training) -> list[Site]:
 
 
 def edited_layers(group: Group) -> int:
-    """Return how many layers ``group`` edits."""
+    """Return the number of layers that ``group`` edits."""
     return max(len(row.get("edit", {}).get("layers", {})) for row in group.rows.values())

@@ -1,4 +1,4 @@
-"""Names of trainings, methods and settings as a reader needs them: only what differs is said. No torch."""
+"""Short names of trainings, methods and settings, with only the differences. Does not import torch."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ ORACLES = {
     "without_noisy": "retrained without noisy", "true_labels": "true labels", "early_stopped": "early stopped",
 }  # fmt: skip
 BLOCKS = ("first", "last", "last_two", "last_half", "all_but_first", "all", "first_and_last")
-# Values that need no mention: an edit with them is the method itself, one with others is a variant of it.
+# Default values: an edit with them is the plain method, one with others is a variant of it.
 PLAIN = {
     "importance": "kfac", "side": "both", "rule": "span", "statistics.labels": "sampled", "statistics.label_samples": 1,
 }  # fmt: skip
-# The same of one method.
+# Default values of single methods.
 PLAIN_OF = {"protect": {"side": "A"}}
 PLACE = ("method", "blocks", "layers")
-# The methods that a table begins with.
+# Methods at the top of a table.
 FIRST = ("none", "kfac", "svd")
-# Letters of a name in tables, figures and pages.
+# Maximum length of a name in tables, figures and pages.
 LONGEST = 160
-# The edit that a probe is made after has a name of its own.
+# The inner edit of a probe has a name of its own.
 AFTER = "after"
 
 
 def title_of(method: str) -> str:
-    """Return the name of a method in tables and figures; that of suites where it has no other or is not known here."""
+    """Return the title of a method in tables and figures; its name in suites if it has none or is unknown here."""
     entry = EDITS.known(method)
     return (entry and entry.title) or method
 
 
 def is_control(method: str) -> bool:
-    """Say whether a method is a control."""
+    """Return whether a method is a control."""
     entry = EDITS.known(method)
     return entry is not None and entry.role == "control"
 
 
 def edit_label(edit: Config) -> str:
-    """Return a resolved edit as a line says it: its values in order, those that need no mention left out."""
+    """Return a short text for a resolved edit: its values in order, without defaults."""
     shown = (
         f"after ({edit_label(value)})" if key == AFTER else _told(value) if key == "second" else str(value)
         for key, value in edit.items()
@@ -55,7 +55,7 @@ def edit_label(edit: Config) -> str:
 
 
 def _asked(statistics: Config) -> Config:
-    """Return what a request for a second set of statistics says beside what needs no mention."""
+    """Return a request for a second set of statistics without defaults."""
     return {key: value for key, value in statistics.items() if PLAIN.get(f"statistics.{key}") != value}
 
 
@@ -69,13 +69,13 @@ def _is_number(value: Any) -> bool:
 
 @kept
 def strength(group: Group) -> Config:
-    """Return the numeric parameters of an edit: how strong it is (``{"fraction": 0.005}``)."""
+    """Return the numeric parameters of an edit, its strength (``{"fraction": 0.005}``)."""
     return {k: v for k, v in group.config["edit"].items() if k not in PLACE and _is_number(v)}
 
 
 @kept
 def variant(group: Group) -> Config:
-    """Return what makes an edit another method than its plain form: other parameters and statistics."""
+    """Return the other parameters and statistics that distinguish an edit from its plain form."""
     edit = group.config["edit"]
     own = {k: v for k, v in edit.items() if k not in (*PLACE, AFTER) and not _is_number(v)}
     if isinstance(second := own.get("second"), dict):
@@ -87,7 +87,7 @@ def variant(group: Group) -> Config:
 
 @kept
 def method_key(group: Group) -> str:
-    """Return a text that is equal for groups that differ in blocks, layers and strength alone."""
+    """Return a text that is equal for groups that differ only in blocks, layers and strength."""
     after = [group.config["edit"][AFTER]] if group.inner is not None else []
     return canonical_text([group.method, variant(group), *after])
 
@@ -100,7 +100,7 @@ def where(group: Group) -> str:
 
 
 def strength_text(group: Group, among: Sequence[Group] = ()) -> str:
-    """Return the strength of an edit as a text; of several settings ``among`` which it stands, what differs alone."""
+    """Return the strength of an edit as a text; with several settings ``among``, only the differences."""
     if not among:
         return _whole_strength(group)
     found = [strength(g) for g in among]
@@ -114,7 +114,7 @@ def _whole_strength(group: Group) -> str:
 
 
 def setting(group: Group, among: Sequence[Group] = ()) -> str:
-    """Return blocks and strength as one text; of several settings ``among`` which it stands, what differs alone."""
+    """Return blocks and strength as one text; with several settings ``among``, only the differences."""
     return ", ".join(text for text in (where(group), strength_text(group, among)) if text)
 
 
@@ -127,7 +127,7 @@ def _text(value: Any) -> str:
 
 
 def _readable(name: str) -> str:
-    """Return ``name`` as one line that is not too long; one that is changed for it keeps apart from all others."""
+    """Return ``name`` as one short line; a shortened one stays distinct from all others."""
     line = one_line_of(name, LONGEST)
     return line if line == name else f"{line} #{sha256(name.encode(errors='backslashreplace')).hexdigest()[:6]}"
 
@@ -142,7 +142,7 @@ def setting_order(group: Group) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one suite's trainings and methods; build it with ``Names.of``."""
+    """The names of one suite's trainings and methods; create it with ``Names.of``."""
 
     varying: tuple[tuple[str, str], ...]
     varying_recipe: tuple[tuple[str, str], ...]
@@ -150,10 +150,10 @@ class Names:
 
     @classmethod
     def of(cls, trainings: Iterable[Training]) -> Names:
-        """Find out what differs between the trainings, and between the variants of each method.
+        """Find the differences between the trainings, and between the variants of each method.
 
-        What differs only between models, noises or data of different names needs no mention: their names tell them
-        apart. A recipe has no name: what differs in it only between models of different names is left out as well.
+        Settings that differ only between models, noises or data of different names are left out, because the names
+        distinguish them. A recipe has no name: its settings are also left out if they only differ between models.
         """
         trainings = list(trainings)
         flat = [_flat(t.config) for t in trainings]
@@ -172,18 +172,18 @@ class Names:
             key
             for variants in methods.values()
             for key in {k for v, _ in variants for k in v}
-            # a probe may read no statistics, which is no other way of collecting them
+            # a probe without statistics is not a variant
             if not key.startswith("statistics.")
             or len({canonical_text(v.get(key)) for v, reads in variants if reads}) > 1
         }
         return cls(varying, recipe, frozenset(names))
 
     def training(self, training: Training) -> str:
-        """Return the model's name with what differs between the trainings of the suite."""
+        """Return the model's name with the differences between the trainings of the suite."""
         return _readable(" ".join([str(training.config["model"]["name"]), *self.differing(training)]))
 
     def differing(self, training: Training, sections: Sequence[str] = TRAINING) -> list[str]:
-        """Return ``key=value`` of what differs between the trainings in ``sections``, but for the model's name."""
+        """Return ``key=value`` of the differences between the trainings in ``sections``, except the model's name."""
         flat = _flat(training.config)
         return [
             f"{section if key == 'name' else key}={_text(flat[section, key])}"
@@ -192,18 +192,18 @@ class Names:
         ]
 
     def recipe(self, training: Training) -> str:
-        """Return what the recipe of a model has to itself, where each model has its own; empty otherwise."""
+        """Return the settings of a model's own recipe, if each model has its own; empty otherwise."""
         flat = _flat(training.config)
         return " ".join(f"{key[1]}={_text(flat[key])}" for key in self.varying_recipe if key in flat)
 
     def training_order(self, training: Training) -> tuple[Any, ...]:
-        """Return a key that sorts trainings by what differs, numbers by size."""
+        """Return a key that sorts trainings by their differences, numbers by size."""
         flat = _flat(training.config)
         keys = [("model", "name"), *self.varying]
         return tuple(_sortable(flat.get(key)) for key in keys)
 
     def method(self, group: Group) -> str:
-        """Return the method's name with what makes it a variant; of an oracle, that of what it knows."""
+        """Return the method's name with its variant; for an oracle, the name of its information."""
         names, found = group.kept.get(Names, (None, ""))
         if names is not self:
             group.kept[Names] = self, (found := self._method(group))
@@ -223,7 +223,7 @@ class Names:
         return _readable(" ".join([name, *parts]))
 
     def edit(self, group: Group) -> str:
-        """Return the method's name with its strength; where it was edited goes without saying."""
+        """Return the method's name with its strength, without the blocks."""
         return ", ".join(text for text in (self.method(group), strength_text(group)) if text)
 
     def method_order(self, group: Group) -> tuple[Any, ...]:
@@ -237,7 +237,7 @@ def _flat(config: Config) -> dict[tuple[str, str], Any]:
 
 
 def _by_name(flat: list[dict[tuple[str, str], Any]], section: str) -> list[list[dict[tuple[str, str], Any]]]:
-    """Return ``flat`` in parts, each of one name in ``section``."""
+    """Return ``flat`` split by the name in ``section``."""
     return [[f for f in flat if f[section, "name"] == name] for name in {f[section, "name"] for f in flat}]
 
 

@@ -1,4 +1,4 @@
-"""What stands under a table: reference lines, the gate, the rule, cells, devices and versions. No torch."""
+"""Notes under a table: reference lines, the gate, the rule, cells, devices and versions. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitmem.reports.render import counted, fixed
 from vitmem.rows import Row
 
 INTERVAL = (
-    "mean ± half-width of the 95 % t interval over the seeds, in percent; of two seeds (n=2) both values in place of "
+    "mean ± half-width of the 95 % t interval over the seeds, in percent; two seeds (n=2) have both values instead of "
     "an interval; one seed has none"
 )
 ORACLE = (
@@ -23,7 +23,7 @@ ORACLE = (
     "the base, measured on the same images; they know which labels are wrong, or which epoch is best on the selection "
     "half, and nothing is chosen among them"
 )
-# Beyond so many, noises are told by their names alone, and trainings together.
+# Above this number, noises are listed by name only, and trainings are summarised.
 FEW = 3
 PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
 
@@ -45,12 +45,12 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
 
 
 def _data(config: Mapping[str, object]) -> str:
-    """Return the name of a data set; of a folder of images, the folder's own."""
+    """Return the name of a dataset; for a folder of images, the folder's name."""
     return PurePath(str(config["folder"])).name if config["name"] == "image_folder" else str(config["name"])
 
 
 def _noise(config: Mapping[str, object]) -> str:
-    """Return name, rate and other parameters of a noise; of a matrix, its size."""
+    """Return name, rate and other parameters of a noise; for a matrix, its size."""
     parts = [str(config["name"]), *(str(config[key]) for key in ("rate",) if key in config)]
     for key, value in sorted(config.items()):
         if key not in ("name", "rate"):
@@ -59,7 +59,7 @@ def _noise(config: Mapping[str, object]) -> str:
 
 
 def _size(value: object) -> str:
-    """Return the size of rows of numbers; empty for anything else."""
+    """Return the size of rows of numbers; empty for other values."""
     rows = value if isinstance(value, list | tuple) else []
     return f"{len(rows)}x{len(rows[0])}" if rows and isinstance(rows[0], list | tuple) else ""
 
@@ -70,9 +70,9 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
-    """Return what the unedited model of each training would score on noisy images it had never seen.
+    """Return the scores of each training's unedited model on noisy images that it had never seen.
 
-    Of more than a few trainings it is one line with the lowest and the highest.
+    Many trainings are summarised in one line with the lowest and the highest.
     """
     reads = [at("metrics", f"reference_{name}") for name in ("memorized", "recovered")]
     found: dict[str, list[float]] = {}
@@ -88,13 +88,13 @@ def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
 
 
 def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
-    """Return, where each model has a recipe of its own, what differs between them."""
+    """Return the differences between the recipes, if each model has its own."""
     found = {names.training(training): names.recipe(training) for training in trainings}
     return [f"{name}: recipe {recipe}" for name, recipe in found.items() if recipe]
 
 
 def oracle_lines(trainings: Sequence[Training], names: Names) -> list[str]:
-    """Return what the oracles are, if there are any, and at which epochs the early stopped ones ended."""
+    """Return the definitions of the oracles, if any, and the epochs at which early stopped ones ended."""
     lines = [ORACLE] if any(t.oracles for t in trainings) else []
     for training in trainings:
         epochs = [e for g in training.oracles for e in g.values(at("stopped", "epoch")).values()]
@@ -109,7 +109,7 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     for training in trainings:
         name = names.training(training)
         if training.base is not None and not training.base.config.get("recipe"):
-            continue  # it came trained: nothing was given to it to memorize
+            continue  # pretrained: nothing was planted to memorize
         base = training.base.estimate(at("metrics", "memorized")) if training.base else None
         if training.base is None:
             lines.append(f"{name}: no finished cell of the unedited model, so nothing is chosen")
@@ -121,7 +121,7 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     return lines
 
 
-# What was counted on the reporting halves, and the measures that are shares of it.
+# Counts on the reporting halves, and the measures that are shares of them.
 REPORTED = {
     "noisy_report": "memorized and recovered",
     "validation_report": "validation",
@@ -133,7 +133,7 @@ REPORTED = {
 
 
 def item_lines(rows: Sequence[Row]) -> list[str]:
-    """Return how far chance among the items alone reaches, when one seed leaves no interval between seeds."""
+    """Return the sampling error over the items of a single seed, which has no interval between seeds."""
     finished = [row["counts"] for row in rows if row["status"] == "ok" and REPORTED.keys() & row.get("counts", {})]
     if not finished or len({row["config"]["seed"] for row in rows}) > 1:
         return []
@@ -149,7 +149,7 @@ def item_lines(rows: Sequence[Row]) -> list[str]:
 
 
 def _wilson(n: int) -> float:
-    """Return the width of the 95 % Wilson interval of a share of n images, where it is widest (one half)."""
+    """Return the width of the 95 % Wilson interval of a share of n images at its widest (one half)."""
     low, high = proportion_confint(n / 2, n, method="wilson")
     return float(high - low)
 

@@ -1,9 +1,9 @@
-"""Two methods on the same items: one test, clustered by seed, with the interval that agrees with it. No torch.
+"""Paired test of two methods on the same items, clustered by seed, with a consistent interval. Does not import torch.
 
 Items of one seed share a network, so with three seeds or more a seed is one observation: the difference in the share of
-items is tested by a paired t test over the seeds. Of one seed there are the items alone: McNemar's exact test, which
-speaks of that network. Of two seeds nothing is tested. The interval is always that of the test, so that it leaves out 0
-exactly where p is at most 0.05.
+items is tested by a paired t test over the seeds. With one seed only the items remain: McNemar's exact test, valid for
+that network. Two seeds are not tested. The interval always belongs to the test, so it excludes 0 exactly when p is at
+most 0.05.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method less another in the share of items that have an outcome, seed by seed on the same items.
+    """Difference of two methods in the share of items with an outcome, seed by seed on the same items.
 
     ``difference`` is the mean over the seeds; ``p`` and ``ends`` are the two-sided test and its 95 % interval: over the
-    seeds, over the items of a single one, ``None`` for two; ``only`` and ``only_other`` count the items, over all
-    seeds, that have the outcome under one method alone; ``detectable`` is the smallest difference that a t test over as
-    many seeds, as spread as these, finds with a power of 0.8 (``None`` for one seed).
+    seeds, over the items of a single one, ``None`` for two. ``only`` and ``only_other`` count the items, over all
+    seeds, with the outcome under one method only; ``detectable`` is the smallest difference that a t test over as many
+    seeds with the same spread detects with a power of 0.8 (``None`` for one seed).
     """
 
     difference: Estimate
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def compare(group: Group, other: Group, outcome: str) -> Comparison | None:
-    """Return ``group`` against ``other`` in ``outcome``, ``None`` when no seed has it in both.
+    """Compare ``group`` with ``other`` in ``outcome``; ``None`` when no seed has it in both.
 
     Raises InputError when the two rows of a seed were measured on different numbers of items.
     """
@@ -58,7 +58,7 @@ def compare(group: Group, other: Group, outcome: str) -> Comparison | None:
         if seed in other.rows and all(outcome in g.rows[seed].get("outcomes", {}) for g in (group, other))
     ]
     counts = [(int((one & ~two).sum()), int((two & ~one).sum()), len(one)) for one, two in pairs]
-    # counts are subtracted before anything is divided: what is equal gives 0, not a rounding error
+    # subtract counts before dividing, so that equal shares give exactly 0
     mean = estimate([(first - second) / items for first, second, items in counts])
     if mean is None:
         return None
@@ -78,14 +78,14 @@ def _hits(row: Row, other: Row, outcome: str) -> tuple[Hits, Hits]:
 
 
 def mcnemar(only: int, only_other: int) -> float:
-    """Return the exact two-sided p of so many items that changed one way and the other (McNemar 1947)."""
+    """Return the exact two-sided p for the numbers of items that changed in each direction (McNemar 1947)."""
     return float(contingency_tables.mcnemar([[0, only], [only_other, 0]], exact=True).pvalue)
 
 
 def mcnemar_interval(only: int, only_other: int, items: int) -> Ends:
-    """Return the ends of the interval of the difference in the share of ``items`` that agrees with ``mcnemar``.
+    """Return the ends of the interval of the difference in the share of ``items``, consistent with ``mcnemar``.
 
-    Clopper and Pearson's of the share of changed items that changed the first way, their number taken as it is.
+    The Clopper-Pearson interval of the first direction's share of the changed items, given their number.
     """
     changed = only + only_other
     if not changed:
@@ -95,7 +95,7 @@ def mcnemar_interval(only: int, only_other: int, items: int) -> Ends:
 
 
 def t_test(difference: Estimate) -> float | None:
-    """Return the two-sided p of a mean over the seeds against 0, ``None`` where it has no interval."""
+    """Return the two-sided p of a mean over the seeds against 0, ``None`` without an interval."""
     if difference.half is None:
         return None
     if difference.half == 0:  # the same in every seed
@@ -105,13 +105,13 @@ def t_test(difference: Estimate) -> float | None:
 
 
 def t_interval(difference: Estimate) -> Ends | None:
-    """Return the ends of the 95 % interval of a mean over the seeds, ``None`` where there is none."""
+    """Return the ends of the 95 % interval of a mean over the seeds, ``None`` without one."""
     half = difference.half
     return None if half is None else (difference.mean - half, difference.mean + half)
 
 
 def detectable(difference: Estimate) -> float | None:
-    """Return the smallest true difference that is found with a power of 0.8 at 5 %, from the spread over the seeds."""
+    """Return the smallest true difference detected with a power of 0.8 at 5 %, from the spread over the seeds."""
     if difference.pair is not None:
         low, high = difference.pair
         return _shift(2) * (high - low) / 2
@@ -122,15 +122,15 @@ def detectable(difference: Estimate) -> float | None:
 
 @cache
 def _shift(seeds: int) -> float:
-    """Return how many standard errors a difference must have to be found with a power of 0.8."""
+    """Return the difference in standard errors that is detected with a power of 0.8."""
     found = TTestPower().solve_power(nobs=seeds, alpha=SIGNIFICANT, power=POWER)
     return float(found) * math.sqrt(seeds)
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for being several (Holm 1979), in the order given.
+    """Return p values corrected for multiple tests (Holm 1979), in the given order.
 
-    statsmodels' ``multipletests`` collects garbage at every call, which takes a tenth of a second beside many rows.
+    statsmodels' ``multipletests`` runs the garbage collector at every call, a tenth of a second with many rows.
     """
     order = np.argsort(values, kind="stable")
     out = np.empty(len(values))
@@ -139,6 +139,6 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def holm_of_known(values: Sequence[float | None]) -> list[float | None]:
-    """Return ``holm`` of the values that are there, in the order given."""
+    """Return ``holm`` of the known values, in the given order."""
     corrected = iter(holm([p for p in values if p is not None]))
     return [None if p is None else next(corrected) for p in values]

@@ -1,4 +1,4 @@
-"""Tables inside a document: between two marks stands the table's file, put there by ``vitmem tables``."""
+"""Tables inside a document: ``vitmem tables`` puts a table's file between two marks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from vitmem.errors import InputError
 from vitmem.files import read_text, short_name, write_text, writing
 
-# A link of a table to what lies above its folder, which is elsewhere from the document.
+# A link from a table to a path above its folder, which has another relative path from the document.
 UPWARDS = re.compile(r"\]\((\.\./[^)#]+)")
 INCLUDE = re.compile(r"(<!-- include (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -18,7 +18,7 @@ INCLUDE = re.compile(r"(<!-- include (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def included(document: str, root: Path) -> str:
     """Return ``document`` with every include filled from a file below ``root`` (empty when missing).
 
-    Raises InputError for a file that lies elsewhere, links followed: a document shows what belongs to it.
+    Raises InputError for a file outside ``root``, after resolving links.
     """
 
     def fill(match: re.Match[str]) -> str:
@@ -43,7 +43,7 @@ def _inside(path: Path, root: Path) -> bool:
 
 
 def write_documents(results: Path) -> list[Path]:
-    """Fill the includes of the README beside ``results``, whole or not at all, and return it if that changes it."""
+    """Fill the includes of the README beside ``results``, atomically, and return it if it changes."""
     written = []
     for path, text in _changed(results):
         with writing(path):

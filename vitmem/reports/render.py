@@ -1,4 +1,4 @@
-"""A table as markdown, LaTeX (booktabs) and CSV; the same table always gives the same bytes. No torch."""
+"""A table as markdown, LaTeX (booktabs) and CSV; equal tables give equal bytes. Does not import torch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Cell = str | int | Estimate | None
 # and passes: one decimal
 Kind = Literal["text", "count", "percent", "change", "measure", "share", "number", "seconds", "passes"]
 SPREAD = ("percent", "change", "measure")
-# Where the tables of a suite find the glossary.
+# Path of the glossary from the tables of a suite.
 GLOSSARY = "../../glossary.md"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its key in CSV, its title elsewhere, how its cells are shown, and ``about``, what they mean."""
+    """One column: its key in CSV, its title elsewhere, the kind of its cells, and their meaning ``about``."""
 
     key: str
     title: str
@@ -36,7 +36,7 @@ class Column:
 class Table:
     """Rows of cells with a sentence above.
 
-    ``said`` are sentences that say what the rows come to, on a terminal too; ``notes`` are of the suite, ``rules`` of
+    ``said`` are sentences that summarise the rows, also on a terminal; ``notes`` belong to the suite, ``rules`` to
     every table of the name; ``footer`` has cells, devices and versions.
     """
 
@@ -51,30 +51,30 @@ class Table:
 
     @cached_property
     def texts(self) -> list[list[str]]:
-        """The text of every cell by row, as no format needs it escaped yet."""
+        """The unescaped text of every cell by row."""
         kinds = [column.kind for column in self.columns]
         return [[cell_text(cell, kind) for cell, kind in zip(row, kinds, strict=True)] for row in self.rows]
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """What the rules and the columns are, a sentence each."""
+        """The definitions of rules and columns, one sentence each."""
         return (*self.rules, *abouts(self.columns))
 
     @cached_property
     def shown(self) -> Table:
-        """The table without its empty columns, for a reader: text has no clean images."""
+        """The table without its empty columns, such as clean images of text."""
         kept = [n for n in range(len(self.columns)) if any(row[n] is not None for row in self.rows)]
         rows = tuple(tuple(row[n] for n in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
 
 
 def abouts(columns: Iterable[Column]) -> Iterator[str]:
-    """Yield what the columns are that need to be explained."""
+    """Yield the definitions of columns that have one."""
     yield from (f"{column.title}: {column.about}" for column in columns if column.about)
 
 
 def markdown(table: Table) -> str:
-    """Return ``table`` in markdown; what its columns and rules are stands in the glossary of all tables."""
+    """Return ``table`` in markdown; its columns and rules are defined in the glossary of all tables."""
     table = table.shown
     lines = [f"**{markdown_text(table.about)}**", ""]
     lines.append(f"| {markdown_row([c.title for c in table.columns])} |")
@@ -142,7 +142,7 @@ def cell_text(cell: Cell, kind: Kind) -> str:
 def _spread(cell: Estimate, kind: Kind) -> str:
     """Return a mean with its interval, or with the two values of two seeds."""
 
-    if kind == "percent" and cell.half is not None:  # what most cells are
+    if kind == "percent" and cell.half is not None:  # the most common case
         return f"{fixed(100 * cell.mean, 1)} ± {100 * cell.half:.1f}"
 
     def text(value: float) -> str:
@@ -167,24 +167,24 @@ def size_text(size: float) -> str:
 
 
 def fixed(value: float, digits: int, sign: bool = False) -> str:
-    """Return ``value`` with ``digits`` decimals, with its sign when asked for, and never as -0.0."""
+    """Return ``value`` with ``digits`` decimals, optionally with its sign, and never as -0.0."""
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return text.lstrip("+-") if -1 < value < 1 and float(text) == 0 else text
 
 
 def ends_text(low: float, high: float) -> str:
-    """Return the ends of an interval of a difference, a share, in points with their signs."""
+    """Return the ends of an interval of a difference of shares, in points with their signs."""
     return " to ".join(not_zero(100 * end, 1, sign=True) for end in (low, high))
 
 
 def not_zero(value: float, digits: int, sign: bool = False) -> str:
-    """Return ``value`` with ``digits`` decimals, and more where a value that is not 0 would look like it."""
+    """Return ``value`` with ``digits`` decimals, and more if a non-zero value would look like zero."""
     least = next((n for n in range(digits, 10) if float(f"{value:.{n}f}") != 0), digits)
     return fixed(value, least, sign)
 
 
 def p_text(value: float | None) -> str | None:
-    """Return a p value with two digits, none that is rounded across 0.05; ``None`` where nothing was tested."""
+    """Return a p value with two digits, not rounded across 0.05; ``None`` without a test."""
     if value is None:
         return None
     if value < 1e-4:
@@ -194,5 +194,5 @@ def p_text(value: float | None) -> str | None:
 
 
 def _raw(value: float | None) -> str:
-    """Return six digits: more would tell one mathematics library from another."""
+    """Return six digits: more would differ between mathematics libraries."""
     return "" if value is None else f"{value + 0.0:.6g}"

@@ -1,4 +1,4 @@
-"""The trainings of one suite in order, with their names: what every table and figure is made from. No torch."""
+"""The trainings of one suite in order, with their names: the source of every table and figure. No torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Report:
     def __init__(self, suite: str, rows: Sequence[Row], analyses: Analyses | None = None) -> None:
         """Group ``rows``; raises InputError when two are the same cell and seed.
 
-        ``analyses`` are what ``vitmem analyse`` found inside the networks.
+        ``analyses`` are the results of ``vitmem analyse`` inside the networks.
         """
         self.suite, self.rows = suite, rows
         self.analyses: Analyses = analyses or {}
@@ -41,22 +41,22 @@ class Report:
         self.notes = (*lines, *item_lines(rows))
         self.footer = tuple(provenance(rows))
         self.metrics = {name for row in rows for name in row.get("metrics", {})}
-        # each training with what comparison.py found of it, by the training's identity: two tables show it
+        # each training's result of comparison.py, by the training's identity, shared by two tables
         self.compared: dict[int, tuple[Training, Any]] = {}
         self._methods = {id(training): self._ordered(training.edits) for training in self.trainings}
 
     @cached_property
     def judged(self) -> list[tuple[Training, Group]]:
-        """The trainings with a finished unedited model, each with it."""
+        """The trainings with a finished unedited model, each with that model."""
         return [(training, training.base) for training in self.trainings if training.base is not None]
 
     @cached_property
     def families(self) -> list[str]:
-        """The families of questions that were asked, for text."""
+        """The families of questions, for text."""
         return sorted(name.removeprefix("accuracy_") for name in self.metrics if name.startswith("accuracy_"))
 
     def methods(self, training: Training) -> list[list[Group]]:
-        """Return the settings of each method of ``training``, both in order; probes are no methods."""
+        """Return the settings of each method of ``training``, both in order, without probes."""
         found = self._methods.get(id(training))
         return self._ordered(training.edits) if found is None else found
 

@@ -1,4 +1,4 @@
-"""What figures share: colours, markers, error bars, and how many seeds these are of. Imports matplotlib."""
+"""Shared style of the figures: colours, markers, error bars and notes on seeds. Imports matplotlib."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from vitmem.reports.aggregate import FEWEST, Estimate, Group, at
 from vitmem.reports.report import Report
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, distinguishable by colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 MARKERS = "osD^vP<>X*hp"
 ORACLE_MARKERS = {"without_noisy": "1", "true_labels": "+", "early_stopped": "x"}
-# A dollar in a name is a dollar, not the begin of a formula.
+# A dollar in a name is a dollar, not a formula.
 STYLE: Any = {
     "svg.hashsalt": "vitmem", "svg.fonttype": "path", "font.size": 9, "axes.titlesize": 9, "text.parse_math": False
 }  # fmt: skip
@@ -25,12 +25,12 @@ VALIDATION, MEMORIZED = at("metrics", "validation"), at("metrics", "memorized")
 
 
 def bar(value: Estimate, scale: float = 100.0) -> float:
-    """Return the half-width of the interval of ``value``, not a number where it has none: then no bar is drawn."""
+    """Return the half-width of the interval of ``value``, NaN without one, so that no bar is drawn."""
     return math.nan if value.half is None else scale * value.half
 
 
 def bars_note(seeds: Iterable[int]) -> str:
-    """Return of how many ``seeds`` the means of a figure are, and what its bars are."""
+    """Return a note on the number of ``seeds`` behind the means of a figure and on its bars."""
     least, most = min(found := set(seeds) or {0}), max(found)
     means = f"means of {least if least == most else f'{least} to {most}'} seed{'' if most == 1 else 's'}"
     if most < FEWEST:
@@ -50,5 +50,5 @@ def point(group: Group) -> tuple[float, float] | None:
 
 
 def many_methods(report: Report) -> bool:
-    """Say whether any training has more methods than there are colours."""
+    """Return whether any training has more methods than colours."""
     return max((len(report.methods(training)) for training, _ in report.judged), default=0) > len(COLOURS)

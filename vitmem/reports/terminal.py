@@ -1,4 +1,4 @@
-"""A table for a terminal: few columns, and as wide as can be read. No torch."""
+"""Render a table for a terminal, limited to the most important columns. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from vitmem.reports.render import Table
 
 MOST_COLUMNS, WIDTH = 8, 100
-# What is read first; others follow in the order of the table as long as there is room.
+# Columns shown first; others follow in the order of the table while there is room.
 FIRST = (
     *("model", "outcome", "method", "setting", "seeds", "memorized", "recovered", "validation", "perplexity"),
     *("difference", "p"),
@@ -21,10 +21,9 @@ FIRST = (
 
 
 def terminal(table: Table, width: int = WIDTH) -> str:
-    """Return at most ``MOST_COLUMNS`` columns of ``table`` as text of at most ``width`` characters a line.
+    """Return at most ``MOST_COLUMNS`` columns of ``table`` as text of at most ``width`` characters per line.
 
-    What a column of text says in every row stands above the table, the sentences that the table comes to below it.
-    Notes are left out.
+    Text columns with one value in all rows are shown above the table, summary sentences below it. Notes are left out.
     """
     table = table.shown
     texts, every = table.texts, _same_in_every_row(table)
@@ -57,7 +56,7 @@ def paragraph(sentence: str, width: int = WIDTH) -> str:
 
 
 def _same_in_every_row(table: Table) -> dict[int, str]:
-    """Return the text of the columns of text, but for that of the methods, that say one thing alone, by position."""
+    """Return the text of the columns with the same text in every row, except that of the methods, by position."""
     texts = {n: {row[n] for row in table.texts} for n, c in enumerate(table.columns) if c.kind == "text"}
     return {n: said.pop() for n, said in texts.items() if len(said) == 1 and table.columns[n].key != "method"}
 

@@ -1,1 +1,1 @@
-"""The figures of every suite: a file a figure, found by its registered name. They import matplotlib."""
+"""The figures of every suite, one per file, found by their registered names. They import matplotlib."""

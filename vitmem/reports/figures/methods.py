@@ -1,4 +1,4 @@
-"""Each method at its chosen setting as a dot with its interval, a panel a measure: for more methods than colours."""
+"""Each method at its chosen setting as a dot with its interval, one panel per measure, for many methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORACLE = "oracle"
 def methods(report: Report) -> Figure | None:
     """Each method at its chosen setting as a dot with its interval, by what it is given: for many methods.
 
-    A method without a setting that qualifies has a name and no dot.
+    A method without a qualifying setting has a name and no dot.
     """
     trainings = [training for training, base in report.judged if point(base) is not None]
     if not trainings or not many_methods(report):
@@ -45,7 +45,7 @@ def methods(report: Report) -> Figure | None:
 
 
 def _lines(report: Report, training: Training) -> list[tuple[str, str, Group | None]]:
-    """Return what a line is about, from above: what it is told, its name, and the setting that is drawn."""
+    """Return each line from the top: its group of methods, its name, and the drawn setting."""
     assert training.base is not None
     known = [(ORACLE, report.names.method(g), g) for g in (training.base, *oracles(training))]
     found = [

@@ -1,4 +1,4 @@
-"""What each method leaves of each family of questions, with intervals over the seeds. No torch."""
+"""Retention of each family of questions under each method, with intervals over the seeds. Does not import torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vitmem.reports.naming import setting_order, strength, strength_text, where
 from vitmem.reports.report import Report
 from vitmem.reports.style import COLOURS, bar, name_bars
 
-# Where a legend stands: outside, to the right of its panel.
+# Position of a legend: outside, to the right of its panel.
 BESIDE: Any = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
-# The range of what is kept (%): a little above all of it, whatever the intervals of few seeds.
+# The range of retention (%): slightly above the maximum, ignoring wide intervals of few seeds.
 RANGE = (0, 110)
 
 
@@ -24,10 +24,10 @@ RANGE = (0, 110)
     "skills", caption="What is kept of each family of questions at the chosen settings, and along K-FAC's strength."
 )
 def skills(report: Report) -> Figure | None:
-    """Retention by family at each method's chosen setting, and along K-FAC's strength, two panels a model.
+    """Retention by family at each method's chosen setting, and along K-FAC's strength, two panels per model.
 
-    Families are in the order in which K-FAC keeps them, or the first method where there is no K-FAC; what is recited
-    still stands beside them.
+    Families are sorted by their retention under K-FAC, or under the first method without K-FAC; recitation is shown
+    beside them.
     """
     trainings = [training for training, _ in report.judged] if report.families else []
     if not trainings:
@@ -55,13 +55,13 @@ def skills(report: Report) -> Figure | None:
 
 
 def _along(groups: list[Group], chosen: Group) -> list[Group]:
-    """Return the settings of a method in the chosen one's blocks that were matched to nothing, by strength."""
+    """Return the settings of a method in the chosen one's blocks, without matched ones, by strength."""
     free = [g for g in groups if where(g) == where(chosen) and not any("match" in key for key in strength(g))]
     return sorted(free, key=setting_order, reverse=True)
 
 
 def _curves(axes: Any, names: list[str], base: Group, groups: list[Group], label: str) -> None:
-    """Draw what is kept of each family at every strength, the weakest edit first."""
+    """Draw the retention of each family at every strength, the weakest edit first."""
     if not groups:
         axes.set_axis_off()
         return
@@ -79,7 +79,7 @@ def _curves(axes: Any, names: list[str], base: Group, groups: list[Group], label
 
 
 def _kept(group: Group, base: Group, name: str) -> tuple[float, float] | None:
-    """Return mean and half-width of the interval in percent; the recited strings are compared with the base's."""
+    """Return mean and half-width of the interval in percent; recited strings are compared with the base's."""
     if name != "memorized":
         found = group.estimate(at("metrics", f"retention_{name}"))
         return None if found is None else (100 * found.mean, bar(found))
@@ -90,7 +90,7 @@ def _kept(group: Group, base: Group, name: str) -> tuple[float, float] | None:
 
 
 def _ordered(families: list[str], base: Group, first: Group) -> list[str]:
-    """Return the families that the base answers, the best kept first, and the recited strings last."""
+    """Return the families that the base answers, by descending retention, and the recited strings last."""
     found = {name: kept for name in families if (kept := _kept(first, base, name)) is not None}
     return [*sorted(found, key=lambda name: -found[name][0]), "memorized"]
 

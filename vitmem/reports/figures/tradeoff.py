@@ -1,4 +1,4 @@
-"""Memorized against validation for every setting of a suite, a panel a model. Imports matplotlib, no torch."""
+"""Memorized against validation for every setting of a suite, one panel per model. Imports matplotlib, not torch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CAPTION = (
 
 @FIGURES.register("tradeoff", caption=CAPTION)
 def tradeoff(report: Report) -> Figure | None:
-    """Memorized against validation for every setting, means over the seeds in percent, a panel a training.
+    """Memorized against validation for every setting, means over the seeds in percent, one panel per training.
 
-    A suite of more methods than there are colours has the figure 'methods' in its place.
+    A suite of more methods than colours has the figure 'methods' instead.
     """
     trainings = [training for training, base in report.judged if point(base) is not None]
     if not trainings or many_methods(report):
@@ -33,7 +33,7 @@ def tradeoff(report: Report) -> Figure | None:
     methods, blocks = _styles(report, trainings)
     columns = min(3, len(trainings))
     rows = -(-len(trainings) // columns)
-    # The Agg canvas of a Figure of one's own: nothing global, no window.
+    # Figure with its own Agg canvas: no global state, no window.
     figure = Figure(figsize=(4.6 * columns + 1.8, 3.8 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, training in zip(panels, trainings, strict=False):
@@ -58,7 +58,7 @@ def _styles(report: Report, trainings: list[Training]) -> tuple[dict[str, str], 
 
 
 def _line(group: Group) -> tuple[str, str]:
-    """Return block set and stopping rule: settings that differ in the rule's value alone share a line."""
+    """Return block set and stopping rule: settings that differ only in the rule's value share a line."""
     return where(group), " ".join(sorted(strength(group)))
 
 
@@ -91,7 +91,7 @@ def _panel(axes: Axes, report: Report, training: Training, methods: dict[str, st
 
 
 def _handles(methods: dict[str, str], blocks: dict[str, str], known: dict[str, str], unseen: bool) -> list[Any]:
-    """Return what stands in the legend; the line of a model that has never seen the images only where it is drawn."""
+    """Return the legend handles; the line of a model that never saw the images only if it is drawn."""
     dashed = [Line2D([], [], color="black", ls="--", lw=0.9, label="never seen")]
     return [
         Line2D([], [], color="black", marker="*", ms=10, ls=":", lw=0.7, label="base"),

@@ -1,4 +1,4 @@
-"""The verdict in one look: what each method leaves memorized, against validation, a panel a network. No torch."""
+"""The verdict as a figure: memorized against validation for each method, one panel per network. No torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MOST = 3
 
 
 def _drawn(report: Report) -> list[Verdict]:
-    """Return the verdicts that one picture can show: of at most three networks, all three kinds of shrinkage beside.
+    """Return the verdicts if one figure can show them: at most three networks, each with all three kinds of shrinkage.
 
-    Empty for others, and for suites of more methods than there are colours.
+    Empty otherwise, and for suites of more methods than colours.
     """
     found = verdicts(report)
     few = 0 < len(found) <= MOST and all(len(report.methods(v.training)) <= len(COLOURS) for v in found)
@@ -35,7 +35,7 @@ def _drawn(report: Report) -> list[Verdict]:
     "as a dot, the base a star.",
 )
 def verdict(report: Report) -> Figure | None:
-    """What each method leaves memorized at no loss, against validation, a panel a network."""
+    """Memorized at no loss for each method, against validation, one panel per network."""
     found = _drawn(report)
     if not found:
         return None
@@ -77,11 +77,11 @@ def _panel(axes: Axes, report: Report, one: Verdict, colour: dict[str, str]) -> 
         look = colour[name]
         axes.errorbar([bx], [by], [high], [wide], "o", ms=9, color=look, mec="black", mew=0.8, zorder=5, elinewidth=1)
         handles += axes.plot([], [], "o", ms=9, mec="black", color=look, label=f"{name}: {by:.1f}")
-    # the strongest settings ruin a network: what is compared lies around the base
+    # the strongest settings ruin a network: limit the axes to the region around the base
     axes.set_xlim(min(chosen_x) - 14, max(chosen_x) + 3)
     axes.legend(handles=handles, loc="best", frameon=True, fontsize="small", title="memorized (%)")
 
 
 def _at(group: Group) -> tuple[float, float]:
-    """Return validation and memorized in percent, not a number where either was not measured."""
+    """Return validation and memorized in percent, NaN if not measured."""
     return point(group) or (nan, nan)

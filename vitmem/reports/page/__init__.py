@@ -1,1 +1,1 @@
-"""One HTML page a suite that opens from disk: made of rows, and of what is stored of them. No torch."""
+"""One standalone HTML page per suite, made of rows and stored artefacts. Does not import torch."""

@@ -1,4 +1,4 @@
-"""What a suite cost and what it ran on, as tables. No torch."""
+"""Costs and environments of a suite, as tables. Does not import torch."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def _cost(name: str, method: str, groups: list[Group]) -> tuple[Cell, ...]:
 
 
 def _mean(rows: Iterable[Row], read: Reader) -> Estimate | None:
-    """Return the mean of what ``read`` finds, without an interval: settings are no repetitions."""
+    """Return the mean of ``read``, without an interval: settings are not repetitions."""
     found = estimate([value for row in rows if (value := read(row)) is not None])
     return None if found is None else Estimate(found.mean, None, found.n)
 
 
 def total(rows: Iterable[Row]) -> str:
-    """Return the hours of all stages together, each training and statistics counted once, as a sentence."""
+    """Return the hours of all stages, counting each training and set of statistics once, as a sentence."""
     seconds: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
     for row in rows:
         ids = {stage: str(id) for stage, id in row["ids"].items()} | {"edit": row["id"], "evaluate": row["id"]}
         for stage in STAGES:
             value = at("costs", f"{stage}_seconds")(row)
             if value is not None and stage in ids:
-                # the layers of statistics may have been collected in several passes, of which a row counts its own
+                # statistics of layers may come from several passes, and each row counts its own
                 seconds[stage][ids[stage]] = max(value, seconds[stage].get(ids[stage], 0.0))
     sums = {stage: math.fsum(found.values()) / 3600 for stage, found in seconds.items()}
     parts = [f"{SPENT[s]} {fixed(hours, 2)} ({len(seconds[s])})" for s, hours in sums.items() if seconds[s]]
@@ -71,7 +71,7 @@ def total(rows: Iterable[Row]) -> str:
 
 
 def environments(report: Report, rows: Iterable[Row]) -> Table:
-    """Return on what each stage ran: device, versions and the state of git, with the number of stages."""
+    """Return the environment of each stage: device, versions and git state, with the number of stages."""
     counts = Counter(_stages(rows))
     columns = (
         Column("stage", "stage"),
@@ -88,7 +88,7 @@ def environments(report: Report, rows: Iterable[Row]) -> Table:
 
 
 def _stages(rows: Iterable[Row]) -> Iterator[tuple[str, ...]]:
-    """Yield the environment of each cell, and of each training and statistics that says of its own, once."""
+    """Yield the environment of each cell, and of each training and set of statistics that records its own, once."""
     seen = set()
     for row in rows:
         if row.get("environment"):

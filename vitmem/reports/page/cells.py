@@ -1,4 +1,4 @@
-"""Every cell with its numbers and the command that runs it again. No torch."""
+"""Every cell with its numbers and the command to rerun it. Does not import torch."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Rerun:
-    """How one cell is run again: the command, and the resolved config that it stands for."""
+    """The command to rerun one cell, and its resolved config."""
 
     command: str
     config: str
 
 
 def cells(material: Material) -> tuple[Table, list[Rerun]]:
-    """Return a table of all cells, finished or not, and how each is run again, in the same order."""
+    """Return a table of all cells, finished or not, and their reruns, in the same order."""
     ordered = sorted(material.rows, key=lambda row: _order(material, row))
     table = Table("cells", material.report.about, COLUMNS, tuple(tuple(_cells(material, row)) for row in ordered))
     return table, [rerun(material.file, row) for row in ordered]
 
 
 def rerun(file: str, row: Row) -> Rerun:
-    """Return how the cell of ``row`` is run anew beside what is there: nothing that is stored is read or replaced."""
+    """Return the rerun of the cell of ``row`` into new folders: stored files are neither read nor replaced."""
     command = f"vitmem run {shlex.quote(file)} --only {shlex.quote(row['id'])} --results again --store again"
     return Rerun(command, json.dumps(row["config"], indent=1, sort_keys=True, ensure_ascii=False))
 
@@ -57,7 +57,7 @@ def _training(row: Row) -> Training:
 
 
 def _order(material: Material, row: Row) -> tuple[object, ...]:
-    """Return the place of a cell: training, unedited and oracles first, then methods and settings, then the seed."""
+    """Return the sort key of a cell: training, unedited and oracles first, then methods and settings, then the seed."""
     names, group = material.report.names, _alone(row)
     edited = group.method != "none"
     place = (edited, group.oracle or "", names.method_order(group), setting_order(group))

@@ -1,4 +1,4 @@
-"""What is memorized and learned while the networks train, from the curves that the store keeps. No torch."""
+"""Memory and accuracy during training, from the stored curves. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vitmem.reports.render import fixed
 from vitmem.reports.report import oracles
 from vitmem.reports.style import COLOURS, DASHES
 
-# Columns of a curve that are no share of anything.
+# Columns of a curve that are not shares.
 NO_SHARE = ("epoch", "train_loss")
 CAPTION = "One line a seed: shares in percent on the left, the training loss on the right."
 
 
 def training_curves(material: Material) -> list[Drawing]:
-    """Return a drawing for the unedited model and each oracle of a training that curves are known of."""
+    """Return a drawing for the unedited model and each oracle of a training with curves."""
     out = []
     for training in material.report.trainings:
         for group in (training.base, *oracles(training)):
@@ -60,7 +60,7 @@ def _drawing(material: Material, training: Training, group: Group, curves: Seque
 
 
 def _lines(axes: Axes, curves: Sequence[Curve], key: str, colour: str, dash: str, scale: float) -> None:
-    """Draw ``key`` of each curve; the first of them is named in the legend, the loss by its axis."""
+    """Draw ``key`` of each curve; the first one is named in the legend, the loss by its axis."""
     for n, curve in enumerate(c for c in curves if key in c):
         label = key.replace("_", " ") if n == 0 and key not in NO_SHARE else None
         axes.plot(curve["epoch"], scale * curve[key], color=colour, ls=dash, lw=1.2, alpha=0.8, label=label)

@@ -1,4 +1,4 @@
-"""Images with what they were given, what they are, and what is predicted before and after each edit. No torch."""
+"""Images with given and true labels, and predictions before and after each edit. Does not import torch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vitmem.reports.page.material import Pictures
 from vitmem.reports.report import Report
 from vitmem.rows import Row
 
-# Wrongly labelled images that are shown of a training, and right ones that the first method turned wrong.
+# Number of wrongly labelled images shown per training, and of right ones broken by the first method.
 WRONG, HARMED = 24, 8
-# Trainings that images are shown of, and the longer side of a picture: what bounds the size of a page.
+# Number of trainings with images, and the longer side of a picture: these bound the size of a page.
 TRAININGS, SIDE = 12, 96
 DRAWN = "drawn at random"
-# Letters of the name of a class that stand below an image.
+# Maximum length of a class name below an image.
 LONGEST = 60
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The cells of one training and seed whose predictions a gallery shows: the unedited model's first."""
+    """The cells of one training and seed whose predictions a gallery shows, the unedited model's first."""
 
     name: str
     seed: int
@@ -37,7 +37,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Label:
-    """A predicted class, and what it is to the image: ``given``, ``true`` or ``other``."""
+    """A predicted class, and its relation to the image: ``given``, ``true`` or ``other``."""
 
     text: str
     kind: str
@@ -45,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Shown:
-    """One image as it stands in the page: its source as a data URI, and its labels."""
+    """One image of the page: its source as a data URI, and its labels."""
 
     source: str
     alternative: str
@@ -55,7 +55,7 @@ class Shown:
 
 
 def wanted(report: Report) -> list[Wanted]:
-    """Return what a gallery shows of the first trainings: each method at its chosen setting, on the lowest seed."""
+    """Return the galleries of the first trainings: each method at its chosen setting, on the lowest seed."""
     out = []
     for training in report.trainings:
         base = training.base
@@ -78,10 +78,10 @@ def draw(
     true: NDArray[np.int64],
     predicted: Mapping[str, NDArray[np.int64]],
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Yield titles and positions (m,) of the images to show, the same each time.
+    """Yield titles and positions (m,) of the images to show, deterministically.
 
-    ``noisy_report`` (r,) are the positions of the wrongly labelled images that report; ``given``, ``true`` and each
-    of ``predicted`` (n,) are the classes of all training images.
+    ``noisy_report`` (r,) are the positions of the wrongly labelled images of the report half; ``given``, ``true`` and
+    each of ``predicted`` (n,) are the classes of all training images.
     """
     some = np.sort(np.random.default_rng(0).permutation(noisy_report)[:WRONG])
     total = f"{len(some)} of {len(noisy_report):,} wrongly labelled images of the report half, {DRAWN}"
@@ -115,7 +115,7 @@ def _kind(label: int, given: int, true: int) -> str:
 
 
 def _data_uri(image: NDArray[np.uint8]) -> str:
-    """Return ``image`` (C, H, W) as a PNG in a data URI, made smaller when it is larger than a page shows."""
+    """Return ``image`` (C, H, W) as a PNG in a data URI, reduced to the maximum size of a page."""
     pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.thumbnail((SIDE, SIDE))

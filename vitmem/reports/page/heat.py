@@ -1,4 +1,4 @@
-"""Heat maps: blocks by strength of what an edit leaves, and layers by strength of how much it changes. No torch."""
+"""Heat maps: measures by blocks and strength, and relative change by layer and strength. Does not import torch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from vitmem.reports.page.look import FEW, slug
 from vitmem.reports.page.material import Drawing, Material
 from vitmem.reports.render import fixed
 
-# Dark to light of equal steps for every kind of colour vision (Nuñez et al. 2018).
+# A perceptually uniform map for all kinds of colour vision (Nuñez et al. 2018).
 COLOUR_MAP = "cividis"
 OUTCOMES = "What is left by edited blocks and strength: means over the seeds in percent, on the report halves."
 CHANGES = "The share of its norm by which each edited matrix changes, by strength: means over the seeds."
 
 
-# Of more pairs of training and method those of the first training and the first method of the others are drawn.
+# With more pairs of training and method, only the first training and the first method of the others are drawn.
 MANY = 24
 
 
 def heat_maps(material: Material) -> tuple[list[list[Drawing]], int]:
-    """Return for each training and method its maps, of the measures and of the layers' changes, and how many have none.
+    """Return the maps of each training and method, of measures and of the layers' changes, and the number left out.
 
-    Of a suite of many trainings only part is drawn: nobody looks through hundreds of maps.
+    With many trainings only a part is drawn, to keep the page readable.
     """
     methods = [(training, material.report.methods(training)) for training in material.judged]
     pairs = [(training, groups) for training, found in methods for groups in found]
@@ -64,7 +64,7 @@ def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -
 
 
 def _changes(material: Material, training: Training, groups: Sequence[Group]) -> list[Drawing]:
-    """Return the map of the layers' changes in the blocks that hold the most layers."""
+    """Return the map of the layers' changes in the blocks with the most layers."""
     widest = max((_layers(g) for g in groups), key=len)
     inside = [g for g in groups if _layers(g) == widest]
     strengths = _strengths(inside)
@@ -87,7 +87,7 @@ def _strengths(groups: Sequence[Group]) -> list[str]:
 
 
 def _ticks(groups: Sequence[Group], strengths: Sequence[str]) -> list[str]:
-    """Return what of each of ``strengths`` is not the same in all of them."""
+    """Return the parts of ``strengths`` that differ among them."""
     found = {strength_text(group): strength(group) for group in groups}
     common = set.intersection(*(set(values.items()) for values in found.values()))
     return [
@@ -97,7 +97,7 @@ def _ticks(groups: Sequence[Group], strengths: Sequence[str]) -> list[str]:
 
 
 def _room(ticks: Sequence[str]) -> float:
-    """Return the inches that the longest of ``ticks`` needs below a map."""
+    """Return the height in inches needed for the longest of ``ticks`` below a map."""
     return 0.3 + 0.055 * max(map(len, ticks))
 
 

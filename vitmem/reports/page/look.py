@@ -1,4 +1,4 @@
-"""How a method looks in all figures of a page, and the words that stand for a figure. No torch."""
+"""Style of each method in all figures of a page, and the texts that replace a figure. Does not import torch."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from vitmem.reports.render import fixed
 from vitmem.reports.report import Report
 from vitmem.reports.style import COLOURS, DASHES, MARKERS
 
-# Letters of the name of a file, beside its suffix and what sets it apart.
+# Maximum length of a file name, without its suffix and distinguishing part.
 LONGEST = 120
-# A method with fewer settings has no curve of its own.
+# Minimum number of settings for a curve of a method.
 FEW = 2
-# Inches for an entry of a legend: its line and the space around it, a letter, and the least of it.
+# Legend sizes in inches: line and spacing of an entry, a letter, and the minimum width.
 ENTRY, LETTER, LEGEND = 0.75, 0.075, 1.6
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and dashes; past the last colour the first comes again with other dashes."""
+    """Colour, marker and dashes; after the last colour the first repeats with other dashes."""
 
     colour: str
     marker: str
@@ -36,7 +36,7 @@ class Look:
 
     @property
     def line(self) -> dict[str, Any]:
-        """What matplotlib's plot takes."""
+        """Keyword arguments for matplotlib's plot."""
         return {"color": self.colour, "marker": self.marker, "ls": self.dash}
 
 
@@ -52,7 +52,7 @@ def looks(report: Report) -> dict[str, Look]:
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Put a legend below the panels, at the left where a narrow screen begins, and make the figure higher for it."""
+    """Put a legend below the panels, aligned left for narrow screens, and enlarge the figure for it."""
     widest = max((len(label) for label in labels), default=0)
     columns = max(1, int(figure.get_figwidth() // max(LEGEND, ENTRY + LETTER * widest)))
     lines = -(-len(handles) // columns)
@@ -61,13 +61,13 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
 
 
 def slug(*names: str) -> str:
-    """Return ``names`` as one name of a file: small letters, digits and hyphens, a long one cut."""
+    """Return ``names`` as one file name: small letters, digits and hyphens, truncated."""
     text = "-".join(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in names)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def place(groups: Sequence[Group], base: Group) -> list[Group]:
-    """Return the settings of one method in the blocks of its chosen one; without one, in the blocks with the most."""
+    """Return the settings of one method in the blocks of its chosen one, or in the blocks with the most settings."""
     best = choose(groups, base).group
     found: dict[str, list[Group]] = {}
     for group in groups:
@@ -76,7 +76,7 @@ def place(groups: Sequence[Group], base: Group) -> list[Group]:
 
 
 def in_words(report: Report, training: Training, keys: Sequence[str]) -> str:
-    """Return what ``keys`` are of the unedited model and of each method at its chosen setting."""
+    """Return the values of ``keys`` for the unedited model and each method at its chosen setting, as text."""
     assert training.base is not None
     shown = [("base", training.base)]
     for groups in report.methods(training):

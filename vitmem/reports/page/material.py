@@ -1,4 +1,4 @@
-"""What a page is made of, and the pieces that its sections consist of. No torch."""
+"""Contents of a page, and the pieces of its sections. Does not import torch."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Curve = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images (m, C, H, W) uint8 of one training with what they were given, what they are, and what is predicted.
+    """Images (m, C, H, W) uint8 of one training with their given labels, true labels and predictions.
 
-    ``given``, ``true`` and every array of ``predicted`` hold m classes, numbers into ``classes``; ``predicted`` has
-    the unedited model first, then each method at its chosen setting.
+    ``given``, ``true`` and every array of ``predicted`` have m classes, indices into ``classes``; ``predicted`` has the
+    unedited model first, then each method at its chosen setting.
     """
 
     about: str
@@ -42,11 +42,10 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Material:
-    """The rows of one suite and what is stored of it.
+    """The rows of one suite and its stored artefacts.
 
-    ``curves`` are by the id of the training, ``analyses`` by their name. What was not found is named in ``missing``
-    ("curves", "pictures") with one sentence. ``file`` is the suite's YAML file as a command names it, ``source`` its
-    text.
+    ``curves`` are by training id, ``analyses`` by name. ``missing`` has one sentence for each missing part ("curves",
+    "pictures"). ``file`` is the suite's YAML file as named in a command, ``source`` its text.
     """
 
     suite: str
@@ -60,17 +59,17 @@ class Material:
 
     @cached_property
     def report(self) -> Report:
-        """The trainings of the suite with their names: what the tables are made from."""
+        """The trainings of the suite with their names, the source of the tables."""
         return Report(self.suite, self.rows, self.analyses)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """The tables that ``vitmem tables`` writes, by name."""
+        """The tables written by ``vitmem tables``, by name."""
         return tables_of(self.report)
 
     @cached_property
     def figures(self) -> dict[str, Drawing]:
-        """The figures that ``vitmem figures`` draws, by name; words that stand for one are those of its table too."""
+        """The figures drawn by ``vitmem figures``, by name, with the text of their tables as alternatives."""
         found = {}
         for name, (entry, figure) in draw_figures(self.report).items():
             said = self.tables[name].said if name in self.tables else ()
@@ -91,7 +90,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with the name of its files, a caption, and in words what it shows to who does not see it."""
+    """A figure with the name of its files, a caption, and a text alternative."""
 
     name: str
     figure: Figure
@@ -101,7 +100,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a section: ``kind`` names the macro of ``parts.html`` that shows ``content``."""
+    """A piece of a section: ``kind`` names the macro of ``parts.html`` that renders ``content``."""
 
     kind: str
     content: Any
@@ -111,7 +110,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with its parts; ``id`` is what links point at."""
+    """A heading with its parts; ``id`` is the link target."""
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""What each method reaches: its settings that no other of its own beats, against validation. No torch."""
+"""Pareto front of each method's settings, against validation. Does not import torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vitmem.reports.report import oracles
 from vitmem.reports.style import ORACLE_MARKERS
 from vitmem.reports.tables.front import undominated
 
-# Measures against validation, and whether more of them is better.
+# Measures against validation, and whether higher is better.
 MEASURES = {"memorized": False, "recovered": True}
 CAPTION = (
     "Each dot is a setting, the mean over the seeds on the report halves. Lines join the settings of a method that no "
@@ -71,7 +71,7 @@ def _method(axes: Axes, groups: list[Group], base: Group, key: str, look: Look) 
 
 
 def _references(axes: Axes, training: Training, key: str) -> None:
-    """Draw the unedited model, the oracles, and what a model that never saw the wrong labels has."""
+    """Draw the unedited model, the oracles, and the level of a model that never saw the wrong labels."""
     assert training.base is not None
     for point in _points([training.base], key):
         axes.plot(*point, "*", color="black", ms=12, zorder=5)

@@ -1,4 +1,4 @@
-"""The sections of a page, in order: each is one function of the material that leaves itself out as None. No torch."""
+"""The sections of a page, in order: functions of the material that return None if empty. Does not import torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vitmem.reports.page.strength import strength_curves
 from vitmem.reports.page.tabled import tabled
 from vitmem.reports.render import Table
 
-# Figures of one kind beyond this many are folded: one a training, and suites have many.
+# Number of open figures of one kind; further ones are folded, because suites have many trainings.
 OPEN = 3
-# Tables with sections of their own; the others stand with a figure of their name, or together.
+# Tables with their own sections; the others are shown with the figure of the same name, or together.
 APART = ("chosen", "front", "sweep")
 # Figures beside the chosen settings; the page draws memorized against validation itself.
 AT_A_GLANCE, ELSEWHERE = ("methods", "verdict"), ("tradeoff",)
@@ -87,7 +87,7 @@ def figures(material: Material) -> Section | None:
 
 
 def comparisons(material: Material) -> Section | None:
-    """Return the tables that stand with no figure."""
+    """Return the tables without a figure."""
     drawn = material.figures.keys() - {*AT_A_GLANCE}
     found = {name: table for name, table in material.tables.items() if name not in {*APART, *drawn}}
     parts = [_table(table, _title(name), folded=True) for name, table in found.items()]
@@ -95,13 +95,13 @@ def comparisons(material: Material) -> Section | None:
 
 
 def training(material: Material) -> Section | None:
-    """Return the training curves, or why there are none."""
+    """Return the training curves, or the reason why there are none."""
     parts = _figures(training_curves(material)) or [sentence(material.missing["curves"])]
     return Section("training", "Training", tuple(parts))
 
 
 def gallery(material: Material) -> Section | None:
-    """Return images with their labels before and after, or why there are none."""
+    """Return images with their labels before and after, or the reason why there are none."""
     parts = [
         Part("gallery", (shown_pictures(found), list(found.predicted)), found.about, folded=n > 0)
         for n, found in enumerate(material.pictures)
@@ -110,7 +110,7 @@ def gallery(material: Material) -> Section | None:
 
 
 def cost(material: Material) -> Section | None:
-    """Return what all cells took together, and each method."""
+    """Return the costs of all cells and of each method."""
     table = costs(material.report)
     if not table.rows:
         return None
@@ -156,14 +156,14 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 
 
 def sections(material: Material) -> list[Section]:
-    """Return the sections that ``material`` has something for."""
+    """Return the non-empty sections of ``material``."""
     found = [section for make in SECTIONS if (section := make(material)) is not None]
     _name_apart([part for section in found for part in section.parts if part.kind == "figures"])
     return found
 
 
 def _name_apart(parts: Sequence[Part]) -> None:
-    """Give drawings whose names are written alike (``a b``, ``A-b``) files of their own."""
+    """Give drawings with equal file names (``a b``, ``A-b``) distinct ones."""
     seen: Counter[str] = Counter()
     for part in parts:
         for n, drawing in enumerate(part.content):

@@ -1,4 +1,4 @@
-"""What a stronger edit does: measures along the change of the weights, a line a method. No torch."""
+"""Measures along the change of the weights, one line per method. Does not import torch."""
 
 from __future__ import annotations
 

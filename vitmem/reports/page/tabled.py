@@ -1,4 +1,4 @@
-"""A table as a page shows it: the text of the other renderers, with what each cell is sorted by. No torch."""
+"""A table for a page: the text of the other renderers, with the sort value of each cell. Does not import torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from vitmem.reports.aggregate import Estimate
 from vitmem.reports.render import Cell, Table
 
-# What a row is known by, so what stays in sight when a wide table is scrolled.
+# Columns that identify a row, kept in sight when a wide table is scrolled.
 HEADS = ("id", "method", "stage")
-# What stands at the end: on a narrow screen the measures are seen first.
+# Columns at the end: a narrow screen shows the measures first.
 LAST = ("information", "setting", "seeds")
-# What parts the rows of a table into groups.
+# Columns that group the rows of a table.
 GROUPS = ("model", "allowed_drop", "allowed_change", "match_loss", "outcome")
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """The text of a cell; ``value`` is the number that it is sorted by, where it is one."""
+    """The text of a cell; ``value`` is the number to sort by, if any."""
 
     text: str
     value: str | None
@@ -25,7 +25,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """Cells in order, the head first; ``first`` says whether a group begins here."""
+    """Cells in order, the head first; ``first`` marks the first row of a group."""
 
     cells: tuple[TableCell, ...]
     first: bool
@@ -49,7 +49,7 @@ class Tabled:
 
 
 def tabled(table: Table) -> Tabled:
-    """Return ``table`` as a page shows it: what names a row stands first, settings last, the others in order."""
+    """Return ``table`` for a page: identifying columns first, settings last, the others in order."""
     table = table.shown
     keys = [column.key for column in table.columns]
     head = next((keys.index(key) for key in HEADS if key in keys), 0)
@@ -67,7 +67,7 @@ def tabled(table: Table) -> Tabled:
 
 
 def _value(cell: Cell) -> str | None:
-    """Return the number that a cell is sorted by; texts are sorted as texts, numbers in them by size."""
+    """Return the sort number of a cell; texts are sorted as texts, numbers in them by size."""
     if isinstance(cell, Estimate):
         return repr(cell.mean)
     return str(cell) if isinstance(cell, int) else None

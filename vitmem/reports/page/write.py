@@ -23,8 +23,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 def write_page(material: Material, out: Path) -> list[Path]:
     """Write ``<suite>.html`` to ``out``, and every figure of it as SVG and PNG to ``<suite>/``; return the paths.
 
-    The same material gives the same bytes; each file is written whole or not at all. Raises InputError when two rows
-    are the same cell and seed, and InputError or DiskFullError where a file cannot be written.
+    Equal material gives equal bytes; files are written atomically. Raises InputError when two rows are the same cell
+    and seed, and InputError or DiskFullError when a file cannot be written.
     """
     folder = out / material.suite
     written: list[Path] = []
@@ -46,7 +46,7 @@ def write_page(material: Material, out: Path) -> list[Path]:
 
 
 def _settle(figure: Figure) -> None:
-    """Solve the layout of ``figure`` once: it is written twice."""
+    """Solve the layout of ``figure`` once, because it is written twice."""
     with matplotlib.rc_context(STYLE):
         engine = figure.get_layout_engine()
         if engine is not None:

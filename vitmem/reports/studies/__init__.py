@@ -1,4 +1,4 @@
-"""The studies of a checkout, in ``benchmarks/studies/<question>``: tables and figures that serve one question.
+"""The studies of a checkout, in ``benchmarks/studies/<question>``: tables and figures for one question each.
 
 They are modules of this package, ``vitmem.reports.studies.<question>.<module>``; an installed package has none.
 """

@@ -1,1 +1,1 @@
-"""The tables of every suite: a file a table, found by its registered name."""
+"""The tables of every suite, one per file, found by their registered names."""

@@ -1,4 +1,4 @@
-"""Every training of a suite against every method: what each leaves at its chosen setting. No torch."""
+"""Every training of a suite against every method at its chosen setting. Does not import torch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vitmem.reports.columns import MEASURES, MODEL, RULE
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
-# A suite of fewer trainings is read from its other tables.
+# Minimum number of trainings; smaller suites are read from their other tables.
 FEW = 3
 
 
 @TABLES.register("across")
 class Across(Table):
-    """Trainings against methods: what each method leaves of each measure, a column a method."""
+    """Trainings against methods: each measure at the chosen setting, one column per method."""
 
     title = "Trainings against methods"
     notes = (RULE, "empty: no setting of the method loses at most so many points there")

@@ -1,4 +1,4 @@
-"""What each method leaves at its chosen setting. No torch."""
+"""Each method at its chosen setting. Does not import torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of methods against K-FAC, image by image, each at its chosen setting. No torch."""
+"""The table of methods against K-FAC, image by image, each at its chosen setting. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitmem.reports.paired import SIGNIFICANT, Comparison, compare, holm_of_know
 from vitmem.reports.render import Cell, Column, ends_text, p_text
 from vitmem.reports.report import Report, oracles
 
-ONE_ALONE = "items, over all seeds, that have the outcome under this one of the two alone"
+ONE_ALONE = "items, over all seeds, with the outcome under only this one of the two"
 COLUMNS = (
     MODEL,
     Column("outcome", "outcome"),
@@ -24,7 +24,7 @@ COLUMNS = (
     SETTING,
     SEEDS,
     Column("difference", "method - K-FAC", "change", "points, paired on the same items and seeds"),
-    Column("interval", "95 % interval", about="it leaves out 0 exactly where p is at most 0.05"),
+    Column("interval", "95 % interval", about="excludes 0 exactly when p is at most 0.05"),
     Column("only_method", "only method", "count", ONE_ALONE),
     Column("only_kfac", "only K-FAC", "count", ONE_ALONE),
     Column("p", "p"),
@@ -33,13 +33,12 @@ COLUMNS = (
         "detectable",
         "detectable",
         "change",
-        "the smallest difference that a t test over as many seeds finds with a power of 0.8 at 5 %",
+        "the smallest difference that a t test over as many seeds detects with a power of 0.8 at 5 %",
     ),
 )
 TEST = (
-    "differences of three seeds or more are tested by a paired t test over the seeds, whose 95 % interval is shown; of "
-    "two seeds both values are shown and nothing is tested; of one seed by McNemar's exact test over the items, with "
-    "the interval that agrees with it: it speaks of this network alone"
+    "three seeds or more: paired t test over the seeds, with its 95 % interval; two seeds: both values, no test; one "
+    "seed: McNemar's exact test over the items with its interval, valid only for this network"
 )
 
 
@@ -52,7 +51,7 @@ class Tested:
 
     @property
     def mark(self) -> str:
-        """``*`` where the interval leaves out 0, ``**`` where the difference stands after the correction too."""
+        """``*`` where the interval excludes 0, ``**`` where the difference is also significant after correction."""
         found = (self.comparison.p, self.corrected)
         return "*" * sum(p is not None and p <= SIGNIFICANT for p in found)
 
@@ -71,9 +70,9 @@ def comparison(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict[str, dict[str, Tested]]]:
-    """Return what stands against K-FAC by its name, base and oracles first, and by outcome and name how it differs.
+    """Return the groups compared with K-FAC by name, base and oracles first, and their differences by outcome and name.
 
-    Methods stand at their chosen setting, those without one are left out. Both are empty where K-FAC has none.
+    Methods are at their chosen setting; those without one are left out. Both are empty when K-FAC has none.
     """
     if id(training) not in report.compared:
         report.compared[id(training)] = training, _compared(report, training)

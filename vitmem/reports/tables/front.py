@@ -1,4 +1,4 @@
-"""What a method reaches in all three measures at once: the front of its settings and the volume below it. No torch."""
+"""The Pareto front of a method's settings in three measures, and its hypervolume. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitmem.reports.columns import HEAD, MEASURES, named
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
-# Accuracy below that of the unedited model at which a setting is worth nothing.
+# Accuracy below the unedited model's at which a setting counts as worthless.
 WORTHLESS = 0.05
 COLUMNS = (
     *HEAD,
@@ -22,11 +22,11 @@ COLUMNS = (
     Column("volume", "volume", "number"),
 )
 NOTES = (
-    "on the front: settings that no other setting of any method beats in memorized (down), recovered and validation "
-    "(up), means over the seeds on the report halves",
-    "volume: what the method's settings dominate of the share of memorized that is gone, the share of the missing "
-    "recovered that is gained, and validation from 0 (5 points below the base) to 1 (the base), which may exceed 1",
-    "a front describes all settings at once: nothing was chosen for it, and more settings make a better one",
+    "on the front: settings that no other setting of any method dominates in memorized (lower is better), recovered "
+    "and validation (higher is better), means over the seeds on the report halves",
+    "volume: hypervolume dominated by the method's settings, along the removed share of memorized, the gained share of "
+    "the missing recovered, and validation from 0 (5 points below the base) to 1 (the base), which may exceed 1",
+    "a front uses all settings without a choice, so more settings give a better front",
 )
 
 
@@ -34,7 +34,7 @@ NOTES = (
     "front", title="Settings on the front, and the volume that they dominate", columns=COLUMNS, notes=NOTES
 )
 def front(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """How many settings of each method no other beats, and the volume that they dominate."""
+    """The number of undominated settings of each method, and the volume that they dominate."""
     some = any(_point(g, base) is not None for training, base in report.judged for g in training.edits)
     for training, base in report.judged if some else ():
         methods = report.methods(training)
@@ -49,7 +49,7 @@ def front(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _point(group: Group, base: Group) -> tuple[float, float, float] | None:
-    """Return the three gains over the base, each 0 where it is worth nothing."""
+    """Return the three gains over the base, each 0 if worthless."""
     found, before = ([g.estimate(at("metrics", name)) for name in MEASURES] for g in (group, base))
     if any(e is None for e in (*found, *before)):
         return None
@@ -60,7 +60,7 @@ def _point(group: Group, base: Group) -> tuple[float, float, float] | None:
 
 
 def undominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which of ``points`` (n, d) no other one equals or exceeds everywhere and exceeds somewhere, (n,)."""
+    """Return the mask (n,) of ``points`` (n, d) that no other point dominates."""
     above = (points[:, None] >= points[None]).all(2) & (points[:, None] > points[None]).any(2)  # (n, n)
     return np.logical_not(above.any(0))
 

@@ -1,4 +1,4 @@
-"""Whether the setting that is chosen lies inside the grid that was tried, or at an end of it. No torch."""
+"""Whether the chosen setting lies inside the grid of tried values, or at an end of it. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vitmem.reports.naming import setting, strength, where
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
-# Allowed losses of selection accuracy, by the end of the columns' names and in words.
+# Allowed losses of selection accuracy, by column suffix and in words.
 LOSSES = {"no_loss": (0.0, "no loss"), "two_points": (0.02, "2 points")}
 STRONG, WEAK, END = "at the strong end", "at the weak end", "at an end"
 ONE, NONE, INSIDE = "one value only", "none qualifies", "inside"
-# What asks for another grid comes first.
+# Verdicts that need another grid come first.
 ORDER = (STRONG, WEAK, END, ONE, NONE, INSIDE)
 COLUMNS = (
     *HEAD,
@@ -33,18 +33,18 @@ VERDICTS = [n for n, column in enumerate(COLUMNS) if column.key.startswith("verd
 NOTES = (
     "for each training and each method with two strengths or more: the setting with the largest fall of memorized on "
     "the selection halves at no loss of selection accuracy, and at a loss of at most 2 points",
-    "grid: the smallest and the largest value of a numeric parameter that was tried at the chosen blocks, with the "
-    "others as chosen, and how many values; the stronger end is the one that changes the edited weights more "
-    "(‖ΔW‖/‖W‖, mean over the seeds)",
-    f"verdict: '{STRONG}' where the strongest value was chosen, so that a stronger one may do better; '{WEAK}' where "
-    f"only the weakest is as good or allowed; '{END}' where both ends change the weights alike; of several parameters "
-    f"the first of these; '{ONE}' at the chosen blocks; '{NONE}': every setting loses more, a weaker one may do",
+    "grid: the smallest and the largest tried value of a numeric parameter at the chosen blocks, with the other "
+    "parameters as chosen, and the number of values; the stronger end changes the edited weights more (‖ΔW‖/‖W‖, mean "
+    "over the seeds)",
+    f"verdict: '{STRONG}': the strongest value was chosen, so a stronger one may be better; '{WEAK}': the weakest "
+    f"value was chosen; '{END}': both ends change the weights equally; with several parameters the first of these; "
+    f"'{ONE}': one value at the chosen blocks; '{NONE}': every setting loses more, a weaker one may qualify",
 )
 
 
 @TABLES.register("grids")
 class Grids(Table):
-    """What was chosen of which grid by each method of each training, those that are not inside first."""
+    """The chosen setting and its grid for each method of each training, those not inside first."""
 
     title = "Whether what was chosen lies inside its grid"
     columns = COLUMNS
@@ -56,13 +56,13 @@ class Grids(Table):
         return sorted(found, key=lambda row: sorted(ORDER.index(str(row[n])) for n in VERDICTS))
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield how many are inside their grid, for each allowed loss."""
+        """Yield the number inside their grid, for each allowed loss."""
         for n, (_, words) in zip(VERDICTS, LOSSES.values(), strict=True):
             yield _count([str(row[n]) for row in rows], words)
 
 
 def _count(verdicts: Sequence[str], words: str) -> str:
-    """Return how many are inside, and what the others are."""
+    """Return the number inside, and the counts of other verdicts."""
     found = Counter(verdicts)
     others = ", ".join(f"{found[verdict]} {verdict}" for verdict in ORDER[:-1] if found[verdict])
     inside = f"at {words} {found[INSIDE]} of {len(verdicts)} pairs of training and method are inside their grid"
@@ -87,7 +87,7 @@ def _row(report: Report, training: Training, base: Group, groups: list[Group]) -
 def judged(chosen: Group, groups: Sequence[Group]) -> tuple[str | None, str]:
     """Return the grid of ``chosen`` among the settings ``groups`` of its method as a text, and the verdict.
 
-    A grid holds the settings that differ from ``chosen`` in one numeric parameter alone.
+    A grid contains the settings that differ from ``chosen`` in a single numeric parameter.
     """
     own = strength(chosen)
     texts, verdicts = [], []
@@ -101,13 +101,13 @@ def judged(chosen: Group, groups: Sequence[Group]) -> tuple[str | None, str]:
 
 
 def _beside(group: Group, chosen: Group, key: str) -> bool:
-    """Say whether ``group`` is edited where ``chosen`` is, with the same parameters and values but for ``key``."""
+    """Return whether ``group`` is edited at the same place as ``chosen``, with the same parameters except ``key``."""
     one, other = strength(group), strength(chosen)
     return where(group) == where(chosen) and one.keys() == other.keys() and {**one, key: other[key]} == other
 
 
 def _along(key: str, value: Any, grid: dict[Any, Group]) -> tuple[str, str]:
-    """Return one grid, settings by value, as a text, and where in it ``value`` is."""
+    """Return one grid, settings by value, as a text, and the position of ``value`` in it."""
     low, high = min(grid), max(grid)
     changes = [grid[end].estimate(CHANGE_OF_WEIGHTS) for end in (low, high)]
     at_low, at_high = (None if change is None else change.mean for change in changes)

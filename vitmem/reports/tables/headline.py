@@ -1,4 +1,4 @@
-"""A whole suite in one look: each method by what it is given, with its paired distance to K-FAC. No torch."""
+"""A whole suite in one table: each method by its information, with its paired distance to K-FAC. No torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vitmem.reports.render import Cell, Column, cell_text, ends_text, fixed
 from vitmem.reports.report import Report, oracles
 from vitmem.reports.tables.comparison import TEST, Tested, compared
 
-# From what costs a user nothing to what only a benchmark knows.
+# From information that costs a user nothing to information that only a benchmark has.
 INFORMATION_ORDER = get_args(Information)
 COLUMNS = (
     *HEAD,
@@ -28,16 +28,16 @@ COLUMNS = (
 )
 NOTES = (
     RULE,
-    "setting: what differs among the settings of the method",
+    "setting: the parameters that differ among the settings of the method",
     TEST,
-    "method - K-FAC: the difference and the ends of its 95 % interval; * where the interval leaves out 0, ** where the "
-    "same test stands after Holm's correction over the methods of one outcome too; more in the table 'comparison'",
+    "method - K-FAC: the difference and the ends of its 95 % interval; * the interval excludes 0, ** the test is also "
+    "significant after Holm's correction over the methods of one outcome; more in the table 'comparison'",
 )
 
 
 @TABLES.register("headline", title="By what a method is given, paired with K-FAC", columns=COLUMNS, notes=NOTES)
 def headline(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """The base, each oracle and each method at its chosen setting, by what they are given."""
+    """The base, each oracle and each method at its chosen setting, by their information."""
     if not any("outcomes" in row for row in report.rows) or not any(training.edits for training in report.trainings):
         return
     for training, base in report.judged:
@@ -67,7 +67,7 @@ def _shown(one: Tested) -> str:
 
 
 def by_information(report: Report, training: Training) -> list[list[Group]]:
-    """Return the settings of each method of ``training``, methods in the order of what they are given."""
+    """Return the settings of each method of ``training``, methods in the order of their information."""
 
     def place(groups: list[Group]) -> int:
         given = information_of(groups[0])

@@ -1,4 +1,4 @@
-"""The table of what rules without labels choose, beside what truth on the selection halves chooses. No torch."""
+"""The table of choices by label-free rules, beside the choice by truth on the selection halves. No torch."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ COLUMNS = (
 )
 NOTES = (
     RULE,
-    "each network is edited by its own choice; a setting is followed by the number of seeds that took it, 'unedited' "
-    "says that the rule left the network as it was; 'any setting' is the mean over all settings, a choice by lot",
-    "regret: recovered of an oracle at equal validation less that of the rule, positive when the rule is worse; of the "
-    "settings of the method on the same network (and the unedited network) whose validation on the selection half is "
-    "at least that of the rule's choice, the oracle takes the one with the most recovered on the selection half, and "
-    "both are reported on the other halves; validation: oracle - rule says how well the two are matched there",
-    "regret to chosen: recovered at the setting of the table 'chosen' (one for all seeds) less that of the rule, at "
-    "whatever validation the rule gives: validation: rule - chosen says what was paid or won in it; regret at equal "
-    "validation is small of a weak edit, and of any where a method has few settings",
-    f"all: mean over the cases (a model and a method each) that the rule can be applied to, interval over the seeds; "
-    f"within {100 * NEAR:g}: cases whose mean regret is at most {100 * NEAR:g} points; of chosen: cases that have at "
-    "most so many points less of recovered, and of validation, than the setting of the table 'chosen'",
+    "the rule chooses for each network separately; a setting is followed by the number of seeds with this choice, "
+    "'unedited' means no edit; 'any setting' is the mean over all settings, a random choice",
+    "regret: recovered of an oracle at equal validation minus that of the rule, positive when the rule is worse; among "
+    "the settings of the method on the same network (and the unedited network) with at least the selection validation "
+    "of the rule's choice, the oracle takes the one with the largest selection recovered; both are reported on the "
+    "other halves, where validation: oracle - rule shows how well they are matched",
+    "regret to chosen: recovered at the setting of the table 'chosen' (one for all seeds) minus that of the rule, at "
+    "different validation, see validation: rule - chosen; regret at equal validation is small for a weak edit, and for "
+    "a method with few settings",
+    "all: mean over the cases (one model and one method each) to which the rule applies, interval over the seeds; "
+    f"within {100 * NEAR:g}: cases with a mean regret of at most {100 * NEAR:g} points; of chosen: cases with "
+    "recovered and validation at most this much below those of the setting of the table 'chosen'",
     *(f"{rule.name}: {rule.why}" for rule in RULES),
 )
 
 
 @dataclass(frozen=True)
 class Network:
-    """All rows of one trained network and one method: unedited, by setting, and as truth would choose.
+    """All rows of one trained network and one method: unedited, by setting, and at the setting chosen by truth.
 
-    ``before`` and ``after`` are what the unedited row and those of the settings tell without truth.
+    ``before`` and ``after`` are the label-free evidence of the unedited row and of the settings.
     """
 
     seed: int
@@ -72,7 +72,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Case:
-    """What one rule made of one method on one model: what was chosen how often, and numbers by name and seed."""
+    """Result of one rule on one method and one model: counts of chosen settings, and numbers by name and seed."""
 
     model: str
     first: Group
@@ -83,7 +83,7 @@ class Case:
 
 @TABLES.register("labelfree", title="Chosen without labels", columns=COLUMNS, notes=NOTES)
 def labelfree(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """What rules without labels choose: the mean of each rule over all cases, then every case."""
+    """Choices of rules without labels: the mean of each rule over all cases, then every case."""
     cases = [case for training, base in report.judged for case in _cases(report, training, base)]
     for name in (*(rule.name for rule in RULES), ANY):
         if some := [case for case in cases if case.rule == name]:
@@ -93,7 +93,7 @@ def labelfree(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _cases(report: Report, training: Training, base: Group) -> Iterator[Case]:
-    """Yield a case for every method of ``training`` and rule that its rows tell enough for."""
+    """Yield a case for every method of ``training`` and rule with enough evidence in the rows."""
     name = report.names.training(training)
     for groups in report.methods(training):
         networks = list(_networks(groups, base))
@@ -120,7 +120,7 @@ def _evidence(group: Group) -> Mapping[int, Evidence]:
 
 
 def _case(model: str, first: Group, networks: Sequence[Network], rule: Rule) -> Case | None:
-    """Return what ``rule`` chooses on each of ``networks`` that it can be applied to, if there are any."""
+    """Return the choices of ``rule`` on each of ``networks`` that it applies to, ``None`` without any."""
     picks: list[tuple[Network, Sequence[Row]]] = []
     taken: Counter[str] = Counter()
     for network in networks:
@@ -133,7 +133,7 @@ def _case(model: str, first: Group, networks: Sequence[Network], rule: Rule) -> 
 
 
 def _values(picks: Sequence[tuple[Network, Sequence[Row]]]) -> dict[str, dict[int, float]]:
-    """Return the numbers of what was picked on each network, the mean of several picks, by name and seed."""
+    """Return the numbers of the picks on each network, averaged over several picks, by name and seed."""
     values: dict[str, dict[int, float]] = {}
     for network, rows in picks:
         numbers = [_numbers(row, network) for row in rows]
@@ -157,7 +157,7 @@ def _numbers(row: Row, network: Network) -> dict[str, float]:
 def oracle(row: Row, network: Sequence[Row]) -> Row:
     """Return the row of ``network`` with the most recovered among those of at least the validation of ``row``.
 
-    Both are those of the selection half, where truth is known to the oracle; of equal ones the first.
+    Both are on the selection half, where the oracle knows the truth; the first of equal ones.
     """
     floor = row["selection"]["validation"] - ROUNDING
     near = [other for other in network if other["selection"]["validation"] >= floor]
@@ -185,5 +185,5 @@ def _summary(rule: str, cases: Sequence[Case]) -> tuple[Cell, ...]:
 
 
 def _near(values: Mapping[int, float]) -> bool:
-    """Say whether the mean of ``values`` over the seeds is at most three points."""
+    """Return whether the mean of ``values`` over the seeds is at most three points."""
     return math.fsum(values.values()) / len(values) <= NEAR + ROUNDING

@@ -1,4 +1,4 @@
-"""Methods that may change the weights by as much, or read the data as often: norm and price as confounds. No torch."""
+"""Methods at equal change of the weights, or equal passes over the data: norm and cost as confounds. No torch."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ COLUMNS = (
     *(Column(f"{name}_minus_kfac", f"{name} - K-FAC", "change") for name in AGAINST),
     *EDIT_COLUMNS[2:],
 )
-AMONG = (
-    "the rule of choice is that of the other tables, among these settings; differences are paired over the same seeds"
-)
+AMONG = "choice by the rule of the other tables, among these settings; differences are paired over the same seeds"
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a setting may have at most, on average over the seeds: ``read`` from its rows, at each of ``levels``.
+    """An upper bound on a setting's mean over the seeds of ``read``, at each of ``levels``.
 
-    ``missing`` is what a row counts that records nothing, ``None`` where such a setting takes no part.
+    ``missing`` is the value of a row without a record, ``None`` to exclude such a setting.
     """
 
     column: Column
@@ -53,7 +51,7 @@ class Limit:
     missing: float | None = None
 
     def of(self, group: Group) -> float | None:
-        """Return what ``group`` has of it."""
+        """Return the limited quantity of ``group``."""
         found = group.estimate(self.read)
         return self.missing if found is None else found.mean
 
@@ -62,17 +60,17 @@ CHANGE = Limit(
     Column(
         "allowed_change",
         "allowed ‖ΔW‖/‖W‖",
-        about="of all edited matrices together, mean over the seeds at most so much",
+        about="upper bound over all edited matrices together, mean over the seeds",
     ),
     CHANGE_OF_WEIGHTS,
     (0.25, 0.5, 0.75, 1.0),
 )
-# Nothing but the weights, one look at the data, and what published methods that train take.
+# Weights only, one pass over the data, and the cost of published methods that train.
 COST = Limit(
     Column(
         "allowed_passes",
         "allowed passes",
-        about="of one setting, its statistics included, at most so many; 0 reads no example",
+        about="upper bound for one setting with its statistics; 0 reads no example",
     ),
     passes,
     (0.0, 1.0, 3.0, 10.0),
@@ -81,7 +79,7 @@ COST = Limit(
 
 
 def _told(report: Report, limit: Limit) -> bool:
-    """Say whether any edit that competes has recorded what is limited."""
+    """Return whether any competing edit has recorded the limited quantity."""
     return any(g.estimate(limit.read) is not None for training in report.trainings for g in training.edits)
 
 
@@ -97,7 +95,7 @@ def change(report: Report) -> Iterator[tuple[Cell, ...]]:
     "cost", title="At the same passes over the examples", columns=(MODEL, COST.column, *COLUMNS), notes=(RULE, AMONG)
 )
 def cost(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """Each method at its best setting among those that take at most so many passes over the examples."""
+    """Each method at its best setting among those with at most each number of passes over the examples."""
     return _limited(report, COST)
 
 

@@ -1,4 +1,4 @@
-"""Methods at the same loss of accuracy. No torch."""
+"""Methods at the same loss of accuracy. Does not import torch."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ COLUMNS = (
 NOTE = (
     "for each allowed loss of selection accuracy (points), the setting with the largest fall of memorized on the "
     "selection halves, reported on the other halves; differences are paired over the same seeds, and validation - "
-    "K-FAC says how well the methods are matched"
+    "K-FAC shows how well the methods are matched"
 )
 
 
 @TABLES.register("matched", title="At the same loss of accuracy", columns=COLUMNS, notes=(NOTE,))
 def matched(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """Each method at the largest fall of memorized that several losses of accuracy allow."""
+    """Each method at the largest fall of memorized within each allowed loss of accuracy."""
     kfac_name = title_of("kfac")
     for training, base in report.judged:
         for drop in DROPS:

@@ -1,4 +1,4 @@
-"""The table of what plug-ins measure: every metric of the rows that no other table or page is about. No torch."""
+"""The table of plug-in metrics: every metric of the rows that no built-in table or page covers. No torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitmem.reports.naming import strength_text, where
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
-# What the metrics of vitmem give; ``rows.jsonl`` has all of it, other tables what they are about.
+# Names of the built-in metrics; ``rows.jsonl`` has all of them, other tables their own.
 BUILT_IN = re.compile(
     r"memorized(_change(_low|_high)?)?|recovered|other|clean_train|given_train|train_(changed|loss|loss_rise)|gap|"
     r"validation(_without_\w+|_agreement_humans)?|worst_class|selectivity|agreement|(wrong_to_right|right_to_wrong)|"
@@ -23,12 +23,12 @@ BUILT_IN = re.compile(
     r"suffix_(loss|accuracy)|famous_(run|loss)|control_(recited|loss|run)|perplexity|ndcg(_overlap)?|"
     r"(control_)?drift(_signed|_changed)?|(accuracy|retention)_\w+"
 )
-# More columns than these are read from rows.jsonl.
+# Maximum number of columns; further ones are only in rows.jsonl.
 MOST = 20
 
 
 def own_metrics(report: Report) -> list[str]:
-    """Return the names of the metrics that are none of vitmem's, sorted."""
+    """Return the names of the plug-in metrics, sorted."""
     return sorted(name for name in report.metrics if not BUILT_IN.fullmatch(name))
 
 
@@ -40,7 +40,7 @@ class Metrics(Table):
     notes = ("metrics of plug-ins, each in its own unit, on the reporting halves",)
 
     def columns_of(self, report: Report) -> tuple[Column, ...]:
-        """Return a column for each metric, up to as many as can be read."""
+        """Return a column for each metric, up to a readable number."""
         names = own_metrics(report)[:MOST]
         settings = (Column("blocks", "blocks"), Column("strength", "strength"))
         return (*HEAD, *settings, SEEDS, *(Column(name, name, "measure") for name in names))
@@ -55,6 +55,6 @@ class Metrics(Table):
                     yield *named(report, training, group), where(group), strength_text(group), seeds, *found
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield what is left out."""
+        """Yield a sentence on the metrics left out."""
         if left := own_metrics(report)[MOST:]:
             yield f"{len(left)} more are in rows.jsonl, from {left[0]} to {left[-1]}"

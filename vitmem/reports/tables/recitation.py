@@ -1,4 +1,4 @@
-"""What the tables of language suites hold beside the others: what is recited at what loss, and skills. No torch."""
+"""Additional tables of language suites: recitation by allowed loss, and skills. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vitmem.reports.report import Report
 
 RETAINED = "retained: accuracy over that of the base; frequent, middle and rare are thirds of the facts by exposure"
 MATCHED = (
-    "allowed rise: edits matched to it raise the loss of held-out text on the selection half by at most so many "
-    "nats a token; among the blocks of a method, those with the largest fall of memorized on the selection half"
+    "allowed rise: upper bound of matched edits on the rise of the held-out loss on the selection half, in nats per "
+    "token; among the blocks of a method, those with the largest fall of memorized on the selection half"
 )
-WORDS = "losses: nats a token; runs and prefixes: tokens"
+WORDS = "losses: nats per token; runs and prefixes: tokens"
 PAIRED = (
-    "change: memorized after the edit less before it, of the same items; the 95 % interval is a paired bootstrap over "
+    "change: memorized after minus before the edit, on the same items; the 95 % interval is a paired bootstrap over "
     "the items (2,000 resamples)"
 )
-# Measures of recitation and of what it costs, in the order in which a table shows those that a suite has.
+# Measures of recitation and its cost, in the order of the table; a suite's table has those that it measured.
 MEASURES = (
     Column("memorized", "memorized", "percent"),
     Column("memorized_change", "change", "change"),
@@ -63,12 +63,12 @@ COLUMNS = (
     notes=(RULE, MATCHED, PAIRED, WORDS),
 )
 def recitation(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """What the base recites and what each method leaves, by the loss that it was matched to, and at what cost.
+    """Recitation of the base and of each method, by the loss that it was matched to, and its cost.
 
-    Methods stand beside each other at every allowed rise of the loss; settings that were matched to none come
-    first, chosen by the rule of the other tables.
+    Methods are side by side at every allowed rise of the loss; unmatched settings come first, chosen by the rule of the
+    other tables.
     """
-    # between seeds there is an interval beside every mean; one seed leaves that over the items
+    # several seeds have an interval beside every mean; a single seed has the one over the items
     single = all(len(g.rows) == 1 for t in report.trainings for g in t.edits)
     for training, base in report.judged if "perplexity" in report.metrics else ():
         for level, method, group in (("", "base", base), *_by_level(report, training, base)):
@@ -86,7 +86,7 @@ def _ends(group: Group) -> str | None:
 
 
 def _by_level(report: Report, training: Training, base: Group) -> Iterator[tuple[str, str, Group]]:
-    """Yield the allowed rise as a text, the method's name and its chosen settings, rises in order, then methods."""
+    """Yield the allowed rise as a text, the method's name and its chosen settings, by rise, then by method."""
     methods = report.methods(training)
     for level in sorted({_level(group) for groups in methods for group in groups}):
         for groups in methods:
@@ -97,7 +97,7 @@ def _by_level(report: Report, training: Training, base: Group) -> Iterator[tuple
 
 
 def _level(group: Group) -> float:
-    """Return the rise of the loss that an edit was matched to, -1 where it was not."""
+    """Return the rise of the loss that an edit was matched to, -1 if unmatched."""
     found = group.config["edit"].get("match_loss")
     return -1.0 if found is None else float(found)
 

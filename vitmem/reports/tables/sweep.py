@@ -1,4 +1,4 @@
-"""Every setting over its seeds. No torch."""
+"""Every setting over its seeds. Does not import torch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ COLUMNS = (
 
 
 @TABLES.register(
-    "sweep", columns=COLUMNS, notes=("selection: the same on the selection halves, which settings are chosen on",)
+    "sweep", columns=COLUMNS, notes=("selection: the same on the selection halves, which are used to choose settings",)
 )
 def sweep(report: Report) -> Iterator[tuple[Cell, ...]]:
-    """Every setting of every method, and what was measured on the halves that choices are made on."""
+    """Every setting of every method, with the measures on the selection halves."""
     for training in report.trainings:
         for group in report.cells(training):
             selection = (group.estimate(at("selection", name)) for name in SELECTED)

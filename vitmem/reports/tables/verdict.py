@@ -1,7 +1,7 @@
-"""What the edits of a suite did, at no loss, in a sentence for each network and a table. No torch.
+"""The effect of a suite's edits at no loss, in a sentence for each network and a table. Does not import torch.
 
-The best edit that reads no labels stands beside shrinkage, the methods that know nothing of the data: what those reach
-at the same price is no work of a curvature. Both are chosen by ``choose`` with a drop of 0.
+The best edit that reads no labels is compared with shrinkage, the data-free methods: an effect that those reach at the
+same cost is not due to curvature. Both are chosen by ``choose`` with a drop of 0.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from vitmem.reports.paired import Ends, compare, t_interval
 from vitmem.reports.render import Cell, Column, counted, ends_text, fixed
 from vitmem.reports.report import Report
 
-# Inputs without labels, and nothing but the weights of a network that was trained for the method.
+# Inputs without labels, and only the weights of a network trained for the method.
 WITHOUT_LABELS = ("unlabelled", "train-time")
 COLUMNS = (*HEAD, SETTING, SEEDS, *percent(), Column("validation_minus_base", "validation - base", "change"))
-SHRINKING = "shrinkage: methods that know nothing of the data (uniform scaling, SVD, random basis)"
+SHRINKING = "shrinkage: data-free methods (uniform scaling, SVD, random basis)"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The best edit without labels of one training and the best shrinkage, ``None`` where no setting is without loss.
+    """The best edit without labels of one training and the best shrinkage, ``None`` without a lossless setting.
 
-    ``sentence`` says what they left of what was memorized, on the reporting halves.
+    ``sentence`` states the remaining memorized share under both, on the reporting halves.
     """
 
     training: Training
@@ -65,7 +65,7 @@ class VerdictTable(Table):
                     yield *head, setting(group, groups), *measured(group), change
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield what the edits did to each network."""
+        """Yield the sentence of each network."""
         yield from (found.sentence for found in verdicts(report))
 
 
@@ -98,20 +98,20 @@ def _verdict(report: Report, training: Training) -> Verdict | None:
 
 
 def best_without_loss(methods: Iterable[Sequence[Group]], base: Group) -> Group | None:
-    """Return the setting, of all ``methods``, whose selection memorized falls most at no loss; ``None`` without one."""
+    """Return the setting of all ``methods`` with the largest drop of selection memorized at no loss, or ``None``."""
     chosen = [group for groups in methods if (group := choose(groups, base, 0.0).group) is not None]
     return max(chosen, key=lambda group: _mean(differences(base, group, MEMORIZED)), default=None)
 
 
 def _is_edit(group: Group) -> bool:
-    """Say whether ``group`` reads no labels and is no control; where it was not recorded, whether it has statistics."""
+    """Return whether ``group`` reads no labels and is not a control; if not recorded, whether it has statistics."""
     told = information_of(group)
     without = told in WITHOUT_LABELS if told is not None else "statistics" in group.config
     return without and group.method not in SHRINKAGE and not is_control(group.method)
 
 
 def _what_it_did(report: Report, edit: Group, base: Group) -> str:
-    """Return what ``edit`` took away, what came back, and what it cost; or that nothing is seen."""
+    """Return the effect of ``edit``: removed and recovered labels, and the cost; or that it has no effect."""
     name = f"{report.names.method(edit)} ({setting(edit)})" if setting(edit) else report.names.method(edit)
     before, after = _left(base), _left(edit)
     fall = difference(edit, base, at("metrics", "memorized"))
@@ -127,7 +127,7 @@ def _what_it_did(report: Report, edit: Group, base: Group) -> str:
 
 
 def _beside(report: Report, edit: Group, control: Group | None, shrinking: Sequence[Sequence[Group]]) -> str:
-    """Return what the best shrinkage left, and whether the difference to what ``edit`` left is beyond chance."""
+    """Return the result of the best shrinkage, and whether its difference to ``edit`` is beyond chance."""
     if not shrinking:
         return ""
     if control is None:
@@ -145,7 +145,7 @@ def _beside(report: Report, edit: Group, control: Group | None, shrinking: Seque
 
 
 def _ends(group: Group, other: Group) -> Ends | None:
-    """Return the 95 % interval of ``group`` less ``other`` in memorized: over the seeds, over the items of one."""
+    """Return the 95 % interval of ``group`` minus ``other`` in memorized: over the seeds, or the items of one."""
     found = compare(group, other, "memorized")
     if found is not None:
         return found.ends
