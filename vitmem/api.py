@@ -1,4 +1,4 @@
-"""The package from Python: what the command line does, as functions that return what they made."""
+"""The Python interface: the commands of the command line as functions with return values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def plan(suite: str | Path, *, data_dir: str | Path | None = None, plugins: Sequence[str] = ()) -> Plan:
-    """Return the cells of a suite: a YAML file, or the name of a shipped one. No torch is loaded.
+    """Return the cells of a suite: a YAML file, or the name of a shipped one. Does not import torch.
 
-    ``data_dir`` has the files that the suite names. Raises InputError for what is wrong with the suite.
+    ``data_dir`` contains the files named in the suite. Raises InputError for an invalid suite.
     """
     load_plugins(plugins)
     file = find_suite(Path(suite))
@@ -41,9 +41,9 @@ def run(
     workers: int = 1,
     plugins: Sequence[str] = (),
 ) -> Outcome:
-    """Make the missing rows of a suite and write its tables; returns how many cells there are, were made and failed.
+    """Compute the missing rows of a suite and write its tables; returns the numbers of cells, new cells and failures.
 
-    Raises InputError for what can be mended, DiskFullError when the disk is full; the same call goes on.
+    Raises InputError for errors that the user can fix, DiskFullError when the disk is full; the same call resumes.
     """
     from vitmem.bench.experiment import Places
     from vitmem.bench.runner import run_suite
@@ -59,10 +59,10 @@ def run(
 
 
 def load_rows(suite: str | Path, *, results: str | Path = "results") -> pd.DataFrame:
-    """Return the rows of a suite, one a cell: its name in ``results``, or a folder that has ``rows.jsonl``.
+    """Return the rows of a suite, one per cell: its name in ``results``, or a folder with ``rows.jsonl``.
 
-    Columns are named by dotted places, such as ``metrics.memorized``, ``config.edit.method`` and ``config.seed``;
-    shares are fractions in [0, 1]. Raises InputError when there are no rows or one is damaged.
+    Columns have dotted names, such as ``metrics.memorized``, ``config.edit.method`` and ``config.seed``; shares are
+    fractions in [0, 1]. Raises InputError when there are no rows or one is damaged.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Which blocks of a network are meant: a set's name, a number, or numbers. No torch."""
+"""Selection of a network's blocks: a set's name, a number, or numbers. Does not import torch."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ BLOCK_SETS: dict[str, Callable[[int], Iterable[int]]] = {
 
 
 def parse_blocks(text: str) -> Blocks:
-    """Return the blocks that a command line names: a set (``last_half``), or numbers and ranges (``0,23-25``, ``-1``).
+    """Parse the blocks of a command line: a set (``last_half``), or numbers and ranges (``0,23-25``, ``-1``).
 
-    Raises InputError for anything else.
+    Raises InputError for other text.
     """
     if text in BLOCK_SETS:
         return text
@@ -41,7 +41,7 @@ def parse_blocks(text: str) -> Blocks:
 
 
 def block_numbers(blocks: Blocks, depth: int) -> list[int]:
-    """Return the numbers of the blocks that ``blocks`` names in a network of ``depth`` blocks, ascending.
+    """Return the numbers of ``blocks`` in a network of ``depth`` blocks, ascending.
 
     Negative numbers count from the end. Raises InputError for an unknown set or a number out of range.
     """
@@ -57,7 +57,7 @@ def block_numbers(blocks: Blocks, depth: int) -> list[int]:
 
 
 def layer_patterns(paths: Sequence[str], layers: Sequence[str], blocks: Blocks) -> list[str]:
-    """Return the patterns ``<path of a block>.<layer>`` of all ``layers`` in those of ``paths`` that are meant.
+    """Return the patterns ``<path of a block>.<layer>`` of all ``layers`` in the selected ``blocks`` of ``paths``.
 
     An empty layer is the block itself.
     """

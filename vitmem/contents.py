@@ -1,7 +1,7 @@
-"""Files that a suite names, which enter ids and seeds by their content: another place changes nothing, other bytes do.
+"""Files named in a suite, which enter ids and seeds by content: independent of their place, not of their bytes.
 
-A config has such a file as ``{path, sha256}``. What is not there when a suite is read, what a store or a package names
-by content already, and a name on the Hub stay as they are written. No torch.
+A config stores such a file as ``{path, sha256}``. A file that is missing when the suite is read, a path that already
+identifies its content (in a store or a package), and a name on the Hub are stored as written. Does not import torch.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from vitmem.errors import InputError
 from vitmem.files import check_readable, expand, file_digest, short_name
 from vitmem.specs import FILE, Spec
 
-# A file of a store lies in a folder that is named after what made it.
+# A file in a store is in a folder named after its inputs.
 NAMED_BY_CONTENT = re.compile(r"(^|/)store/[a-z]+/[0-9a-f]{16}/[^/]+$")
 PACKAGE = "package:"
-# The files of a language model's folder that decide what is computed; its record of an edit says when.
+# Files of a language model's folder that determine its computation; its record of an edit has a date.
 OF_A_MODEL = (".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken")
 RECORD = "vitmem_edit.json"
 DIGITS = 16
@@ -29,9 +29,9 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class File(Spec):
-    """A file inside the data folder or anywhere: ``path`` as it is written, and ``sha256``, the digest of its content.
+    """A file in the data folder or elsewhere: ``path`` as written, and ``sha256``, the digest of its content.
 
-    In a suite it is the path alone.
+    In a suite it is only the path.
     """
 
     path: str
@@ -47,21 +47,21 @@ class File(Spec):
         return self.path if self.sha256 is None else {"path": self.path, "sha256": self.sha256}
 
     def place(self, data_dir: Path | None) -> Path:
-        """Return where it is, inside ``data_dir`` or anywhere; it need not exist."""
+        """Return its location, relative to ``data_dir`` or absolute; it need not exist."""
         inside = None if data_dir is None else data_dir / self.path
         return inside if inside is not None and os.path.exists(inside) else expand(self.path)
 
     def known(self, data_dir: Path | None) -> File:
-        """Return the file with its digest; as it is when there is none, or when its path names a content."""
+        """Return the file with its digest; unchanged when it is missing, or when its path identifies its content."""
         place = self.place(data_dir)
         if self.sha256 is not None or NAMED_BY_CONTENT.search(self.path) or not os.path.exists(place):
             return self
         return self.model_copy(update={"sha256": self.digest(place)})
 
     def checked(self, data_dir: Path | None) -> str:
-        """Return what to read: where the file is, or ``path`` when it has no digest.
+        """Return the location to read, or ``path`` for a file without a digest.
 
-        Raises InputError when it is missing, or has another content than when the suite was read.
+        Raises InputError when it is missing, or its content has changed since the suite was read.
         """
         if self.sha256 is None:
             return self.path
@@ -70,22 +70,22 @@ class File(Spec):
             raise InputError(f"{short_name(place)}: no such file; give one inside --data-dir, or its whole path")
         if self.digest(place) != self.sha256:
             raise InputError(
-                f"{short_name(place)}: its content is not the one that was planned ({self.sha256}); put that back, or "
+                f"{short_name(place)}: its content has changed since planning (expected {self.sha256}); restore it, or "
                 "run the suite again"
             )
         return str(place)
 
     def digest(self, place: Path) -> str:
-        """Return the digest of the content at ``place``; raises InputError for what cannot be read."""
+        """Return the digest of the content at ``place``; raises InputError when it is unreadable."""
         check_readable(place, "a file")
         return file_digest(place)[:DIGITS]
 
 
 class Source(File):
-    """A language model: a folder inside the data folder or anywhere, ``package:<name>``, or a name on the Hub."""
+    """A language model: a folder in the data folder or elsewhere, ``package:<name>``, or a name on the Hub."""
 
     def known(self, data_dir: Path | None) -> File:
-        """Return the folder with its digest; a package or a name on the Hub as it is."""
+        """Return the folder with its digest; a package or a name on the Hub unchanged."""
         here = not self.path.startswith(PACKAGE) and os.path.isdir(self.place(data_dir))
         return super().known(data_dir) if here else self
 
@@ -98,7 +98,7 @@ class Source(File):
         return state.hexdigest()[:DIGITS]
 
 
-# Parameters of an entry's function that are files: the field is a ``File``, the function gets the path of what to read.
+# Parameters of an entry's function that are files: the field is a ``File``, the function gets the path to read.
 FilePath = Annotated[str, File]
 SourcePath = Annotated[str, Source]
 
@@ -111,12 +111,12 @@ def by_content(spec: S, data_dir: Path | None) -> S:
 
 
 def arguments(params: BaseModel, data_dir: Path | None) -> dict[str, Any]:
-    """Return ``params`` as arguments of an entry's function: a file as what to read, its content checked."""
+    """Return ``params`` as arguments of an entry's function: files as paths, with their contents checked."""
     values = params.model_dump()
     files = {name: value for name in values if isinstance(value := getattr(params, name), File)}
     return {**values, **{name: file.checked(data_dir) for name, file in files.items()}}
 
 
 def shown_file(value: Any) -> Any:
-    """Return the name of a file in a config, and any other value as it is."""
+    """Return the name of a file in a config, and any other value unchanged."""
     return str(value["path"]).rpartition("/")[2] if isinstance(value, dict) and value.keys() == FILE else value

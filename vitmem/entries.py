@@ -1,8 +1,8 @@
-"""What a suite names and what is shown of it, as classes whose fields are the parameters: data sets, tables and others.
+"""Entries of suites and reports, as classes whose fields are the parameters: datasets, tables and others.
 
 An entry is one class in one file, or one decorated function (``vitmem.registry``). Its fields are the parameters with
-their bounds, its class attributes say what it is and what it needs, and one method does the work. Importing an entry
-loads no torch: plans, lists and tables read these classes alone.
+their bounds, its class attributes describe it and its needs, and one method does the work. Importing an entry does not
+import torch: plans, lists and tables only read these classes.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from vitmem.contents import arguments
 from vitmem.errors import InputError
 from vitmem.specs import Spec, Statistics, explain
 
-# The parameter that is an edit of its own, which another one is applied after.
+# The parameter for an inner edit, which is applied first.
 AFTER = "after"
 Role = Literal["method", "control", "diagnostic"]
 Moments = Literal["plain", "mean", "diagonal", "coupled", "eigen"]
-# What a method is given beside the weights: nothing; training inputs; these with their given labels; wrong labels of
-# its own making; trusted examples; which examples to keep and which to forget; what the training prepared.
+# Information of a method besides the weights: none; training inputs; these with given labels; random labels; trusted
+# examples; a retain set and a forget set; a network prepared in training.
 Information = Literal["data-free", "unlabelled", "noisy labels", "proxy", "trusted", "retain + forget", "train-time"]
 
 
 class Entry(Spec):
-    """One registered thing.
+    """One registered entry.
 
-    ``name`` is that of suites, ``title`` that of tables and figures (``None``: the name). ``version`` is bumped when
-    the behaviour changes; it is part of every id. ``example`` has values of the parameters for checks and tests.
+    ``name`` is its name in suites, ``title`` in tables and figures (``None``: the name). ``version`` is part of every
+    id; increase it when the behaviour changes. ``example`` has parameter values for checks and tests.
     """
 
     kind: ClassVar[str]
@@ -42,12 +42,12 @@ class Entry(Spec):
     title: ClassVar[str | None] = None
     summary: ClassVar[str] = ""
     example: ClassVar[Mapping[str, Any]] = {}
-    exactly_one: ClassVar[tuple[str, ...]] = ()  # parameters of which one is given
+    exactly_one: ClassVar[tuple[str, ...]] = ()  # mutually exclusive parameters, one of which is required
     family: ClassVar[bool] = False  # ``name/x`` is an entry for any x
     function: ClassVar[Callable[..., Any] | None] = None  # of a decorated function
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse several of the parameters that exclude each other, or none."""
+        """Reject several of the mutually exclusive parameters, or none."""
         if self.exactly_one and sum(getattr(self, name) is not None for name in self.exactly_one) != 1:
             *most, last = (f"'{name}'" for name in self.exactly_one)
             raise ValueError(f"give exactly one of {', '.join(most)} and {last}")
@@ -67,16 +67,16 @@ class Entry(Spec):
 
     @classmethod
     def built_in(cls) -> bool:
-        """Say whether the entry is part of this package."""
+        """Return whether the entry is part of this package."""
         return cls.defined_by().__module__.startswith("vitmem.")
 
     def as_arguments(self, data_dir: Path | None) -> dict[str, Any]:
-        """Return the parameters for a function; a file as its path in ``data_dir`` or anywhere, its content checked."""
+        """Return the parameters for a function; files as paths, with their contents checked."""
         return arguments(self, data_dir)
 
     @staticmethod
     def data_dir(*args: Any, **kwargs: Any) -> Path | None:
-        """Return the folder of the user's files among the arguments of the work."""
+        """Return the folder of the user's files from the arguments of the work."""
         return next((place for arg in args if (place := getattr(arg, "data_dir", None))), kwargs.get("data_dir"))
 
 
@@ -92,11 +92,11 @@ class Noise(Entry):
 
 
 class Dataset(Entry):
-    """A data set. ``protocol`` names the experiment that it is for.
+    """A dataset. ``protocol`` names its experiment.
 
-    ``measured_as`` names the protocol whose metrics measure it, ``None`` its own. ``views`` are further measures of
-    validation that it has, ``downloads`` says that it is fetched where no folder is given, ``trains_on`` that a model
-    which came trained is trained further on it.
+    ``measured_as`` names the protocol of its metrics, ``None`` its own. ``views`` are further validation measures,
+    ``downloads`` is set when it is downloaded without a folder, ``trains_on`` when a pretrained model is trained
+    further on it.
     """
 
     kind = "data"
@@ -113,7 +113,7 @@ class Dataset(Entry):
 
 
 class Model(Entry):
-    """A network. ``protocols`` are the kinds of data that it reads, ``trained`` says that it came trained."""
+    """A network. ``protocols`` are the kinds of data that it reads; ``trained`` is set for pretrained ones."""
 
     kind = "model"
     work = "build"
@@ -121,15 +121,15 @@ class Model(Entry):
     trained: ClassVar[bool] = False
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the network for a shape of data; see ``vitmem.models.base``. A family takes ``architecture`` too."""
+        """Return the network for a shape of data; see ``vitmem.models.base``. A family also takes ``architecture``."""
         raise NotImplementedError
 
 
 class Protocol(Entry):
-    """How data of one kind are prepared, trained on, read, predicted and measured: what ``protocol`` of data names.
+    """How one kind of data is prepared, trained on, read, predicted and measured; ``protocol`` of data names it.
 
-    ``under_test`` is what the contract of a model runs on, a ``vitmem.contracts.fixtures.ModelUnderTest``; ``None``
-    stands for random images. ``made_up`` returns predictions for a seed, on which the metrics of plug-ins are tried.
+    ``under_test`` is the subject of a model's contract, a ``vitmem.contracts.fixtures.ModelUnderTest``; ``None`` for
+    random images. ``made_up`` returns synthetic predictions for a seed, for a trial of plug-in metrics.
     """
 
     kind = "protocol"
@@ -143,7 +143,7 @@ class Protocol(Entry):
 
 
 class Metric(Entry):
-    """Numbers of one model on one half of the items. ``protocols`` are the kinds of predictions that it measures."""
+    """Numbers for one model on one half of the items. ``protocols`` are the supported kinds of predictions."""
 
     kind = "metric"
     work = "compute"
@@ -155,9 +155,9 @@ class Metric(Entry):
 
 
 class Table(Entry):
-    """A table of the rows of a suite: ``columns`` are ``vitmem.reports.render.Column``, ``notes`` say what they mean.
+    """A table of the rows of a suite: ``columns`` are ``vitmem.reports.render.Column``, ``notes`` define terms.
 
-    ``over_suites`` says that it is one table over all suites: then ``rows`` is given what ``observe`` found of each.
+    With ``over_suites`` it is one table over all suites, and ``rows`` receives the results of ``observe`` for each.
     """
 
     kind = "table"
@@ -171,11 +171,11 @@ class Table(Entry):
         raise NotImplementedError
 
     def columns_of(self, report: Any) -> tuple[Any, ...]:
-        """Return the columns; where they depend on the suite, those of ``report``."""
+        """Return the columns; if they depend on the suite, those of ``report``."""
         return self.columns
 
     def remarks(self, report: Any, rows: Sequence[tuple[Any, ...]]) -> Iterable[str]:
-        """Yield sentences that say what the rows come to."""
+        """Yield sentences that summarise the rows."""
         return ()
 
     def about(self, report: Any) -> str:
@@ -183,14 +183,14 @@ class Table(Entry):
         return str(report.about)
 
     def observe(self, report: Any) -> Sequence[Any]:
-        """Return what a table over all suites reads of one."""
+        """Return the data from one suite for a table over all suites."""
         return ()
 
 
 class Figure(Entry):
-    """A figure of the rows of a suite, drawn by matplotlib. ``caption`` says what it shows.
+    """A figure of the rows of a suite, drawn by matplotlib, with a ``caption``.
 
-    ``over_suites`` is as for tables: then ``draw`` is given what ``observe`` found of each suite.
+    With ``over_suites`` it is one figure over all suites, and ``draw`` receives the results of ``observe`` for each.
     """
 
     kind = "figure"
@@ -203,17 +203,17 @@ class Figure(Entry):
         raise NotImplementedError
 
     def in_words(self, report: Any) -> str:
-        """Return what the figure shows, for who does not see it."""
+        """Return a text alternative of the figure."""
         return self.caption
 
     def observe(self, report: Any) -> Sequence[Any]:
-        """Return what a figure over all suites reads of one."""
+        """Return the data from one suite for a figure over all suites."""
         return ()
 
 
 @dataclass(frozen=True)
 class Needs:
-    """The statistics that an edit reads beside the factors A and G."""
+    """The statistics that an edit reads in addition to the factors A and G."""
 
     moments: Moments = "plain"
 
@@ -221,9 +221,9 @@ class Needs:
 class Edit(Entry):
     """A change of trained weights.
 
-    ``role`` is ``method``, ``control`` or ``diagnostic`` (looks into a network and competes with none).
-    ``edits_blocks`` says whether it edits the blocks that a suite names, ``needs_tied`` whether the recipe must tie
-    hidden units to examples.
+    ``role`` is ``method``, ``control`` or ``diagnostic`` (examines a network, and is not compared with methods).
+    ``edits_blocks``: whether it edits the blocks of a suite; ``needs_tied``: whether the recipe must tie hidden units
+    to examples.
     """
 
     kind = "method"
@@ -232,29 +232,29 @@ class Edit(Entry):
     uses: ClassVar[Information | None] = None
     edits_blocks: ClassVar[bool] = True
     needs_tied: ClassVar[bool] = False
-    reads_second: ClassVar[bool] = False  # a second set of statistics, as its parameter ``second`` asks for
-    # of a decorated function: whether it reads A and G, or what it reads beside them
+    reads_second: ClassVar[bool] = False  # a second set of statistics, defined by its parameter ``second``
+    # for a decorated function: whether it reads A and G, or its additional moments
     statistics: ClassVar[bool | Moments] = False
 
     @property
     def information(self) -> Information | None:
-        """What the method is given beside the weights; ``None`` where it does not say."""
+        """The information of the method besides the weights; ``None`` if not declared."""
         return self.uses
 
     @property
     def needs(self) -> Needs | None:
-        """The statistics of the trained network that are read; ``None`` for none."""
+        """The required statistics of the trained network; ``None`` for none."""
         if not self.statistics:
             return None
         return Needs() if self.statistics is True else Needs(self.statistics)
 
     @property
     def second_set(self) -> Statistics | None:
-        """How a second set of statistics is collected; ``None`` for an edit that reads one set or none."""
-        return getattr(self, "second") if self.reads_second else None  # noqa: B009  a field of those that read it
+        """The settings of a second set of statistics; ``None`` for an edit with one set or none."""
+        return getattr(self, "second") if self.reads_second else None  # noqa: B009  only such edits have the field
 
     def chain(self) -> Iterator[Edit]:
-        """Yield this edit and the ones that it is applied after, outermost first."""
+        """Yield this edit and its inner edits, outermost first."""
         yield self
 
     def edit(self, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Errors that a person reads: one sentence saying where, what was expected, what came and what to try."""
+"""Errors for the user: one sentence with location, expected value, actual value and a suggestion."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-# The longest sentence that is worth reading, and the longest value that one quotes.
+# Maximum length of an error, and of a value that it quotes.
 LONGEST, LONGEST_VALUE = 400, 100
-# Values as Python writes them, in part: a list of a million items takes no time and no memory.
+# Truncated repr of values: takes constant time and memory for a list of a million items.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 3, 6, 60, 60
 
 
 class VitmemError(Exception):
-    """Something failed while running; the command line exits with code 1."""
+    """A failure at run time; the command line exits with code 1."""
 
     exit_code = 1
 
 
 class InputError(VitmemError):
-    """Something the user can mend (a name, a value, a file); the command line exits with code 2.
+    """An error that the user can fix (a name, a value, a file); the command line exits with code 2.
 
-    The text is one line of at most ``LONGEST`` characters: what a file or a name brings in of more is cut out.
+    The text is one line of at most ``LONGEST`` characters; longer text from files or names is cut.
     """
 
     exit_code = 2
@@ -36,22 +36,22 @@ class InputError(VitmemError):
 
 
 class DiskFullError(VitmemError):
-    """The disk is full: whatever is tried next would fail too, so a run stops."""
+    """The disk is full: every further attempt would fail too, so a run stops."""
 
 
 def shown(value: object, most: int = LONGEST_VALUE) -> str:
-    """Return ``value`` as an error quotes it: on one line, in part when it has more than ``most`` characters."""
+    """Return ``value`` as quoted in an error: on one line, at most ``most`` characters."""
     text = _SHORT.repr(value)
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def one_line(error: Exception, most: int = 300) -> str:
-    """Return the text of ``error`` on one line, ``most`` characters of it at most; its type's name if it has none."""
+    """Return the text of ``error`` on one line of at most ``most`` characters, or its type's name if empty."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def reason(error: BaseException) -> str:
-    """Return one sentence for ``error``; ours read alone, others carry their type."""
+    """Return one sentence for ``error``, with the type unless it is a VitmemError."""
     text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"it calls sys.exit({shown(error.code)}) where it should raise an error"
@@ -59,9 +59,9 @@ def reason(error: BaseException) -> str:
 
 
 def raised_at(error: BaseException) -> str:
-    """Return ``file.py:12``, the last line of a user's own code that ``error`` came through, or an empty text.
+    """Return ``file.py:12``, the last line of user code in the traceback of ``error``, or an empty text.
 
-    Code of this package, of Python and of installed packages is not the user's.
+    Code of this package, of Python and of installed packages is not user code.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}"
@@ -72,17 +72,17 @@ def raised_at(error: BaseException) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """Return the error for ``name``, which is not one of ``known``, offering the nearest name."""
+    """Return the error for ``name``, which is not one of ``known``, suggesting the nearest name."""
     return InputError(f"unknown {kind} {shown(name)}; {nearest(name, sorted(known))}")
 
 
 def near_names(name: str, known: Iterable[str], count: int = 1, alike: float = 0.5) -> list[str]:
-    """Return at most ``count`` of ``known`` that look like ``name``, the nearest first; ``alike`` is from 0 to 1."""
+    """Return at most ``count`` of ``known`` similar to ``name``, the nearest first; ``alike`` is from 0 to 1."""
     return difflib.get_close_matches(name[:80], list(known), n=count, cutoff=alike)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return what to try in place of ``name``: the nearest of ``known``, or the first of them, in their order."""
+    """Return a suggestion in place of ``name``: the nearest of ``known``, or the first ones in their order."""
     names = list(known)
     if near := near_names(name, names):
         return f"did you mean '{near[0]}'?"

@@ -1,4 +1,4 @@
-"""Files: what may be read, what lies in a folder, and writes that are whole or absent. No torch."""
+"""Files: checks before reading, folder listings, and atomic writes. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from pathlib import Path
 
 from vitmem.errors import DiskFullError, InputError
 
-# The largest file that is read as one text: suites, labels and records are far below it.
+# Maximum size of a file read as one text: suites, labels and records are far smaller.
 LARGEST_TEXT = 64 * 2**20
-# The longest name that an error repeats.
+# Maximum length of a name in an error.
 LONGEST_NAME = 120
 
 
 @dataclass(frozen=True)
 class Walked:
-    """The files of a folder, sorted by path, and how many others were left out, by reason."""
+    """The files of a folder, sorted by path, and the numbers of left-out ones by reason."""
 
     files: tuple[Path, ...]
     left_out: Counter[str]
 
     def account(self) -> str:
-        """Return what was left out as a part of a sentence (``3 hidden, 2 of type .txt``), or an empty text."""
+        """Return the left-out files as a phrase (``3 hidden, 2 of type .txt``), or an empty text."""
         return ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
 
 
 def short_name(path: Path | str) -> str:
-    """Return ``path`` as an error says it: a long one is cut in the middle."""
+    """Return ``path`` for an error, cut in the middle if long."""
     text = str(path)
     return text if len(text) <= LONGEST_NAME else f"{text[:60]}...{text[-40:]}"
 
 
 def expand(path: Path | str) -> Path:
-    """Return ``path`` with a leading ``~`` replaced by the folder of the user.
+    """Return ``path`` with a leading ``~`` replaced by the user's home folder.
 
-    Raises InputError when this user, or the one that ``~name`` names, has none.
+    Raises InputError when this user, or the one of ``~name``, has none.
     """
     try:
         return Path(path).expanduser()
@@ -52,16 +52,16 @@ def expand(path: Path | str) -> Path:
 
 
 def check_readable(path: Path, expected: str, hint: str = "") -> None:
-    """Raise InputError unless ``path`` is a regular file that this user may read; ``expected`` says what it should be.
+    """Raise InputError unless ``path`` is a readable regular file; ``expected`` describes its expected content.
 
-    A FIFO and a device are refused: reading them may never end. ``hint`` is what to try when there is none.
+    FIFOs and devices are rejected, because reading them may never end. ``hint`` is a suggestion for a missing file.
     """
     name = short_name(path)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise InputError(f"{name}: no such file{hint and f'; {hint}'}") from None
-    except (OSError, ValueError) as error:  # a name that is too long, has a null byte, lies behind a file
+    except (OSError, ValueError) as error:  # a name that is too long, has a null byte, or is below a file
         raise InputError(f"{name}: expected {expected}, got {_why(error)}") from None
     if stat.S_ISDIR(mode):
         raise InputError(f"{name}: expected {expected}, got a folder")
@@ -74,7 +74,7 @@ def check_readable(path: Path, expected: str, hint: str = "") -> None:
 def read_text(path: Path, expected: str, hint: str = "", limit: int = LARGEST_TEXT) -> str:
     """Return the text of ``path``, UTF-8 with or without a byte order mark.
 
-    Raises InputError as ``check_readable`` does, for a file of more than ``limit`` bytes and for other bytes than text.
+    Raises InputError as ``check_readable`` does, for a file of more than ``limit`` bytes and for invalid UTF-8.
     """
     check_readable(path, expected, hint)
     name = short_name(path)
@@ -95,26 +95,26 @@ def file_digest(path: Path) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Say whether the name of a file or folder is one that programs keep for themselves (``.git``, ``._x.png``)."""
+    """Return whether a file or folder name is hidden (``.git``, ``._x.png``)."""
     return name.startswith(".") or name in ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
 
 
 def same_name(name: str) -> str:
-    """Return ``name`` in Unicode's composed form: file systems give the same name in two."""
+    """Return ``name`` in Unicode's composed form, because file systems differ in the form they return."""
     return unicodedata.normalize("NFC", name)
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in ``folder``, links to folders included, sorted by name; hidden ones are left out."""
+    """Return the folders in ``folder``, including links to folders, sorted by name, without hidden ones."""
     return sorted((p for p in folder.iterdir() if p.is_dir() and not hidden(p.name)), key=lambda p: same_name(p.name))
 
 
 def walk(folder: Path, suffixes: Collection[str]) -> Walked:
-    """Return the files of ``folder`` and below whose suffix, in lower case, is one of ``suffixes``.
+    """Return the files of ``folder`` and its subfolders whose lower-case suffix is one of ``suffixes``.
 
-    The order is that of the relative paths. Links to folders are followed, each real folder once. Left out and counted
-    are hidden files, the content of hidden folders as one each, other suffixes, and what is no regular file. Raises
-    InputError for a folder that cannot be read.
+    They are sorted by relative path. Links to folders are followed, each real folder once. Hidden files, hidden folders
+    (as one each), other suffixes and non-regular files are left out and counted. Raises InputError for an unreadable
+    folder.
     """
     left_out: Counter[str] = Counter()
     files = sorted(_below(folder, suffixes, left_out, set()), key=lambda f: same_name(f.relative_to(folder).as_posix()))
@@ -123,7 +123,7 @@ def walk(folder: Path, suffixes: Collection[str]) -> Walked:
 
 def _below(folder: Path, suffixes: Collection[str], left_out: Counter[str], seen: set[str]) -> Iterator[Path]:
     real = os.path.realpath(folder)
-    if real in seen:  # a link that leads back
+    if real in seen:  # a link to a parent folder
         left_out["linked twice"] += 1
         return
     seen.add(real)
@@ -147,10 +147,10 @@ def _below(folder: Path, suffixes: Collection[str], left_out: Counter[str], seen
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` with a temporary name beside ``path``, flush what it wrote to the disk and rename it.
+    """Call ``write`` with a temporary name beside ``path``, flush the written file to disk and rename it.
 
-    The folder is made when missing, and the file has the rights that the user's umask gives. After an error nothing is
-    left and ``path`` is as it was.
+    A missing folder is created, and the file gets the permissions of the user's umask. After an error no file is left
+    and ``path`` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
@@ -167,7 +167,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8 to ``path``, whole or not at all; see ``write_whole``."""
+    """Write ``text`` in UTF-8 to ``path``, atomically; see ``write_whole``."""
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(text.encode())
@@ -177,7 +177,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError while ``path`` is written into DiskFullError for a full disk, InputError for anything else."""
+    """Convert an OSError while writing ``path`` to DiskFullError for a full disk, otherwise to InputError."""
     try:
         yield
     except OSError as error:
@@ -188,8 +188,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def flush(path: Path) -> None:
-    """Wait until the file or folder ``path`` is on the disk: a rename then lasts through a loss of power."""
-    if os.name == "nt" and path.is_dir():  # Windows opens no folder
+    """Wait until the file or folder ``path`` is on disk, so that a rename survives a power loss."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -199,7 +199,7 @@ def flush(path: Path) -> None:
 
 
 def umask() -> int:
-    """Return the rights that new files of this process do not get."""
+    """Return the permissions that new files of this process lack."""
     old = os.umask(0)
     os.umask(old)
     return old
@@ -207,7 +207,7 @@ def umask() -> int:
 
 @contextmanager
 def readable(path: Path, expected: str) -> Iterator[None]:
-    """Turn an OSError while ``path`` is read into InputError, saying what was ``expected``."""
+    """Convert an OSError while reading ``path`` to InputError with the ``expected`` content."""
     check_readable(path, expected)
     try:
         yield

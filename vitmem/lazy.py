@@ -1,4 +1,4 @@
-"""What is imported late: torch at its first use, and packages that only some of the work needs.
+"""Lazy imports: torch at its first use, and optional packages.
 
 Entries are listed, planned and tabled without them.
 """
@@ -13,9 +13,9 @@ from vitmem.errors import InputError
 
 
 class _AtFirstUse(ModuleType):
-    """A module that is imported when an attribute of it is asked for.
+    """A module that is imported on first attribute access.
 
-    It does not stand in ``sys.modules``, where libraries such as scipy look whether torch is in use.
+    It is not in ``sys.modules``, where libraries such as scipy check whether torch is in use.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -29,7 +29,7 @@ else:
 
 
 def extra(module: str, name: str) -> ModuleType:
-    """Return the ``module`` that comes with the extra ``name``; raises InputError saying what to install."""
+    """Return the ``module`` of the extra ``name``; raises InputError with the command to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,6 +1,6 @@
-"""What became of each of many items, yes or no, as a short text that stands in a row. No torch.
+"""Binary outcomes of many items, packed into a short text for a row. Does not import torch.
 
-With the outcomes of two rows on the same items a paired test needs no predictions, no network and no data.
+With the outcomes of two rows on the same items a paired test needs no predictions, network or data.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from vitmem.errors import InputError
 
 
 def packed(hits: NDArray[np.bool_]) -> str:
-    """Return ``hits`` (n,) as ``n:`` and their bits in base64, eight items a byte, the first the highest bit."""
+    """Return ``hits`` (n,) as ``n:`` and their bits in base64, eight items per byte, the first as the highest bit."""
     return f"{len(hits)}:{base64.b64encode(np.packbits(hits).tobytes()).decode()}"
 
 
 def unpacked(text: str) -> NDArray[np.bool_]:
-    """Return the hits (n,) that ``packed`` made ``text`` of; raises InputError for another text."""
+    """Return the hits (n,) from ``text``, the inverse of ``packed``; raises InputError for invalid text."""
     count, _, bits = text.partition(":")
     try:
         found = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)

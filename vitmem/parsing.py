@@ -1,4 +1,4 @@
-"""Text to values without loss: nothing that a file says twice or that has no value is passed over. No torch."""
+"""Strict JSON and YAML parsing: repeated keys and missing values are errors. Does not import torch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import yaml
 from vitmem.errors import InputError, one_line, shown
 from vitmem.files import read_text, short_name
 
-# A suite is far below these; a file beyond them would take seconds, or all memory, before it is refused by its content.
+# Far above any suite; larger files would take seconds, or all memory, before they are rejected by content.
 LARGEST_YAML, MOST_VALUES, MOST_LEVELS = 256 * 2**10, 200_000, 40
 _DEEP = f"lists within lists, more than {MOST_LEVELS} levels deep"
 _TAG = "tag:yaml.org,2002:"
 
 
 def parse_json(text: str, where: str, hint: str = "", expected: str = "JSON") -> Any:
-    """Return the value of the JSON ``text``; ``where`` begins, and ``hint`` (what to try) ends, each error.
+    """Return the value of the JSON ``text``; ``where`` starts and ``hint`` (a suggestion) ends each error.
 
-    Raises InputError for a text that is no JSON, a key that comes twice in one object, NaN, infinity and numbers
-    beyond what a float holds (1e999), and for lists within lists deeper than can be read.
+    Raises InputError for invalid JSON, a repeated key in one object, NaN, infinity and numbers beyond the range of a
+    float (1e999), and for lists nested too deeply.
     """
     end = hint and f"; {hint}"
 
@@ -53,18 +53,17 @@ def parse_json(text: str, where: str, hint: str = "", expected: str = "JSON") ->
 
 
 def read_yaml(path: Path, hint: str = "") -> Any:
-    """Return the value of the YAML file ``path``; ``hint`` is what to try when there is none. See ``parse_yaml``."""
+    """Return the value of the YAML file ``path``; ``hint`` is a suggestion for a missing one. See ``parse_yaml``."""
     return parse_yaml(read_text(path, "a YAML file", hint, LARGEST_YAML), short_name(path))
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Return the value of the YAML ``text``, ``None`` for an empty one; ``where`` begins each error.
+    """Return the value of the YAML ``text``, ``None`` for an empty one; ``where`` starts each error.
 
-    A value is what it is written as: digits are a number (``1e-3`` too), ``true``, ``yes`` and ``on`` and their
-    opposites are yes-or-no, everything else, times and dates included, is a text. Raises InputError with the line for a
-    key that comes twice, that is no text or has no value, for tags, numbers with a leading zero (octal for some) or
-    beyond what a float or 64 bits hold, for several documents, and for aliases or lists within lists that grow beyond
-    all measure.
+    Digits are a number (``1e-3`` too), ``true``, ``yes`` and ``on`` and their opposites are booleans, everything else,
+    including times and dates, is a text. Raises InputError with the line for a key that is repeated, is not a text or
+    has no value, for tags, numbers with a leading zero (octal in some parsers) or beyond the range of a float or 64
+    bits, for several documents, and for aliases or nested lists that expand without bounds.
     """
     try:
         loader = _Loader(text)
@@ -78,25 +77,25 @@ def parse_yaml(text: str, where: str) -> Any:
         place = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = ", ".join(part[:160] for part in (error.context, error.problem) if part)
         raise InputError(f"{where}{place}: {'' if isinstance(error, _Refused) else 'not valid YAML: '}{said}") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as an escape that names no character
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as an escape of no character
         raise InputError(f"{where}: not valid YAML: {one_line(error, 120)}") from None
     except RecursionError:
         raise InputError(f"{where}: {_DEEP}") from None
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with numbers as people write them: no octal digits, base 60 or dates, and exponents without a point."""
+    """YAML with everyday numbers: no octal digits, base 60 or dates, and exponents without a point."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  as the base has it
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  as in the base class
 
     def fetch_flow_collection_start(self, token: Any) -> None:
-        """Begin a list or mapping in brackets; refuse many within each other at once, before they are composed."""
+        """Begin a list or mapping in brackets; reject deep nesting before it is composed."""
         if self.flow_level > MOST_LEVELS:
             raise _Refused(None, None, _DEEP, self.get_mark())
         super().fetch_flow_collection_start(token)
 
     def construct_yaml_int(self, node: Any) -> int:
-        """Return the number; refuse a leading zero and more than 64 bits."""
+        """Return the number; reject a leading zero and more than 64 bits."""
         digits = node.value.replace("_", "")
         if re.fullmatch(r"[-+]?0[0-9]+", digits):
             raise _problem(node, f"{shown(node.value)} has a leading zero; leave it out, or quote the value as a text")
@@ -105,7 +104,7 @@ class _Loader(yaml.SafeLoader):
         return number
 
     def construct_yaml_float(self, node: Any) -> float:
-        """Return the number; refuse NaN and infinity."""
+        """Return the number; reject NaN and infinity."""
         text = node.value.replace("_", "")
         number = float("nan") if text.strip("+-").startswith((".n", ".N", ".i", ".I")) else float(text)
         if not abs(number) < float("inf"):
@@ -129,7 +128,7 @@ _READ = {_TAG + name for name in ("bool", "null", "int", "float", "merge", "str"
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """What is valid YAML and not read here."""
+    """Valid YAML that is not accepted here."""
 
 
 def _problem(node: yaml.Node, text: str) -> _Refused:
@@ -137,9 +136,9 @@ def _problem(node: yaml.Node, text: str) -> _Refused:
 
 
 def _check(node: yaml.Node, sizes: dict[yaml.Node, int | None], level: int) -> int:
-    """Return how many values ``node`` has with every alias written out; raises what ``parse_yaml`` refuses.
+    """Return the number of values in ``node`` with every alias expanded; raises the errors of ``parse_yaml``.
 
-    ``sizes`` has those of the nodes that were looked at, and ``None`` for those that ``node`` lies within.
+    ``sizes`` has those of the visited nodes, and ``None`` for those that contain ``node``.
     """
     if node in sizes:
         if (known := sizes[node]) is None:
@@ -181,5 +180,5 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 
 def _is_empty(node: yaml.Node) -> bool:
-    """Say whether nothing is written where a value belongs."""
+    """Return whether a value is missing."""
     return node.tag == _TAG + "null" and not node.value

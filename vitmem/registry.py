@@ -1,7 +1,7 @@
-"""Registries of entries by name: the modules of its folders, installed plug-ins, and what a decorator registers.
+"""Registries of entries by name: built-in modules, installed plug-ins, and objects registered by a decorator.
 
-A built-in entry is found by the folder of its kind, here or in ``vitmem.language``, an installed one by the entry-point
-group of its kind, which names the object, and is imported when it is asked for. The decorator takes a class of
+A built-in entry is found in the folder of its kind, here or in ``vitmem.language``, an installed one in the entry-point
+group of its kind, which names the object; both are imported on demand. The decorator takes a class of
 ``vitmem.entries`` or a plain function, whose keyword-only parameters become the fields.
 """
 
@@ -39,8 +39,8 @@ STUDIES = "vitmem.reports.studies"
 class Registry(Generic[E]):
     """The entries of one kind: subclasses of ``base``, found in the modules of ``folder`` and ``others`` without torch.
 
-    ``folder`` is the group of their entry points too. ``studies`` says which modules of the studies of a checkout have
-    entries of this kind, by their name.
+    ``folder`` is also the group of their entry points. ``studies`` selects the modules of a checkout's studies with
+    entries of this kind, by name.
     """
 
     def __init__(self, base: type[E], folder: str, *others: str, studies: Callable[[str], bool] | None = None) -> None:
@@ -50,11 +50,11 @@ class Registry(Generic[E]):
         self._found = False
 
     def register(self, name: str, **facts: Any) -> Callable[[Registered], Registered]:
-        """Decorate a class or a function so that suites find it as ``name``; see the README for a model in ten lines.
+        """Decorate a class or a function to make it available in suites as ``name``; see the README for an example.
 
-        ``facts`` are class attributes of the kind's base, such as ``version`` and ``summary`` (the first line of the
-        docstring if there is none). Raises InputError for a fact that the kind does not have, for a name that is taken
-        and for a parameter that has the name of a fact.
+        ``facts`` are class attributes of the kind's base, such as ``version`` and ``summary`` (default: the first line
+        of the docstring). Raises InputError for an unknown fact, for a taken name and for a parameter with the name of
+        a fact.
         """
 
         def decorate(registered: Registered) -> Registered:
@@ -80,7 +80,7 @@ class Registry(Generic[E]):
         self._entries[entry.name] = entry
 
     def get(self, name: str) -> type[E]:
-        """Return the entry called ``name``, of ``family/x`` the family; raises InputError offering the nearest name."""
+        """Return the entry ``name``, or the family of ``family/x``; raises InputError suggesting the nearest name."""
         if (entry := self._entries.get(name)) is not None and self._found:
             return entry
         self._find()
@@ -96,7 +96,7 @@ class Registry(Generic[E]):
         return entry
 
     def known(self, name: str) -> type[E] | None:
-        """Return the entry called ``name`` if it is registered or built in, without importing an installed plug-in."""
+        """Return the entry ``name`` if it is registered or built in, without importing an installed plug-in."""
         self._find()
         return self._entries.get(name)
 
@@ -107,7 +107,7 @@ class Registry(Generic[E]):
         return [self._entries[name] for name in sorted(self._entries)]
 
     def discard(self, name: str) -> None:
-        """Forget ``name`` if it is registered (a plug-in that fails half-way takes its entries with it)."""
+        """Remove ``name`` if it is registered, for a plug-in whose import fails."""
         self._entries.pop(name, None)
 
     def _find(self) -> None:
@@ -118,11 +118,11 @@ class Registry(Generic[E]):
             for name in self._modules():
                 importlib.import_module(name)
         except BaseException:
-            self._found = False  # a part of the entries is none: whoever asks next is told the reason again
+            self._found = False  # an incomplete registry is unusable: the next access raises the reason again
             raise
 
     def _modules(self) -> Iterator[str]:
-        """Yield the modules that have entries of the package, or of the studies of a checkout."""
+        """Yield the modules with entries of the package, or of the studies of a checkout."""
         for folder in (self.folder, *self.others):
             found = pkgutil.iter_modules(importlib.import_module(folder).__path__, f"{folder}.")
             yield from (module.name for module in found if not module.ispkg)
@@ -143,14 +143,14 @@ class Registry(Generic[E]):
                     )
 
     def _of(self, registered: Any, name: str) -> type[E]:
-        """Return the entry that a class is, or that is made of a function."""
+        """Return a registered class, or the class made from a function."""
         if isinstance(registered, type):
             if not issubclass(registered, self.base):
                 raise InputError(
                     f"{self.kind} '{name}': expected a subclass of {self.base.__name__} or a function, got the class "
                     f"{registered.__name__}"
                 )
-            for fact in ("title", "summary"):  # those of a registered parent are not its own
+            for fact in ("title", "summary"):  # not inherited from a registered parent
                 if fact not in vars(registered):
                     setattr(registered, fact, getattr(self.base, fact))
             done = getattr(registered, self.base.work)
@@ -174,7 +174,7 @@ class Registry(Generic[E]):
 
 
 def _stays(function: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """Return ``function`` with an exit of Python turned into an error: a plug-in ends no run."""
+    """Return ``function`` with SystemExit turned into an error, so that a plug-in cannot end a run."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -194,7 +194,7 @@ def _fields_of(function: Callable[..., Any]) -> dict[str, Any]:
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    # annotations of other parameters may name what is imported for type checkers alone
+    # annotations of other parameters may use names imported only for type checkers
     holder = type("_Holder", (), {"__annotations__": {k: v for k, v in function.__annotations__.items() if k in own}})
     scope = getattr(inspect.unwrap(function), "__globals__", {})
     hints = typing.get_type_hints(holder, globalns=scope, localns=scope, include_extras=True)
@@ -203,7 +203,7 @@ def _fields_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _kind_of(hint: Any) -> Any:
-    """Return the type of a field for the annotation of a function's parameter: of a path, the file itself."""
+    """Return the type of a field for a parameter's annotation: for a path, a file."""
     if typing.get_origin(hint) is typing.Annotated:
         return next((mark for mark in hint.__metadata__ if isinstance(mark, type) and issubclass(mark, File)), hint)
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
@@ -217,7 +217,7 @@ NOISES = Registry(Noise, "vitmem.noise")
 EDITS = Registry(Edit, "vitmem.edits")
 METRICS = Registry(Metric, "vitmem.metrics", "vitmem.language.metrics")
 PROTOCOLS = Registry(Protocol, "vitmem.protocols", "vitmem.language.protocols")
-# Figures load matplotlib, which tables do without.
+# Figures load matplotlib, which tables do not need.
 TABLES = Registry(Table, "vitmem.reports.tables", studies=lambda module: module != "figures")
 FIGURES = Registry(Figure, "vitmem.reports.figures", studies=lambda module: module == "figures")
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -234,14 +234,14 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of ``group``; looking for them reads the metadata of every installed package."""
+    """Return the entry points of ``group``; this reads the metadata of every installed package, so it is cached."""
     return tuple(entry_points(group=group))
 
 
 def guarded(name: str, load: Callable[[], object]) -> None:
     """Import the plug-in ``name`` by ``load``; raises InputError with the reason when that fails.
 
-    What it had registered until then is taken back.
+    Entries that it had registered are removed.
     """
     before = {kind: set(registry._entries) for kind, registry in REGISTRIES.items()}
     path = sys.path.copy()
@@ -251,14 +251,14 @@ def guarded(name: str, load: Callable[[], object]) -> None:
         sys.path[:] = path
         for kind, registry in REGISTRIES.items():
             for added in set(registry._entries) - before[kind]:
-                if not registry._entries[added].built_in():  # which the plug-in's import may have found
+                if not registry._entries[added].built_in():  # the plug-in's import may load these
                     registry.discard(added)
         at = raised_at(error)
         raise InputError(f"plug-in '{name}' cannot be loaded: {reason(error)}{at and f' ({at})'}") from error
 
 
 def edit_of(config: Mapping[str, Any]) -> Edit:
-    """Return the edit that ``config`` (``{method: ...}``, its parameters, blocks and layers) is."""
+    """Return the edit of ``config`` (``{method: ...}``, its parameters, blocks and layers)."""
     return _edit_of(EDITS.get(config["method"]), ENCODER.encode(config))
 
 

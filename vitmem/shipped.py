@@ -1,4 +1,4 @@
-"""Suites, recipes and presets that come with the package: inside it in a wheel, beside it in a checkout."""
+"""Suites, recipes and presets shipped with the package: inside it in a wheel, beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def shipped(kind: str) -> Path:
 
 
 def find_suite(given: Path) -> Path:
-    """Return the file of a suite: ``given``, or the shipped suite of this name where it is a bare name.
+    """Return the file of a suite: ``given``, or for a bare name the shipped suite.
 
-    Raises InputError offering the nearest name when no suite of that name is shipped.
+    Raises InputError suggesting the nearest name when no such suite is shipped.
     """
     if given.is_file() or given.suffix or len(given.parts) != 1:
         return given

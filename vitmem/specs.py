@@ -1,7 +1,7 @@
-"""Frozen specs, the digest that makes ids of them, and seeds that come from names. No torch.
+"""Frozen specs, their digests as ids, and seeds derived from names. Does not import torch.
 
-An id is the digest of exactly what a stage depends on: names resolved to contents, defaults
-filled in, ``None`` left out. Paths, hosts and devices never enter it.
+An id is the digest of exactly the inputs of a stage: names resolved to contents, defaults filled in, ``None`` left out.
+It contains no paths, hosts or devices.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, nearest, shown
 
 SCHEMA_VERSION = 1
-# How a config has a file, see ``vitmem.contents``.
+# The form of a file in a config, see ``vitmem.contents``.
 FILE = {"path", "sha256"}
-# Files of a store that are read without the network that made them: in the folder of a training, of an evaluation.
+# Files of a store that are read without their network: in the folder of a training, of an evaluation.
 CURVES, LEARNED, PREDICTIONS = "curves.csv", "learned.safetensors", "predictions.safetensors"
 
 
@@ -35,7 +35,7 @@ def _strict(schema: Any) -> Any:
     new = {key: value if key in ("default", "metadata") else _strict(value) for key, value in schema.items()}
     if new.get("type") in ("int", "float", "str", "bool"):
         new["strict"] = True
-    if new.get("type") == "literal":  # in which True and 1.0 equal 1
+    if new.get("type") == "literal":  # where True and 1.0 would equal 1
         return no_info_before_validator_function(_no_stand_in(new["expected"]), new)
     return new
 
@@ -50,27 +50,27 @@ def _no_stand_in(expected: Sequence[Any]) -> Any:
 
 
 class Spec(BaseModel):
-    """A frozen set of named values in which an unknown key, NaN or infinity is an error.
+    """A frozen set of named values that rejects unknown keys, NaN and infinity.
 
-    A value is taken as it is written: a number is no text and no yes-or-no, ``True`` and ``"1"`` are no numbers, 2.0 is
-    no whole number. A list stands for a tuple, and a whole number for a float.
+    Values are not converted: a number is neither a text nor a boolean, ``True`` and ``"1"`` are not numbers, 2.0 is not
+    an integer. Exceptions: a list is accepted as a tuple, and an integer as a float.
     """
 
-    # a row is JSON, which has no word for NaN or infinity
+    # a row is JSON, which cannot represent NaN or infinity
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of pydantic with plain values taken strictly; its own strict mode refuses lists too."""
+        """Return pydantic's schema with strict scalars; its own strict mode rejects lists too."""
         strict: CoreSchema = _strict(handler(source))
         return strict
 
 
 class ExampleTied(Spec):
-    """Which hidden units of the MLPs of ``blocks`` an example may use in training (Maini et al. 2023); see Recipe.
+    """Which hidden units of the MLPs of ``blocks`` an example uses in training (Maini et al. 2023); see Recipe.
 
-    The first ``fixed`` of the units of a layer are there for every example, each of the others for ``memory`` of the
-    examples. 0.2 and 0.1 are published.
+    The first ``fixed`` share of a layer's units is used by every example, each other unit by the share ``memory`` of
+    the examples. Published: 0.2 and 0.1.
     """
 
     fixed: float = Field(default=0.2, gt=0, lt=1)
@@ -78,12 +78,12 @@ class ExampleTied(Spec):
     blocks: str | int | tuple[int, ...] = "all"
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse an unknown set of blocks."""
+        """Reject an unknown set of blocks."""
         if isinstance(self.blocks, str) and self.blocks not in BLOCK_SETS:
             raise ValueError(f"blocks: expected one of {', '.join(BLOCK_SETS)} or numbers, got '{self.blocks}'")
 
     def fixed_units(self, hidden: int) -> int:
-        """Return how many of ``hidden`` units are fixed; raises InputError when it is none of them or all."""
+        """Return the number of fixed units among ``hidden``; raises InputError for none or all."""
         count = math.floor(round(self.fixed * hidden, 6))  # 0.29 * 100 is 28.999999999999996
         if not 0 < count < hidden:
             raise InputError(
@@ -93,13 +93,12 @@ class ExampleTied(Spec):
 
 
 class Recipe(Spec):
-    """How a network is trained: AdamW with warm-up and cosine, no weight decay on norms and biases.
+    """How a network is trained: AdamW with warm-up and cosine decay, without weight decay on norms and biases.
 
-    ``epochs`` and ``steps`` exclude each other. ``crop`` is the padding in pixels of a random crop,
-    ``flip`` a random horizontal flip, ``dropout`` takes the place of the model's own when given, ``clip``
-    the largest gradient norm, ``min_lr`` the learning rate at the end as a share of ``lr``.
-    ``curve_every`` is the number of epochs between two points of the training curves. With ``example_tied``
-    memorization is directed to hidden units that the method ``drop_memory`` removes.
+    ``epochs`` and ``steps`` are mutually exclusive. ``crop`` is the padding in pixels of a random crop, ``flip`` a
+    random horizontal flip, ``dropout`` overrides the model's own, ``clip`` is the maximum gradient norm, ``min_lr`` the
+    final learning rate as a share of ``lr``. ``curve_every`` is the number of epochs between two points of the training
+    curves. ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes.
     """
 
     epochs: int | None = Field(default=None, gt=0)
@@ -119,7 +118,7 @@ class Recipe(Spec):
     example_tied: ExampleTied | None = None
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse a recipe that has both lengths or neither."""
+        """Reject a recipe with both lengths or neither."""
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of 'epochs' and 'steps'")
 
@@ -127,14 +126,13 @@ class Recipe(Spec):
 class Statistics(Spec):
     """How the K-FAC statistics of a trained network are collected (method.md, section 1).
 
-    ``images`` is the number of images (or rows of text) that are read (``None``: all),
-    ``positions`` which tokens count (``None``: the model's own default), ``label_samples`` the number
-    of sampled labels for each loss. ``distinct`` leaves out rows of text that have stood before, so that what is
-    told often counts as much as what is told once. ``held_out`` reads the selection half of the validation images
-    in place of those that were trained on, their labels unseen; ``crop`` (padding in pixels) and ``flip`` change each
-    image once, at random; ``temperature`` divides the logits, so that a network that is sure of its labels is less so.
-    ``source`` names another data set whose images are read in place of those trained on, in their order, no label
-    seen; ``classes`` reads the training images with these given labels alone, ``without`` all but those.
+    ``images`` is the number of images (or rows of text) to read (``None``: all), ``positions`` the counted tokens
+    (``None``: the model's default), ``label_samples`` the number of sampled labels for each loss. ``distinct`` drops
+    repeated rows of text, so that repetition has no weight. ``held_out`` reads the selection half of the validation
+    images instead of the training images, without labels; ``crop`` (padding in pixels) and ``flip`` augment each image
+    once, at random; ``temperature`` divides the logits, to soften a confident network. ``source`` names another dataset
+    whose images are read instead, in their order, without labels; ``classes`` restricts the training images to these
+    given labels, ``without`` excludes them.
     """
 
     labels: Literal["sampled", "given", "exact", "logit_jacobian"] = "sampled"
@@ -153,13 +151,13 @@ class Statistics(Spec):
     @field_validator("classes", "without")
     @classmethod
     def in_order(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        """Return the classes sorted, each once: the same images have one id."""
+        """Return the classes sorted and unique, so that equal selections have one id."""
         return None if value is None else tuple(sorted(set(value)))
 
     @field_validator("held_out", "crop", "flip")
     @classmethod
     def name_once(cls, value: bool | int | None) -> bool | int | None:
-        """Return ``None`` for what is off: the same statistics have one id."""
+        """Return ``None`` for a disabled option, so that equal statistics have one id."""
         return value or None
 
     @field_validator("temperature")
@@ -169,12 +167,12 @@ class Statistics(Spec):
         return None if value == 1 else value
 
 
-# Made once: ids are made by the thousand.
+# Created once, because ids are made by the thousand.
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def canonical(value: Any) -> Any:
-    """Return ``value`` as plain JSON types with ``None`` entries of mappings left out; a file is its content alone."""
+    """Return ``value`` as plain JSON types without ``None`` entries of mappings; a file is reduced to its content."""
     if isinstance(value, BaseModel):
         return canonical(value.model_dump(mode="json"))
     if isinstance(value, dict):
@@ -187,20 +185,20 @@ def canonical(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """Return the 16 hexadecimal digits that name ``value`` (SHA-256 of its canonical JSON)."""
+    """Return the 16 hexadecimal digits that identify ``value`` (SHA-256 of its canonical JSON)."""
     text = ENCODER.encode([SCHEMA_VERSION, canonical(value)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def seed_from(*parts: Any) -> int:
-    """Return a seed in [0, 2**63) that depends on ``parts`` alone: seeds come from names."""
+    """Return a seed in [0, 2**63) that depends only on ``parts``, such as names."""
     text = json.dumps([canonical(p) for p in parts], sort_keys=True, separators=(",", ":"))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def explain(error: ValidationError, where: str, spec: type[BaseModel]) -> str:
-    """Return one sentence for the first problem of ``error``, with the nearest key for a typo."""
-    # an unknown key first: a field that is missing beside it is the one that was meant
+    """Return one sentence for the first problem of ``error``, suggesting the nearest key for a typo."""
+    # an unknown key first: a missing field is probably the misspelt one
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem, place = problems[0], _place(problems)
     named = ".".join(str(part)[:60] for part in place if "[" not in str(part)) or "value"
@@ -213,14 +211,14 @@ def explain(error: ValidationError, where: str, spec: type[BaseModel]) -> str:
 
 
 def _place(problems: Sequence[ErrorDetails]) -> tuple[int | str, ...]:
-    """Return where the first problem is; of a value that may be of several kinds, without the kind."""
+    """Return the location of the first problem, without the alternative of a union type."""
     place = problems[0]["loc"]
     kinds = len({p["loc"] for p in problems if p["loc"][:-1] == place[:-1] and p["input"] is problems[0]["input"]})
     return place[:-1] if kinds > 1 and len(place) > 1 else place
 
 
 def _expected(problems: Sequence[ErrorDetails], place: tuple[int | str, ...]) -> str:
-    """Return what was expected at ``place``, each kind of value that may stand there."""
+    """Return the expected kinds of values at ``place``."""
     first, *others = dict.fromkeys(
         p["msg"].removeprefix("Value error, ") for p in problems if p["loc"][: len(place)] == place
     )
@@ -230,7 +228,7 @@ def _expected(problems: Sequence[ErrorDetails], place: tuple[int | str, ...]) ->
 
 
 def _hint(problem: ErrorDetails) -> str:
-    """Return what to try where a value has the look of another kind."""
+    """Return a suggestion for a value that looks like another kind."""
     got, kind = problem["input"], problem["type"]
     if isinstance(got, str) and kind in ("int_type", "float_type"):
         if re.fullmatch(r"[-+]?\d+,\d+", got):
@@ -248,7 +246,7 @@ def _hint(problem: ErrorDetails) -> str:
 def _inner(spec: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
     """Return the spec at ``place`` inside ``spec``."""
     for part in place:
-        if str(part) in spec.model_fields:  # others are positions in a list and the kinds of a value
+        if str(part) in spec.model_fields:  # other parts are list indices and union alternatives
             kinds = (annotation := spec.model_fields[str(part)].annotation, *get_args(annotation))
             spec = next((t for t in kinds if isinstance(t, type) and issubclass(t, BaseModel)), spec)
     return spec
