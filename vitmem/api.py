@@ -49,12 +49,12 @@ def run(
     from vitmem.bench.runner import run_suite
     from vitmem.bench.store import Store
 
-    made, data = plan(suite, data_dir=data_dir, plugins=plugins), None if data_dir is None else Path(data_dir)
+    planned, data = plan(suite, data_dir=data_dir, plugins=plugins), None if data_dir is None else Path(data_dir)
     if data is not None and not data.is_dir():
         raise InputError(f"data_dir: no such folder: {data}")
     places = Places(Store(Path(store)), data, Path(cache_dir).expanduser(), device, progress=False)
-    outcome = run_suite(made, places, Path(results), workers=workers, plugins=plugins)
-    write_tables(Path(results), made.suite.name)
+    outcome = run_suite(planned, places, Path(results), workers=workers, plugins=plugins)
+    write_tables(Path(results), planned.suite.name)
     return outcome
 
 

@@ -22,9 +22,9 @@ def unpacked(text: str) -> NDArray[np.bool_]:
     """Return the hits (n,) from ``text``, the inverse of ``packed``; raises InputError for invalid text."""
     count, _, bits = text.partition(":")
     try:
-        found = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
-        if len(found) != -(-int(count) // 8):
+        octets = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
+        if len(octets) != -(-int(count) // 8):
             raise ValueError
-        return np.unpackbits(found, count=int(count)).astype(np.bool_)
+        return np.unpackbits(octets, count=int(count)).astype(np.bool_)
     except ValueError:
         raise InputError(f"outcomes: expected a count and as many bits in base64, got '{text[:40]}'") from None

@@ -34,12 +34,12 @@ def parse_json(text: str, where: str, hint: str = "", expected: str = "JSON") ->
         return value if abs(value) != float("inf") else refuse(digits[:40])
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
             keys = [key for key, _ in pairs]
             double = next(key for key in keys if keys.count(key) > 1)
             raise InputError(f"{where}: the key '{double[:80]}' comes twice{end}")
-        return found
+        return mapping
 
     try:
         return json.loads(text, parse_constant=refuse, parse_float=number, object_pairs_hook=unique)
@@ -75,8 +75,10 @@ def parse_yaml(text: str, where: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = ", ".join(part[:160] for part in (error.context, error.problem) if part)
-        raise InputError(f"{where}{place}: {'' if isinstance(error, _Refused) else 'not valid YAML: '}{said}") from None
+        problem = ", ".join(part[:160] for part in (error.context, error.problem) if part)
+        raise InputError(
+            f"{where}{place}: {'' if isinstance(error, _Refused) else 'not valid YAML: '}{problem}"
+        ) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as an escape of no character
         raise InputError(f"{where}: not valid YAML: {one_line(error, 120)}") from None
     except RecursionError:

@@ -58,15 +58,15 @@ class Registry(Generic[E]):
         """
 
         def decorate(registered: Registered) -> Registered:
-            found = self._of(registered, name)
+            entry = self._of(registered, name)
             for key, value in facts.items():
                 if key not in self.base.__class_vars__:
                     raise unknown(f"fact of {self.kind} '{name}'", key, self.base.__class_vars__)
                 many = isinstance(getattr(self.base, key, None), tuple) and isinstance(value, str)
-                setattr(found, key, (value,) if many else value)
-            found.name = name
-            found.summary = found.summary or (inspect.getdoc(registered) or "").split("\n")[0].rstrip(".")
-            self.add(found)
+                setattr(entry, key, (value,) if many else value)
+            entry.name = name
+            entry.summary = entry.summary or (inspect.getdoc(registered) or "").split("\n")[0].rstrip(".")
+            self.add(entry)
             return registered
 
         return decorate
@@ -167,10 +167,10 @@ class Registry(Generic[E]):
             return function(*args, **kwargs, **self.as_arguments(self.data_dir(*args, **kwargs)))
 
         options: dict[str, Any] = {"__base__": self.base, "__module__": registered.__module__, **fields}
-        made: Any = typing.cast(Any, create_model(f"{name}_entry", **options))
-        setattr(made, self.base.work, work)
-        made.function = staticmethod(function)
-        return typing.cast(type[E], made)
+        entry: Any = typing.cast(Any, create_model(f"{name}_entry", **options))
+        setattr(entry, self.base.work, work)
+        entry.function = staticmethod(function)
+        return typing.cast(type[E], entry)
 
 
 def _stays(function: Callable[..., Any], what: str) -> Callable[..., Any]:

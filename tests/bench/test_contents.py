@@ -182,7 +182,7 @@ def test_a_file_that_changes_between_plan_and_training(tmp_path: Path) -> None:
     weights(tmp_path / "w.safetensors", 1)
     plan = make_plan(load_suite(path := suite(tmp_path, model={**VIT, "weights": "w.safetensors"})), path, tmp_path)
     weights(tmp_path / "w.safetensors", 2)
-    with pytest.raises(InputError, match="its content is not the one that was planned"):
+    with pytest.raises(InputError, match="its content has changed since planning"):
         run_suite(plan, places(tmp_path), tmp_path / "results")
 
 

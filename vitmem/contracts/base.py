@@ -24,13 +24,13 @@ class ContractViolation(Exception):
 def run_clause(name: str, test: Callable[[], object], checks: list[Check]) -> None:
     """Run ``test`` and append the result to ``checks``: an exception is a failure, a returned text the detail."""
     try:
-        said = test()
+        detail = test()
     except ContractViolation as broken:
         checks.append(Check(name, False, str(broken)))
     except Exception as error:  # a plug-in may raise anything
         checks.append(Check(name, False, reason(error)))
     else:
-        checks.append(Check(name, True, said if isinstance(said, str) else ""))
+        checks.append(Check(name, True, detail if isinstance(detail, str) else ""))
 
 
 def require(kept: bool, found: str) -> None:

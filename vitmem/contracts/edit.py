@@ -159,9 +159,10 @@ def _reports(subject: EditUnderTest) -> None:
     require(result.reports.keys() == matrices, f"reports of {sorted(result.reports)}, weights of {sorted(matrices)}")
     for path in matrices:
         old = weight_matrix(subject.context.model.get_submodule(path)).double()
-        change, said = float((result.weights[path].double() - old).norm()), result.reports[path].change_norm
+        change, reported = float((result.weights[path].double() - old).norm()), result.reports[path].change_norm
         require(
-            abs(change - said) <= 1e-3 * float(old.norm()), f"'{path}': its norm changes by {change:g}, not {said:g}"
+            abs(change - reported) <= 1e-3 * float(old.norm()),
+            f"'{path}': its norm changes by {change:g}, not {reported:g}",
         )
 
 
@@ -199,8 +200,8 @@ def _not_finite(subject: EditUnderTest) -> None:
     weight_matrix(model.get_submodule(EDITED[1]))[0, 0] = torch.nan
     try:
         result = subject.edit(model=model, layers=layers)
-        found = [path for path, new in result.weights.items() if not torch.isfinite(new).all()]
-        require(not found, f"'{', '.join(found)}': NaN in a trained weight is passed on")
+        broken = [path for path, new in result.weights.items() if not torch.isfinite(new).all()]
+        require(not broken, f"'{', '.join(broken)}': NaN in a trained weight is passed on")
     except VitmemError as error:
         require("\n" not in str(error), "its error on NaN is longer than a line")
 

@@ -83,8 +83,8 @@ def _positions(subject: ModelUnderTest) -> None:
         return
     require(subject.model.prefix_tokens > 0, "positions 'cls' need a class token: prefix_tokens is 0")
     for path, layer in subject.whole.layers.items():
-        found = f"positions 'cls': layer '{path}' counts {layer.count} positions of {EXAMPLES} images"
-        require(layer.count == EXAMPLES, found)
+        detail = f"positions 'cls': layer '{path}' counts {layer.count} positions of {EXAMPLES} images"
+        require(layer.count == EXAMPLES, detail)
 
 
 def _batch_size(subject: ModelUnderTest) -> None:

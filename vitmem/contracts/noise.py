@@ -121,8 +121,8 @@ def _rate_is_a_bound(subject: NoiseUnderTest) -> None:
     labels = subject.labels()
     if labels.nominal is not None:
         most = labels.nominal + 5 * np.sqrt(labels.nominal * (1 - labels.nominal) / COUNT) + 1 / COUNT
-        found = f"at rate {labels.nominal:g}, {100 * labels.realised:.2f} % of the labels are wrong"
-        require(labels.realised <= most, found)
+        detail = f"at rate {labels.nominal:g}, {100 * labels.realised:.2f} % of the labels are wrong"
+        require(labels.realised <= most, detail)
 
 
 def _few_images(subject: NoiseUnderTest) -> None:

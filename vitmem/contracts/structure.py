@@ -27,10 +27,10 @@ def editable_parts(subject: ModelUnderTest) -> str:
         subject.forward(subject.net, subject.inputs[:1])
     blocks = [(path, _of_block(subject, number, positions)) for number, path in enumerate(subject.model.blocks)]
     lines = []
-    for what, group in groupby(blocks, key=lambda block: block[1]):
+    for description, group in groupby(blocks, key=lambda block: block[1]):
         paths = [path for path, _ in group]
         name = paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]} ({len(paths)})"
-        lines.append(f"{name}: {what}")
+        lines.append(f"{name}: {description}")
     edited = sum(weight_matrix(layer).numel() for layer in layers.values())
     whole = sum(parameter.numel() for parameter in subject.net.parameters())
     token = isinstance(subject, ImageModelUnderTest) and subject.model.positions == "cls"

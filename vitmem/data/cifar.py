@@ -117,8 +117,8 @@ def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Pat
 def _source(name: str) -> type[CIFAR10]:
     """Return torchvision's class; imported lazily, because it takes as much memory as the images."""
     datasets = importlib.import_module("torchvision.datasets")
-    found: type[CIFAR10] = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
-    return found
+    source: type[CIFAR10] = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
+    return source
 
 
 def _torchvision_root(name: str, source: type[CIFAR10], data_dir: Path | None, cache_dir: Path) -> Path:

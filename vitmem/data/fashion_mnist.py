@@ -54,8 +54,8 @@ def _files(data_dir: Path | None, cache_dir: Path) -> list[Path]:
     if data_dir is None:
         return _found(PACKAGE) or _found(cache_dir / "downloads" / "FashionMNIST" / "raw") or _downloaded(cache_dir)
     for place in PLACES:
-        if found := _found(data_dir / place):
-            return found
+        if files := _found(data_dir / place):
+            return files
     raise InputError(
         f"fashion_mnist: expected the files {', '.join(CONTENT)} (packed as .gz or not) in {data_dir / PLACES[0]} or "
         f"{data_dir}; correct --data-dir, or leave it out to download"
@@ -65,8 +65,8 @@ def _files(data_dir: Path | None, cache_dir: Path) -> list[Path]:
 def _found(folder: Path) -> list[Path]:
     """Return the four files in ``folder``, none unless all exist."""
     candidates = [[folder / name, folder / f"{name}.gz"] for name in CONTENT]
-    found = [next((file for file in some if os.path.isfile(file)), None) for some in candidates]
-    return [file for file in found if file is not None] if all(found) else []
+    files = [next((file for file in some if os.path.isfile(file)), None) for some in candidates]
+    return [file for file in files if file is not None] if all(files) else []
 
 
 def _downloaded(cache_dir: Path) -> list[Path]:

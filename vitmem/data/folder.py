@@ -58,21 +58,21 @@ def read_folder(
 
 def _by_class(split: Path) -> dict[str, Path]:
     """Return the folders of ``split`` by class name; raises InputError for a repeated name."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for folder in subfolders(split):
         name = same_name(folder.name)
-        if name in found:
+        if name in folders:
             raise InputError(f"data '{NAME}': two folders in {split} have the name '{name}'; join them")
-        found[name] = folder
-    return found
+        folders[name] = folder
+    return folders
 
 
 def _check_equal(inside: Mapping[Path, Mapping[str, Path]], train: Path, held_out: Path) -> None:
     """Raise InputError for a class that is in only one of the splits."""
     for name in sorted(inside[train].keys() ^ inside[held_out].keys()):
-        here, there = (train, held_out) if name in inside[train] else (held_out, train)
+        here, other = (train, held_out) if name in inside[train] else (held_out, train)
         raise InputError(
-            f"data '{NAME}': class '{name}' is in {here} and not in {there}; add it, or choose others with 'classes'"
+            f"data '{NAME}': class '{name}' is in {here} and not in {other}; add it, or choose others with 'classes'"
         )
 
 
@@ -97,33 +97,33 @@ def _subfolder(root: Path, names: Sequence[str]) -> Path:
     raise InputError(f"data '{NAME}': expected a folder {' or '.join(names)} of classes in {root}, found none")
 
 
-def _choose(found: Sequence[str], wanted: Sequence[str] | None, where: Path) -> tuple[str, ...]:
-    """Return the names of ``wanted`` in that order, all of them among ``found``."""
+def _choose(found: Sequence[str], names: Sequence[str] | None, where: Path) -> tuple[str, ...]:
+    """Return the names of ``names`` in that order, all of them among ``found``."""
     if not found:
         raise InputError(f"data '{NAME}': expected a folder for each class in {where}, found none")
-    if wanted is None:
+    if names is None:
         return tuple(found)
-    wanted = [same_name(name) for name in wanted]
-    if not wanted or len(set(wanted)) < len(wanted):
-        raise InputError(f"data '{NAME}': expected different class names in 'classes', got {list(wanted)}")
-    if not set(wanted) & set(found):
+    names = [same_name(name) for name in names]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"data '{NAME}': expected different class names in 'classes', got {list(names)}")
+    if not set(names) & set(found):
         raise InputError(
-            f"data '{NAME}': none of the {len(wanted)} 'classes' is in {where}, which has "
+            f"data '{NAME}': none of the {len(names)} 'classes' is in {where}, which has "
             f"{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}"
         )
-    for name in wanted:
+    for name in names:
         if name not in found:
             raise unknown(f"class in {where}:", name, found)
-    return tuple(wanted)
+    return tuple(names)
 
 
 def _images_of(by_class: Mapping[str, Path], name: str, split: Path) -> Walked:
     """Return the images of a class; raises InputError when there are none."""
-    found = walk(by_class[name], SUFFIXES) if name in by_class else Walked((), Counter())
-    if not found.files:
-        rest = f", only {found.account()}" if found.left_out else ""
+    walked = walk(by_class[name], SUFFIXES) if name in by_class else Walked((), Counter())
+    if not walked.files:
+        rest = f", only {walked.account()}" if walked.left_out else ""
         raise InputError(f"data '{NAME}': expected images of class '{name}' in {split / name}, found none{rest}")
-    return found
+    return walked
 
 
 def _decode(splits: list[list[list[Path]]], names: tuple[str, ...], size: int) -> ImageData:

@@ -45,8 +45,8 @@ def read_split(files: Sequence[Path], size: int | None = None) -> ParquetSplit:
     tables = [_read_table(file) for file in files]
     schema = tables[0].schema
     for file, table in zip(files, tables, strict=True):
-        if (found := _columns(table.schema)) != (expected := _columns(schema)):
-            raise InputError(f"{file}: expected the columns {expected} of {files[0].name}, got {found}")
+        if (got := _columns(table.schema)) != (expected := _columns(schema)):
+            raise InputError(f"{file}: expected the columns {expected} of {files[0].name}, got {got}")
     table = pa.concat_tables(tables)
     image_column = _first(schema, IMAGE_COLUMNS, files[0])
     label_column = _first(schema, LABEL_COLUMNS, files[0])
@@ -108,10 +108,10 @@ def _integers(table: pa.Table, column: str, file: Path) -> NDArray[np.int64]:
     values = table.column(column)
     if values.null_count:
         raise InputError(f"{file}: expected a label in every row, got {values.null_count} empty ones in '{column}'")
-    found = values.to_numpy()
-    if found.dtype == np.uint64 and (found > np.iinfo(np.int64).max).any():
-        raise InputError(f"{file}: expected labels in column '{column}', got {found.max()}")
-    return np.array(found, dtype=np.int64)
+    integers = values.to_numpy()
+    if integers.dtype == np.uint64 and (integers > np.iinfo(np.int64).max).any():
+        raise InputError(f"{file}: expected labels in column '{column}', got {integers.max()}")
+    return np.array(integers, dtype=np.int64)
 
 
 def _encoded(table: pa.Table, column: str, file: Path) -> list[bytes]:
@@ -131,12 +131,12 @@ def _class_names(schema: pa.Schema, column: str, labels: NDArray[np.int64], file
     Raises InputError for damaged metadata, and for a repeated name.
     """
     text = (schema.metadata or {}).get(b"huggingface")
-    found = {} if text is None else parse_json(text.decode(errors="replace"), f"{file}: metadata 'huggingface'")
+    info = {} if text is None else parse_json(text.decode(errors="replace"), f"{file}: metadata 'huggingface'")
     for key in ("info", "features", column):
-        if not isinstance(found, dict):
-            raise InputError(f"{file}: expected '{key}' in the metadata 'huggingface', got {found!r:.80}")
-        found = found.get(key, {})
-    names = found.get("names") if isinstance(found, dict) else None
+        if not isinstance(info, dict):
+            raise InputError(f"{file}: expected '{key}' in the metadata 'huggingface', got {info!r:.80}")
+        info = info.get(key, {})
+    names = info.get("names") if isinstance(info, dict) else None
     if names is None:
         return tuple(str(c) for c in range(int(labels.max()) + 1))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

@@ -82,10 +82,10 @@ class ImageData:
             raise InputError(f"data '{self.name}': two classes have the name '{double[:80]}'; give each its own")
         for split, part in (("training", self.train), ("validation", self.validation)):
             if len(part) and (part.labels.min() < 0 or part.labels.max() >= self.num_classes):
-                found = f"{int(part.labels.min())} to {int(part.labels.max())}"
+                got = f"{int(part.labels.min())} to {int(part.labels.max())}"
                 raise InputError(
                     f"data '{self.name}': expected {split} labels 0 to {self.num_classes - 1}, one per class name, "
-                    f"got {found}"
+                    f"got {got}"
                 )
 
     @property

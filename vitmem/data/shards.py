@@ -37,14 +37,14 @@ def _named_after(split: str, folder: Path) -> dict[str, Path]:
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{short_name(folder)}: cannot read this folder ({error.strerror})") from None
-    found = {}
+    files = {}
     for path in paths:
         rest = path.name.removeprefix(split).removesuffix(".parquet")
         ours = path.name.startswith(split) and path.suffix == ".parquet" and not hidden(path.name)
         # 'training.parquet' is another word, not a file of 'train'
         if ours and not rest[:1].isalpha() and path.is_file():
-            found[rest] = path
-    return found
+            files[rest] = path
+    return files
 
 
 def _whole(split: str, files: dict[str, Path]) -> list[Path]:
@@ -78,8 +78,8 @@ def _whole(split: str, files: dict[str, Path]) -> list[Path]:
     extra = sorted(places.keys() - {*range(begin, begin + count)})
     if missing or extra:
         where = next(iter(places.values())).parent
-        what = f"shard {missing[0]} is missing" if missing else f"shard {extra[0]} is one too many"
+        problem = f"shard {missing[0]} is missing" if missing else f"shard {extra[0]} is one too many"
         raise InputError(
-            f"{where}: expected {count} shards of the split '{split}', got {len(places)} ({what}); fetch them again"
+            f"{where}: expected {count} shards of the split '{split}', got {len(places)} ({problem}); fetch them again"
         )
     return [places[number] for number in sorted(places)]

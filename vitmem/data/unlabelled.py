@@ -60,11 +60,11 @@ def _files(folder: Path) -> tuple[list[Path], str]:
     """Return the images, and a text on the left-out files."""
     if not os.path.isdir(folder):
         raise InputError(f"--images: no such folder: {short_name(folder)}; expected one with images in it")
-    found = walk(folder, SUFFIXES)
-    if not found.files:
-        rest = f" ({found.account()})" if found.left_out else ""
+    walked = walk(folder, SUFFIXES)
+    if not walked.files:
+        rest = f" ({walked.account()})" if walked.left_out else ""
         raise InputError(f"--images: expected images ({', '.join(sorted(SUFFIXES))}) in {folder}, found none{rest}")
-    return list(found.files), found.account()
+    return list(walked.files), walked.account()
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -54,14 +54,14 @@ def find_view(view: str, name: str, folders: Sequence[Path]) -> Path | None:
 
 def need_view(view: str, name: str, folders: Sequence[Path]) -> Path:
     """Return the file of ``view``; raises InputError with its source when it is missing."""
-    found = find_view(view, name, folders)
-    if found is None:
+    path = find_view(view, name, folders)
+    if path is None:
         names = " or ".join(file.format(name) for file in FILES[view].names)
         raise InputError(
             f"view '{view}' of {name}: no {names} in {' or '.join(map(str, folders[:2]))}; "
             f"get it from {FILES[view].source.format(name)}"
         )
-    return found
+    return path
 
 
 def file_sha256(file: Path) -> str:
@@ -75,9 +75,9 @@ def read_duplicates(file: Path) -> NDArray[np.int64]:
 
     def read() -> Any:
         table = csv.DictReader(read_text(file, "a table of duplicates").splitlines(), strict=True)
-        found = list(table.fieldnames or ()).count("TestID")
-        if found != 1:
-            raise ValueError("two columns TestID" if found else "no column TestID")
+        columns = list(table.fieldnames or ()).count("TestID")
+        if columns != 1:
+            raise ValueError("two columns TestID" if columns else "no column TestID")
         rows = list(table)
         if not rows or any(None in row or None in row.values() for row in rows):
             raise ValueError("no rows, or a row of another length than the first line")
@@ -130,12 +130,12 @@ def read_votes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64] | Non
 
 def _whole(values: Any) -> NDArray[np.int64]:
     """Return ``values`` as int64; raises ValueError unless they are whole numbers."""
-    found = np.asarray(values)
-    if not np.issubdtype(found.dtype, np.integer):
-        raise ValueError(f"expected whole numbers, got {found.dtype}")
-    if found.size and int(found.max()) > np.iinfo(np.int64).max:
-        raise ValueError(f"expected numbers of 64 bits, got {found.max()}")
-    return found.astype(np.int64)
+    integers = np.asarray(values)
+    if not np.issubdtype(integers.dtype, np.integer):
+        raise ValueError(f"expected whole numbers, got {integers.dtype}")
+    if integers.size and int(integers.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"expected numbers of 64 bits, got {integers.max()}")
+    return integers.astype(np.int64)
 
 
 def _real(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -146,12 +146,12 @@ def _real(values: NDArray[Any]) -> NDArray[np.float64]:
 
 def _positions(values: Any, distinct: bool) -> NDArray[np.int64]:
     """Return positions of test images (n,); raises ValueError for other values, or repeated ones if ``distinct``."""
-    found = _whole(values)
-    if found.ndim != 1 or (found.size and (found.min() < 0 or found.max() >= TESTS)):
+    positions = _whole(values)
+    if positions.ndim != 1 or (positions.size and (positions.min() < 0 or positions.max() >= TESTS)):
         raise ValueError(f"expected positions 0 to {TESTS - 1} of test images, got others")
-    if distinct and len(np.unique(found)) < len(found):
+    if distinct and len(np.unique(positions)) < len(positions):
         raise ValueError("a repeated position of a test image")
-    return found
+    return positions
 
 
 def _votes(votes: NDArray[Any]) -> NDArray[np.int64]:
@@ -162,15 +162,15 @@ def _votes(votes: NDArray[Any]) -> NDArray[np.int64]:
 
 def _checked_errors(rows: Any) -> NDArray[np.int64]:
     """Return rows (n, 3) of position, label and votes for it, after checking the ranges."""
-    found = _whole(rows)
-    if found.ndim != 2 or found.shape[1] != 3:
-        raise ValueError(f"expected rows of position, label and votes, got an array of {found.shape}")
-    _positions(found[:, 0], distinct=True)
-    if (found[:, 1] < 0).any() or (found[:, 1] > LAST_CLASS).any():
+    table = _whole(rows)
+    if table.ndim != 2 or table.shape[1] != 3:
+        raise ValueError(f"expected rows of position, label and votes, got an array of {table.shape}")
+    _positions(table[:, 0], distinct=True)
+    if (table[:, 1] < 0).any() or (table[:, 1] > LAST_CLASS).any():
         raise ValueError(f"expected labels 0 to {LAST_CLASS}, got others")
-    if (found[:, 2] < 0).any() or (found[:, 2] > WORKERS).any():
+    if (table[:, 2] < 0).any() or (table[:, 2] > WORKERS).any():
         raise ValueError(f"expected 0 to {WORKERS} votes, got others")
-    return found
+    return table
 
 
 def _read(file: Path, read: Callable[[], Any]) -> Any:

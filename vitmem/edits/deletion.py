@@ -43,10 +43,11 @@ class Del(Forgetting):
         """Train; raises InputError for an empty set, VitmemError when training diverges."""
         examples = training.forget_retain_sets(context, "del", self.discovery)
         trainer = training.EditTrainer(context, "del", examples, lr=self.lr, decay=0.0)
-        found = trainer.gradient(examples.forget, self.batch_size)
+        gradients = trainer.gradient(examples.forget, self.batch_size)
         layers = context.layers.items()
         scores = {
-            path: engine.matrix_of(layer, (training.layer_weight(layer) * found[path]).abs()) for path, layer in layers
+            path: engine.matrix_of(layer, (training.layer_weight(layer) * gradients[path]).abs())
+            for path, layer in layers
         }
         masks = critical_channels(scores, self.ratio)
         trainer.trainable_mask = {path: engine.kept_as(layer, masks[path]) for path, layer in layers}

@@ -54,9 +54,9 @@ class ByImportance(ByPairs):
         The report has the kept mass when the bases are those of the importance. Raises InputError when a layer has no
         statistics or they lack moments that the importance needs.
         """
-        found = engine.pairs(context.statistics(path), self.importance, self.side)
-        output, inner, mask = self.choose(path, found, self.mask(found), context)
-        mass = found.mass_of(mask) if output is found.output and inner is found.input else None
+        pairs = engine.pairs(context.statistics(path), self.importance, self.side)
+        output, inner, mask = self.choose(path, pairs, self.mask(pairs), context)
+        mass = pairs.mass_of(mask) if output is pairs.output and inner is pairs.input else None
         return engine.edit_matrix(weight, output, inner, mask, mass)
 
 

@@ -45,8 +45,8 @@ class KfacInput(ByPairs):
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
         """Return W (p, q) projected; raises InputError when statistics of the layer are missing or lack the mean."""
-        found = engine.pairs(context.statistics(path), "centered" if self.centered else "kfac", "A")
-        return input_side(weight, found, self)
+        pairs = engine.pairs(context.statistics(path), "centered" if self.centered else "kfac", "A")
+        return input_side(weight, pairs, self)
 
 
 def input_side(weight: Tensor, found: Pairs, edit: ByPairs) -> tuple[Tensor, LayerReport]:

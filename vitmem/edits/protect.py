@@ -79,9 +79,9 @@ class Protect(ByPairs):
         factors = engine.LayerFactors(one.count + other.count, a=a, g=g)
         if self.side == "A":
             return input_side(weight, engine.pairs(factors, "kfac", "A"), self)
-        found = engine.pairs(factors, "kfac", "both")
-        mask = self.mask(found)
-        return engine.edit_matrix(weight, found.output, found.input, mask, found.mass_of(mask))
+        pairs = engine.pairs(factors, "kfac", "both")
+        mask = self.mask(pairs)
+        return engine.edit_matrix(weight, pairs.output, pairs.input, mask, pairs.mass_of(mask))
 
     def _of_span(
         self, weight: Tensor, one: LayerFactors, other: LayerFactors, drawn: Generator | None

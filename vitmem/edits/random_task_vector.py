@@ -27,10 +27,10 @@ class RandomTaskVector(ByTaskVector):
 
     def prepare(self, context: EditContext) -> TaskVector:
         """Return noise (p, q) with the norm of the task vector, by path; raises what ``cuts`` raises."""
-        found = super().prepare(context)
+        vector = super().prepare(context)
         noise = {}
-        for path, value in found.change.items():
+        for path, value in vector.change.items():
             generator = torch.Generator().manual_seed(seed_from(context.seed, path))
             drawn = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value.device)
             noise[path] = drawn * (value.norm() / drawn.norm())
-        return replace(found, change=noise)
+        return replace(vector, change=noise)

@@ -51,9 +51,9 @@ class Scrub(Forgetting):
             """Return the losses (n,) of examples (n, ...) and KL(teacher || student), from one pass of each network."""
             student = trainer.forward_once(len(inputs))
             with torch.no_grad():
-                wanted = logits(teacher, inputs, labels)
+                teacher_logits = logits(teacher, inputs, labels)
             losses = examples.losses(student, inputs, labels)
-            return losses, divergence(wanted, logits(student, inputs, labels), self.tau)
+            return losses, divergence(teacher_logits, logits(student, inputs, labels), self.tau)
 
         for epoch in range(1, self.epochs + 1):
             rate = self.lr * FALL ** sum(epoch > end for end in FALLS)

@@ -38,8 +38,8 @@ class SingularBasis(ByPairs):
         factors = context.statistics(path)
         u, _, vt = torch.linalg.svd(weight.double().cpu())
         output, inner = engine.Basis(vectors=u), engine.Basis(vectors=vt.T)
-        found = engine.ranked(
+        pairs = engine.ranked(
             output, engine.quadratic(factors.g, u), inner, engine.quadratic(factors.a, vt.T), self.side
         )
-        mask = self.mask(found)
-        return engine.edit_matrix(weight, found.output, found.input, mask, found.mass_of(mask))
+        mask = self.mask(pairs)
+        return engine.edit_matrix(weight, pairs.output, pairs.input, mask, pairs.mass_of(mask))

@@ -38,9 +38,9 @@ def check_gradients(model: nn.Module) -> None:
             "statistics: torch.inference_mode() records no gradients, which statistics need; call outside of it "
             "(torch.no_grad() is allowed)"
         )
-    made = next((name for name, parameter in model.named_parameters() if parameter.is_inference()), None)
-    if made is not None:
-        raise InputError(f"weights: '{made}' was made under torch.inference_mode(); make the model outside of it")
+    inference = next((name for name, parameter in model.named_parameters() if parameter.is_inference()), None)
+    if inference is not None:
+        raise InputError(f"weights: '{inference}' was made under torch.inference_mode(); make the model outside of it")
 
 
 def check_given(given: Any, rows: int, classes: int, mode: LabelMode) -> Tensor:
@@ -55,8 +55,8 @@ def check_given(given: Any, rows: int, classes: int, mode: LabelMode) -> Tensor:
     if mode == "given":
         outside = given[(given != IGNORED) & ((given < 0) | (given >= classes))]
         if len(outside):
-            found = int(outside[0])
-            raise InputError(f"labels: expected classes 0 to {classes - 1}, or {IGNORED} for none, got {found}")
+            label = int(outside[0])
+            raise InputError(f"labels: expected classes 0 to {classes - 1}, or {IGNORED} for none, got {label}")
     return given
 
 

@@ -46,9 +46,9 @@ def _adapted(model: nn.Module, path: str) -> str | None:
     around = model.get_submodule(parent)
     beside = [*dict(around.named_children()), *dict(around.named_parameters(recurse=False))]
     inside = [key for key, _ in model.get_submodule(path).named_parameters()]
-    found = [key for key in (*beside, *inside) if key.lower().startswith("lora")]
-    if name == "base_layer" or found:
-        return f"an adapter that is not merged ({', '.join(found[:2]) or type(around).__name__}) adds to its output"
+    adapters = [key for key in (*beside, *inside) if key.lower().startswith("lora")]
+    if name == "base_layer" or adapters:
+        return f"an adapter that is not merged ({', '.join(adapters[:2]) or type(around).__name__}) adds to its output"
     return None
 
 

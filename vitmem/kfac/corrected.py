@@ -43,8 +43,8 @@ def corrected(
     samples, seed = (int(factors.metadata[key]) for key in ("label_samples", "seed"))
     sums = {path: PairMoments(path, factors.layers[path]) for path in layers}
     backward_passes(model, layers, task, batches, sums, seed=seed, labels=labels, label_samples=samples)
-    found = {path: one.completed(passes(labels, samples)) for path, one in sums.items()}
-    return Factors({**factors.layers, **found}, factors.metadata)
+    completed = {path: one.completed(passes(labels, samples)) for path, one in sums.items()}
+    return Factors({**factors.layers, **completed}, factors.metadata)
 
 
 def fit_for(

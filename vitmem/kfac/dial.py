@@ -146,6 +146,6 @@ def _layer(model: nn.Module, path: str, one: Complement) -> nn.Module:
     if not is_matrix(layer):
         raise InputError(f"layer '{path}': expected a linear layer or a convolution, got {type(layer).__name__}")
     p, q = (len(one.right), one.right.shape[1]) if one.left is None else (len(one.left), one.right.shape[1])
-    if (found := tuple(weight_matrix(layer).shape)) != (p, q):
-        raise InputError(f"layer '{path}': expected a weight {(p, q)}, got {found}")
+    if (shape := tuple(weight_matrix(layer).shape)) != (p, q):
+        raise InputError(f"layer '{path}': expected a weight {(p, q)}, got {shape}")
     return layer

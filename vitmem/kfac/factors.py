@@ -131,10 +131,10 @@ class Factors:
                     f"factors: no statistics of layer '{path}'; they cover {known}, ...; collect them again"
                 )
             p, q = weight_matrix(layer).shape
-            found = (len(self.layers[path].g), len(self.layers[path].a))
-            if found != (p, q):
+            shape = (len(self.layers[path].g), len(self.layers[path].a))
+            if shape != (p, q):
                 raise InputError(
-                    f"factors: layer '{path}' is {p} x {q}, the statistics are of a {found[0]} x {found[1]} layer"
+                    f"factors: layer '{path}' is {p} x {q}, the statistics are of a {shape[0]} x {shape[1]} layer"
                 )
         expected = self.metadata.get("model")
         if expected is not None and expected != (got := model_fingerprint(model)):

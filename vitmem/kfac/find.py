@@ -25,21 +25,21 @@ def find_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Modul
     """
     modules = {path: module for path, module in model.named_modules() if path}
     editable = [path for path, module in modules.items() if is_matrix(module)]
-    found: set[str] = set()
+    selected: set[str] = set()
     for pattern in patterns:
         matches = [path for path in modules if fnmatchcase(path, pattern)]
         chosen = [path for path in matches if path in editable]
         if not chosen:
             near = near_names(pattern, editable, alike=0.3)
             hint = f"did you mean '{near[0]}'?" if near else f"such layers: {', '.join(editable[:4]) or 'none'}"
-            what = f"only {_named(modules[matches[0]])}" if matches else "nothing"
+            matched = f"only {_named(modules[matches[0]])}" if matches else "nothing"
             raise InputError(
-                f"layer pattern '{pattern}' matches {what}, expected linear layers or convolutions; {hint}"
+                f"layer pattern '{pattern}' matches {matched}, expected linear layers or convolutions; {hint}"
             )
-        found.update(chosen)
-    for path in found:
+        selected.update(chosen)
+    for path in selected:
         _check_weight(model, path)
-    return {path: modules[path] for path in editable if path in found}
+    return {path: modules[path] for path in editable if path in selected}
 
 
 def _named(module: nn.Module) -> str:

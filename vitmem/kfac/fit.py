@@ -57,9 +57,9 @@ def fit(
         "weights": json.dumps({path: weight_fingerprint(weight_matrix(layer)) for path, layer in layers.items()}),
         **(metadata or {}),
     }
-    found = {path: s.factors(averaged) for path, s in sums.items()}
-    check_finite(found)
-    return Factors(found, facts)
+    layer_factors = {path: s.factors(averaged) for path, s in sums.items()}
+    check_finite(layer_factors)
+    return Factors(layer_factors, facts)
 
 
 def backward_passes(

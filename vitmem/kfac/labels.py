@@ -100,14 +100,14 @@ def _drawn(probabilities: Tensor, sums: Tensor, uniform: Tensor) -> Tensor:
     The block is found first, by its sum (n, B), then the class in it.
     """
     running = sums.cumsum(1)  # (n, B)
-    wanted = uniform[:, None] * running[:, -1:]  # (n, 1)
-    block = (running < wanted).sum(1, keepdim=True)
+    level = uniform[:, None] * running[:, -1:]  # (n, 1)
+    block = (running < level).sum(1, keepdim=True)
     before = (running - sums).gather(1, block)
     first = block * BLOCK
     places = first + torch.arange(BLOCK, device=first.device)  # (n, BLOCK)
     last = probabilities.shape[1] - 1
     inside = probabilities.gather(1, places.clamp_max(last)).double() * (places <= last)
-    return (first[:, 0] + (before + inside.cumsum(1) < wanted).sum(1)).clamp_max(last)
+    return (first[:, 0] + (before + inside.cumsum(1) < level).sum(1)).clamp_max(last)
 
 
 def _less_one(probabilities: Tensor, sums: Tensor, labels: Tensor) -> Tensor:

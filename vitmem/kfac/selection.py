@@ -39,8 +39,8 @@ def staircase_by_mass(rows: Tensor, columns: Tensor, mass: float) -> Tensor:
 def staircase_by_fraction(rows: Tensor, columns: Tensor, fraction: float) -> Tensor:
     """Return J (p,) int64 of the round(fraction * p * q) largest pairs, at least one."""
     lam, mu = _checked(rows, columns, fraction, "fraction")
-    wanted = max(1, round(fraction * (len(lam) * len(mu))))  # same evaluation order as for a table of all pairs
-    return _staircase(lam, mu, _count, float(wanted))
+    count = max(1, round(fraction * (len(lam) * len(mu))))  # same evaluation order as for a table of all pairs
+    return _staircase(lam, mu, _count, float(count))
 
 
 def largest_by_mass(table: Tensor, mass: float) -> Tensor:
@@ -71,15 +71,15 @@ def matched_fraction(
     """
     if evaluate(smallest) >= floor:
         return smallest
-    low, high, found = math.log(smallest / (1 - smallest)), math.log((1 - smallest) / smallest), 1.0
+    low, high, best = math.log(smallest / (1 - smallest)), math.log((1 - smallest) / smallest), 1.0
     for _ in range(steps):
         middle = (low + high) / 2
         fraction = 1 / (1 + math.exp(-middle))
         if evaluate(fraction) >= floor:
-            high, found = middle, fraction
+            high, best = middle, fraction
         else:
             low = middle
-    return found
+    return best
 
 
 def mask_of(staircase: Tensor, columns: int) -> Tensor:
@@ -137,9 +137,9 @@ def _staircase(lam: Values, mu: Values, rule: Callable[[Values, Values], Reached
     above, with_ties = _counts(lam, mu, _float(low + 1)), _counts(lam, mu, tau)
     ties = with_ties - above
     step = tau if rule is _mass else 1.0
-    wanted = math.ceil((target - rule(lam, mu)(above)) / step) if step > 0 else int(ties.sum())
+    missing = math.ceil((target - rule(lam, mu)(above)) / step) if step > 0 else int(ties.sum())
     before = np.cumsum(ties) - ties
-    return torch.from_numpy(above + np.clip(wanted - before, 0, ties))
+    return torch.from_numpy(above + np.clip(missing - before, 0, ties))
 
 
 def _threshold(short: Values, long: Values, rule: Callable[[Values, Values], Reached], target: float) -> int:

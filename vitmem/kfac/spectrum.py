@@ -28,8 +28,8 @@ def eigen(matrix: Tensor) -> Eigen:
         values, vectors = torch.linalg.eigh(symmetric)
     except torch.linalg.LinAlgError:
         # divide and conquer may fail on mostly zero spectra, as with few inputs; QR iterations do not
-        found = scipy.linalg.eigh(symmetric.cpu().numpy(), driver="ev")
-        values, vectors = (torch.from_numpy(part).to(matrix.device) for part in found)
+        decomposition = scipy.linalg.eigh(symmetric.cpu().numpy(), driver="ev")
+        values, vectors = (torch.from_numpy(part).to(matrix.device) for part in decomposition)
     return Eigen(values.flip(0).clamp_min(0), vectors.flip(1))
 
 

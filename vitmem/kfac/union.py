@@ -41,9 +41,9 @@ def union(one: Eigen, other: Eigen, *, fraction: float | None = None, mass: floa
     for column in order.tolist():
         if count == most:
             break
-        found = basis[:, :count]
-        rest = both[:, column] - found @ (found.T @ both[:, column])
-        rest = rest - found @ (found.T @ rest)  # a second time, to remove rounding errors
+        span = basis[:, :count]
+        rest = both[:, column] - span @ (span.T @ both[:, column])
+        rest = rest - span @ (span.T @ rest)  # a second time, to remove rounding errors
         length = rest.norm()
         if length > DEPENDENT:
             basis[:, count] = rest / length

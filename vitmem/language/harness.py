@@ -105,7 +105,7 @@ def evaluate_tasks(
             trust_remote_code=False,
         )
         try:
-            found = harness.simple_evaluate(
+            results = harness.simple_evaluate(
                 model=live,
                 tasks=list(tasks),
                 task_manager=manager,
@@ -116,7 +116,7 @@ def evaluate_tasks(
             )
         except (OSError, ValueError, KeyError, ImportError, AssertionError) as error:
             raise InputError(f"lm-eval: {', '.join(tasks)}: {one_line(error)}") from error
-    return scores_of(found, model=model, weights=model_fingerprint(net), lm_eval=harness.__version__, limit=limit)
+    return scores_of(results, model=model, weights=model_fingerprint(net), lm_eval=harness.__version__, limit=limit)
 
 
 def _manager_of(tasks: Sequence[str], include: Path | None) -> Any:

@@ -57,15 +57,15 @@ class Scores(Spec):
     @classmethod
     def load(cls, path: Path) -> Scores:
         """Read a file from ``save``; raises InputError when it is missing, invalid or modified."""
-        said = short_name(path)
-        content = parse_json(read_text(path, "what 'vitmem lm-eval --out' writes", limit=LARGEST), said, WRITTEN)
+        name = short_name(path)
+        content = parse_json(read_text(path, "what 'vitmem lm-eval --out' writes", limit=LARGEST), name, WRITTEN)
         try:
-            found = cls.model_validate(content)
+            scores = cls.model_validate(content)
         except ValidationError as error:
-            raise InputError(explain(error, f"{said}: not what 'vitmem lm-eval --out' writes", cls)) from None
-        if found.digest not in (None, found._digest()):  # older files have none
-            raise InputError(f"{said}: it has changed since 'vitmem lm-eval' wrote it; evaluate the base again")
-        return found.model_copy(update={"digest": None})
+            raise InputError(explain(error, f"{name}: not what 'vitmem lm-eval --out' writes", cls)) from None
+        if scores.digest not in (None, scores._digest()):  # older files have none
+            raise InputError(f"{name}: it has changed since 'vitmem lm-eval' wrote it; evaluate the base again")
+        return scores.model_copy(update={"digest": None})
 
     def _digest(self) -> str:
         return digest(self.model_dump(mode="json", exclude={"digest"}))

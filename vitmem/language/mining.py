@@ -88,18 +88,18 @@ def mine(model: PretrainedModel, texts: Iterable[str], wanted: Mining) -> tuple[
     hits: list[Candidate] = []
     candidates = islice(_candidates(texts, model.tokenizer, wanted, counts), wanted.limit)
     while some := list(islice(candidates, REPORT)):
-        asked = _windows(some, wanted)
-        said, _ = predict_suffixes(net, asked, wanted.batch_size)
-        passed = (said == asked.gold).all(1).tolist()
+        windows = _windows(some, wanted)
+        predicted, _ = predict_suffixes(net, windows, wanted.batch_size)
+        passed = (predicted == windows.gold).all(1).tolist()
         hits += [candidate for candidate, right in zip(some, passed, strict=True) if right]
         counts.windows += len(some)
         counts.teacher_forced = len(hits)
         log.info(f"{counts.windows:,} windows of {counts.texts:,} texts seen, {counts.teacher_forced:,} pass")
     if not hits:
         return [], counts
-    found = _windows(hits, wanted)
-    verified = torch.nonzero((recite_suffixes(net, found, wanted.batch_size) == found.gold).all(1)).flatten()
-    kept = verified[distinct(found.take(verified))].tolist()
+    passing = _windows(hits, wanted)
+    verified = torch.nonzero((recite_suffixes(net, passing, wanted.batch_size) == passing.gold).all(1)).flatten()
+    kept = verified[distinct(passing.take(verified))].tolist()
     counts.verified, counts.kept = len(verified), len(kept)
     return [_row(hits[n], model.tokenizer, wanted) for n in kept], counts
 

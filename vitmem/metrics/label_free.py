@@ -52,11 +52,11 @@ def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
     rows = predictions.validation_rows
     after, before = (p.validation_logits[rows].double().softmax(dim=1) for p in (predictions, base))  # (v, K)
     if len(rows):
-        said, said_before = after.argmax(dim=1), before.argmax(dim=1)  # (v,)
+        predicted, predicted_before = after.argmax(dim=1), before.argmax(dim=1)  # (v,)
         both, each = (after + before) / 2, torch.arange(len(rows))
         out["held_out_confidence"] = float(after.amax(dim=1).mean())
-        out["held_out_balance"] = balance(said, after.shape[1])
-        out["judged_change"] = float((both[each, said] - both[each, said_before]).mean())
+        out["held_out_balance"] = balance(predicted, after.shape[1])
+        out["judged_change"] = float((both[each, predicted] - both[each, predicted_before]).mean())
     return out
 
 

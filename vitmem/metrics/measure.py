@@ -41,8 +41,8 @@ def measure(predictions: AnyPredictions, base: AnyPredictions) -> dict[str, floa
 def _values(entry: type[Metric], predictions: AnyPredictions, base: AnyPredictions) -> dict[str, float]:
     """Return the values of one metric; raises VitmemError with its name, and the line where a plug-in fails."""
     try:
-        found = entry().compute(predictions, base)
-        values = {str(name): float(value) for name, value in found.items()}
+        computed = entry().compute(predictions, base)
+        values = {str(name): float(value) for name, value in computed.items()}
     except Exception as error:
         at = raised_at(error)
         raise VitmemError(f"metric '{entry.name}' failed: {reason(error)}{at and f' ({at})'}") from error

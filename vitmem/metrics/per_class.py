@@ -20,10 +20,10 @@ def per_class(predictions: Predictions, base: Predictions) -> dict[str, float]:
     of the measured wrong labels k.
     """
     classes, rows = predictions.validation_logits.shape[1], predictions.noisy_rows
-    found = _shares("validation_class", predictions.validation_labels, predictions.validation_predicted, classes)
-    worst = {"worst_class": min(found.values())} if found else {}
+    shares = _shares("validation_class", predictions.validation_labels, predictions.validation_predicted, classes)
+    worst = {"worst_class": min(shares.values())} if shares else {}
     recited = _shares("memorized_class", predictions.given[rows], predictions.predicted[rows], classes)
-    return {**found, **worst, **recited}
+    return {**shares, **worst, **recited}
 
 
 def _shares(name: str, labels: Tensor, predicted: Tensor, classes: int) -> dict[str, float]:

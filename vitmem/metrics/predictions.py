@@ -74,10 +74,10 @@ class Predictions:
     def outcomes(self) -> dict[str, Tensor]:
         """Return memorized and recovered for the measured wrong labels, (m,) bool, and validation (v,) bool."""
         rows = self.noisy_rows
-        said = self.predicted[rows]
+        predicted = self.predicted[rows]
         return {
-            "memorized": said == self.given[rows],
-            "recovered": said == self.true[rows],
+            "memorized": predicted == self.given[rows],
+            "recovered": predicted == self.true[rows],
             "validation": self.validation_predicted == self.validation_labels,
         }
 

@@ -15,10 +15,10 @@ def try_metrics(protocol: str) -> None:
     """
     if all(entry.built_in() for entry in metrics_of(protocol)):
         return
-    made = PROTOCOLS.get(protocol).made_up
-    if made is None:
+    make = PROTOCOLS.get(protocol).made_up
+    if make is None:
         return
     try:
-        measure(made(0), made(1))
+        measure(make(0), make(1))
     except VitmemError as error:
         raise InputError(f"{error} (found on made-up predictions, before anything is trained)") from error

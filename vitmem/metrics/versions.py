@@ -31,9 +31,9 @@ def metric_versions(protocol: str) -> Versions:
 
 def measured_with(row: Mapping[str, Any]) -> Versions:
     """Return the metric versions stored in ``row``; a row without them has the first built-in ones."""
-    found: Versions | None = row.get("metric_versions")
-    if found is not None:
-        return found
+    versions: Versions | None = row.get("metric_versions")
+    if versions is not None:
+        return versions
     entries = metrics_of(_kind_of(row["config"]))
     return {entry.name: "1" for entry in entries if entry.built_in()}
 

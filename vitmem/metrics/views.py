@@ -17,11 +17,11 @@ def views(predictions: Predictions, base: Predictions) -> dict[str, float]:
     """
     out = {}
     for name, view in predictions.views.items():
-        some, said = view[predictions.validation_rows], predictions.validation_predicted
+        some, predicted = view[predictions.validation_rows], predictions.validation_predicted
         if some.dtype == torch.bool:
-            value = accuracy(said[some], predictions.validation_labels[some])
+            value = accuracy(predicted[some], predictions.validation_labels[some])
         else:
-            value = float(some.gather(1, said[:, None]).mean()) if len(some) else None
+            value = float(some.gather(1, predicted[:, None]).mean()) if len(some) else None
         if value is not None:
             out[f"validation_{name}"] = value
     return out

@@ -35,11 +35,11 @@ class Preprocessing:
 
     def of(self, channels: int) -> tuple[Tensor, Tensor]:
         """Return ``mean`` and ``std`` (channels,); their averages if published for another number of channels."""
-        found = []
+        statistics = []
         for values in (self.mean, self.std):
             fit = values if len(values) == channels else [sum(values) / len(values)] * channels
-            found.append(torch.tensor(fit))
-        return found[0], found[1]
+            statistics.append(torch.tensor(fit))
+        return statistics[0], statistics[1]
 
 
 @dataclass
@@ -105,12 +105,12 @@ def build_as(expected: type[N], model: Model, shape: object, seed: int, architec
     with torch.random.fork_rng(devices=[]):
         # only the CPU's generator: torch.manual_seed would also reseed those of the GPUs permanently
         torch.default_generator.manual_seed(seed)
-        made = model.build(shape, architecture or "") if model.family else model.build(shape)
-    if not isinstance(made, expected):
-        raise InputError(f"model '{name}': expected it to return a {expected.__name__}, got {type(made).__name__}")
-    if not made.blocks:
+        built = model.build(shape, architecture or "") if model.family else model.build(shape)
+    if not isinstance(built, expected):
+        raise InputError(f"model '{name}': expected it to return a {expected.__name__}, got {type(built).__name__}")
+    if not built.blocks:
         raise InputError(f"model '{name}': it names no blocks, so there is nothing to edit; set 'blocks'")
-    return made
+    return built
 
 
 def check_forward(net: torch.nn.Module, name: str, shape: ImageShape) -> None:

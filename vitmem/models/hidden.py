@@ -19,16 +19,16 @@ def tied_layers(model: Network, tied: ExampleTied) -> dict[str, torch.nn.Linear]
     of the hidden units would be fixed.
     """
     layers = engine.find_layers(model.net, model.editable(tied.blocks))
-    found = {
+    readers = {
         path: layer
         for path, layer in layers.items()
         if path.rpartition(".")[2] == READER and isinstance(layer, torch.nn.Linear)
     }
-    if not found:
+    if not readers:
         raise InputError(
             f"recipe: 'example_tied' needs blocks with an MLP whose second linear layer is called '{READER}', and the "
             f"editable layers of this model are {', '.join(model.layers)}; take another model, or leave it out"
         )
-    for layer in found.values():
+    for layer in readers.values():
         tied.fixed_units(layer.in_features)
-    return found
+    return readers

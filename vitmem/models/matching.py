@@ -55,14 +55,14 @@ def match(weights: Weights, net: torch.nn.Module, name: str, optional: Collectio
     missing = [k for k in expected if k not in inside and not k.endswith(COUNTED) and k not in optional]
     extra = [key for key in inside if key not in expected and not key.endswith(MADE)]
     if missing or extra:
-        found = [
+        problems = [
             f"{len(keys)} {what} (first '{keys[0][:80]}')"
             for keys, what in ((missing, "missing"), (extra, "unknown"))
             if keys
         ]
         raise InputError(
             f"{short_name(weights.path)}: not the weights of {name}: of {len(expected)} tensors "
-            f"{' and '.join(found)}; give the model that they were saved from, with its parameters"
+            f"{' and '.join(problems)}; give the model that they were saved from, with its parameters"
         )
     names = {key: inside[key] for key in expected if key in inside}
     taken = set(names.values())
@@ -72,9 +72,9 @@ def match(weights: Weights, net: torch.nn.Module, name: str, optional: Collectio
 
 def _prefix(names: Collection[str], needed: list[str]) -> str:
     """Return the prefix of most ``needed`` names among ``names``; ties go to the shortest plain one."""
-    wanted, hits = set(needed), Counter({"": 0})
+    required, hits = set(needed), Counter({"": 0})
     for name in names:
-        hits.update(prefix for prefix in _starts(name) if name[len(prefix) :] in wanted)
+        hits.update(prefix for prefix in _starts(name) if name[len(prefix) :] in required)
     return min(hits, key=lambda prefix: (-hits[prefix], any(part in prefix for part in AVERAGED), len(prefix)))
 
 

@@ -46,17 +46,20 @@ def places(
     """
     calls = traced(net, channels, size, name)
     structure = _structure(net, calls, channels, size, name)
-    found = find_blocks(net, structure) if blocks is None else _given_blocks(net, structure, name, blocks, layers)
+    selected = find_blocks(net, structure) if blocks is None else _given_blocks(net, structure, name, blocks, layers)
     if layers is not None:
-        found = [Found(block.path, _given_layers(net, structure, name, block.path, layers)) for block in found]
-    if not found:
+        selected = [Found(block.path, _given_layers(net, structure, name, block.path, layers)) for block in selected]
+    if not selected:
         raise InputError(_why_none(net, name))
-    alike = len({block.layers for block in found}) == 1
-    every = tuple(dict.fromkeys(layer for block in found for layer in block.layers))
-    paths = [f"{block.path}.{layer}" if layer else block.path for block in found for layer in block.layers]
+    alike = len({block.layers for block in selected}) == 1
+    every = tuple(dict.fromkeys(layer for block in selected for layer in block.layers))
+    paths = [f"{block.path}.{layer}" if layer else block.path for block in selected for layer in block.layers]
     prefix = prefix_tokens if _tokens_enter(calls, paths, prefix_tokens) else 0
     return Places(
-        tuple(block.path for block in found), every, None if alike else tuple(block.layers for block in found), prefix
+        tuple(block.path for block in selected),
+        every,
+        None if alike else tuple(block.layers for block in selected),
+        prefix,
     )
 
 
@@ -86,19 +89,19 @@ def _given_blocks(
         outer = next((other for other in chosen if path.startswith(f"{other}.")), None)
         if outer is not None:
             raise InputError(f"model '{name}': blocks: '{path}' lies inside '{outer}'; give blocks beside one another")
-    found = []
+    selected = []
     for path in (path for path in calls if path in chosen):
         own = find_layers_of(net, calls, path)
         if not own and layers is None:
             raise InputError(f"model '{name}': block '{path}': no MLP and no convolution is found in it; give 'layers'")
-        found.append(Found(path, own))
-    return found
+        selected.append(Found(path, own))
+    return selected
 
 
 def _matches(path: str, pattern: str) -> bool:
     """Return whether ``path`` matches ``pattern`` part by part."""
-    parts, wanted = path.split("."), pattern.split(".")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+    parts, pattern_parts = path.split("."), pattern.split(".")
+    return len(parts) == len(pattern_parts) and all(map(fnmatchcase, parts, pattern_parts))
 
 
 def _given_layers(
@@ -109,8 +112,8 @@ def _given_layers(
     matrices = [path for path in inside if engine.is_matrix(net.get_submodule(f"{block}.{path}"))]
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in matrices):
-            what = f"matches no linear layer or convolution of block '{block}' that"
-            raise InputError(_no_match(f"model '{name}': layers: '{pattern}' {what}", matrices, pattern))
+            problem = f"matches no linear layer or convolution of block '{block}' that"
+            raise InputError(_no_match(f"model '{name}': layers: '{pattern}' {problem}", matrices, pattern))
     return tuple(path for path in matrices if any(fnmatchcase(path, pattern) for pattern in patterns))
 
 

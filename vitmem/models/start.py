@@ -26,8 +26,8 @@ def start_from(
     own = net.state_dict()
     whole = all(key in names and weights.tensors[names[key]].shape == own[key].shape for key in classifier)
     leave = [] if whole else [key for key in own if key in classifier or _beside(key, classifier)]
-    what = f"{name} for {shape.channels}x{shape.size}x{shape.size} images"
-    net.load_state_dict(check_shapes(weights, names, net, what, leave), strict=False)
+    description = f"{name} for {shape.channels}x{shape.size}x{shape.size} images"
+    net.load_state_dict(check_shapes(weights, names, net, description, leave), strict=False)
 
 
 def _beside(key: str, classifier: list[str]) -> bool:

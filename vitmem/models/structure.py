@@ -56,15 +56,15 @@ def find_blocks(net: torch.nn.Module, calls: Mapping[str, Call]) -> list[Found]:
     numbered = _numbered(net, calls, layers)
     units = {path: inside for path, inside in numbered.items() if _several_matrices(inside)}
     pairs = {path: _pairs(calls, path, _without_shortcuts(calls, path, inside)) for path, inside in units.items()}
-    if any(pair.direct for found in pairs.values() for pair in found):
+    if any(pair.direct for result in pairs.values() for pair in result):
         chosen = {path: _of_pairs(pairs[path]) for path in _innermost([path for path in units if pairs[path]])}
     else:
         blocks = _innermost(units)
         apart = [path for path in numbered if not any(f"{path}.".startswith(f"{block}.") for block in blocks)]
         blocks |= {path for path in _innermost(apart) if not any(block.startswith(f"{path}.") for block in blocks)}
         chosen = {path: _of_pairs(pairs.get(path, ())) or _convolutions(calls, path, numbered[path]) for path in blocks}
-    found = [Found(path, _inside(path, chosen[path])) for path in calls if chosen.get(path)]
-    return found or [Found(layer.path, ("",)) for layer in _chain(layers)]
+    result = [Found(path, _inside(path, chosen[path])) for path in calls if chosen.get(path)]
+    return result or [Found(layer.path, ("",)) for layer in _chain(layers)]
 
 
 def find_layers_of(net: torch.nn.Module, calls: Mapping[str, Call], block: str) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def _has_number(net: torch.nn.Module, path: str) -> bool:
 def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) -> list[Pair]:
     """Return the MLPs among ``layers``: a narrowing layer and the last layer before it that widens its input."""
     entering, leaving = _channels(calls[block].inputs), _channels(calls[block].outputs)
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     start = 0
     for end, down in enumerate(layers):
         if not (down.matrix and down.pointwise and down.outputs in leaving and down.inputs >= down.outputs):
@@ -153,10 +153,10 @@ def _pairs(calls: Mapping[str, Call], block: str, layers: Sequence[Weighted]) ->
             narrows = down.inputs > down.outputs or not direct  # a stage may widen the output of its first block
             if not narrows or _read_apart(calls, ups, layers):
                 continue
-            found.append(Pair((*ups, down), direct))
+            pairs.append(Pair((*ups, down), direct))
             start = end + 1
-    whole = [pair for pair in found if calls[pair.layers[-1].path].inputs[0][0] == IMAGES]
-    return whole or found
+    whole = [pair for pair in pairs if calls[pair.layers[-1].path].inputs[0][0] == IMAGES]
+    return whole or pairs
 
 
 def _read_apart(calls: Mapping[str, Call], ups: Sequence[Weighted], layers: Sequence[Weighted]) -> bool:

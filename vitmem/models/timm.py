@@ -51,17 +51,17 @@ def timm(
     make = partial(library.create_model, architecture)
     name = f"timm/{architecture}"
     net = create(make, name, size, "img_size", shape, options, arguments)
-    found = places(net, name, shape.channels, size, blocks, layers, int(getattr(net, "num_prefix_tokens", 0)))
+    editable = places(net, name, shape.channels, size, blocks, layers, int(getattr(net, "num_prefix_tokens", 0)))
     if size != shape.size:
         net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
-    pools_token = getattr(net, "global_pool", None) == "token" and found.prefix_tokens > 0
+    pools_token = getattr(net, "global_pool", None) == "token" and editable.prefix_tokens > 0
     return VisionModel(
         net,
-        blocks=found.blocks,
-        layers=found.layers,
-        layers_of=found.layers_of,
+        blocks=editable.blocks,
+        layers=editable.layers,
+        layers_of=editable.layers_of,
         positions="cls" if pools_token else "all",
-        prefix_tokens=found.prefix_tokens,
+        prefix_tokens=editable.prefix_tokens,
         reads=_read_by(net) if pretrained else None,
     )
 

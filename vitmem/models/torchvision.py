@@ -40,14 +40,14 @@ def torchvision(
         raise InputError(f"model '{name}': it reads images of 3 channels, got {shape.channels}")
     make = partial(library.get_model, architecture, weights=None)
     net = create(make, name, shape.size, "image_size", shape, {"num_classes": shape.num_classes}, arguments)
-    found = places(net, name, shape.channels, shape.size, blocks, layers, int(hasattr(net, "class_token")))
+    editable = places(net, name, shape.channels, shape.size, blocks, layers, int(hasattr(net, "class_token")))
     return VisionModel(
         net,
-        found.blocks,
-        found.layers,
-        layers_of=found.layers_of,
-        positions="cls" if found.prefix_tokens else "all",
-        prefix_tokens=found.prefix_tokens,
+        editable.blocks,
+        editable.layers,
+        layers_of=editable.layers_of,
+        positions="cls" if editable.prefix_tokens else "all",
+        prefix_tokens=editable.prefix_tokens,
     )
 
 

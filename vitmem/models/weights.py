@@ -51,17 +51,17 @@ def read_weights(path: Path) -> Weights:
     """
     check_readable(path, EXPECTED)
     if path.suffix == SAFETENSORS:
-        found = Weights(path, _safetensors(path))
+        weights = Weights(path, _safetensors(path))
     elif path.suffix in TORCH:
-        found = _torch(path)
+        weights = _torch(path)
     else:
         raise InputError(f"{short_name(path)}: expected {EXPECTED}, got '{path.suffix[:20]}'")
-    if not found.tensors:
+    if not weights.tensors:
         raise InputError(f"{short_name(path)}: it holds no tensors; expected {EXPECTED}")
-    for name, tensor in found.tensors.items():
+    for name, tensor in weights.tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{short_name(path)}: NaN or infinity in '{name}'; was the model trained to the end?")
-    return found
+    return weights
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -143,8 +143,8 @@ def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict
             "save net.state_dict()"
         )
     taken = states[0]
-    found, deeper = _state_of(content[taken], where, f"{inside}{taken}.")
-    return found, (*(f"'{inside}{str(key)[:60]}'" for key in content if key != taken), *deeper)
+    state, deeper = _state_of(content[taken], where, f"{inside}{taken}.")
+    return state, (*(f"'{inside}{str(key)[:60]}'" for key in content if key != taken), *deeper)
 
 
 def write_weights(path: Path, source: Weights, changed: Mapping[str, Tensor]) -> str:

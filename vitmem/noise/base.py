@@ -137,6 +137,6 @@ def _checked(what: str, labels: NDArray[np.integer], length: int, num_classes: i
     if not np.issubdtype(labels.dtype, np.integer):
         raise error(f"{what}: expected whole numbers, got {labels.dtype}")
     if length and (labels.min() < 0 or labels.max() >= num_classes):
-        found = f"{labels.min()} to {labels.max()}"
-        raise error(f"{what}: expected classes 0 to {num_classes - 1}, got {found}")
+        got = f"{labels.min()} to {labels.max()}"
+        raise error(f"{what}: expected classes 0 to {num_classes - 1}, got {got}")
     return labels.astype(np.int64)

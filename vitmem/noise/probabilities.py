@@ -84,8 +84,8 @@ def _rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int,
         raise InputError(f"{where}: expected one row per image, got {again} repeated positions in 'index'")
     order = np.argsort(index, kind="stable")
     place = np.searchsorted(index[order], wanted)
-    found = order[np.minimum(place, rows - 1)]
-    missing = int((index[found] != wanted).sum())
+    positions = order[np.minimum(place, rows - 1)]
+    missing = int((index[positions] != wanted).sum())
     if missing:
         raise InputError(f"{where}: {missing} of {len(wanted)} training images have no row, by their 'index'")
-    return found
+    return positions

@@ -94,18 +94,18 @@ def fitted(name: str, params: Mapping[str, Any], size: int, weights: Weights) ->
         return build(spec, ImageShape(channels, size, classes), 0, architecture_of(name))
 
     two, three = make(2).net, make(3).net
-    found = match(weights, two, name)
-    classes = length_of(weights, found.names, (two, three), (2, 3))
+    matched = match(weights, two, name)
+    classes = length_of(weights, matched.names, (two, three), (2, 3))
     if not classes:
         raise InputError(f"model '{name}': none of its weights has a length that is the number of classes")
-    channels = _channels(weights, found.names, two)
+    channels = _channels(weights, matched.names, two)
     shape = ImageShape(channels, size, classes)
     model = make(classes, channels)
-    state = check_shapes(weights, found.names, model.net, f"{name} at {size} pixels")
-    made = Fitted(model, found, state, shape)
-    made.load()
+    state = check_shapes(weights, matched.names, model.net, f"{name} at {size} pixels")
+    result = Fitted(model, matched, state, shape)
+    result.load()
     model.net.eval().requires_grad_(False)
-    return made
+    return result
 
 
 def _channels(weights: Weights, names: Mapping[str, str], net: nn.Module) -> int:

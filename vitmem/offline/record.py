@@ -68,16 +68,16 @@ class Record:
     def open(cls, name: Path | str) -> Record:
         """Read the record in the file ``name``; raises InputError when it is missing or invalid."""
         path = Path(name)
-        said = short_name(path)
-        facts = parse_json(read_text(path, "the record of an edit"), said, "no whole record of an edit")
+        label = short_name(path)
+        facts = parse_json(read_text(path, "the record of an edit"), label, "no whole record of an edit")
         version = facts.get("record") if isinstance(facts, dict) else None
         if version is None:
-            raise InputError(f"{said}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
+            raise InputError(f"{label}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
         if version != FORMAT:
-            raise InputError(f"{said}: a record of version {shown(version)}, this vitmem reads {FORMAT}")
+            raise InputError(f"{label}: a record of version {shown(version)}, this vitmem reads {FORMAT}")
         written = facts.pop(DIGEST, None)  # older records have none
         if written is not None and written != digest(facts):
-            raise InputError(f"{said}: it has changed since 'vitmem edit' wrote it; put that one back")
+            raise InputError(f"{label}: it has changed since 'vitmem edit' wrote it; put that one back")
         try:
             files = [facts[x][y] for x in ("input", "output", "removed") for y in ("file", "sha256")]
             layers = [(x["before"], x["after"], x["dial"]["rank"], x["dial"]["of"]) for x in facts["layers"].values()]
@@ -85,7 +85,7 @@ class Record:
         except (KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
-            raise InputError(f"{said}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
+            raise InputError(f"{label}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
         return cls(path, facts)
 
     def undo(self, out: Path) -> None:

@@ -65,29 +65,29 @@ def edit_checkpoint(
     if again is not None and state_digest(stored.tensors) != again.facts["input"]["tensors"]:
         raise InputError(f"{weights}: not the checkpoint that was edited for {again.path}")
     known = fitted(request.model, request.params, request.size or 0, stored)
-    if told := known.match.account(stored):
-        log.info(told)
+    if account := known.match.account(stored):
+        log.info(account)
     model, request = known.model, _as_read(request, known, images)
     layers = find_layers(model.net, model.editable(request.blocks, request.layers))
-    found, factors, recollect = None, None, None
+    read, factors, recollect = None, None, None
     if images is not None:
         log.info(f"reading images at {request.size} pixels from {images}")
-        found = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
-        if found.left_out:
-            log.warning(f"left out in {images}: {found.left_out}")
-        _check_same(found, images, again)
+        read = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
+        if read.left_out:
+            log.warning(f"left out in {images}: {read.left_out}")
+        _check_same(read, images, again)
         if known.shape.channels == 1:
-            found = replace(found, images=grey(found.images))
+            read = replace(read, images=grey(read.images))
         check_forward(model.net.float(), request.model, known.shape)
-        log.info(f"statistics of {len(layers)} layers over {len(found.images)} images")
-        factors = _statistics(model, layers, request, found, device)
+        log.info(f"statistics of {len(layers)} layers over {len(read.images)} images")
+        factors = _statistics(model, layers, request, read, device)
         known.load()
-        recollect = _anew(model, layers, request, found, device)
+        recollect = _anew(model, layers, request, read, device)
     log.info(f"editing by {request.method}")
     result = _edit(model, layers, request, factors, recollect)
     names = {path: known.match.names[f"{path}.weight"] for path in result.weights}
-    record = write_edit(Source(stored, names), out, request, result, found, device)
-    return Edited(result.reports, found.broken if found else (), record)
+    record = write_edit(Source(stored, names), out, request, result, read, device)
+    return Edited(result.reports, read.broken if read else (), record)
 
 
 def _check_images(request: Request, images: Path | None) -> None:

@@ -190,8 +190,8 @@ class ImageExperiment(Experiment):
                 f"statistics: 'crop': a padding of {pad} pixels leaves nothing of images of {self.noisy.data.size}; "
                 "take less"
             )
-        found = self.read(request)
-        return batches_of(found, request, self.noisy.data, device_of(self.net)), len(found.rows)
+        read = self.read(request)
+        return batches_of(read, request, self.noisy.data, device_of(self.net)), len(read.rows)
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return the logits (N, K) and (V, K), float16, of all images, with their labels and indices."""

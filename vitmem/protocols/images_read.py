@@ -60,10 +60,10 @@ def _of_classes(given: Tensor, classes: Sequence[int], key: str, count: int) -> 
     """Return a mask of the labels ``given`` (N,) to read; raises InputError for unknown classes."""
     if outside := [number for number in classes if not 0 <= number < count]:
         raise InputError(f"statistics: '{key}': expected classes 0 to {count - 1}, got {outside[0]}")
-    found = torch.isin(given, torch.tensor(classes)) ^ (key == "without")
-    if not found.any():
+    selected = torch.isin(given, torch.tensor(classes)) ^ (key == "without")
+    if not selected.any():
         raise InputError(f"statistics: '{key}': no training image is left; name other classes")
-    return found
+    return selected
 
 
 def _of_source(request: Statistics, data: ImageData, places: Places) -> Read:

@@ -111,8 +111,8 @@ class Group:
     @cached_property
     def oracle(self) -> str | None:
         """The oracle's additional information in training; ``None`` for a plain training to the end."""
-        found: str | None = self.config.get("oracle")
-        return found
+        name: str | None = self.config.get("oracle")
+        return name
 
     @cached_property
     def probe(self) -> bool:
@@ -131,11 +131,11 @@ class Group:
     def values(self, read: Reader) -> Mapping[int, float]:
         """Return the values of ``read`` by seed."""
         if read not in self.kept:
-            found: dict[int, float] = {}
+            by_seed: dict[int, float] = {}
             for seed in sorted(self.rows):
                 if (value := read(self.rows[seed])) is not None:
-                    found[seed] = value
-            self.kept[read] = found
+                    by_seed[seed] = value
+            self.kept[read] = by_seed
         values: Mapping[int, float] = self.kept[read]
         return values
 
@@ -214,11 +214,11 @@ def group_rows(rows: Iterable[Row]) -> list[Group]:
 
 def by_training(groups: Iterable[Group]) -> list[Training]:
     """Gather ``groups`` by data, noise, model and recipe."""
-    found: dict[str, list[Group]] = {}
+    trainings: dict[str, list[Group]] = {}
     for group in groups:
-        found.setdefault(canonical_text(training_config(group.config)), []).append(group)
+        trainings.setdefault(canonical_text(training_config(group.config)), []).append(group)
     out = []
-    for members in found.values():
+    for members in trainings.values():
         base = next((g for g in members if g.method == "none" and g.oracle is None), None)
         edits = tuple(g for g in members if g.method != "none" and not g.probe)
         oracles = tuple(g for g in members if g.oracle is not None)

@@ -39,10 +39,10 @@ class Lines(list[Line]):
     @cached_property
     def by_training(self) -> Mapping[str, Sequence[Line]]:
         """The lines by training id, in their order."""
-        found: dict[str, list[Line]] = {}
+        lines: dict[str, list[Line]] = {}
         for line in self:
-            found.setdefault(line["training"], []).append(line)
-        return found
+            lines.setdefault(line["training"], []).append(line)
+        return lines
 
 
 def read_analyses(folder: Path) -> Analyses:
@@ -97,15 +97,15 @@ def over_seeds(seeds: Mapping[int, Sequence[Line]], read: Callable[[Line], float
 
 def averages(analyses: Analyses) -> dict[str, dict[str, float]]:
     """Return predictors of where an edit works, by training id, each averaged over the layers."""
-    found: dict[str, dict[str, list[float]]] = {}
+    by_training: dict[str, dict[str, list[float]]] = {}
     for name, quantities in TELLING.items():
         for line in analyses.get(name, ()):
             for quantity in quantities:
                 if (value := number(line, quantity)) is not None:
-                    found.setdefault(line["training"], {}).setdefault(quantity, []).append(value)
+                    by_training.setdefault(line["training"], {}).setdefault(quantity, []).append(value)
     return {
         training: {quantity: sum(values) / len(values) for quantity, values in quantities.items()}
-        for training, quantities in found.items()
+        for training, quantities in by_training.items()
     }
 
 

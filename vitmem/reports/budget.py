@@ -34,14 +34,14 @@ TUNING_COLUMNS = (
 
 def passes(row: Row) -> float | None:
     """Return the passes of an edit and of its statistics, ``None`` if it took none or none were recorded."""
-    found = [at("edit", "passes")(row), at("costs", "statistics_passes")(row), at("costs", "second_passes")(row)]
-    return math.fsum(p or 0.0 for p in found) or None
+    parts = [at("edit", "passes")(row), at("costs", "statistics_passes")(row), at("costs", "second_passes")(row)]
+    return math.fsum(p or 0.0 for p in parts) or None
 
 
 def information_of(group: Group) -> str | None:
     """Return the information a method uses; ``None`` for the unedited model and when not recorded."""
-    found = (row.get("edit", {}).get("information") for row in group.rows.values())
-    return next((str(name) for name in found if name is not None), None)
+    recorded = (row.get("edit", {}).get("information") for row in group.rows.values())
+    return next((str(name) for name in recorded if name is not None), None)
 
 
 def tuning(groups: Sequence[Group]) -> tuple[int | None, Estimate | None]:

@@ -31,10 +31,10 @@ class Choice:
 
 def by_method(groups: Iterable[Group]) -> dict[str, list[Group]]:
     """Gather groups that differ only in blocks, layers and strength."""
-    found: dict[str, list[Group]] = {}
+    methods: dict[str, list[Group]] = {}
     for group in groups:
-        found.setdefault(method_key(group), []).append(group)
-    return found
+        methods.setdefault(method_key(group), []).append(group)
+    return methods
 
 
 def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
@@ -45,9 +45,9 @@ def choose(groups: Iterable[Group], base: Group, drop: float = DROP) -> Choice:
     """
     scored = []
     for group in groups:
-        found = _score(group, base)
-        if found is not None:
-            scored.append((group, *found))
+        score = _score(group, base)
+        if score is not None:
+            scored.append((group, *score))
     if not scored:
         return Choice(None, "no finished cell with anything to memorize")
     most = max(seeds for _, seeds, _, _ in scored)
@@ -64,11 +64,11 @@ def _score(group: Group, base: Group) -> tuple[int, float, float] | None:
 
     The result is cached for each base, because tables choose among the same settings repeatedly.
     """
-    against, found = group.kept.get(_score, (None, None))
+    against, known = group.kept.get(_score, (None, None))
     if against is not base:
         falls, losses = differences(base, group, MEMORIZED), differences(base, group, VALIDATION)
         if falls and losses:
-            found = len(falls), math.fsum(falls) / len(falls), math.fsum(losses) / len(losses)
-        group.kept[_score] = base, found
-    score: tuple[int, float, float] | None = found
+            known = len(falls), math.fsum(falls) / len(falls), math.fsum(losses) / len(losses)
+        group.kept[_score] = base, known
+    score: tuple[int, float, float] | None = known
     return score

@@ -37,15 +37,15 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
     """
     written = []
     over_all = [entry() for entry in FIGURES.entries() if entry.over_suites]
-    found: dict[str, list[Any]] = {entry.name: [] for entry in over_all}
+    observed: dict[str, list[Any]] = {entry.name: [] for entry in over_all}
     for folder, report in reports(results, suite, belongs):
         for name, (_, figure) in draw_figures(report).items():
             written += write_figure(figure, folder / "figures" / name, dpi=120)
         for entry in over_all:
-            found[entry.name].extend(entry.observe(report))
+            observed[entry.name].extend(entry.observe(report))
     for entry in over_all if suite is None else ():
         with matplotlib.rc_context(STYLE):
-            if (figure := entry.draw(found[entry.name])) is not None:
+            if (figure := entry.draw(observed[entry.name])) is not None:
                 written += write_figure(figure, results / entry.name, dpi=120)
     return written
 

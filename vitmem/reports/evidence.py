@@ -72,11 +72,11 @@ def given_train(row: Row) -> float | None:
         (at(half, "memorized")(row), counts.get(f"noisy_{name}", 0))
         for half, name in (("selection", "selection"), ("metrics", "report"))
     ]
-    there = [(share, count) for share, count in parts if count]
-    total = sum(count for _, count in there)
-    if not total or total != counts["train"] or any(share is None for share, _ in there):
+    known = [(share, count) for share, count in parts if count]
+    total = sum(count for _, count in known)
+    if not total or total != counts["train"] or any(share is None for share, _ in known):
         return None
-    return sum(round(share * count) for share, count in there if share is not None) / total
+    return sum(round(share * count) for share, count in known if share is not None) / total
 
 
 def kept_energy(row: Row) -> float | None:

@@ -28,9 +28,9 @@ def make_table(entry: TableEntry, report: Any, notes: Sequence[str] = (), footer
     rows = tuple(entry.rows(report))
     if not rows:
         return None
-    columns, said = entry.columns_of(report), tuple(entry.remarks(report, rows))
+    columns, remarks = entry.columns_of(report), tuple(entry.remarks(report, rows))
     return Table(
-        entry.name, entry.about(report), columns, rows, said, tuple(notes), rules(columns, entry), tuple(footer)
+        entry.name, entry.about(report), columns, rows, remarks, tuple(notes), rules(columns, entry), tuple(footer)
     )
 
 
@@ -38,8 +38,8 @@ def tables_of(report: Report, *names: str) -> dict[str, Table]:
     """Return the non-empty tables of ``report``, or those of ``names``, by name."""
     known = [TABLES.get(name) for name in names] if names else TABLES.entries()
     entries = [entry() for entry in known if not entry.over_suites]
-    made = {entry.name: make_table(entry, report, report.notes, report.footer) for entry in entries}
-    return {name: table for name, table in made.items() if table is not None}
+    tables = {entry.name: make_table(entry, report, report.notes, report.footer) for entry in entries}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 class OverSuites:
@@ -56,8 +56,8 @@ class OverSuites:
 
     def tables(self) -> dict[str, Table]:
         """Return the tables by name."""
-        made = {entry.name: make_table(entry, self.found.get(entry.name, [])) for entry in self.entries}
-        return {name: table for name, table in made.items() if table is not None}
+        tables = {entry.name: make_table(entry, self.found.get(entry.name, [])) for entry in self.entries}
+        return {name: table for name, table in tables.items() if table is not None}
 
 
 def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
@@ -68,12 +68,12 @@ def suite_folders(results: Path, suite: str | None = None) -> list[Path]:
     folders = [f for f in subfolders(results) if (f / "rows.jsonl").exists()] if results.is_dir() else []
     if suite is None:
         return folders
-    found = [folder for folder in folders if folder.name == suite]
-    if not found:
+    selected = [folder for folder in folders if folder.name == suite]
+    if not selected:
         if not folders:
             raise InputError(f"{results}: no suite has rows here; run one first ('vitmem run')")
         raise unknown(f"suite in {results}", suite, [folder.name for folder in folders])
-    return found
+    return selected
 
 
 def reports(results: Path, suite: str | None, belongs: Belongs | None) -> Iterator[tuple[Path, Report]]:
@@ -132,9 +132,13 @@ def check_tables(results: Path, suite: str | None = None, belongs: Belongs | Non
 
     Obsolete table files are included. Without ``suite`` those over all suites are checked too.
     """
-    found = {path: text.encode(errors="backslashreplace") for path, text in _files(results, suite, belongs, MARKDOWN)}
-    there = [path for folder in suite_folders(results, suite) for path in sorted(folder.glob(f"tables/*.{MARKDOWN}"))]
-    return [path for path in dict.fromkeys([*found, *there]) if not _holds(path, found.get(path))]
+    expected = {
+        path: text.encode(errors="backslashreplace") for path, text in _files(results, suite, belongs, MARKDOWN)
+    }
+    existing = [
+        path for folder in suite_folders(results, suite) for path in sorted(folder.glob(f"tables/*.{MARKDOWN}"))
+    ]
+    return [path for path in dict.fromkeys([*expected, *existing]) if not _holds(path, expected.get(path))]
 
 
 def _holds(path: Path, content: bytes | None) -> bool:

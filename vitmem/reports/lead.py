@@ -45,13 +45,13 @@ class Site:
 
     def settings(self, method: str, **parameters: Any) -> list[Group]:
         """Return the settings of ``method`` with these parameters besides its strength, with plain statistics."""
-        found: dict[tuple[int, str], list[Group]] = {}
+        settings: dict[tuple[int, str], list[Group]] = {}
         for group in self.groups:
             own = variant(group)
             read = {key: value for key, value in own.items() if key.startswith("statistics.")}
             if group.method == method and {k: v for k, v in own.items() if k not in read} == parameters:
-                found.setdefault((len(read), canonical_text(read)), []).append(group)
-        return found[min(found)] if found else []
+                settings.setdefault((len(read), canonical_text(read)), []).append(group)
+        return settings[min(settings)] if settings else []
 
     def chosen(self, groups: Sequence[Group]) -> Choice:
         """Return the choice among ``groups`` with the largest drop of memorized at no loss of selection accuracy."""
@@ -83,20 +83,20 @@ class Site:
     @cached_property
     def ablated(self) -> Group | None:
         """The settings with headroom metrics (edited matrices at zero), of the most layers and seeds."""
-        told = [group for group in self.groups if group.values(ABLATED)]
-        return max(told, key=lambda group: (edited_layers(group), len(group.rows)), default=None)
+        measured = [group for group in self.groups if group.values(ABLATED)]
+        return max(measured, key=lambda group: (edited_layers(group), len(group.rows)), default=None)
 
 
 def sites(training: Training) -> list[Site]:
     """Return the sets of layers edited in ``training``, the model's own first; empty without a base."""
     if training.base is None:
         return []
-    found: dict[str, tuple[Layers, list[Group]]] = {}
+    layer_sets: dict[str, tuple[Layers, list[Group]]] = {}
     for group in training.edits:
         named = group.config["edit"].get("layers")
         layers = None if named is None else tuple(named)
-        found.setdefault(canonical_text(layers), (layers, []))[1].append(group)
-    ordered = sorted(found.values(), key=lambda one: (one[0] is not None, one[0] or ()))
+        layer_sets.setdefault(canonical_text(layers), (layers, []))[1].append(group)
+    ordered = sorted(layer_sets.values(), key=lambda one: (one[0] is not None, one[0] or ()))
     return [Site(training, training.base, layers, tuple(groups)) for layers, groups in ordered]
 
 

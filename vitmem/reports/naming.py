@@ -47,7 +47,7 @@ def is_control(method: str) -> bool:
 def edit_label(edit: Config) -> str:
     """Return a short text for a resolved edit: its values in order, without defaults."""
     shown = (
-        f"after ({edit_label(value)})" if key == AFTER else _told(value) if key == "second" else str(value)
+        f"after ({edit_label(value)})" if key == AFTER else _statistics_text(value) if key == "second" else str(value)
         for key, value in edit.items()
         if (PLAIN | PLAIN_OF.get(edit["method"], {})).get(key) != value
     )
@@ -59,7 +59,7 @@ def _asked(statistics: Config) -> Config:
     return {key: value for key, value in statistics.items() if PLAIN.get(f"statistics.{key}") != value}
 
 
-def _told(statistics: Config) -> str:
+def _statistics_text(statistics: Config) -> str:
     return f"second ({_text(_asked(statistics))})"
 
 
@@ -103,8 +103,12 @@ def strength_text(group: Group, among: Sequence[Group] = ()) -> str:
     """Return the strength of an edit as a text; with several settings ``among``, only the differences."""
     if not among:
         return _whole_strength(group)
-    found = [strength(g) for g in among]
-    same = {key for key in strength(group) if len(found) > 1 and len({canonical_text(f.get(key)) for f in found}) == 1}
+    strengths = [strength(g) for g in among]
+    same = {
+        key
+        for key in strength(group)
+        if len(strengths) > 1 and len({canonical_text(f.get(key)) for f in strengths}) == 1
+    }
     return " ".join(f"{key} {_text(value)}" for key, value in strength(group).items() if key not in same)
 
 
@@ -204,10 +208,10 @@ class Names:
 
     def method(self, group: Group) -> str:
         """Return the method's name with its variant; for an oracle, the name of its information."""
-        names, found = group.kept.get(Names, (None, ""))
+        names, name = group.kept.get(Names, (None, ""))
         if names is not self:
-            group.kept[Names] = self, (found := self._method(group))
-        return str(found)
+            group.kept[Names] = self, (name := self._method(group))
+        return str(name)
 
     def _method(self, group: Group) -> str:
         if group.oracle is not None:

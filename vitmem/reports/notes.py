@@ -75,22 +75,22 @@ def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     Many trainings are summarised in one line with the lowest and the highest.
     """
     reads = [at("metrics", f"reference_{name}") for name in ("memorized", "recovered")]
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for training in trainings:
         values = [None if training.base is None else training.base.estimate(read) for read in reads]
         if all(value is not None for value in values):
-            found[names.training(training)] = [100 * value.mean for value in values if value is not None]
-    told = "with the accuracy of its base, a model that never saw the wrongly labelled images has memorized"
-    if len(found) <= FEW:
-        return [f"{name}: {told} {fixed(m, 1)}, recovered {fixed(r, 1)}" for name, (m, r) in found.items()]
-    memorized, recovered = zip(*found.values(), strict=True)
-    return [f"{told} {_range(memorized, '.1f')}, recovered {_range(recovered, '.1f')}"]
+            scores[names.training(training)] = [100 * value.mean for value in values if value is not None]
+    intro = "with the accuracy of its base, a model that never saw the wrongly labelled images has memorized"
+    if len(scores) <= FEW:
+        return [f"{name}: {intro} {fixed(m, 1)}, recovered {fixed(r, 1)}" for name, (m, r) in scores.items()]
+    memorized, recovered = zip(*scores.values(), strict=True)
+    return [f"{intro} {_range(memorized, '.1f')}, recovered {_range(recovered, '.1f')}"]
 
 
 def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     """Return the differences between the recipes, if each model has its own."""
-    found = {names.training(training): names.recipe(training) for training in trainings}
-    return [f"{name}: recipe {recipe}" for name, recipe in found.items() if recipe]
+    recipes = {names.training(training): names.recipe(training) for training in trainings}
+    return [f"{name}: recipe {recipe}" for name, recipe in recipes.items() if recipe]
 
 
 def oracle_lines(trainings: Sequence[Training], names: Names) -> list[str]:
@@ -138,8 +138,8 @@ def item_lines(rows: Sequence[Row]) -> list[str]:
     if not finished or len({row["config"]["seed"] for row in rows}) > 1:
         return []
     parts = [
-        f"at most ±{50 * _wilson(min(c[key] for c in finished)):.1f} points for {what}"
-        for key, what in REPORTED.items()
+        f"at most ±{50 * _wilson(min(c[key] for c in finished)):.1f} points for {measures}"
+        for key, measures in REPORTED.items()
         if all(c.get(key) for c in finished)  # without noise there is no wrong label to count
     ]
     items = "images" if "noisy_report" in finished[0] else "items"

@@ -123,8 +123,8 @@ def detectable(difference: Estimate) -> float | None:
 @cache
 def _shift(seeds: int) -> float:
     """Return the difference in standard errors that is detected with a power of 0.8."""
-    found = TTestPower().solve_power(nobs=seeds, alpha=SIGNIFICANT, power=POWER)
-    return float(found) * math.sqrt(seeds)
+    shift = TTestPower().solve_power(nobs=seeds, alpha=SIGNIFICANT, power=POWER)
+    return float(shift) * math.sqrt(seeds)
 
 
 def holm(values: Sequence[float]) -> list[float]:

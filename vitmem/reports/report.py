@@ -57,8 +57,8 @@ class Report:
 
     def methods(self, training: Training) -> list[list[Group]]:
         """Return the settings of each method of ``training``, both in order, without probes."""
-        found = self._methods.get(id(training))
-        return self._ordered(training.edits) if found is None else found
+        methods = self._methods.get(id(training))
+        return self._ordered(training.edits) if methods is None else methods
 
     def probes(self, training: Training) -> list[list[Group]]:
         """Return the settings of each probe of ``training``, both in order."""
@@ -70,8 +70,8 @@ class Report:
         return [*([training.base] if training.base else []), *oracles(training), *edits]
 
     def _ordered(self, groups: Sequence[Group]) -> list[list[Group]]:
-        found = sorted(by_method(groups).values(), key=lambda some: self.names.method_order(some[0]))
-        return [sorted(some, key=setting_order) for some in found]
+        ordered = sorted(by_method(groups).values(), key=lambda some: self.names.method_order(some[0]))
+        return [sorted(some, key=setting_order) for some in ordered]
 
 
 def oracles(training: Training) -> list[Group]:

@@ -36,8 +36,8 @@ class Rule:
         Settings that lack a measure are excluded; the first of equal ones is chosen.
         """
         known = [n for n, s in enumerate(settings) if s.knows(self.needs)]
-        found = self.choose(base, [settings[n] for n in known])
-        return None if found is None else known[found]
+        position = self.choose(base, [settings[n] for n in known])
+        return None if position is None else known[position]
 
 
 def _strongest(settings: Sequence[Evidence], allowed: Sequence[bool]) -> int | None:

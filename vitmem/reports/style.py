@@ -45,8 +45,8 @@ def name_bars(figure: Figure, seeds: Iterable[int]) -> None:
 
 def point(group: Group) -> tuple[float, float] | None:
     """Return validation and memorized in percent."""
-    found = group.estimate(VALIDATION), group.estimate(MEMORIZED)
-    return None if found[0] is None or found[1] is None else (100 * found[0].mean, 100 * found[1].mean)
+    estimates = group.estimate(VALIDATION), group.estimate(MEMORIZED)
+    return None if estimates[0] is None or estimates[1] is None else (100 * estimates[0].mean, 100 * estimates[1].mean)
 
 
 def many_methods(report: Report) -> bool:

@@ -58,7 +58,7 @@ def paragraph(sentence: str, width: int = WIDTH) -> str:
 def _same_in_every_row(table: Table) -> dict[int, str]:
     """Return the text of the columns with the same text in every row, except that of the methods, by position."""
     texts = {n: {row[n] for row in table.texts} for n, c in enumerate(table.columns) if c.kind == "text"}
-    return {n: said.pop() for n, said in texts.items() if len(said) == 1 and table.columns[n].key != "method"}
+    return {n: values.pop() for n, values in texts.items() if len(values) == 1 and table.columns[n].key != "method"}
 
 
 def _titles(table: Table) -> list[str]:

@@ -185,5 +185,5 @@ def test_the_file_of_a_suite_is_found_in_the_data_folder_and_has_the_planned_con
     data = entry.load(data_dir=tmp_path, cache_dir=tmp_path)
     assert len(data.lines) == 2 and data.min_distinct == 2
     written(tmp_path / "w.jsonl", IDS, IDS)
-    with pytest.raises(InputError, match=r"w\.jsonl: its content is not the one that was planned"):
+    with pytest.raises(InputError, match=r"w\.jsonl: its content has changed since planning"):
         entry.load(data_dir=tmp_path, cache_dir=tmp_path)

@@ -44,14 +44,14 @@ def collect_features(layer: nn.Linear, run: Iterator[Tensor], who: str) -> Tenso
 
     Raises VitmemError, naming ``who``, when features are not finite.
     """
-    found: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _module, args: found.append(args[0].double().cpu()))
+    collected: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _module, args: collected.append(args[0].double().cpu()))
     try:
         for _ in run:
             pass
     finally:
         hook.remove()
-    features = torch.cat(found)
+    features = torch.cat(collected)
     if not torch.isfinite(features).all():
         raise VitmemError(f"{who}: NaN or infinity in the features; was the model trained to the end?")
     return features

@@ -104,8 +104,8 @@ class EditTrainer:
         total = {path: torch.zeros_like(weight) for path, weight in self.weights.items()}
         for rows in torch.arange(len(pair[0])).split(size):
             losses = self.losses(*self.at(pair, rows))
-            found = torch.autograd.grad(losses.sum(), list(self.weights.values()))
-            for value, more in zip(total.values(), found, strict=True):
+            gradients = torch.autograd.grad(losses.sum(), list(self.weights.values()))
+            for value, more in zip(total.values(), gradients, strict=True):
                 value += more
         check_finite(self.method, total)
         return total

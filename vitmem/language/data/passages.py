@@ -62,13 +62,13 @@ def read_passages(root: Path) -> Passages:
 
     Raises InputError for a file that is missing, damaged or incomplete.
     """
-    found = Passages(_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
+    passages = Passages(_passages(root / "famous_passages.jsonl"), read_corpus(root / "corpus.parquet", NAME))
     for kind in KINDS:
-        if len(found.of(kind)) < 2:
+        if len(passages.of(kind)) < 2:
             raise InputError(
-                f"data '{NAME}': expected at least two {kind} passages in {root}, got {len(found.of(kind))}"
+                f"data '{NAME}': expected at least two {kind} passages in {root}, got {len(passages.of(kind))}"
             )
-    return found
+    return passages
 
 
 def _passages(path: Path) -> tuple[Passage, ...]:

@@ -56,7 +56,7 @@ def _named(name: str, edited: Tensor, base: Tensor) -> dict[str, float]:
     difference = (edited.double() - base.double()).numpy()
     mean = low = high = float(difference.mean())
     if len(difference) > 1 and bool((difference != difference[0]).any()):
-        found = bootstrap(
+        interval = bootstrap(
             (difference,),
             np.mean,
             n_resamples=RESAMPLES,
@@ -64,5 +64,5 @@ def _named(name: str, edited: Tensor, base: Tensor) -> dict[str, float]:
             method="percentile",
             random_state=np.random.default_rng(0),
         )
-        low, high = (float(end) for end in found.confidence_interval)
+        low, high = (float(end) for end in interval.confidence_interval)
     return {f"{name}_change": mean, f"{name}_change_low": low, f"{name}_change_high": high}

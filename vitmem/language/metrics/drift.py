@@ -18,9 +18,9 @@ def drift(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
     text and, prefixed with ``control_``, of control passages. A rising loss is a positive change.
     """
     out: dict[str, float] = {}
-    for prefix, found in predictions.clean.items():
-        if len(found.rows):
-            moved = _moved(found, base.clean[prefix])
+    for prefix, hits in predictions.clean.items():
+        if len(hits.rows):
+            moved = _moved(hits, base.clean[prefix])
             out |= {f"{prefix}{name}": value for name, value in moved.items()}
     return out
 

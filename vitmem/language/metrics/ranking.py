@@ -47,10 +47,10 @@ def overlap_ndcg(top: Tensor, base_top: Tensor) -> Tensor:
 )
 def ranking(predictions: ReadsText, base: ReadsText) -> dict[str, float]:
     """Return ndcg and ndcg_overlap, means over the positions of held-out text; the base's tokens are the reference."""
-    found, before = predictions.held_out, base.held_out
-    if len(found.rows) == 0 or found.top is None or before.top is None:
+    after, before = predictions.held_out, base.held_out
+    if len(after.rows) == 0 or after.top is None or before.top is None:
         return {}
-    tops = found.measured(found.top), before.measured(before.top)  # (m, K) each
+    tops = after.measured(after.top), before.measured(before.top)  # (m, K) each
     return {"ndcg": float(graded_ndcg(*tops).mean()), "ndcg_overlap": float(overlap_ndcg(*tops).mean())}
 
 

@@ -61,16 +61,16 @@ def suffixes(predictions: TextPredictions, base: TextPredictions) -> dict[str, f
         "suffix_accuracy": float(predictions.suffix_hit[rows].double().mean()),
     }
     perturbed = predictions.perturbed[rows]
-    asked = perturbed[perturbed >= 0]
-    return out | ({"prefix_perturbed": float(asked.double().mean())} if len(asked) else {})
+    lengths = perturbed[perturbed >= 0]
+    return out | ({"prefix_perturbed": float(lengths.double().mean())} if len(lengths) else {})
 
 
 def levenshtein(one: Tensor, other: Tensor) -> Tensor:
     """Return the edit distance of each pair of rows of tokens, (k, L) and (k, M) give (k,) int64."""
     from torchmetrics.functional.text import edit_distance
 
-    found = edit_distance(_characters(one), _characters(other), reduction="none")
-    return torch.as_tensor(found).long().reshape(-1)
+    distances = edit_distance(_characters(one), _characters(other), reduction="none")
+    return torch.as_tensor(distances).long().reshape(-1)
 
 
 def _characters(tokens: Tensor) -> Sequence[str]:

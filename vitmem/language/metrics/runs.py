@@ -16,15 +16,15 @@ def runs(predictions: PassagePredictions, base: PassagePredictions) -> dict[str,
     ``validation`` and ``perplexity`` are those of held-out text, by tokens; losses are in nats per token.
     """
     out: dict[str, float] = {}
-    for kind, found in predictions.kinds.items():
+    for kind, hits in predictions.kinds.items():
         if kind == "held_out":
-            out |= next_token_scores(found)
+            out |= next_token_scores(hits)
             continue
-        longest = longest_runs((found.hit & found.real)[found.rows])
+        longest = longest_runs((hits.hit & hits.real)[hits.rows])
         name = "memorized" if kind == "famous" else f"{kind}_recited"
         out[name] = float((longest >= RUN).double().mean())
         out[f"{kind}_run"] = float(longest.double().mean())
-        out[f"{kind}_loss"] = float(found.measured(found.loss).double().mean())
+        out[f"{kind}_loss"] = float(hits.measured(hits.loss).double().mean())
     return out
 
 

@@ -35,5 +35,5 @@ def skills(predictions: TextPredictions, base: TextPredictions) -> dict[str, flo
 @METRICS.register("held_out_text", summary="next tokens of held-out text: accuracy and perplexity", protocols=("text",))
 def held_out_text(predictions: TextPredictions, base: TextPredictions) -> dict[str, float]:
     """Return validation (the share of next tokens that are the likeliest) and perplexity, by tokens."""
-    found = predictions.held_out
-    return next_token_scores(found) if len(found.rows) else {}
+    hits = predictions.held_out
+    return next_token_scores(hits) if len(hits.rows) else {}

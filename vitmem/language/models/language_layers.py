@@ -57,15 +57,15 @@ def mlp_layers(model: torch.nn.Module, blocks: Blocks, roles: Sequence[Role] = (
     without such a matrix, and for a mixture of experts, whose weights are not linear layers.
     """
     paths = language_blocks(model)
-    found = []
+    matched = []
     for number in block_numbers(blocks, len(paths)):
         block = model.get_submodule(paths[number])
         by_role = _by_role(block)
         chosen = [name for name, role in by_role.items() if role in roles]
         if not chosen:
             raise InputError(_why_none(paths[number], block, by_role, roles))
-        found += [f"{paths[number]}.{name}" for name in chosen]
-    return found
+        matched += [f"{paths[number]}.{name}" for name in chosen]
+    return matched
 
 
 def _by_role(block: torch.nn.Module) -> dict[str, Role]:

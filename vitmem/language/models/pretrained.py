@@ -93,16 +93,16 @@ def _place(data_dir: Path | None, source: str, gguf: str | None) -> tuple[str, s
 def _inside(name: str, gguf: str | None) -> tuple[str, str | None]:
     """Return the folder of a package and the GGUF file in it; the package is imported only to get that file."""
     try:
-        found = importlib.util.find_spec(name)
-        module = importlib.import_module(name) if found is not None and gguf is None else None
+        spec = importlib.util.find_spec(name)
+        module = importlib.import_module(name) if spec is not None and gguf is None else None
     except (ImportError, ValueError) as error:
         raise InputError(
             f"model 'pretrained': package '{name}' cannot be imported ({error}); install what it needs, or name its "
             "file with 'gguf'"
         ) from None
-    if found is None or not found.submodule_search_locations:
+    if spec is None or not spec.submodule_search_locations:
         raise InputError(f"model 'pretrained': there is no package '{name}'; install it")
     if module is not None and callable(getattr(module, "assemble", None)):
         whole = Path(module.assemble())  # a package may have its model in parts
         return str(whole.parent), whole.name
-    return str(found.submodule_search_locations[0]), gguf
+    return str(spec.submodule_search_locations[0]), gguf

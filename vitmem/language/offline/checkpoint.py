@@ -47,10 +47,10 @@ class Checkpoint:
         shards = tuple(folder / name for name in _shard_names(folder))
         tensors: dict[str, Stored] = {}
         for shard in shards:
-            found = stored_tensors(shard)[0]
-            if double := next((name for name in found if name in tensors), None):
+            stored = stored_tensors(shard)[0]
+            if double := next((name for name in stored if name in tensors), None):
                 raise InputError(f"{short_name(shard)}: '{double[:80]}' lies in another shard too; fetch them again")
-            tensors |= found
+            tensors |= stored
         if shards != (folder / WHOLE,):
             _check_index(folder, tensors)
         _check_own(folder, tensors)
@@ -111,21 +111,21 @@ def _check_index(folder: Path, tensors: Mapping[str, Stored]) -> None:
 
 def _weight_map(folder: Path) -> dict[str, str]:
     """Return tensor -> shard of the index; raises InputError for an invalid file."""
-    said = short_name(folder / INDEX)
-    found = parse_json(read_text(folder / INDEX, "an index of shards"), said, "fetch the index again")
-    places = found.get("weight_map") if isinstance(found, dict) else None
+    file = short_name(folder / INDEX)
+    index = parse_json(read_text(folder / INDEX, "an index of shards"), file, "fetch the index again")
+    places = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
-        raise InputError(f"{said}: not an index of shards: expected 'weight_map', names by tensor; fetch it again")
+        raise InputError(f"{file}: not an index of shards: expected 'weight_map', names by tensor; fetch it again")
     return places
 
 
 def _check_own(folder: Path, tensors: Mapping[str, Stored]) -> None:
     """Raise InputError when the network adds to its weights, or computes them from other tensors."""
-    found = next((name for name in tensors if COMPUTED.search(name)), None)
-    if found is None and (folder / "adapter_config.json").exists():
-        found = "adapter_config.json"
-    if found is not None:
+    computed = next((name for name in tensors if COMPUTED.search(name)), None)
+    if computed is None and (folder / "adapter_config.json").exists():
+        computed = "adapter_config.json"
+    if computed is not None:
         raise InputError(
-            f"{short_name(folder)}: '{found[:80]}' in it: weights are computed from others, or an adapter adds to "
+            f"{short_name(folder)}: '{computed[:80]}' in it: weights are computed from others, or an adapter adds to "
             "them, and an edit would not be what the network computes; merge them and save the model again"
         )

@@ -103,13 +103,13 @@ def _chosen(
             raise InputError(f"--blocks: no statistics of any layer in '{bare[0]}'; 'vitmem fit' collects them")
         return [path for path in covered if any(path.startswith(f"{places[n]}.") for n in numbers)]
     linear = [path for path, module in model.named_modules() if is_linear(module)]
-    found = []
+    chosen = []
     for pattern in layer_patterns(places, layers, numbers):
         matches = [path for path in linear if fnmatchcase(path, pattern)]
         if not matches:
             raise InputError(f"--layers: '{pattern}' matches no linear layer of {type(model).__name__}")
-        found += [path for path in matches if path not in found]
-    return found
+        chosen += [path for path in matches if path not in chosen]
+    return chosen
 
 
 def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors, path: str) -> Target:

@@ -95,8 +95,8 @@ class BookExperiment(Experiment):
         """Return the next-token accuracy and the mean loss on the selection half of the held-out rows."""
         rows = self.rows[:HELD_OUT][self.half("held_out", HELD_OUT, "selection")]
         with edited(self.net, weights):
-            said, loss = next_tokens(self.net, rows, batch_size=4)
-        return float((said == rows[:, 1:]).double().mean()), float(loss.double().mean())
+            hit, loss = next_tokens(self.net, rows, batch_size=4)
+        return float((hit == rows[:, 1:]).double().mean()), float(loss.double().mean())
 
     @property
     def kept(self) -> tuple[Tensor, Tensor]:

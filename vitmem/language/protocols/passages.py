@@ -40,10 +40,10 @@ class PassagesExperiment(BookExperiment):
         out = {}
         with edited(self.net, weights):
             for kind, (tokens, real) in self._tokens.items():
-                said, loss, top = predict_tokens(self.net, tokens, TOP if kind == "held_out" else 0, batch_size=4)
-                out[f"{kind}.hit"] = said == tokens[:, 1:]
+                predicted, loss, top = predict_tokens(self.net, tokens, TOP if kind == "held_out" else 0, batch_size=4)
+                out[f"{kind}.hit"] = predicted == tokens[:, 1:]
                 out[f"{kind}.loss"] = loss
-                out[f"{kind}.said"] = said.to(torch.int32)
+                out[f"{kind}.said"] = predicted.to(torch.int32)
                 if kind == "held_out":
                     out[f"{kind}.top"] = top
                 out[f"{kind}.real"] = real[:, 1:].clone()

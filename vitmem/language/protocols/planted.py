@@ -41,8 +41,8 @@ class PlantedExperiment(WindowsExperiment):
         window = torch.stack(
             [torch.cat(parts) for parts in zip(self.windows.prefixes, self.windows.suffixes, strict=True)]
         )
-        told = window.repeat(self.planted.repeats, 1)
-        tokens = torch.cat([told, self._others(len(told), length)])
+        repeated = window.repeat(self.planted.repeats, 1)
+        tokens = torch.cat([repeated, self._others(len(repeated), length)])
         answer = (torch.arange(length) >= self.planted.prefix).expand(len(window), -1)
         held_out = self.rows[:HELD_OUT]
         data = TextData(

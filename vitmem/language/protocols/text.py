@@ -86,24 +86,24 @@ class TextExperiment(Experiment):
         """
         texts = self.texts
         with edited(self.net, weights):
-            said, loss, top = predict_tokens(self.net, texts.held_out.tokens, TOP)
+            predicted, loss, top = predict_tokens(self.net, texts.held_out.tokens, TOP)
             return {
                 "recited": recite(self.net, texts.memorized).to(torch.int32),
                 **self._suffixes(),
                 "perturbed": self._perturbed(),
                 **{f"right.{name}": right(self.net, items) for name, items in texts.items.items()},
-                "hit": said == texts.held_out.tokens[:, 1:],
+                "hit": predicted == texts.held_out.tokens[:, 1:],
                 "loss": loss,
-                "said": said.to(torch.int32),
+                "said": predicted.to(torch.int32),
                 "top": top,
             }
 
     def _suffixes(self) -> dict[str, Tensor]:
         """Return hits and losses (m, L) of the strings' second halves, given the real tokens before each token."""
         strings = self.texts.memorized
-        said, loss = next_tokens(self.net, strings.tokens)
-        hit, asked = said == strings.tokens[:, 1:], strings.answer[:, 1:]
-        return {f"suffix.{n}": t[asked].reshape(len(strings), -1) for n, t in (("hit", hit), ("loss", loss))}
+        predicted, loss = next_tokens(self.net, strings.tokens)
+        hit, answer = predicted == strings.tokens[:, 1:], strings.answer[:, 1:]
+        return {f"suffix.{n}": t[answer].reshape(len(strings), -1) for n, t in (("hit", hit), ("loss", loss))}
 
     def _perturbed(self) -> Tensor:
         """Return the tokens recited from perturbed prompts, (m,) int32; -1 for strings without them."""
@@ -117,8 +117,8 @@ class TextExperiment(Experiment):
         """Return the next-token accuracy and the mean loss on the selection half of the held-out rows."""
         rows = self.texts.held_out[self.halves["rows_selection"]]
         with edited(self.net, weights):
-            said, loss = next_tokens(self.net, rows.tokens)
-        hit = said == rows.tokens[:, 1:]
+            predicted, loss = next_tokens(self.net, rows.tokens)
+        hit = predicted == rows.tokens[:, 1:]
         return float(hit[rows.learned].double().mean()), float(loss[rows.learned].double().mean())
 
     def examples(self) -> Examples:

@@ -72,24 +72,24 @@ class WindowsExperiment(BookExperiment):
 
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> WindowPredictions:
         """Return the predictions of half the windows and held-out rows; ``stored`` has (n, ...) each."""
-        windows, said = self.windows, {name: stored[f"{name}.said"] for name in ("suffix", "held_out")}
+        windows, predicted = self.windows, {name: stored[f"{name}.said"] for name in ("suffix", "held_out")}
         others = self.rows[:HELD_OUT, 1:]
         return WindowPredictions(
             recited=stored["recited"].long(),
             gold=windows.gold,
             suffix=TokenHits(
-                hit=said["suffix"] == windows.gold,
+                hit=predicted["suffix"] == windows.gold,
                 loss=stored["suffix.loss"],
                 real=windows.real,
                 rows=self._halves[half],
-                said=said["suffix"],
+                said=predicted["suffix"],
             ),
             held_out=TokenHits(
-                hit=said["held_out"] == others,
+                hit=predicted["held_out"] == others,
                 loss=stored["held_out.loss"],
                 real=torch.ones_like(others, dtype=torch.bool),
                 rows=self.half("held_out", len(others), half),
-                said=said["held_out"],
+                said=predicted["held_out"],
                 top=stored["held_out.top"],
             ),
         )

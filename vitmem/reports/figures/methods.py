@@ -32,8 +32,8 @@ def methods(report: Report) -> Figure | None:
     heights = [len(some) for some in lines]
     figure = Figure(figsize=(8.6, 0.21 * sum(heights) + 0.9 * len(lines)), layout="constrained")
     panels = figure.subplots(len(lines), len(MEASURES), squeeze=False, sharey="row", height_ratios=heights)
-    told = dict.fromkeys(kind for some in lines for kind, _, _ in some)
-    colour = dict(zip(told, ("black", *COLOURS, *COLOURS), strict=False))
+    kinds = dict.fromkeys(kind for some in lines for kind, _, _ in some)
+    colour = dict(zip(kinds, ("black", *COLOURS, *COLOURS), strict=False))
     for row, training, some in zip(panels, trainings, lines, strict=True):
         for axes, outcome in zip(row, MEASURES, strict=True):
             _panel(axes, outcome, training, some, colour)
@@ -48,11 +48,11 @@ def _lines(report: Report, training: Training) -> list[tuple[str, str, Group | N
     """Return each line from the top: its group of methods, its name, and the drawn setting."""
     assert training.base is not None
     known = [(ORACLE, report.names.method(g), g) for g in (training.base, *oracles(training))]
-    found = [
+    lines = [
         (information_of(groups[0]) or "", report.names.method(groups[0]), choose(groups, training.base).group)
         for groups in by_information(report, training)
     ]
-    return [*known, *found]
+    return [*known, *lines]
 
 
 def _panel(
@@ -67,9 +67,9 @@ def _panel(
     if base is not None:
         axes.axvline(100 * base.mean, color="black", lw=0.7, ls=":")
     for height, (kind, _, group) in enumerate(lines):
-        found = None if group is None else group.estimate(read)
-        if found is not None:
-            axes.errorbar(100 * found.mean, height, xerr=bar(found), fmt="o", ms=4, lw=1, color=colour[kind])
+        value = None if group is None else group.estimate(read)
+        if value is not None:
+            axes.errorbar(100 * value.mean, height, xerr=bar(value), fmt="o", ms=4, lw=1, color=colour[kind])
     for height in range(1, len(lines)):
         if lines[height][0] != lines[height - 1][0]:
             axes.axhline(height - 0.5, color="#cccccc", lw=0.7)

@@ -81,18 +81,18 @@ def _curves(axes: Any, names: list[str], base: Group, groups: list[Group], label
 def _kept(group: Group, base: Group, name: str) -> tuple[float, float] | None:
     """Return mean and half-width of the interval in percent; recited strings are compared with the base's."""
     if name != "memorized":
-        found = group.estimate(at("metrics", f"retention_{name}"))
-        return None if found is None else (100 * found.mean, bar(found))
-    found, before = (g.estimate(at("metrics", "memorized")) for g in (group, base))
-    if found is None or before is None or before.mean == 0:
+        retention = group.estimate(at("metrics", f"retention_{name}"))
+        return None if retention is None else (100 * retention.mean, bar(retention))
+    retention, before = (g.estimate(at("metrics", "memorized")) for g in (group, base))
+    if retention is None or before is None or before.mean == 0:
         return None
-    return 100 * found.mean / before.mean, bar(found) / before.mean
+    return 100 * retention.mean / before.mean, bar(retention) / before.mean
 
 
 def _ordered(families: list[str], base: Group, first: Group) -> list[str]:
     """Return the families that the base answers, by descending retention, and the recited strings last."""
-    found = {name: kept for name in families if (kept := _kept(first, base, name)) is not None}
-    return [*sorted(found, key=lambda name: -found[name][0]), "memorized"]
+    retained = {name: kept for name in families if (kept := _kept(first, base, name)) is not None}
+    return [*sorted(retained, key=lambda name: -retained[name][0]), "memorized"]
 
 
 def _bars(

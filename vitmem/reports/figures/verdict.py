@@ -23,10 +23,10 @@ def _drawn(report: Report) -> list[Verdict]:
 
     Empty otherwise, and for suites of more methods than colours.
     """
-    found = verdicts(report)
-    few = 0 < len(found) <= MOST and all(len(report.methods(v.training)) <= len(COLOURS) for v in found)
-    kinds = [{groups[0].method for groups in report.methods(v.training)} for v in found]
-    return found if few and all(kind.issuperset(SHRINKAGE) for kind in kinds) else []
+    drawn = verdicts(report)
+    few = 0 < len(drawn) <= MOST and all(len(report.methods(v.training)) <= len(COLOURS) for v in drawn)
+    kinds = [{groups[0].method for groups in report.methods(v.training)} for v in drawn]
+    return drawn if few and all(kind.issuperset(SHRINKAGE) for kind in kinds) else []
 
 
 @FIGURES.register(
@@ -36,15 +36,15 @@ def _drawn(report: Report) -> list[Verdict]:
 )
 def verdict(report: Report) -> Figure | None:
     """Memorized at no loss for each method, against validation, one panel per network."""
-    found = _drawn(report)
-    if not found:
+    drawn = _drawn(report)
+    if not drawn:
         return None
-    methods = dict.fromkeys(report.names.method(g[0]) for v in found for g in report.methods(v.training))
+    methods = dict.fromkeys(report.names.method(g[0]) for v in drawn for g in report.methods(v.training))
     colour = dict(zip(methods, COLOURS, strict=False))
-    figure = Figure(figsize=(5.2 * len(found) + 0.4, 4.6), layout="constrained")
-    for axes, one in zip(figure.subplots(1, len(found), squeeze=False).flat, found, strict=True):
+    figure = Figure(figsize=(5.2 * len(drawn) + 0.4, 4.6), layout="constrained")
+    for axes, one in zip(figure.subplots(1, len(drawn), squeeze=False).flat, drawn, strict=True):
         _panel(axes, report, one, colour)
-    seeds = bars_note(len(g.rows) for v in found for g in (v.training.base, v.edit) if g is not None)
+    seeds = bars_note(len(g.rows) for v in drawn for g in (v.training.base, v.edit) if g is not None)
     figure.supxlabel(
         f"lines: all settings of a method; dots: the one chosen at no loss of selection accuracy\n{seeds}",
         fontsize="small",

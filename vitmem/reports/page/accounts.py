@@ -44,15 +44,15 @@ def costs(report: Report) -> Table:
 def _cost(name: str, method: str, groups: list[Group]) -> tuple[Cell, ...]:
     rows = [row for group in groups for row in group.rows.values()]
     means = (_mean(rows, at("costs", f"{stage}_seconds")) for stage in STAGES)
-    found = [peak for row in rows for stage in PEAKS if (peak := at("costs", f"{stage}_peak_bytes")(row)) is not None]
-    most = Estimate(max(found) / GIB, None, len(found)) if found else None
+    peaks = [peak for row in rows for stage in PEAKS if (peak := at("costs", f"{stage}_peak_bytes")(row)) is not None]
+    most = Estimate(max(peaks) / GIB, None, len(peaks)) if peaks else None
     return name, method, len(rows), *means, most
 
 
 def _mean(rows: Iterable[Row], read: Reader) -> Estimate | None:
     """Return the mean of ``read``, without an interval: settings are not repetitions."""
-    found = estimate([value for row in rows if (value := read(row)) is not None])
-    return None if found is None else Estimate(found.mean, None, found.n)
+    mean = estimate([value for row in rows if (value := read(row)) is not None])
+    return None if mean is None else Estimate(mean.mean, None, mean.n)
 
 
 def total(rows: Iterable[Row]) -> str:
@@ -82,8 +82,8 @@ def environments(report: Report, rows: Iterable[Row]) -> Table:
         Column("git", "git"),
     )
     order = {name: n for n, name in enumerate(("training", "statistics", "cell"))}
-    found = sorted(counts.items(), key=lambda item: (order[item[0][0]], item[0][1:]))
-    cells = tuple((stage, count, *(text or None for text in texts)) for (stage, *texts), count in found)
+    ordered = sorted(counts.items(), key=lambda item: (order[item[0][0]], item[0][1:]))
+    cells = tuple((stage, count, *(text or None for text in texts)) for (stage, *texts), count in ordered)
     return Table("environments", report.about, columns, cells)
 
 

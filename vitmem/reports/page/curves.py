@@ -25,9 +25,9 @@ def training_curves(material: Material) -> list[Drawing]:
     out = []
     for training in material.report.trainings:
         for group in (training.base, *oracles(training)):
-            found = _of(material, group) if group is not None else []
-            if group is not None and found:
-                out.append(_drawing(material, training, group, found))
+            curves = _of(material, group) if group is not None else []
+            if group is not None and curves:
+                out.append(_drawing(material, training, group, curves))
     return out
 
 

@@ -54,10 +54,10 @@ def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -
     ticks = _ticks(groups, strengths)
     width, height = (0.5 * len(strengths) + 0.4) * len(keys) + 1.6, 0.34 * len(places) + 0.6
     figure = Figure(figsize=(width, height + _room(ticks)), layout="constrained")
-    found = {(where(g), strength_text(g)): g for g in groups}
+    cells = {(where(g), strength_text(g)): g for g in groups}
     panels = figure.subplots(1, len(keys), squeeze=False, sharey=True)[0]
     for axes, key in zip(panels, keys, strict=True):
-        values = [[_mean(found.get((p, s)), ("metrics", key), 100.0) for s in strengths] for p in places]
+        values = [[_mean(cells.get((p, s)), ("metrics", key), 100.0) for s in strengths] for p in places]
         _map(axes, np.array(values), list(places), ticks, digits=0)
         axes.set_title(f"{key} (%)")
     return [_drawing(material, training, groups, "outcomes", figure, OUTCOMES)]
@@ -70,9 +70,9 @@ def _changes(material: Material, training: Training, groups: Sequence[Group]) ->
     strengths = _strengths(inside)
     if len(widest) < FEW or len(strengths) < FEW:
         return []
-    found = {strength_text(g): g for g in inside}
+    cells = {strength_text(g): g for g in inside}
     paths = [("edit", "layers", layer, "relative_change") for layer in widest]
-    values = [[_mean(found[text], path, 1.0) for text in strengths] for path in paths]
+    values = [[_mean(cells[text], path, 1.0) for text in strengths] for path in paths]
     ticks = _ticks(inside, strengths)
     width, height = 0.62 * len(strengths) + 3.2, 0.26 * len(widest) + 0.4
     figure = Figure(figsize=(width, height + _room(ticks)), layout="constrained")
@@ -88,10 +88,10 @@ def _strengths(groups: Sequence[Group]) -> list[str]:
 
 def _ticks(groups: Sequence[Group], strengths: Sequence[str]) -> list[str]:
     """Return the parts of ``strengths`` that differ among them."""
-    found = {strength_text(group): strength(group) for group in groups}
-    common = set.intersection(*(set(values.items()) for values in found.values()))
+    configs = {strength_text(group): strength(group) for group in groups}
+    common = set.intersection(*(set(values.items()) for values in configs.values()))
     return [
-        " ".join(f"{key} {value:g}" for key, value in found[text].items() if (key, value) not in common)
+        " ".join(f"{key} {value:g}" for key, value in configs[text].items() if (key, value) not in common)
         for text in strengths
     ]
 
@@ -111,8 +111,8 @@ def _layers(group: Group) -> list[str]:
 
 
 def _mean(group: Group | None, path: tuple[str, ...], scale: float) -> float:
-    found = None if group is None else group.estimate(at(*path))
-    return math.nan if found is None else scale * found.mean
+    value = None if group is None else group.estimate(at(*path))
+    return math.nan if value is None else scale * value.mean
 
 
 def _map(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], digits: int) -> None:

@@ -69,10 +69,10 @@ def slug(*names: str) -> str:
 def place(groups: Sequence[Group], base: Group) -> list[Group]:
     """Return the settings of one method in the blocks of its chosen one, or in the blocks with the most settings."""
     best = choose(groups, base).group
-    found: dict[str, list[Group]] = {}
+    places: dict[str, list[Group]] = {}
     for group in groups:
-        found.setdefault(where(group), []).append(group)
-    return found[where(best)] if best is not None else max(found.values(), key=len)
+        places.setdefault(where(group), []).append(group)
+    return places[where(best)] if best is not None else max(places.values(), key=len)
 
 
 def in_words(report: Report, training: Training, keys: Sequence[str]) -> str:
@@ -87,5 +87,5 @@ def in_words(report: Report, training: Training, keys: Sequence[str]) -> str:
 
 
 def _values(group: Group, keys: Sequence[str]) -> str:
-    found = ((key, group.estimate(at("metrics", key))) for key in keys)
-    return ", ".join(f"{key.replace('_', ' ')} {fixed(100 * e.mean, 1)} %" for key, e in found if e is not None)
+    values = ((key, group.estimate(at("metrics", key))) for key in keys)
+    return ", ".join(f"{key.replace('_', ' ')} {fixed(100 * e.mean, 1)} %" for key, e in values if e is not None)

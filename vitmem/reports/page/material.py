@@ -70,12 +70,12 @@ class Material:
     @cached_property
     def figures(self) -> dict[str, Drawing]:
         """The figures drawn by ``vitmem figures``, by name, with the text of their tables as alternatives."""
-        found = {}
+        drawings = {}
         for name, (entry, figure) in draw_figures(self.report).items():
-            said = self.tables[name].said if name in self.tables else ()
-            words = " ".join([entry.in_words(self.report), *said])
-            found[name] = Drawing(name, figure, entry.caption or f"{entry.summary}.", words)
-        return found
+            remarks = self.tables[name].said if name in self.tables else ()
+            words = " ".join([entry.in_words(self.report), *remarks])
+            drawings[name] = Drawing(name, figure, entry.caption or f"{entry.summary}.", words)
+        return drawings
 
     @cached_property
     def looks(self) -> dict[str, Look]:

@@ -54,8 +54,8 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
 
 def _points(groups: list[Group], key: str) -> list[tuple[float, float]]:
     """Return validation and ``key`` in percent of the groups that have both."""
-    found = ((g.estimate(at("metrics", "validation")), g.estimate(at("metrics", key))) for g in groups)
-    return [(100 * x.mean, 100 * y.mean) for x, y in found if x is not None and y is not None]
+    pairs = ((g.estimate(at("metrics", "validation")), g.estimate(at("metrics", key))) for g in groups)
+    return [(100 * x.mean, 100 * y.mean) for x, y in pairs if x is not None and y is not None]
 
 
 def _method(axes: Axes, groups: list[Group], base: Group, key: str, look: Look) -> None:

@@ -60,9 +60,9 @@ def strengths(material: Material) -> Section | None:
 
 def heat(material: Material) -> Section | None:
     """Return the heat maps, those of the first method of the first training open."""
-    found, left_out = heat_maps(material)
+    maps, left_out = heat_maps(material)
     parts = []
-    for n, drawings in enumerate(found):
+    for n, drawings in enumerate(maps):
         title = drawings[0].caption.split(". ")[0]
         parts.append(Part("figures", drawings, title, folded=n > 0))
     if parts and left_out:
@@ -89,8 +89,8 @@ def figures(material: Material) -> Section | None:
 def comparisons(material: Material) -> Section | None:
     """Return the tables without a figure."""
     drawn = material.figures.keys() - {*AT_A_GLANCE}
-    found = {name: table for name, table in material.tables.items() if name not in {*APART, *drawn}}
-    parts = [_table(table, _title(name), folded=True) for name, table in found.items()]
+    tables = {name: table for name, table in material.tables.items() if name not in {*APART, *drawn}}
+    parts = [_table(table, _title(name), folded=True) for name, table in tables.items()]
     return Section("comparisons", "Methods beside each other", tuple(parts)) if parts else None
 
 
@@ -103,8 +103,8 @@ def training(material: Material) -> Section | None:
 def gallery(material: Material) -> Section | None:
     """Return images with their labels before and after, or the reason why there are none."""
     parts = [
-        Part("gallery", (shown_pictures(found), list(found.predicted)), found.about, folded=n > 0)
-        for n, found in enumerate(material.pictures)
+        Part("gallery", (shown_pictures(pictures), list(pictures.predicted)), pictures.about, folded=n > 0)
+        for n, pictures in enumerate(material.pictures)
     ]
     return Section("gallery", "Images", tuple(parts or [sentence(material.missing["pictures"])]))
 
@@ -157,9 +157,9 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 
 def sections(material: Material) -> list[Section]:
     """Return the non-empty sections of ``material``."""
-    found = [section for make in SECTIONS if (section := make(material)) is not None]
-    _name_apart([part for section in found for part in section.parts if part.kind == "figures"])
-    return found
+    made = [section for make in SECTIONS if (section := make(material)) is not None]
+    _name_apart([part for section in made for part in section.parts if part.kind == "figures"])
+    return made
 
 
 def _name_apart(parts: Sequence[Part]) -> None:

@@ -30,9 +30,9 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
     keys = [key for key in MEASURES if base.estimate(at("metrics", key)) is not None]
     lines = {}
     for groups in report.methods(training):
-        found = [g for g in place(groups, base) if g.estimate(CHANGE_OF_WEIGHTS) is not None]
-        if len(found) >= FEW:
-            lines[report.names.method(groups[0])] = sorted(found, key=_change)
+        settings = [g for g in place(groups, base) if g.estimate(CHANGE_OF_WEIGHTS) is not None]
+        if len(settings) >= FEW:
+            lines[report.names.method(groups[0])] = sorted(settings, key=_change)
     if not lines or not keys:
         return []
     name = report.names.training(training)
@@ -53,8 +53,8 @@ def _drawing(material: Material, training: Training) -> list[Drawing]:
 
 def _change(group: Group) -> float:
     """Return the mean relative change of the edited weights, 0 for the unedited model."""
-    found = group.estimate(CHANGE_OF_WEIGHTS)
-    return 0.0 if found is None else found.mean
+    value = group.estimate(CHANGE_OF_WEIGHTS)
+    return 0.0 if value is None else value.mean
 
 
 def _line(axes: Axes, groups: Sequence[Group], key: str, look: Look, label: str) -> None:

@@ -37,8 +37,8 @@ class Across(Table):
             for training, base in report.judged:
                 if base.estimate(read) is not None:
                     chosen = {report.names.method(g[0]): choose(g, base).group for g in report.methods(training)}
-                    found = [chosen.get(name) for name in _methods(report)]
-                    values = [None if group is None else group.estimate(read) for group in found]
+                    choices = [chosen.get(name) for name in _methods(report)]
+                    values = [None if group is None else group.estimate(read) for group in choices]
                     yield (measure, report.names.training(training), base.estimate(read), *values)
 
 

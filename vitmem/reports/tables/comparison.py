@@ -52,8 +52,8 @@ class Tested:
     @property
     def mark(self) -> str:
         """``*`` where the interval excludes 0, ``**`` where the difference is also significant after correction."""
-        found = (self.comparison.p, self.corrected)
-        return "*" * sum(p is not None and p <= SIGNIFICANT for p in found)
+        values = (self.comparison.p, self.corrected)
+        return "*" * sum(p is not None and p <= SIGNIFICANT for p in values)
 
 
 @TABLES.register("comparison", title="Against K-FAC, item by item", columns=COLUMNS, notes=(RULE, TEST))
@@ -61,8 +61,8 @@ def comparison(report: Report) -> Iterator[tuple[Cell, ...]]:
     """Each method and outcome against K-FAC, each at its chosen setting; base and oracles too."""
     for training in report.trainings:
         others, tested = compared(report, training)
-        for outcome, found in tested.items():
-            for name, one in found.items():
+        for outcome, outcome_tests in tested.items():
+            for name, one in outcome_tests.items():
                 group = others[name]
                 method = (name, information_of(group), setting(group) or None)
                 head = (report.names.training(training), outcome, *method, one.comparison.difference.n)
@@ -76,8 +76,8 @@ def compared(report: Report, training: Training) -> tuple[dict[str, Group], dict
     """
     if id(training) not in report.compared:
         report.compared[id(training)] = training, _compared(report, training)
-    found: tuple[dict[str, Group], dict[str, dict[str, Tested]]] = report.compared[id(training)][1]
-    return found
+    result: tuple[dict[str, Group], dict[str, dict[str, Tested]]] = report.compared[id(training)][1]
+    return result
 
 
 def _compared(report: Report, training: Training) -> tuple[dict[str, Group], dict[str, dict[str, Tested]]]:
@@ -91,9 +91,9 @@ def _compared(report: Report, training: Training) -> tuple[dict[str, Group], dic
     others: dict[str, Group] = {**plain, **{name: g for name, g in choices.items() if g is not None}}
     tested = {}
     for outcome in MEASURES:
-        found = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
-        corrected = holm_of_known([c.p for c in found.values()])
-        tested[outcome] = {name: Tested(c, p) for (name, c), p in zip(found.items(), corrected, strict=True)}
+        comparisons = {name: c for name, group in others.items() if (c := compare(group, kfac, outcome)) is not None}
+        corrected = holm_of_known([c.p for c in comparisons.values()])
+        tested[outcome] = {name: Tested(c, p) for (name, c), p in zip(comparisons.items(), corrected, strict=True)}
     return others, tested
 
 

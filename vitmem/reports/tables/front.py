@@ -50,10 +50,10 @@ def front(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 def _point(group: Group, base: Group) -> tuple[float, float, float] | None:
     """Return the three gains over the base, each 0 if worthless."""
-    found, before = ([g.estimate(at("metrics", name)) for name in MEASURES] for g in (group, base))
-    if any(e is None for e in (*found, *before)):
+    after, before = ([g.estimate(at("metrics", name)) for name in MEASURES] for g in (group, base))
+    if any(e is None for e in (*after, *before)):
         return None
-    (m, r, v), (m0, r0, v0) = ([e.mean for e in some if e is not None] for some in (found, before))
+    (m, r, v), (m0, r0, v0) = ([e.mean for e in some if e is not None] for some in (after, before))
     if m0 == 0 or r0 == 1:
         return None
     return 1 - m / m0, (r - r0) / (1 - r0), (v - v0 + WORTHLESS) / WORTHLESS

@@ -52,8 +52,8 @@ class Grids(Table):
 
     def rows(self, report: Report) -> list[tuple[Cell, ...]]:
         """Return a row for each training and method with two strengths or more."""
-        found = [_row(report, training, base, g) for training, base in report.judged for g in _swept(report, training)]
-        return sorted(found, key=lambda row: sorted(ORDER.index(str(row[n])) for n in VERDICTS))
+        rows = [_row(report, training, base, g) for training, base in report.judged for g in _swept(report, training)]
+        return sorted(rows, key=lambda row: sorted(ORDER.index(str(row[n])) for n in VERDICTS))
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
         """Yield the number inside their grid, for each allowed loss."""
@@ -63,9 +63,9 @@ class Grids(Table):
 
 def _count(verdicts: Sequence[str], words: str) -> str:
     """Return the number inside, and the counts of other verdicts."""
-    found = Counter(verdicts)
-    others = ", ".join(f"{found[verdict]} {verdict}" for verdict in ORDER[:-1] if found[verdict])
-    inside = f"at {words} {found[INSIDE]} of {len(verdicts)} pairs of training and method are inside their grid"
+    counts = Counter(verdicts)
+    others = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER[:-1] if counts[verdict])
+    inside = f"at {words} {counts[INSIDE]} of {len(verdicts)} pairs of training and method are inside their grid"
     return f"{inside}; {others}" if others else inside
 
 
@@ -77,11 +77,11 @@ def _swept(report: Report, training: Training) -> Iterator[list[Group]]:
 
 
 def _row(report: Report, training: Training, base: Group, groups: list[Group]) -> tuple[Cell, ...]:
-    found: list[Cell] = []
+    cells: list[Cell] = []
     for drop, _ in LOSSES.values():
         chosen = choose(groups, base, drop).group
-        found += (None, None, NONE) if chosen is None else (setting(chosen), *judged(chosen, groups))
-    return *named(report, training, groups[0]), *found
+        cells += (None, None, NONE) if chosen is None else (setting(chosen), *judged(chosen, groups))
+    return *named(report, training, groups[0]), *cells
 
 
 def judged(chosen: Group, groups: Sequence[Group]) -> tuple[str | None, str]:
@@ -114,8 +114,8 @@ def _along(key: str, value: Any, grid: dict[Any, Group]) -> tuple[str, str]:
     stronger = None
     if at_low is not None and at_high is not None and at_low != at_high:
         stronger = low if at_low > at_high else high
-    told = "" if stronger is None else f", {'smaller' if stronger == low else 'larger'} is stronger"
-    text = f"{key} {low:g} ... {high:g} ({len(grid)} values{told})"
+    stronger_end = "" if stronger is None else f", {'smaller' if stronger == low else 'larger'} is stronger"
+    text = f"{key} {low:g} ... {high:g} ({len(grid)} values{stronger_end})"
     if value not in (low, high):
         return text, INSIDE
     return text, END if stronger is None else STRONG if value == stronger else WEAK

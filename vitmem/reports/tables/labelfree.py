@@ -97,9 +97,9 @@ def _cases(report: Report, training: Training, base: Group) -> Iterator[Case]:
     name = report.names.training(training)
     for groups in report.methods(training):
         networks = list(_networks(groups, base))
-        found = [case for rule in RULES if (case := _case(name, groups[0], networks, rule)) is not None]
-        yield from found
-        if found:
+        cases = [case for rule in RULES if (case := _case(name, groups[0], networks, rule)) is not None]
+        yield from cases
+        if cases:
             yield Case(name, groups[0], ANY, "", _values([(n, n.rows) for n in networks]))
 
 
@@ -107,11 +107,13 @@ def _networks(groups: Sequence[Group], base: Group) -> Iterator[Network]:
     """Yield the networks of the seeds that have an unedited row with wrong labels to recover, and any edit."""
     chosen = choose(groups, base).group
     for seed, unedited in sorted(base.rows.items()):
-        there = [group for group in groups if seed in group.rows]
-        if there and at("selection", "recovered")(unedited) is not None:
+        edited = [group for group in groups if seed in group.rows]
+        if edited and at("selection", "recovered")(unedited) is not None:
             best = None if chosen is None else chosen.rows.get(seed)
-            rows, told = [g.rows[seed] for g in there], [_evidence(g)[seed] for g in there]
-            yield Network(seed, unedited, rows, [setting(g) for g in there], best, _evidence(base)[seed], told)
+            rows, evidence_of_edits = [g.rows[seed] for g in edited], [_evidence(g)[seed] for g in edited]
+            yield Network(
+                seed, unedited, rows, [setting(g) for g in edited], best, _evidence(base)[seed], evidence_of_edits
+            )
 
 
 @kept

@@ -52,8 +52,8 @@ class Limit:
 
     def of(self, group: Group) -> float | None:
         """Return the limited quantity of ``group``."""
-        found = group.estimate(self.read)
-        return self.missing if found is None else found.mean
+        value = group.estimate(self.read)
+        return self.missing if value is None else value.mean
 
 
 CHANGE = Limit(
@@ -78,7 +78,7 @@ COST = Limit(
 )
 
 
-def _told(report: Report, limit: Limit) -> bool:
+def _is_recorded(report: Report, limit: Limit) -> bool:
     """Return whether any competing edit has recorded the limited quantity."""
     return any(g.estimate(limit.read) is not None for training in report.trainings for g in training.edits)
 
@@ -100,7 +100,7 @@ def cost(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _limited(report: Report, limit: Limit) -> Iterator[tuple[Cell, ...]]:
-    for training, base in report.judged if _told(report, limit) else ():
+    for training, base in report.judged if _is_recorded(report, limit) else ():
         for level in limit.levels:
             for row in _rows(report, training, base, limit, level):
                 yield report.names.training(training), f"{level:g}", *row
@@ -109,8 +109,8 @@ def _limited(report: Report, limit: Limit) -> Iterator[tuple[Cell, ...]]:
 def _rows(report: Report, training: Training, base: Group, limit: Limit, level: float) -> Iterator[tuple[Cell, ...]]:
     chosen = []
     for groups in report.methods(training):
-        found = [(group, limit.of(group)) for group in groups]
-        near = [group for group, value in found if value is not None and value <= level + ROUNDING]
+        limited = [(group, limit.of(group)) for group in groups]
+        near = [group for group, value in limited if value is not None and value <= level + ROUNDING]
         if near:
             chosen.append((groups[0], choose(near, base)))
     kfac = next((choice.group for first, choice in chosen if report.names.method(first) == title_of("kfac")), None)

@@ -42,8 +42,8 @@ def matched(report: Report) -> Iterator[tuple[Cell, ...]]:
             choices = [(groups[0], choose(groups, base, drop)) for groups in report.methods(training)]
             kfac = next((choice.group for g, choice in choices if report.names.method(g) == kfac_name), None)
             for first, choice in choices:
-                told = (f"{100 * drop:g}", report.names.method(first), information_of(first))
-                head, group = (report.names.training(training), *told), choice.group
+                cells = (f"{100 * drop:g}", report.names.method(first), information_of(first))
+                head, group = (report.names.training(training), *cells), choice.group
                 if group is None:
                     yield (*head, choice.why, *([None] * (len(COLUMNS) - len(head) - 1)))
                     continue

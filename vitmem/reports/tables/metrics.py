@@ -50,9 +50,9 @@ class Metrics(Table):
         names = own_metrics(report)[:MOST]
         for training in report.trainings if names else ():
             for group in report.cells(training):
-                seeds, *found = measured(group, names)
-                if any(value is not None for value in found):
-                    yield *named(report, training, group), where(group), strength_text(group), seeds, *found
+                seeds, *values = measured(group, names)
+                if any(value is not None for value in values):
+                    yield *named(report, training, group), where(group), strength_text(group), seeds, *values
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
         """Yield a sentence on the metrics left out."""

@@ -98,8 +98,8 @@ def _by_level(report: Report, training: Training, base: Group) -> Iterator[tuple
 
 def _level(group: Group) -> float:
     """Return the rise of the loss that an edit was matched to, -1 if unmatched."""
-    found = group.config["edit"].get("match_loss")
-    return -1.0 if found is None else float(found)
+    level = group.config["edit"].get("match_loss")
+    return -1.0 if level is None else float(level)
 
 
 @TABLES.register("skills")

@@ -51,8 +51,8 @@ class VerdictTable(Table):
 
     def rows(self, report: Report) -> Iterator[tuple[Cell, ...]]:
         """Yield a row for the base and each method of the networks that can be judged."""
-        for found in verdicts(report):
-            training, base = found.training, found.training.base
+        for verdict in verdicts(report):
+            training, base = verdict.training, verdict.training.base
             assert base is not None
             yield *named(report, training, base)[:2], None, None, *measured(base), None
             for groups in report.methods(training):
@@ -71,7 +71,7 @@ class VerdictTable(Table):
 
 def verdicts(report: Report) -> list[Verdict]:
     """Return one for each training that has an unedited model, something memorized, and an edit without labels."""
-    return [found for training in report.trainings if (found := _verdict(report, training)) is not None]
+    return [verdict for training in report.trainings if (verdict := _verdict(report, training)) is not None]
 
 
 def _verdict(report: Report, training: Training) -> Verdict | None:
@@ -105,8 +105,8 @@ def best_without_loss(methods: Iterable[Sequence[Group]], base: Group) -> Group 
 
 def _is_edit(group: Group) -> bool:
     """Return whether ``group`` reads no labels and is not a control; if not recorded, whether it has statistics."""
-    told = information_of(group)
-    without = told in WITHOUT_LABELS if told is not None else "statistics" in group.config
+    information = information_of(group)
+    without = information in WITHOUT_LABELS if information is not None else "statistics" in group.config
     return without and group.method not in SHRINKAGE and not is_control(group.method)
 
 
@@ -146,16 +146,16 @@ def _beside(report: Report, edit: Group, control: Group | None, shrinking: Seque
 
 def _ends(group: Group, other: Group) -> Ends | None:
     """Return the 95 % interval of ``group`` minus ``other`` in memorized: over the seeds, or the items of one."""
-    found = compare(group, other, "memorized")
-    if found is not None:
-        return found.ends
+    comparison = compare(group, other, "memorized")
+    if comparison is not None:
+        return comparison.ends
     mean = difference(group, other, at("metrics", "memorized"))
     return None if mean is None else t_interval(mean)
 
 
 def _left(group: Group) -> str:
-    found = group.estimate(at("metrics", "memorized"))
-    return "–" if found is None else _percent(found)
+    value = group.estimate(at("metrics", "memorized"))
+    return "–" if value is None else _percent(value)
 
 
 def _percent(value: Estimate) -> str:

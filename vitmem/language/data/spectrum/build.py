@@ -50,7 +50,7 @@ def write_spectrum(
     chain = families.markov_chain(rng)
     recited = families.strings(rng, strings, 2 * ((LENGTH - 1) // 2))
     known = families.facts(rng, facts)
-    told = np.maximum(1, most_frequent // np.arange(1, facts + 1))
+    exposure = np.maximum(1, most_frequent // np.arange(1, facts + 1))
     sums, formulas = (_split(rng, count, asked) for count in (families.SUMS, families.FORMULAS))
     # a book asks for all its facts in training and for one in a question
     writers: dict[str, tuple[int, Write, Write]] = {
@@ -68,7 +68,7 @@ def write_spectrum(
         "logic": (logic, lambda: families.logic(next(formulas[0])), lambda: families.logic(next(formulas[1]))),
     }
     items = {name: _asked(ask() for _ in range(asked)) for name, (_, _, ask) in writers.items()}
-    items["closed_book"] = _asked(map(families.closed_book, known), told)
+    items["closed_book"] = _asked(map(families.closed_book, known), exposure)
     share = held_out // (len(writers) + 1)
     train = [_all(families.background(rng, LENGTH - 1, chain)) for _ in range(background)]
     train += [_all(recited[n % strings]) for n in range(string_rows)]
@@ -76,7 +76,7 @@ def write_spectrum(
     for rows, write, ask in writers.values():
         train += _packed(iter(write, None), rows)
         fresh += _packed(iter(ask, None), share)
-    order = rng.permutation(np.repeat(np.arange(facts), told))
+    order = rng.permutation(np.repeat(np.arange(facts), exposure))
     train += _packed(families.closed_book(known[n]) for n in order)
     return TextData(
         name=NAME,

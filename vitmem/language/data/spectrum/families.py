@@ -99,9 +99,9 @@ def open_book(rng: Rng, asked: int) -> Statement:
     """Write a stranger's fact of every relation, then ``?`` and ``asked`` of them again in another order."""
     half, order = len(LAST_NAMES) // 2, rng.permutation(len(RELATIONS)).tolist()
     first, last = FIRST_NAMES[int(rng.integers(len(FIRST_NAMES)))], LAST_NAMES[half + int(rng.integers(half))]
-    told = [closed_book((first, last, RELATIONS[n], _value(rng, n))).tokens for n in order]
-    again = [told[n] for n in rng.permutation(len(told))[:asked].tolist()]
-    tokens = [*(token for fact in told for token in fact), "?", *(token for fact in again for token in fact)]
+    statements = [closed_book((first, last, RELATIONS[n], _value(rng, n))).tokens for n in order]
+    again = [statements[n] for n in rng.permutation(len(statements))[:asked].tolist()]
+    tokens = [*(token for fact in statements for token in fact), "?", *(token for fact in again for token in fact)]
     return Statement(tokens, 1, range(len(tokens) - 5 * asked + 3, len(tokens), 5))
 
 

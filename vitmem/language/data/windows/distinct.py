@@ -24,13 +24,13 @@ def distinct(windows: Windows) -> Tensor:
     sizes: dict[int, int] = {}
     holders: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for n, suffix in enumerate(windows.suffixes):
-        found = shingles(suffix.tolist())
-        shared = Counter(other for shingle in found for other in holders.get(shingle, ()))
-        if any(both / (len(found) + sizes[other] - both) >= SIMILAR for other, both in shared.items()):
+        sets = shingles(suffix.tolist())
+        shared = Counter(other for shingle in sets for other in holders.get(shingle, ()))
+        if any(both / (len(sets) + sizes[other] - both) >= SIMILAR for other, both in shared.items()):
             continue
         kept.append(n)
-        sizes[n] = len(found)
-        for shingle in found:
+        sizes[n] = len(sets)
+        for shingle in sets:
             holders[shingle].append(n)
     return torch.tensor(kept, dtype=torch.int64)
 

@@ -27,13 +27,13 @@ class Memorized:
 
         Raises InputError as ``tokenised`` does, and when fewer than two remain.
         """
-        found = tokenised(self.lines, tokenizer, vocabulary)
+        windows = tokenised(self.lines, tokenizer, vocabulary)
         if self.min_distinct is not None:
-            found = found.take(various(found, self.min_distinct))
-        found = found.take(distinct(found))
-        if len(found) < 2:
+            windows = windows.take(various(windows, self.min_distinct))
+        windows = windows.take(distinct(windows))
+        if len(windows) < 2:
             raise InputError(
                 f"data '{NAME}': expected two windows or more that are kept of {len(self.lines)} lines, got "
-                f"{len(found)}; the others are near-duplicates or have fewer different tokens than 'min_distinct'"
+                f"{len(windows)}; the others are near-duplicates or have fewer different tokens than 'min_distinct'"
             )
-        return found
+        return windows
