@@ -92,9 +92,9 @@ def test_a_write_is_whole_or_absent_and_has_the_rights_of_the_umask(tmp_path: Pa
         ('[{"b": {"c": 1, "c": 1}}]', "'c' comes twice"),
         ('{"a": 1e999}', "1e999 is not a finite number"),
         ('{"a": NaN}', "NaN is not a finite number"),
-        ("[" * 100_000, "deeper than can be read"),
+        ("[" * 100_000, "nested too deeply"),
         ("9" * 5000, "Exceeds the limit"),
-        ('{"a": ', "got no JSON"),
+        ('{"a": ', "got invalid JSON"),
     ],
 )
 def test_json_that_would_lose_something_is_refused(text: str, words: str) -> None:

@@ -94,10 +94,10 @@ LACKING = {key: {**row("b"), key: None} for key in row("b") if key not in ("sche
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id":"b","sch', r"rows\.jsonl:2: expected JSON, got no JSON .*delete the line"),
-        ("", r"rows\.jsonl:2: expected JSON, got no JSON"),
+        ('{"id":"b","sch', r"rows\.jsonl:2: expected JSON, got invalid JSON .*delete the line"),
+        ("", r"rows\.jsonl:2: expected JSON, got invalid JSON"),
         ("[1]", r"rows\.jsonl:2: expected a JSON object, got list"),
-        (plain(row("b")) + "," + plain(row("c")), r"rows\.jsonl:2: expected JSON, got no JSON"),
+        (plain(row("b")) + "," + plain(row("c")), r"rows\.jsonl:2: expected JSON, got invalid JSON"),
         (plain({**row("b"), "schema": 0}), r":2: a row of schema 0, this version reads schema 1"),
         (plain({"id": "b", "suite": "s"}), r"a row of schema nothing"),
         (plain({**row("b"), "id": None}), r"expected a text for 'id', got nothing"),
@@ -152,7 +152,7 @@ def test_two_rows_on_a_line_that_end_on_others_are_no_rows(tmp_path: Path) -> No
     one, other = plain(row("a")), plain(row("b", x=[{}, {}]))
     cut = other.index("{},{}") + 2
     path.write_text(f"{one},{one}\n{other[:cut]}\n{other[cut + 1 :]}\n")
-    with pytest.raises(InputError, match=r":1: expected JSON, got no JSON"):
+    with pytest.raises(InputError, match=r":1: expected JSON, got invalid JSON"):
         read_rows(path)
 
 

@@ -14,7 +14,7 @@ from vitmem.files import read_text, short_name
 
 # Far above any suite; larger files would take seconds, or all memory, before they are rejected by content.
 LARGEST_YAML, MOST_VALUES, MOST_LEVELS = 256 * 2**10, 200_000, 40
-_DEEP = f"lists within lists, more than {MOST_LEVELS} levels deep"
+_DEEP = f"lists nested more than {MOST_LEVELS} levels deep"
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -45,9 +45,9 @@ def parse_json(text: str, where: str, hint: str = "", expected: str = "JSON") ->
         return json.loads(text, parse_constant=refuse, parse_float=number, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         place = f"{error.msg}, line {error.lineno}, column {error.colno}"
-        raise InputError(f"{where}: expected {expected}, got no JSON ({place}){end}") from None
+        raise InputError(f"{where}: expected {expected}, got invalid JSON ({place}){end}") from None
     except RecursionError:
-        raise InputError(f"{where}: expected {expected}, got lists within lists deeper than can be read{end}") from None
+        raise InputError(f"{where}: expected {expected}, got lists nested too deeply{end}") from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise InputError(f"{where}: {str(error)[:80]}{end}") from None
 

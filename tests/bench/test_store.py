@@ -103,8 +103,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda folder: (folder / "x").write_text(""), "x has 0 bytes"),
     "deleted": (lambda folder: (folder / "x").unlink(), "x is missing"),
     "no digests": (lambda folder: (folder / "digests.json").unlink(), "digests.json is missing"),
-    "torn digests": (lambda folder: (folder / "digests.json").write_text('{"files"'), "got no JSON"),
-    "empty digests": (lambda folder: (folder / "digests.json").write_text(""), "got no JSON"),
+    "torn digests": (lambda folder: (folder / "digests.json").write_text('{"files"'), "got invalid JSON"),
+    "empty digests": (lambda folder: (folder / "digests.json").write_text(""), "got invalid JSON"),
     "other digests": (lambda folder: (folder / "digests.json").write_text("[1]"), "digests.json has another content"),
     "flipped digests": (lambda folder: flip(folder / "digests.json", 40), "digests.json"),
 }

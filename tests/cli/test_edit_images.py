@@ -157,7 +157,7 @@ class Kept:
         (Kept(), "Kept, which needs code to be run, and nothing is unpickled"),
         ([1], "expected a state dict, got a list"),
         ({"model": {}}, "got the keys 'model'; save net.state_dict()"),
-        ({}, "it holds no tensors"),
+        ({}, "it has no tensors"),
     ],
 )
 def test_wrong_files_of_torch(folder: Path, content: object, says: str) -> None:

@@ -135,15 +135,19 @@ def test_label_arrays(labels: torch.Tensor, says: str) -> None:
 @pytest.mark.parametrize(
     ("read", "write", "says"),
     [
-        (read_duplicates, lambda p: p.write_text(""), "not the file that was expected (no column TestID)"),
+        (read_duplicates, lambda p: p.write_text(""), "not the expected file (no column TestID)"),
         (read_duplicates, lambda p: p.write_text("a,b\n1,2\n"), "(no column TestID); fetch it again"),
         (read_duplicates, lambda p: p.write_text("TestID,TrainID\nx,0\n"), "(invalid literal for int()"),
-        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=-np.ones((3, 2))), "got 3 rows"),
-        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.zeros((3, 2))), "got 3 rows"),
-        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.full((3, 2), np.nan)), "got 3 rows"),
+        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=-np.ones((3, 2))), "got 3 other rows"),
+        (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.zeros((3, 2))), "got 3 other rows"),
+        (
+            read_votes,
+            lambda p: np.savez(p.open("wb"), counts_original_order=np.full((3, 2), np.nan)),
+            "got 3 other rows",
+        ),
         (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.array([["a"]])), "expected numbers"),
         (read_votes, lambda p: np.savez(p.open("wb"), counts_original_order=np.ones(3)), "expected votes (N, K)"),
-        (read_label_errors, lambda p: p.write_bytes(b"xx"), "not the file that was expected"),
+        (read_label_errors, lambda p: p.write_bytes(b"xx"), "not the expected file"),
     ],
 )
 def test_files_of_views(tmp_path: Path, read: Any, write: Callable[[Path], None], says: str) -> None:

@@ -112,7 +112,7 @@ VOTES = np.ones((6, 3), dtype=np.int64)
         (read_label_errors, errors(votes=np.full((6, 4), np.nan)), "expected whole numbers"),
         (read_votes, npz(counts_original_order=VOTES, row_to_original_index=np.zeros(6, int)), "repeated position"),
         (read_votes, npz(counts_original_order=VOTES, row_to_original_index=np.arange(6) + 9999), "expected positions"),
-        (read_votes, npz(counts_original_order=np.array([[object()]], dtype=object)), "not the file that was expected"),
+        (read_votes, npz(counts_original_order=np.array([[object()]], dtype=object)), "not the expected file"),
         (read_duplicates, lambda p: p.write_text("TestID,TestID\n1,2\n"), "two columns TestID"),
         (read_duplicates, lambda p: p.write_text("TestID,TrainID\n1,2\n3\n"), "a row of another length"),
         (read_duplicates, lambda p: p.write_text("TestID,TrainID\n-1,2\n"), "expected positions 0 to 9999"),
@@ -154,10 +154,7 @@ def test_a_matrix_holds_numbers_alone(tmp_path: Path, text: str) -> None:
 
 
 def test_books_of_one_name_and_rows_without_a_text(tmp_path: Path) -> None:
-    for names, texts, says in (
-        (["a", "a"], ["x", "y"], "a repeated column"),
-        (["a", None], ["x", "y"], "expected a text"),
-    ):
+    for names, texts, says in ((["a", "a"], ["x", "y"], "comes twice"), (["a", None], ["x", "y"], "expected a text")):
         pq.write_table(pa.table({"name": names, "text": texts}), tmp_path / "b.parquet")
         with pytest.raises(InputError, match=says):
             read_corpus(tmp_path / "b.parquet", "passages")

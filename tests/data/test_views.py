@@ -132,7 +132,7 @@ def test_a_missing_file_is_one_sentence(name: str, says: str, folders: list[Path
 )
 def test_a_torn_file_is_one_sentence(name: str, file: str, content: bytes, folders: list[Path]) -> None:
     (folders[0] / file).write_bytes(content)
-    with pytest.raises(InputError, match=f"{file}: not the file that was expected"):
+    with pytest.raises(InputError, match=f"{file}: not the expected file"):
         view(name, folders, np.arange(8), LABELS)
 
 

@@ -48,7 +48,7 @@ def test_layers(layers: Any, says: str) -> None:
 @pytest.mark.parametrize(
     ("batch", "says"),
     [
-        (IMAGES, "expected (images, labels), got a Tensor; zeros will do as labels"),
+        (IMAGES, "expected (images, labels), got a Tensor; zeros suffice as labels"),
         ((IMAGES,), "expected (images, labels), got 1 values"),
         ({"image": IMAGES}, "expected (images, labels), got a dict"),
         ((IMAGES, None), "expected class numbers (N,) int64, one per row of the logits, got a NoneType"),

@@ -156,5 +156,5 @@ def test_bad_predictions() -> None:
         dataclasses.replace(BASE, noisy_rows=torch.tensor([5]))
     broken = BASE.train_logits.clone()
     broken[0, 0] = torch.nan
-    with pytest.raises(VitmemError, match="train logits hold NaN"):
+    with pytest.raises(VitmemError, match="train logits contain NaN"):
         dataclasses.replace(BASE, train_logits=broken)

@@ -115,7 +115,7 @@ def test_blocks_and_layers_that_are_given(params: dict[str, Any], blocks: int, l
         ("timm/test_vit", {"blocks": "block.*"}, r"blocks: 'block.\*' matches no module .* nearest: blocks"),
         ("timm/test_vit", {"layers": ["mlp.fc3"]}, "'mlp.fc3' matches no linear layer .*'blocks.0'.* nearest: mlp.fc"),
         ("torchvision/resnet18", {"layers": ["conv7"]}, "'conv7' matches no linear layer or convolution"),
-        ("timm/test_vit", {"blocks": ["blocks.0", "blocks.0.mlp"]}, "'blocks.0.mlp' lies inside 'blocks.0'"),
+        ("timm/test_vit", {"blocks": ["blocks.0", "blocks.0.mlp"]}, "'blocks.0.mlp' is inside 'blocks.0'"),
         ("timm/test_vit", {"blocks": "blocks.*.norm1"}, "'blocks.0.norm1': no MLP and no convolution .* give 'layers'"),
         ("timm/test_vit", {"blocks": []}, "at least 1 item"),
         ("torchvision/squeezenet1_0", {}, "cannot read images of 3x16x16"),

@@ -121,7 +121,7 @@ def test_a_mask_that_leaves_changed_images_out_is_refused() -> None:
         def draw(self, clean: np.ndarray, context: NoiseContext, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
             return clean + 1, np.zeros(3, dtype=bool)
 
-    with pytest.raises(VitmemError, match="a mask of 3 images that has every changed one"):
+    with pytest.raises(VitmemError, match="a mask of 3 images that includes every changed one"):
         make(Odd(), np.zeros(3, dtype=np.int64), NoiseContext("x", 2), 0)
 
 

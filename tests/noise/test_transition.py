@@ -49,7 +49,7 @@ def test_the_file_gives_what_the_rows_give(draw: Draw, tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("t.json", "[[1, 0], [0", "expected a matrix as JSON, got no JSON (Expecting"),
+        ("t.json", "[[1, 0], [0", "expected a matrix as JSON, got invalid JSON (Expecting"),
         ("t.json", '{"a": 1}', "expected rows of 3 numbers each"),
         ("t.json", "[[1, 0, 0], [0, 1], [0, 0, 1]]", "expected rows of 3 numbers each"),
         ("t.csv", "1,0,x\n0,1,0\n0,0,1", "expected a matrix as JSON, CSV or text with spaces, got could not convert"),
@@ -65,7 +65,7 @@ def test_the_file_gives_what_the_rows_give(draw: Draw, tmp_path: Path, name: str
             "expected rows of 3 numbers each, got rows of unequal length or no numbers",
         ),
         ("t.json", '[["a", 0, 0], [0, 1, 0], [0, 0, 1]]', "got rows of unequal length or no numbers"),
-        ("t.json", "[" * 100_000, "expected a matrix as JSON, got lists within lists"),
+        ("t.json", "[" * 100_000, "expected a matrix as JSON, got lists nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_matrix(draw: Draw, tmp_path: Path, name: str, text: str, says: str) -> None:

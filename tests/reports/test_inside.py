@@ -145,9 +145,9 @@ def test_figures_and_section(analysed: tuple[list[Row], Mapping[str, Lines]], tm
         (b"", "expected a column 'training', got none"),
         (b"training,layer,basis,from\nt0\n", "bands.csv:2: expected 4 columns"),
         (b"training,layer,basis,from\nt0,a,b,0,9\n", "bands.csv:2: expected 4 columns"),
-        (b'training,layer,basis,from\nt0,"a,b,0\n', "no whole CSV"),
+        (b'training,layer,basis,from\nt0,"a,b,0\n', "not a complete CSV"),
         (b"training,layer,basis,from\nt0,\xff\x00,b,0\n", "in UTF-8, got other bytes"),
-        (b"training,layer,basis,from\nt0," + b"x" * 200_000 + b",b,0\n", "no whole CSV"),
+        (b"training,layer,basis,from\nt0," + b"x" * 200_000 + b",b,0\n", "not a complete CSV"),
     ],
 )
 def test_a_file_of_something_else(text: bytes, says: str, tmp_path: Path) -> None:

@@ -32,9 +32,7 @@ class VisionTask:
         """
         if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[0], Tensor):
             got = f"{len(batch)} values" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
-            raise InputError(
-                f"batch: expected (images, labels), got {got}; zeros will do as labels where they are sampled"
-            )
+            raise InputError(f"batch: expected (images, labels), got {got}; zeros suffice as labels that are sampled")
         logits: Tensor = model(batch[0])
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch[0]):
             got = str(tuple(logits.shape)) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

@@ -83,7 +83,7 @@ def _left_out(walked: Sequence[Walked], root: Path) -> tuple[str, ...]:
 
 def _root(folder: str, data_dir: Path | None) -> Path:
     if data_dir is None:
-        raise InputError(f"data '{NAME}': expected --data-dir, the folder that '{folder}' lies in, got none")
+        raise InputError(f"data '{NAME}': expected --data-dir, the folder that contains '{folder}', got none")
     root = data_dir / expand(folder)
     if not os.path.isdir(root):
         raise InputError(f"data '{NAME}': expected a folder at {root}, found none; see 'folder' and --data-dir")

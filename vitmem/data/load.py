@@ -29,7 +29,7 @@ def load_data(
     where = f"data '{data.name}'"
     for split, images in (("training", whole.train), ("validation", whole.validation)):
         if all_the_same(images.images):
-            raise InputError(f"{where}: all {len(images)} {split} images are the same; look at what was read")
+            raise InputError(f"{where}: all {len(images)} {split} images are the same; check the files that were read")
     return replace(
         whole,
         train=_part(whole.train, train, (seed, 0), f"{where}: 'train'"),

@@ -180,4 +180,4 @@ def _read(file: Path, read: Callable[[], Any]) -> Any:
     except InputError:
         raise
     except Exception as error:  # csv, json, zip, zlib and numpy raise their own errors
-        raise InputError(f"{file}: not the file that was expected ({one_line(error)}); fetch it again") from None
+        raise InputError(f"{file}: not the expected file ({one_line(error)}); fetch it again") from None

@@ -20,8 +20,8 @@ Rows = Callable[[Tensor, Any], Tensor]
 class Entered:
     """Input rows a (n, q) of one or more layers that read the same tensor, and their product once computed.
 
-    ``make`` computes the rows in the backward pass when they are larger than the activation and no other layer shares
-    them; ``rows`` is ``None`` in that case.
+    For a convolution ``rows`` is ``None``, and ``make`` computes the patches, which are larger than the activation, in
+    the backward pass.
     """
 
     def __init__(self, activation: Tensor, rows: Tensor | None, make: Callable[[], Tensor] | None = None) -> None:

@@ -48,7 +48,7 @@ def check_given(given: Any, rows: int, classes: int, mode: LabelMode) -> Tensor:
     if not isinstance(given, Tensor) or given.is_floating_point() or given.ndim != 1:
         got = f"{given.dtype} of {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
         soft = isinstance(given, Tensor) and given.ndim == 2
-        hint = "soft labels are not read, give labels.argmax(1)" if soft else "zeros will do where labels are sampled"
+        hint = "soft labels are not read, give labels.argmax(1)" if soft else "zeros suffice where labels are sampled"
         raise InputError(f"labels: expected class numbers (N,) int64, one per row of the logits, got {got}; {hint}")
     if len(given) != rows:
         raise InputError(f"labels: expected {rows} given labels, one per row of the logits, got {len(given)}")

@@ -25,7 +25,7 @@ def check_weight_is_used(model: nn.Module, path: str) -> None:
     if why is None and not _weight(layer).is_meta:
         why = _behaves(layer)
     if why is not None:
-        raise InputError(f"layer '{path}': {why}, so an edit of its weight would not be what the network computes")
+        raise InputError(f"layer '{path}': {why}, so the network would not compute with an edited weight alone")
 
 
 def _computed(layer: nn.Module) -> str | None:

@@ -47,9 +47,9 @@ class Predictions:
                 counts = [len(x) for x in labels]
                 raise VitmemError(f"{name} predictions: {len(logits)} logits, labels {counts}")
             if not bool(torch.isfinite(logits).all()):
-                raise VitmemError(f"{name} logits hold NaN or infinity: the model or the edit is broken")
+                raise VitmemError(f"{name} logits contain NaN or infinity: the model or the edit is broken")
         if bool((self.given == self.true)[self.noisy_rows].any()):
-            raise VitmemError("a row that is measured as wrongly labelled has the right label")
+            raise VitmemError("a row measured as wrongly labelled has the right label")
 
     @cached_property
     def predicted(self) -> Tensor:

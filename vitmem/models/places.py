@@ -88,7 +88,7 @@ def _given_blocks(
     for path in chosen:
         outer = next((other for other in chosen if path.startswith(f"{other}.")), None)
         if outer is not None:
-            raise InputError(f"model '{name}': blocks: '{path}' lies inside '{outer}'; give blocks beside one another")
+            raise InputError(f"model '{name}': blocks: '{path}' is inside '{outer}'; give blocks that do not overlap")
     selected = []
     for path in (path for path in calls if path in chosen):
         own = find_layers_of(net, calls, path)

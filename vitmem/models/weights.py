@@ -57,7 +57,7 @@ def read_weights(path: Path) -> Weights:
     else:
         raise InputError(f"{short_name(path)}: expected {EXPECTED}, got '{path.suffix[:20]}'")
     if not weights.tensors:
-        raise InputError(f"{short_name(path)}: it holds no tensors; expected {EXPECTED}")
+        raise InputError(f"{short_name(path)}: it has no tensors; expected {EXPECTED}")
     for name, tensor in weights.tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{short_name(path)}: NaN or infinity in '{name}'; was the model trained to the end?")
@@ -134,7 +134,7 @@ def _state_of(content: Mapping[Any, Any], where: str, inside: str) -> tuple[dict
         others = [str(key) for key in content if key not in tensors]
         return tensors, tuple(f"'{inside}{key[:60]}'" for key in others)
     if not content:
-        raise InputError(f"{where}: it holds no tensors; expected {EXPECTED}")
+        raise InputError(f"{where}: it has no tensors; expected {EXPECTED}")
     states = [key for key in (*PLAIN, *AVERAGED) if isinstance(content.get(key), Mapping) and content[key]]
     if not states or inside.count(".") >= DEEPEST:
         keys = ", ".join(f"'{str(key)[:30]}'" for key in list(content)[:6]) or "none"

@@ -98,7 +98,9 @@ def make(noise: Noise, clean: NDArray[np.integer], context: NoiseContext, seed: 
     changed = given != clean
     chosen = changed if chosen is None else np.asarray(chosen)
     if chosen.shape != changed.shape or chosen.dtype != np.bool_ or (changed & ~chosen).any():
-        raise VitmemError(f"noise '{noise.name}': expected a mask of {len(clean)} images that has every changed one")
+        raise VitmemError(
+            f"noise '{noise.name}': expected a mask of {len(clean)} images that includes every changed one"
+        )
     return described(given, clean, chosen, context.num_classes, getattr(noise, "rate", None))
 
 

@@ -97,7 +97,7 @@ def fitted(name: str, params: Mapping[str, Any], size: int, weights: Weights) ->
     matched = match(weights, two, name)
     classes = length_of(weights, matched.names, (two, three), (2, 3))
     if not classes:
-        raise InputError(f"model '{name}': none of its weights has a length that is the number of classes")
+        raise InputError(f"model '{name}': none of its weights has the number of classes as its length")
     channels = _channels(weights, matched.names, two)
     shape = ImageShape(channels, size, classes)
     model = make(classes, channels)

@@ -69,7 +69,7 @@ class Record:
         """Read the record in the file ``name``; raises InputError when it is missing or invalid."""
         path = Path(name)
         label = short_name(path)
-        facts = parse_json(read_text(path, "the record of an edit"), label, "no whole record of an edit")
+        facts = parse_json(read_text(path, "the record of an edit"), label, "not a complete record of an edit")
         version = facts.get("record") if isinstance(facts, dict) else None
         if version is None:
             raise InputError(f"{label}: no record of an edit (not what 'vitmem edit' writes beside a checkpoint)")
@@ -77,7 +77,7 @@ class Record:
             raise InputError(f"{label}: a record of version {shown(version)}, this vitmem reads {FORMAT}")
         written = facts.pop(DIGEST, None)  # older records have none
         if written is not None and written != digest(facts):
-            raise InputError(f"{label}: it has changed since 'vitmem edit' wrote it; put that one back")
+            raise InputError(f"{label}: it has changed since 'vitmem edit' wrote it; restore it")
         try:
             files = [facts[x][y] for x in ("input", "output", "removed") for y in ("file", "sha256")]
             layers = [(x["before"], x["after"], x["dial"]["rank"], x["dial"]["of"]) for x in facts["layers"].values()]
@@ -106,7 +106,7 @@ class Record:
         with new_file(out) as partial:
             written = write_weights(partial, source, changed)
             if t == 1 and written != self.facts["input"]["tensors"]:
-                raise VitmemError(f"{self.path}: what comes out is not the checkpoint that was edited")
+                raise VitmemError(f"{self.path}: the result is not the checkpoint that was edited")
 
     def dialled(self, net: nn.Module) -> Dial:
         """Put both versions into ``net``, loaded from the edited or the unedited checkpoint, and return their dial.
@@ -146,7 +146,7 @@ class Record:
         if not path.is_file():
             raise InputError(f"{self.path}: {path.name} is not beside it; put it back under this name")
         if file_digest(path) != self.facts[what]["sha256"]:
-            raise InputError(f"{path}: not the file that was written with {self.path.name}; put that one back")
+            raise InputError(f"{path}: not the file that was written with {self.path.name}; restore that one")
         return path
 
 

@@ -188,7 +188,7 @@ def _edit(
     result: EditResult = edit_named(request.method, request.settings).edit(context)
     for path, new in result.weights.items():
         if path not in layers:
-            raise InputError(f"method '{request.method}': it edits '{path}', which is none of the layers to edit")
+            raise InputError(f"method '{request.method}': it edits '{path}', which is not one of the layers to edit")
         if not torch.isfinite(new).all():
             raise VitmemError(f"layer '{path}': NaN or infinity in the edited weight")
     return result

@@ -62,7 +62,7 @@ def _read(path: Path) -> Lines:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         lines = Lines(reader)
     except csv.Error as error:
-        raise InputError(f"{name}: no whole CSV ({error}); {MEND}") from None
+        raise InputError(f"{name}: not a complete CSV ({error}); {MEND}") from None
     columns = reader.fieldnames or []
     for column in ("training", *NEEDED.get(path.stem, ())):
         if column not in columns:

@@ -26,7 +26,7 @@ def included(document: str, root: Path) -> str:
         if not _inside(path, root):
             raise InputError(
                 f"{short_name(root)}/README.md: include {short_name(match[2])}: expected a file below "
-                f"{short_name(root)}, got one that lies elsewhere"
+                f"{short_name(root)}, got one outside it"
             )
         text = read_text(path, "a table").strip() + "\n" if path.exists() else ""
         folder = PurePosixPath(match[2]).parent

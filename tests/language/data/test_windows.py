@@ -68,7 +68,7 @@ IDS = {"prefix_ids": [1, 2], "suffix_ids": [3, 4]}
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (["{torn"], ":1: expected a JSON object, got no JSON"),
+        (["{torn"], ":1: expected a JSON object, got invalid JSON"),
         (["[1]"], ":1: expected a JSON object, got list"),
         (
             [IDS, {"text": "x"}],

@@ -228,7 +228,7 @@ def test_folders_that_cannot_be_edited(saved: Make, tmp_path: Path, spoil: Calla
 
 def test_statistics_of_another_architecture_are_refused(saved: Make, tmp_path: Path) -> None:
     one, other = saved("llama"), saved("gpt2")
-    with pytest.raises(InputError, match=r"'transformer.h.1.mlp.c_fc' is no linear layer of LlamaForCausalLM"):
+    with pytest.raises(InputError, match=r"'transformer.h.1.mlp.c_fc' is not a linear layer of LlamaForCausalLM"):
         edit_folder(one.folder, other.file, tmp_path / "out", mass=0.6)
 
 

@@ -53,7 +53,7 @@ class Passages:
 def text_folder(data_dir: Path | None, folder: str, data: str) -> Path:
     """Return the path of ``folder`` inside ``data_dir``, for the data ``data``; raises InputError without one."""
     if data_dir is None:
-        raise InputError(f"data '{data}': expected --data-dir, the folder that '{folder}' lies in, got none")
+        raise InputError(f"data '{data}': expected --data-dir, the folder that contains '{folder}', got none")
     return data_dir / expand(folder)
 
 

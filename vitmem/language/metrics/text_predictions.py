@@ -44,7 +44,7 @@ class TextPredictions:
                 f"prefix per string, got {shapes} and {len(self.perturbed)}"
             )
         if not bool(self.suffix_loss.isfinite().all()):
-            raise VitmemError("losses hold NaN or infinity: the model or the edit is broken")
+            raise VitmemError("losses contain NaN or infinity: the model or the edit is broken")
 
     @property
     def clean(self) -> Mapping[str, TokenHits]:

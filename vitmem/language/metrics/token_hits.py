@@ -34,7 +34,7 @@ class TokenHits:
         if len({t.shape for t in tensors}) > 1:
             raise VitmemError(f"token hits: expected equal shapes, got {[tuple(t.shape) for t in tensors]}")
         if not bool(self.loss[self.real].isfinite().all()):
-            raise VitmemError("losses hold NaN or infinity: the model or the edit is broken")
+            raise VitmemError("losses contain NaN or infinity: the model or the edit is broken")
 
     def measured(self, values: Tensor) -> Tensor:
         """Return ``values`` (n, T, ...) at the m real positions of the measured rows, (m, ...)."""

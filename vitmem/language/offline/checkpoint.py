@@ -49,7 +49,7 @@ class Checkpoint:
         for shard in shards:
             stored = stored_tensors(shard)[0]
             if double := next((name for name in stored if name in tensors), None):
-                raise InputError(f"{short_name(shard)}: '{double[:80]}' lies in another shard too; fetch them again")
+                raise InputError(f"{short_name(shard)}: '{double[:80]}' is in another shard too; fetch them again")
             tensors |= stored
         if shards != (folder / WHOLE,):
             _check_index(folder, tensors)
@@ -104,7 +104,7 @@ def _check_index(folder: Path, tensors: Mapping[str, Stored]) -> None:
         if places.get(name) != lies:
             expected = places.get(name, "no shard")[:80]
             raise InputError(
-                f"{short_name(folder / INDEX)}: '{name[:80]}' is to lie in {expected}, it is in {lies}; fetch both "
+                f"{short_name(folder / INDEX)}: '{name[:80]}' belongs in {expected}, but it is in {lies}; fetch both "
                 "again"
             )
 

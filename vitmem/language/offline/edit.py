@@ -122,7 +122,7 @@ def _target(model: nn.Module, checkpoint: Checkpoint, statistics: StoredFactors,
         layer = None
     if layer is None or not is_linear(layer):
         raise InputError(
-            f"factors: layer '{path}' is no linear layer of {type(model).__name__}; they are of another model"
+            f"factors: layer '{path}' is not a linear layer of {type(model).__name__}; they are of another model"
         )
     check_own(model, path)
     check_weight_is_used(model, path)

@@ -21,7 +21,7 @@ RANGE = (0, 110)
 
 
 @FIGURES.register(
-    "skills", caption="What is kept of each family of questions at the chosen settings, and along K-FAC's strength."
+    "skills", caption="Retention of each family of questions at the chosen settings, and along K-FAC's strength."
 )
 def skills(report: Report) -> Figure | None:
     """Retention by family at each method's chosen setting, and along K-FAC's strength, two panels per model.
