@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vitmem.data.module import MOST, NoisyImagesModule
 from vitmem.data.noisy import NoisyImages, add_noise
 from vitmem.data.sets import ImageSet, assemble
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
 from vitmem.registry import NOISES
-from vitmem.training.curves import MOST, ImageMeasure
 
 
 def test_a_random_part() -> None:
@@ -29,6 +29,6 @@ def test_curves_look_at_all_classes_of_sorted_images() -> None:
     images = ImageSet(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), labels, torch.arange(count))
     data = assemble("sorted", images, images, tuple("0123456789"))
     noisy: NoisyImages = add_noise(data, NOISES.get("none").parse({}, "noise"), 0)
-    curves = ImageMeasure(noisy, "32")
-    assert len(curves.true) == len(curves.validation) == MOST
-    assert set(curves.true.tolist()) == set(curves.validation.labels.tolist()) == set(range(10))
+    train, held = NoisyImagesModule(noisy, batch_size=1, seed=0).looked_at()
+    assert len(train) == len(held) == MOST
+    assert set(labels[train].tolist()) == set(labels[held].tolist()) == set(range(10))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from torch import nn
 
+from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.models.base import VisionModel
 from vitmem.specs import Recipe
-from vitmem.training.curves import Curves, ImageMeasure
+from vitmem.training.curves import Curves
 from vitmem.training.module import Classifier
 from vitmem.training.optim import optimizer, schedule
 from vitmem.training.predict import predict
@@ -74,7 +77,29 @@ def normalised(noisy: NoisyImages, images: torch.Tensor) -> torch.Tensor:
     return predict(nn.Identity(), images, noisy.data.mean, noisy.data.std, "cpu")
 
 
-def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
+class Seen(Callback):
+    """Keeps what the steps of a validation return."""
+
+    def __init__(self) -> None:
+        self.outputs: list[dict[str, torch.Tensor]] = []
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: object, outputs: object, *_: object) -> None:  # type: ignore[override]
+        if outputs is not None:
+            self.outputs.append(outputs)  # type: ignore[arg-type]
+
+
+def measured(module: Classifier, data: NoisyImagesModule) -> tuple[dict[str, float], torch.Tensor, torch.Tensor]:
+    """Return the shares of one validation, the rows (n,) that it looks at and the hits (n,)."""
+    seen = Seen()
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, callbacks=[seen]
+    )
+    trainer.validate(module, data, verbose=False)
+    shares = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return shares, *(torch.cat([output[name] for output in seen.outputs]) for name in ("rows", "hits"))
+
+
+def test_curves_measure_shares(noisy: NoisyImages) -> None:
     train, validation = noisy.data.train, noisy.data.validation
     answers: dict[bytes, int] = {}
     wrong = torch.nonzero(noisy.noisy).flatten().tolist()
@@ -84,21 +109,29 @@ def test_curves_measure_shares(noisy: NoisyImages, tmp_path: Path) -> None:
     for n, image in enumerate(normalised(noisy, validation.images)):
         answers[image.numpy().tobytes()] = (int(validation.labels[n]) + (n >= 30)) % 10
     module = Classifier(Oracle(answers), Recipe(epochs=1), 1, 1, 0)
-    measure = ImageMeasure(noisy, "32")
-    measured = measure(module)
-    assert measured == {
-        "memorized": pytest.approx(len(reciting) / len(wrong)),
-        "recovered": pytest.approx(1 - len(reciting) / len(wrong)),
+    shares, rows, hits = measured(module, NoisyImagesModule(noisy, batch_size=48, seed=0))
+    assert list(shares) == list(module.shares)
+    assert shares == {
+        "memorized": len(reciting) / len(wrong),
+        "recovered": (len(wrong) - len(reciting)) / len(wrong),
         "clean_train": 1.0,
-        "validation": pytest.approx(30 / 50),
+        "validation": 30 / 50,
     }
-    rows, hits = measure.hits()
     given = set(rows[hits].tolist())  # the recited ones, and all clean ones
     assert given == reciting | set(torch.nonzero(~noisy.noisy).flatten().tolist())
 
 
+def test_a_share_of_nothing_is_left_out(noisy: NoisyImages) -> None:
+    answers = dict.fromkeys((image.numpy().tobytes() for image in normalised(noisy, noisy.data.train.images)), 0)
+    held = noisy.data.validation.take(torch.arange(0))
+    part = replace(noisy, data=replace(noisy.data, validation=held)).with_true_labels()
+    data = NoisyImagesModule(part, batch_size=48, seed=0)
+    shares, rows, _ = measured(Classifier(Oracle(answers), Recipe(epochs=1), 1, 1, 0), data)
+    assert shares == {"clean_train": int((noisy.true == 0).sum()) / 200} and len(rows) == 200
+
+
 def test_curves_go_on_from_a_checkpoint_and_are_written_from_it_alone(noisy: NoisyImages, tmp_path: Path) -> None:
-    curves, rows = Curves(tmp_path / "curves.csv", 1, lambda _: {}), torch.tensor([4, 7])
+    curves, rows = Curves(tmp_path / "curves.csv"), torch.tensor([4, 7])
     told = {1: [True, False], 2: [True, True], 3: [False, True]}
 
     def add(to: Curves, epoch: int) -> None:
@@ -110,7 +143,7 @@ def test_curves_go_on_from_a_checkpoint_and_are_written_from_it_alone(noisy: Noi
         add(curves, epoch)
     state = copy.deepcopy(curves.state_dict())
     add(curves, 3)
-    resumed = Curves(tmp_path / "curves.csv", 1, lambda _: {})
+    resumed = Curves(tmp_path / "curves.csv")
     for damaged in ("curves.csv", "learned.safetensors"):  # what a killed run left of them is not read
         (tmp_path / damaged).write_text("epoch,train_l")
     resumed.load_state_dict(state)

@@ -185,11 +185,15 @@ def test_what_is_left_behind(
     folder = tmp_path / "run"
     assert not list(folder.rglob("*.tmp"))
     assert (folder / "checkpoints" / "last.ckpt").is_file()
-    logged = list(csv.DictReader((folder / "logs" / "version_0" / "metrics.csv").open()))
+    lines = list(csv.DictReader((folder / "logs" / "version_0" / "metrics.csv").open()))
+    logged = [line for line in lines if line["train_loss"]]
     assert [line["epoch"] for line in logged] == ["0", "1", "2", "3", "4"]
     curves = list(csv.DictReader((folder / "curves.csv").open()))
     assert [line["epoch"] for line in curves] == ["2", "4", "5"]
     assert float(curves[-1]["train_loss"]) == pytest.approx(float(logged[-1]["train_loss"]))
+    names = ("memorized", "recovered", "clean_train", "validation")
+    seen = [[line[name] for name in names] for line in lines if line["validation"]]
+    assert seen == [[curve[name] for name in names] for curve in curves]
 
 
 def test_it_learns(new_model: NewModel, noisy: NoisyImages, tmp_path: Path) -> None:

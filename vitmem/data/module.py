@@ -8,7 +8,7 @@ epoch alone, so that a run resumed at an epoch sees the batches it would have se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -16,44 +16,26 @@ from torch import Tensor
 
 from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import NoisyImages
+from vitmem.data.split import some_of
 from vitmem.specs import seed_from
 
 Batch = tuple[Tensor, Tensor, Tensor]
-
-
-class Epochs(Protocol):
-    """What has ``count`` examples and gives the batches of any epoch, on several devices to each its share."""
-
-    batch_size: int
-
-    @property
-    def count(self) -> int:
-        """Number of training examples."""
-        ...
-
-    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Any]:
-        """Yield the batches of ``epoch``."""
-        ...
+# Curves look at all wrong labels and at this many of the other images and of the validation images, by so many at once.
+MOST, AT_ONCE = 2000, 500
 
 
 class Batches:
-    """The batches of whichever epoch ``epoch()`` says it is when the loop begins.
+    """``count`` batches, as ``batches()`` yields them each time the loop begins."""
 
-    Those of images are (images (B, C, H, W) float32, normalised and augmented; given labels (B,) int64; position
-    in the training set (B,) int64), on the device of ``images``.
-    """
-
-    def __init__(self, module: Epochs, epoch: Callable[[], int], rank: int = 0, ranks: int = 1) -> None:
-        self._module = module
-        self._epoch = epoch
-        self._rank = rank
-        self._ranks = ranks
+    def __init__(self, count: int, batches: Callable[[], Iterator[Any]]) -> None:
+        self._count = count
+        self._batches = batches
 
     def __len__(self) -> int:
-        return -(-(self._module.count // self._ranks) // self._module.batch_size)
+        return self._count
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._module.batches(self._epoch(), self._rank, self._ranks)
+        yield from self._batches()  # asked for with the first batch: an iterator may be made before the epoch is known
 
 
 def batch_sizes(count: int, batch_size: int, alone: bool = True) -> list[int]:
@@ -74,7 +56,7 @@ class NoisyImagesModule(LightningDataModule):
     ``device`` is where the images are kept (``None``: where the trainer runs). Every image is in every
     epoch once; the last batch may be smaller. Where it would be a single image and ``alone`` is false, as batch
     normalisation needs two, the last two batches are as large as each other. On several devices each takes its share
-    of an epoch.
+    of an epoch. The curves look at images of ``shown`` (``None``: of ``noisy``).
     """
 
     def __init__(
@@ -83,6 +65,7 @@ class NoisyImagesModule(LightningDataModule):
         *,
         batch_size: int,
         seed: int,
+        shown: NoisyImages | None = None,
         crop: int = 0,
         flip: bool = False,
         alone: bool = True,
@@ -90,6 +73,7 @@ class NoisyImagesModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.noisy = noisy
+        self.shown = shown or noisy
         self.batch_size = batch_size
         self.seed = seed
         self.crop = crop
@@ -115,11 +99,45 @@ class NoisyImagesModule(LightningDataModule):
         self._resident = None
 
     def train_dataloader(self) -> Batches:
-        """Return the batches, of the trainer's current epoch (of epoch 0 without a trainer)."""
+        """Return the batches, of the trainer's current epoch (of epoch 0 without a trainer).
+
+        A batch is (images (B, C, H, W) float32, normalised and augmented; given labels and positions (B,) int64).
+        """
         trainer = self.trainer
-        if trainer is None:
-            return Batches(self, lambda: 0)
-        return Batches(self, lambda: trainer.current_epoch, trainer.global_rank, trainer.world_size)
+        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        count = len(batch_sizes(self.count // ranks, self.batch_size, self.alone))
+        return Batches(count, lambda: self.batches(trainer.current_epoch if trainer else 0, rank, ranks))
+
+    def looked_at(self) -> tuple[Tensor, Tensor]:
+        """Return the positions of the training images and of the validation images that the curves look at, (n,) each.
+
+        They are the same ones every time: all wrong labels, and a random part of the others.
+        """
+        noisy = self.shown.noisy
+        clean = torch.nonzero(~noisy).flatten()
+        train = torch.cat([torch.nonzero(noisy).flatten(), clean[_some(len(clean))]])
+        return train, _some(len(self.shown.data.validation))
+
+    def val_dataloader(self) -> list[Batches]:
+        """Return what the curves look at: batches of training images, then of validation images if there are any.
+
+        A batch is (images (B, C, H, W) float32, normalised; given labels, true labels and positions (B,) int64); the
+        given labels of validation images are the true ones.
+        """
+        data, (train, held) = self.shown.data, self.looked_at()
+        labels = data.validation.labels
+        parts = [self._looked(data.train.images, self.shown.given, self.shown.true, train)]
+        return [*parts, self._looked(data.validation.images, labels, labels, held)] if len(held) else parts
+
+    def _looked(self, images: Tensor, given: Tensor, true: Tensor, positions: Tensor) -> Batches:
+        parts, data = positions.split(AT_ONCE), self.shown.data
+
+        def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+            self.setup()
+            for rows in parts:
+                yield normalise(images[rows].to(self.device), data.mean, data.std), given[rows], true[rows], rows
+
+        return Batches(len(parts), batches)
 
     def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
         """Yield the batches of ``epoch``; the same for the same seed and epoch, whatever went before."""
@@ -138,3 +156,8 @@ class NoisyImagesModule(LightningDataModule):
         for rows, corner, mirror in zip(*shares, strict=True):
             batch = augmented(images[rows], self.crop, corner, mirror if self.flip else None)
             yield normalise(batch, mean, std), given[rows], rows
+
+
+def _some(total: int) -> Tensor:
+    """Return the positions of ``total`` images that the curves look at: a random part, files may be sorted."""
+    return some_of(total, min(total, MOST), 0, "curves") if total else torch.arange(0)

@@ -28,7 +28,7 @@ from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
 from vitmem.specs import CURVES, Recipe
 from vitmem.training.checkpoint import CHECKPOINTS, KeepCheckpoint, WholeFiles, resumable
-from vitmem.training.curves import Curves, ImageMeasure
+from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner, TiedClassifier
 from vitmem.training.tied import TiedUnits
@@ -81,16 +81,14 @@ def train(
     """
     alone = not any(isinstance(module, BatchNorm) for module in model.net.modules())
     data = NoisyImagesModule(
-        noisy, batch_size=recipe.batch_size, seed=seed, crop=recipe.crop, flip=recipe.flip, alone=alone
+        noisy, batch_size=recipe.batch_size, seed=seed, shown=shown, crop=recipe.crop, flip=recipe.flip, alone=alone
     )
     parts = model.net, recipe, *steps(recipe, data.count), seed
     wanted = recipe.example_tied
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
-    measure = ImageMeasure(shown or noisy, recipe.precision)
-    curves = Curves(folder / CURVES, recipe.curve_every, measure, measure.hits)
     with tied.attached() if tied else nullcontext():
-        return learn(module, data, curves, folder, device=device, progress=progress, best=best)
+        return learn(module, data, folder, device=device, progress=progress, best=best)
 
 
 def steps(recipe: Recipe, count: int) -> tuple[int, int]:
@@ -102,7 +100,6 @@ def steps(recipe: Recipe, count: int) -> tuple[int, int]:
 def learn(
     module: Learner,
     data: LightningDataModule,
-    curves: Curves,
     folder: Path,
     *,
     device: str,
@@ -114,6 +111,7 @@ def learn(
     _check_environment()
     last = resumable(folder / CHECKPOINTS)
     keep = KeepCheckpoint(folder / CHECKPOINTS)
+    curves = Curves(folder / CURVES)
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         trainer = Trainer(
@@ -123,6 +121,7 @@ def learn(
             precision="bf16-mixed" if module.recipe.precision == "bf16" else "32-true",
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
             max_epochs=-(-module.total_steps // module.steps_per_epoch),
+            check_val_every_n_epoch=module.recipe.curve_every,
             logger=_loggers(folder),
             # the checkpoint comes last: it holds what the others know after the epoch
             callbacks=[curves, *([best] if best else []), keep],

@@ -1,13 +1,15 @@
-"""The LightningModules: they train. Measuring and storing are elsewhere."""
+"""The LightningModules: they train, and measure the shares that the curves are made of."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
+from torchmetrics import MeanMetric
 
 from vitmem.errors import InputError, VitmemError
 from vitmem.specs import Recipe, seed_from
@@ -16,9 +18,14 @@ from vitmem.training.tied import TiedUnits
 
 
 class Learner(LightningModule):
-    """What all trainings share: losses are read once an epoch, which spares a sync a step; ``loss`` is a leaf's."""
+    """What all trainings share: losses are read once an epoch, which spares a sync a step; ``loss`` is a leaf's.
 
-    def __init__(self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int) -> None:
+    So is the ``validation_step``, which says by ``saw`` what it finds; ``names`` are those of the shares, in order.
+    """
+
+    def __init__(
+        self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int, *, names: Sequence[str]
+    ) -> None:
         super().__init__()
         self.net = net
         self.recipe = recipe
@@ -26,6 +33,10 @@ class Learner(LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.losses: list[Tensor] = []
+        # float64 counts exactly
+        self.shares = {name: MeanMetric(nan_strategy="disable").set_dtype(torch.float64) for name in names}
+        # they move with the module by their number, for a name may be one that a module has for something else
+        self.metrics = nn.ModuleList(self.shares.values())
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch, so that a resumed run drops what it would have dropped."""
@@ -70,6 +81,17 @@ class Learner(LightningModule):
         """Log the mean loss of the epoch."""
         self.log("train_loss", self.epoch_loss())
 
+    def saw(self, name: str, hits: Tensor) -> None:
+        """Add to the share ``name`` of this epoch whether each of some was right, (n,) bool."""
+        if len(hits):
+            self.shares[name].update(hits.double())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log each share in [0, 1] by its name; a share of nothing is left out."""
+        self.log_dict({name: share.compute() for name, share in self.shares.items() if share.update_called})
+        for share in self.shares.values():
+            share.reset()
+
     def finish(self) -> None:
         """Make of the trained ``net`` the one that is measured, after the last step; most are it already."""
 
@@ -88,11 +110,32 @@ class Learner(LightningModule):
 class Classifier(Learner):
     """Cross-entropy on the given labels. A batch is (images (B, C, H, W), given (B,), position (B,))."""
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args, names=("memorized", "recovered", "clean_train", "validation"))
+
     def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Return the mean over the images, a scalar."""
         images, given, _ = batch
         smoothing = self.recipe.label_smoothing
         return functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
+
+    def validation_step(
+        self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor] | None:
+        """Measure images (B, C, H, W), given, true and position (B,): training images, or validation images (1).
+
+        Returns the ``rows`` (B,) of training images and whether they are predicted as given, ``hits`` (B,) bool.
+        """
+        images, given, true, rows = batch
+        found = self.net(images).float().argmax(1)
+        if dataloader_idx:
+            self.saw("validation", found == true)
+            return None
+        wrong = given != true
+        self.saw("memorized", (found == given)[wrong])
+        self.saw("recovered", (found == true)[wrong])
+        self.saw("clean_train", (found == true)[~wrong])
+        return {"rows": rows, "hits": found == given}
 
 
 class TiedClassifier(Classifier):
@@ -113,16 +156,3 @@ class TiedClassifier(Classifier):
     def finish(self) -> None:
         """Scale the weights of the memory units as they count at test."""
         self.tied.fold()
-
-
-class NextToken(Learner):
-    """Cross-entropy on the next token. A batch is tokens and labels (B, S) int64, -100 where there is no loss."""
-
-    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the mean over the tokens that follow another and have a loss, a scalar."""
-        tokens, labels = batch
-        logits = self.net(input_ids=tokens, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
-        smoothing = self.recipe.label_smoothing
-        return functional.cross_entropy(
-            logits.flatten(0, 1).float(), labels[:, 1:].flatten(), label_smoothing=smoothing
-        )

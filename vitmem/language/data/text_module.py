@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vitmem.data.module import Batches
-from vitmem.language.data.texts import Rows
+from vitmem.language.data.texts import AT_ONCE, Items, Rows
 from vitmem.specs import seed_from
 
 
 class RowsModule(LightningDataModule):
-    """Training batches of ``rows``: tokens and labels (B, S). The order depends only on the seed and the epoch."""
+    """Training batches of ``rows``: tokens and labels (B, S). The order depends only on the seed and the epoch.
 
-    def __init__(self, rows: Rows, *, batch_size: int, seed: int) -> None:
+    The curves look at the answers of ``asked``, by name.
+    """
+
+    def __init__(self, rows: Rows, asked: Mapping[str, Items], *, batch_size: int, seed: int) -> None:
         super().__init__()
         self.rows = rows
+        self.asked = asked
         self.batch_size = batch_size
         self.seed = seed
 
@@ -31,7 +35,13 @@ class RowsModule(LightningDataModule):
         """Return the batches of the trainer's current epoch."""
         trainer = self.trainer
         assert trainer is not None
-        return Batches(self, lambda: trainer.current_epoch, trainer.global_rank, trainer.world_size)
+        rank, ranks = trainer.global_rank, trainer.world_size
+        count = -(-(self.count // ranks) // self.batch_size)
+        return Batches(count, lambda: self.batches(trainer.current_epoch, rank, ranks))
+
+    def val_dataloader(self) -> list[Batches]:
+        """Return batches of each of ``asked``, tokens and answers (B, S)."""
+        return [Batches(-(-len(items) // AT_ONCE), items.batches) for items in self.asked.values()]
 
     def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield tokens and labels (B, S) of ``epoch``; on several devices each takes its share."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from vitmem.errors import InputError
+
+# Rows that a network is asked at once.
+AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield tokens int64 and answers bool, (B, E) each: what stands behind all answers is left out."""
+        end = int(self.answer.any(0).nonzero().max()) + 1
+        yield from zip(self.tokens[:, :end].split(AT_ONCE), self.answer[:, :end].split(AT_ONCE), strict=True)
 
 
 @dataclass(frozen=True)

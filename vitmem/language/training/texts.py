@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from vitmem.kfac.layers import eval_mode
 from vitmem.language.data.text_module import RowsModule
-from vitmem.language.data.texts import Items, TextData
-from vitmem.specs import CURVES, Recipe
-from vitmem.training.curves import Curves
+from vitmem.language.data.texts import AT_ONCE, Items, TextData
+from vitmem.specs import Recipe
 from vitmem.training.fit import learn, steps
-from vitmem.training.module import Learner, NextToken
+from vitmem.training.module import Learner
 
 # Logits that are read at a time: 32 MiB in float32.
 CHUNK = 2**23
@@ -33,15 +32,29 @@ def train_texts(
     progress: bool = True,
 ) -> float:
     """Train ``net`` in place on the rows of ``data``; see ``vitmem.training.fit.train``."""
-    rows = RowsModule(data.train, batch_size=recipe.batch_size, seed=seed)
-    module = NextToken(net, recipe, *steps(recipe, rows.count), seed)
+    asked = {"memorized": data.memorized, **data.items}
+    rows = RowsModule(data.train, asked, batch_size=recipe.batch_size, seed=seed)
+    module = NextToken(net, recipe, *steps(recipe, rows.count), seed, names=tuple(asked))
+    return learn(module, rows, folder, device=device, progress=progress)
 
-    def measure(learner: Learner) -> dict[str, float]:
-        asked = {"memorized": data.memorized, **data.items}
-        return {name: float(right(learner.net, items).double().mean()) for name, items in asked.items()}
 
-    curves = Curves(folder / CURVES, recipe.curve_every, measure)
-    return learn(module, rows, curves, folder, device=device, progress=progress)
+class NextToken(Learner):
+    """Cross-entropy on the next token. A batch is tokens and labels (B, S) int64, -100 where there is no loss."""
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the mean over the tokens that follow another and have a loss, a scalar."""
+        tokens, labels = batch
+        logits = self.net(input_ids=tokens, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
+        smoothing = self.recipe.label_smoothing
+        return functional.cross_entropy(
+            logits.flatten(0, 1).float(), labels[:, 1:].flatten(), label_smoothing=smoothing
+        )
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Measure tokens and answers (B, S) of what has the name of this number."""
+        # what a network says is read in float32 everywhere, whatever it was trained with
+        with torch.autocast(self.device.type, enabled=False):
+            self.saw(list(self.shares)[dataloader_idx], _right(self.net, *batch))
 
 
 class Predicted(NamedTuple):
@@ -53,7 +66,7 @@ class Predicted(NamedTuple):
 
 
 @torch.no_grad()
-def predict_tokens(net: nn.Module, tokens: Tensor, top: int, batch_size: int = 200) -> Predicted:
+def predict_tokens(net: nn.Module, tokens: Tensor, top: int, batch_size: int = AT_ONCE) -> Predicted:
     """Return the likeliest next token, the loss of the real one and the ``top`` likeliest, from one forward pass.
 
     All are of the first S - 1 positions of ``tokens`` (n, S), on the CPU; the network is in eval mode.
@@ -83,7 +96,7 @@ def _joined(parts: Sequence[Predicted], dim: int) -> Predicted:
     return Predicted(*(torch.cat(tensors, dim) for tensors in zip(*parts, strict=True)))
 
 
-def next_tokens(net: nn.Module, tokens: Tensor, batch_size: int = 200) -> tuple[Tensor, Tensor]:
+def next_tokens(net: nn.Module, tokens: Tensor, batch_size: int = AT_ONCE) -> tuple[Tensor, Tensor]:
     """Return the likeliest next token and the loss (nats) of the real one at the first S - 1 positions.
 
     Both are (n, S - 1), int64 and float32, on the CPU, for ``tokens`` (n, S); the network is in eval mode.
@@ -96,14 +109,17 @@ def right(net: nn.Module, items: Items) -> Tensor:
 
     When each is, given the right ones before it, greedy decoding says the answer, and conversely.
     """
-    end = int(items.answer.any(0).nonzero().max()) + 1  # what stands behind all answers is not read
-    tokens, answer = items.tokens[:, :end], items.answer[:, :end]
+    return torch.cat([_right(net, *batch) for batch in items.batches()])
+
+
+def _right(net: nn.Module, tokens: Tensor, answer: Tensor) -> Tensor:
+    """Return ``right``, (B,) bool on the CPU, of tokens and answers (B, S)."""
     said, _ = next_tokens(net, tokens)
-    wrong = (said != tokens[:, 1:]) & answer[:, 1:]
+    wrong = (said != tokens[:, 1:].cpu()) & answer[:, 1:].cpu()
     return ~wrong.any(1)
 
 
-def recite(net: nn.Module, items: Items, batch_size: int = 200) -> Tensor:
+def recite(net: nn.Module, items: Items, batch_size: int = AT_ONCE) -> Tensor:
     """Decode greedily from what stands before each answer, exactly as many tokens: (n, L) int64 on the CPU.
 
     All answers have the same length L and the same place.
