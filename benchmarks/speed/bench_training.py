@@ -34,7 +34,7 @@ EPOCHS = 2  # measured in a turn
 SHAPE = ImageShape(channels=3, size=32, num_classes=10)
 
 
-class Timed(fit.KeepCheckpoint):
+class Timed(fit.ModelCheckpoint):
     """Notes the time after each epoch's checkpoint."""
 
     ends: list[float]
@@ -108,7 +108,7 @@ def main() -> None:
     noisy = problem(images)
     precision = "32" if asked.quick else "bf16"
     recipe = Recipe(epochs=EPOCHS + 2, batch_size=128, crop=1, flip=True, curve_every=1000, precision=precision)
-    fit.KeepCheckpoint = Timed  # type: ignore[misc]
+    fit.ModelCheckpoint = Timed  # type: ignore[misc]
     times: dict[str, list[float]] = {"bare": [], "lightning": []}
     for _ in range(asked.repeats or (1 if asked.quick else 4)):
         times["bare"] += bare(noisy, recipe, device)

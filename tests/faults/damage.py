@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
 
-import vitmem.training.checkpoint as checkpoint
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.runner import rows_path, run_suite
@@ -82,18 +82,18 @@ class Bed:
 
     def _unfinished(self) -> None:
         """Leave a run whose training was stopped after an epoch, and one whose rows are in the store alone."""
-        keep = checkpoint.KeepCheckpoint.on_train_epoch_end
+        keep = ModelCheckpoint.on_train_epoch_end
 
         def stopped(self: Any, trainer: Any, module: Any) -> None:
             keep(self, trainer, module)
             raise KeyboardInterrupt
 
-        checkpoint.KeepCheckpoint.on_train_epoch_end = stopped  # type: ignore[method-assign]
+        ModelCheckpoint.on_train_epoch_end = stopped  # type: ignore[method-assign]
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 self.run(self.folder / "unfinished")
         finally:
-            checkpoint.KeepCheckpoint.on_train_epoch_end = keep  # type: ignore[method-assign]
+            ModelCheckpoint.on_train_epoch_end = keep  # type: ignore[method-assign]
         shutil.copytree(self.folder / "whole" / "store", self.folder / "appended" / "store")
 
     def run(self, folder: Path) -> tuple[str, int]:

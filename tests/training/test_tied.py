@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
 from scipy.stats import chi2
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.models.hidden import tied_layers
 from vitmem.registry import MODELS
 from vitmem.specs import ExampleTied, Recipe
-from vitmem.training.fit import KeepCheckpoint, train
+from vitmem.training.fit import train
 from vitmem.training.tied import TiedUnits
 
 NewModel = Callable[[], VisionModel]
@@ -174,7 +175,7 @@ def test_a_killed_run_goes_on_with_the_same_masks_and_is_scaled_once(
     for name, value in whole.items():
         scale = gains if name.endswith("mlp.fc2.weight") else 1
         torch.testing.assert_close(value, last[f"net.{name}"] * scale, rtol=0, atol=0)
-    keep = KeepCheckpoint.on_train_epoch_end
+    keep = ModelCheckpoint.on_train_epoch_end
     for epoch in (0, 1):
 
         def dying(self, trainer, pl_module, epoch=epoch):  # type: ignore[no-untyped-def]
@@ -184,7 +185,7 @@ def test_a_killed_run_goes_on_with_the_same_masks_and_is_scaled_once(
 
         folder = tmp_path / f"killed{epoch}"
         with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
-            patch.setattr(KeepCheckpoint, "on_train_epoch_end", dying)
+            patch.setattr(ModelCheckpoint, "on_train_epoch_end", dying)
             trained(new_model, noisy, folder)
         again = trained(new_model, noisy, folder)
         assert all(torch.equal(again[name], value) for name, value in whole.items())

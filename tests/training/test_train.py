@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import tempfile
 from collections.abc import Callable
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError, VitmemError
 from vitmem.models.base import VisionModel
 from vitmem.specs import Recipe
-from vitmem.training.checkpoint import KeepCheckpoint
+from vitmem.training.checkpoint import resumable
 from vitmem.training.fit import pick_device, train
 
 NewModel = Callable[[], VisionModel]
@@ -35,7 +37,7 @@ def same(one: Path, other: Path) -> bool:
 
 def die_in(epoch: int, when: str, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise ``error`` in ``epoch``: before its checkpoint is written, or just after."""
-    keep = KeepCheckpoint.on_train_epoch_end
+    keep = ModelCheckpoint.on_train_epoch_end
 
     def dying(self, trainer, pl_module):  # type: ignore[no-untyped-def]
         if when == "after" or trainer.current_epoch != epoch:
@@ -43,7 +45,7 @@ def die_in(epoch: int, when: str, error: BaseException, monkeypatch: pytest.Monk
         if trainer.current_epoch == epoch:
             raise error
 
-    monkeypatch.setattr(KeepCheckpoint, "on_train_epoch_end", dying)
+    monkeypatch.setattr(ModelCheckpoint, "on_train_epoch_end", dying)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "32"])
@@ -116,9 +118,11 @@ def test_a_checkpoint_is_written_beside_its_place(
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
 
 
+@pytest.mark.parametrize("number", [3, 4, 5])  # of the second checkpoint: both digests, itself, its digest alone
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_that_is_killed_beside_the_name_of_a_checkpoint_is_resumed(
     moment: str,
+    number: int,
     new_model: NewModel,
     noisy: NoisyImages,
     tmp_path: Path,
@@ -127,24 +131,41 @@ def test_a_run_that_is_killed_beside_the_name_of_a_checkpoint_is_resumed(
 ) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 3, "precision": "32"})
     run(new_model, noisy, tmp_path / "whole", recipe)
-    real, calls = Path.replace, iter(range(9))
+    real, calls = os.replace, iter(range(9))
 
-    def killed(self: Path, target: Path) -> Path:
-        second = next(calls) == 1
-        if moment == "after" or not second:
-            real(self, target)
-        if second:
+    def killed(source: Path, target: Path) -> None:
+        last = Path(target).parent.name == "checkpoints" and next(calls) == number
+        if moment == "after" or not last:
+            real(source, target)
+        if last:
             raise RuntimeError("killed")
-        return target
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", killed)
+        patch.setattr(os, "replace", killed)
         with pytest.raises(RuntimeError, match="killed"):
             run(new_model, noisy, tmp_path / "killed", recipe)
+    last = resumable(tmp_path / "killed" / "checkpoints")
+    assert last is not None
+    old = number == 3 or (number, moment) == (4, "before")
+    assert torch.load(last, weights_only=True)["global_step"] == (5 if old else 10)
     caplog.clear()
     train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False)
     assert not [text for text in caplog.messages if "anew" in text]
     assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_seconds_are_those_of_all_sittings(
+    epoch: int, new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        die_in(epoch, "after", RuntimeError("killed"), patch)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(new_model, noisy, tmp_path)
+    state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    before = state["callbacks"]["Timer"]["time_elapsed"]["train"]
+    seconds = train(new_model(), noisy, RECIPE, 5, tmp_path, device="cpu", progress=False)
+    assert seconds == before if epoch == 4 else seconds > before > 0  # after the fifth nothing is left to do
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -215,14 +236,14 @@ def test_a_run_that_is_told_to_stop_is_no_failure(
     new_model: NewModel, noisy: NoisyImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    keep = KeepCheckpoint.on_train_epoch_end
+    keep = ModelCheckpoint.on_train_epoch_end
 
     def told(self, trainer, pl_module):  # type: ignore[no-untyped-def]
         keep(self, trainer, pl_module)
         if trainer.current_epoch == 1:
             signal.raise_signal(how)
 
-    monkeypatch.setattr(KeepCheckpoint, "on_train_epoch_end", told)
+    monkeypatch.setattr(ModelCheckpoint, "on_train_epoch_end", told)
     # a shell that put the tests into the background may have told them to ignore SIGINT
     monkeypatch.setitem(handlers, signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -27,13 +28,24 @@ from vitmem.files import write_whole
 from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
 from vitmem.specs import CURVES, Recipe
-from vitmem.training.checkpoint import CHECKPOINTS, KeepCheckpoint, WholeFiles, resumable
+from vitmem.training.checkpoint import CHECKPOINTS, LAST, WholeFiles, resumable
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner, TiedClassifier
 from vitmem.training.tied import TiedUnits
 
 WEIGHTS = "model.safetensors"
+# What Lightning warns of and is meant so, by the beginning of the message; all other warnings reach the user.
+EXPECTED_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
+    # the checkpoint in it is the one to go on from
+    ("Checkpoint directory .* exists and is not empty", UserWarning),
+    # a store may be moved between two sittings; nothing is asked of a best checkpoint
+    ("The dirpath has changed from .* to ", UserWarning),
+    # the device is the one that was asked for
+    ("(GPU|TPU) available but not used", UserWarning),
+    # Lightning 2.6 asks newer versions of torch so itself
+    (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
+)
 
 
 def pick_device(name: str) -> torch.device:
@@ -110,10 +122,19 @@ def learn(
     place = pick_device(device)
     _check_environment()
     last = resumable(folder / CHECKPOINTS)
-    keep = KeepCheckpoint(folder / CHECKPOINTS)
-    curves = Curves(folder / CURVES)
+    timer = Timer(verbose=False)
+    callbacks = [
+        Curves(folder / CURVES),
+        *([best] if best else []),
+        timer,
+        # saved when the module has said that the loss is a number and the others have measured the epoch
+        ModelCheckpoint(
+            folder / CHECKPOINTS, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False
+        ),
+    ]
     with warnings.catch_warnings(), torch.random.fork_rng():
-        warnings.simplefilter("ignore")
+        for message, category in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message, category)
         trainer = Trainer(
             accelerator="gpu" if place.type == "cuda" else "cpu",
             devices=[place.index or 0] if place.type == "cuda" else 1,
@@ -123,8 +144,7 @@ def learn(
             max_epochs=-(-module.total_steps // module.steps_per_epoch),
             check_val_every_n_epoch=module.recipe.curve_every,
             logger=_loggers(folder),
-            # the checkpoint comes last: it holds what the others know after the epoch
-            callbacks=[curves, *([best] if best else []), keep],
+            callbacks=callbacks,
             **_quiet(progress),
         )
         _fit(trainer, module, data, last)
@@ -138,7 +158,7 @@ def learn(
         if not torch.isfinite(tensor).all():
             raise VitmemError(f"NaN or infinity in the weight '{name}' after the last step; lower lr or clip")
     write_whole(folder / WEIGHTS, lambda temporary: save_file(weights, temporary))
-    return keep.seconds
+    return timer.time_elapsed()
 
 
 def _fit(trainer: Trainer, module: Learner, data: LightningDataModule, last: Path | None) -> None:
@@ -193,9 +213,8 @@ def _quiet(progress: bool) -> dict[str, Any]:
     return {
         "enable_progress_bar": progress,
         "enable_model_summary": False,
-        "enable_checkpointing": False,
         "num_sanity_val_steps": 0,
-        "log_every_n_steps": 1_000_000,
+        "log_every_n_steps": 0,
         "deterministic": "warn",
         "use_distributed_sampler": False,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
 
 from vitmem.language.datasets.spectrum import spectrum
@@ -13,7 +14,6 @@ from vitmem.language.models.base import TextShape, build_language
 from vitmem.language.training.texts import train_texts
 from vitmem.registry import MODELS
 from vitmem.specs import Recipe
-from vitmem.training.fit import KeepCheckpoint
 
 
 def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +28,7 @@ def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         train_texts(model.net, texts, recipe, 5, folder, device="cpu", progress=False)
 
     run(tmp_path / "whole")
-    keep = KeepCheckpoint.on_train_epoch_end
+    keep = ModelCheckpoint.on_train_epoch_end
 
     def dying(self, trainer, pl_module):  # type: ignore[no-untyped-def]
         keep(self, trainer, pl_module)
@@ -36,7 +36,7 @@ def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(KeepCheckpoint, "on_train_epoch_end", dying)
+        patch.setattr(ModelCheckpoint, "on_train_epoch_end", dying)
         with pytest.raises(RuntimeError, match="killed"):
             run(tmp_path / "killed")
     run(tmp_path / "killed")
