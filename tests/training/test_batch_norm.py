@@ -65,6 +65,14 @@ def test_every_image_is_trained_on_in_as_many_steps(noisy: NoisyImages, tmp_path
     assert sorted(torch.cat([rows for *_, rows in data.batches(0)]).tolist()) == list(range(129))
 
 
+def test_layers_that_are_frozen_stay_so_when_the_curves_are_measured(noisy: NoisyImages, tmp_path: Path) -> None:
+    net = Normalised()
+    net.norm.eval()
+    model = VisionModel(net, blocks=(), layers=(), positions="all")
+    train(model, noisy, Recipe(epochs=2, batch_size=64, curve_every=1, precision="32"), 0, tmp_path, progress=False)
+    assert net.training and not net.norm.training and int(net.norm.num_batches_tracked) == 0
+
+
 def test_a_network_without_batch_normalisation_keeps_its_batches(noisy: NoisyImages, tmp_path: Path) -> None:
     net = Normalised()
     net.norm = nn.LayerNorm(8)  # type: ignore[assignment]

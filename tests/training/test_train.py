@@ -186,6 +186,14 @@ def test_steps_end_within_an_epoch_and_resume(
     assert [line["epoch"] for line in lines] == ["1", "2", "3"]
 
 
+def test_what_the_curves_look_at_changes_no_weight(new_model: NewModel, noisy: NoisyImages, tmp_path: Path) -> None:
+    for every in (1, 9):
+        run(new_model, noisy, tmp_path / str(every), RECIPE.model_copy(update={"curve_every": every}))
+    assert same(tmp_path / "1", tmp_path / "9")
+    lines = [(tmp_path / every / "curves.csv").read_text().splitlines() for every in ("1", "9")]
+    assert len(lines[0]) == 6 and lines[1] == [lines[0][0], lines[0][-1]]
+
+
 def test_a_seed_decides_and_the_global_generator_is_put_back(
     new_model: NewModel, noisy: NoisyImages, tmp_path: Path
 ) -> None:

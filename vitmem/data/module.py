@@ -124,10 +124,12 @@ class NoisyImagesModule(LightningDataModule):
         A batch is (images (B, C, H, W) float32, normalised; given labels, true labels and positions (B,) int64); the
         given labels of validation images are the true ones.
         """
-        data, (train, held) = self.shown.data, self.looked_at()
-        labels = data.validation.labels
-        parts = [self._looked(data.train.images, self.shown.given, self.shown.true, train)]
-        return [*parts, self._looked(data.validation.images, labels, labels, held)] if len(held) else parts
+        train, held = self.looked_at()
+        loaders = [self._looked(self.shown.data.train.images, self.shown.given, self.shown.true, train)]
+        if len(held):
+            validation = self.shown.data.validation
+            loaders.append(self._looked(validation.images, validation.labels, validation.labels, held))
+        return loaders
 
     def _looked(self, images: Tensor, given: Tensor, true: Tensor, positions: Tensor) -> Batches:
         parts, data = positions.split(AT_ONCE), self.shown.data

@@ -34,7 +34,7 @@ class Learner(LightningModule):
         self.seed = seed
         self.losses: list[Tensor] = []
         # float64 counts exactly
-        self.shares = {name: MeanMetric(nan_strategy="disable").set_dtype(torch.float64) for name in names}
+        self.shares = {name: MeanMetric().set_dtype(torch.float64) for name in names}
         # they move with the module by their number, for a name may be one that a module has for something else
         self.metrics = nn.ModuleList(self.shares.values())
 
@@ -82,15 +82,10 @@ class Learner(LightningModule):
         self.log("train_loss", self.epoch_loss())
 
     def saw(self, name: str, hits: Tensor) -> None:
-        """Add to the share ``name`` of this epoch whether each of some was right, (n,) bool."""
+        """Add ``hits`` (n,) bool to the share ``name`` in [0, 1] that this epoch logs; one of nothing is left out."""
         if len(hits):
             self.shares[name].update(hits.double())
-
-    def on_validation_epoch_end(self) -> None:
-        """Log each share in [0, 1] by its name; a share of nothing is left out."""
-        self.log_dict({name: share.compute() for name, share in self.shares.items() if share.update_called})
-        for share in self.shares.values():
-            share.reset()
+            self.log(name, self.shares[name], add_dataloader_idx=False)
 
     def finish(self) -> None:
         """Make of the trained ``net`` the one that is measured, after the last step; most are it already."""
