@@ -9,7 +9,6 @@ from sklearn.metrics import brier_score_loss, log_loss
 from torch import Tensor
 
 from vitmem.metrics.calibration import adaptive_ece, calibration, confidence_sums
-from vitmem.metrics.modules.calibration import AdaptiveEce, Brier
 from vitmem.metrics.predictions import Predictions
 
 
@@ -60,18 +59,3 @@ def test_adaptive_against_a_sort() -> None:
     off = (p.argmax(1) == labels.numpy()).astype(float) - p.max(1)
     exact = sum(abs(part.sum()) for part in np.split(off[order], 15)) / 1500
     assert adaptive_ece(confidence_sums(torch.from_numpy(p), labels)) == pytest.approx(exact, abs=2e-3)
-
-
-def test_classes_over_batches_are_the_whole() -> None:
-    logits, labels = random_case()
-    p = logits.softmax(1)
-    whole = calibration(predictions(logits, labels), predictions(logits, labels))
-    for metric, name in ((Brier(), "brier"), (AdaptiveEce(), "adaptive_ece")):
-        halves = [type(metric)(), type(metric)()]
-        for part, rows in zip(halves, (slice(0, 301), slice(301, None)), strict=True):
-            part.update(p[rows], labels[rows])
-        halves[0].merge_state(halves[1])
-        assert float(halves[0].compute()) == pytest.approx(whole[name], rel=1e-12)
-        for rows in torch.arange(900).split(128):
-            metric.update(p[rows], labels[rows])
-        assert float(metric.compute()) == pytest.approx(whole[name], rel=1e-12)

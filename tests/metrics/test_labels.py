@@ -12,7 +12,6 @@ from vitmem.errors import VitmemError
 from vitmem.metrics.agreement import agreement
 from vitmem.metrics.labels import conditional, labels, reference
 from vitmem.metrics.measure import measure
-from vitmem.metrics.modules.labels import LabelShares
 from vitmem.metrics.per_class import per_class
 from vitmem.metrics.predictions import Predictions
 
@@ -111,20 +110,6 @@ def test_reference_under_symmetric_noise() -> None:
 def test_agreement() -> None:
     assert agreement(EDITED, BASE) == {"agreement": 3 / 5, "right_to_wrong": 1 / 5, "wrong_to_right": 1 / 5}
     assert agreement(BASE, BASE) == {"agreement": 1.0, "right_to_wrong": 0.0, "wrong_to_right": 0.0}
-
-
-def test_torchmetrics_class_over_batches() -> None:
-    metric = LabelShares()
-    ranks = LabelShares(), LabelShares()
-    for rows in ([0, 5], [1, 2], [6, 3, 7]):
-        for m in (metric, ranks[0]):
-            m.update(EDITED.predicted[rows], GIVEN[rows], TRUE[rows])
-    assert metric.compute() == {"memorized": 2 / 4, "recovered": 1 / 4, "other": 1 / 4}
-    ranks[1].update(EDITED.predicted[4:5], GIVEN[4:5], TRUE[4:5])
-    ranks[0].merge_state(ranks[1])  # what a reduction over ranks does; image 4 is memorized
-    assert ranks[0].compute() == {"memorized": 3 / 5, "recovered": 1 / 5, "other": 1 / 5}
-    metric.reset()
-    assert metric.compute() == {}
 
 
 def test_measure_is_the_union_without_what_is_undefined() -> None:

@@ -1,1 +1,1 @@
-"""Metrics: pure functions of stored predictions, and torchmetrics classes over sums."""
+"""Metrics: pure functions of stored predictions."""

@@ -1,1 +1,0 @@
-"""Metrics over batches and ranks, for validation in training (torchmetrics)."""
