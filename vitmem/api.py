@@ -52,7 +52,7 @@ def run(
     planned, data = plan(suite, data_dir=data_dir, plugins=plugins), None if data_dir is None else Path(data_dir)
     if data is not None and not data.is_dir():
         raise InputError(f"data_dir: no such folder: {data}")
-    places = Places(Store(Path(store)), data, Path(cache_dir).expanduser(), device, progress=False)
+    places = Places(Store(Path(store)), data, Path(cache_dir).expanduser(), device)
     outcome = run_suite(planned, places, Path(results), workers=workers, plugins=plugins)
     write_tables(Path(results), planned.suite.name)
     return outcome

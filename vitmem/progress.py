@@ -187,12 +187,13 @@ def bars(wanted: bool = True) -> Iterator[bool]:
 class Task:
     """A piece of long work of ``total`` ``unit``, shown for as long as its block lasts."""
 
-    def __init__(self, what: str, total: int, unit: str) -> None:
+    def __init__(self, what: str, total: int, unit: str, done: int = 0) -> None:
+        """Make a task that is begun by entering it; ``done`` is what an earlier sitting did."""
         self.what, self.total, self.unit = what, total, unit
         self._show = _display.get()
         self._due = now_and_then(self._show.every)
         self._key = f"{os.getpid()}-{next(_numbers)}"
-        self._done = 0
+        self._done = self._before = done
         self._started = time.monotonic()
 
     def advance(self, count: int = 1, left: float | None = None) -> None:
@@ -200,13 +201,14 @@ class Task:
         self._done += count
         if self._due():
             passed = time.monotonic() - self._started
-            self._step(self._done, passed / self._done * (self.total - self._done) if left is None else left)
+            each = passed / (self._done - self._before)
+            self._step(self._done, each * (self.total - self._done) if left is None else left)
 
     def _step(self, done: int | None, left: float | None = None) -> None:
         self._show(Step(self._key, _job.get(), self.what, done, self.total, self.unit, left))
 
     def __enter__(self) -> Task:
-        self._step(0)
+        self._step(self._done)
         return self
 
     def __exit__(

@@ -65,7 +65,7 @@ def through_lightning(noisy: NoisyImages, recipe: Recipe, device: torch.device) 
     """Return seconds for each epoch but the first and the last."""
     Timed.ends = []
     with tempfile.TemporaryDirectory() as folder:
-        fit.train(model(), noisy, recipe, 0, Path(folder), device=str(device), progress=False)
+        fit.train(model(), noisy, recipe, 0, Path(folder), device=str(device))
     return [end - start for start, end in pairwise(Timed.ends)][:EPOCHS]
 
 

@@ -72,7 +72,7 @@ def patch(point: str, folder: Path) -> None:
 
 def run(suite: Path, folder: Path) -> None:
     plan = make_plan(load_suite(suite), suite)
-    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu")
     run_suite(plan, places, folder / "results")
 
 

@@ -59,9 +59,7 @@ def trained(folder: Path) -> list[tuple[Session, Factors]]:
     """Return each seed's trained experiment with its statistics."""
     out = []
     for job in make_plan(load_suite(folder / "two.yaml"), folder / "two.yaml").jobs():
-        session = open_session(
-            job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
-        )
+        session = open_session(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu"))
         weights = folder / "store" / "training" / job.training.id / "model.safetensors"
         session.experiment.net.load_state_dict(load_file(weights))
         session.experiment.net.eval()

@@ -44,7 +44,7 @@ def run(folder: Path, **changes: Any) -> list[dict[str, Any]]:
     """Run the suite with ``changes`` and return its rows; the reason of each failed one is one line."""
     suite = folder / "bad.yaml"
     suite.write_text(yaml.safe_dump({**SUITE, **changes}))
-    places = Places(Store(folder / "store"), folder, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), folder, folder / "cache", "cpu")
     plan = make_plan(load_suite(suite), suite)
     run_suite(plan, places, folder / "results")
     rows = read_rows(rows_path(folder / "results", "bad"))

@@ -38,7 +38,7 @@ def read(name: str, folder: Path, basis: str = "kfac") -> list[dict[str, str]]:
 def trained(suite: Path, folder: Path) -> tuple[Session, Factors]:
     """Return the trained experiment of a suite of one training, and its statistics, from the store."""
     (job,) = make_plan(load_suite(suite), suite).jobs()
-    session = open_session(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False))
+    session = open_session(job.training, Places(Store(folder / "store"), None, folder / "cache", "cpu"))
     session.experiment.net.load_state_dict(
         load_file(folder / "store" / "training" / job.training.id / "model.safetensors")
     )

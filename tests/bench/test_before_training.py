@@ -29,7 +29,7 @@ SHORT = {**TINY, "recipe": {**TINY["recipe"], "epochs": 1}, "edits": [{"method":
 
 
 def places(folder: Path) -> Places:
-    return Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return Places(Store(folder / "store"), None, folder / "cache", "cpu")
 
 
 def run(folder: Path, **changes: Any) -> Outcome:

@@ -118,7 +118,7 @@ def test_what_names_its_content_already_stays_as_it_is(tmp_path: Path, monkeypat
 
 
 def places(folder: Path) -> Places:
-    return Places(Store(folder / "store"), folder, folder / "cache", "cpu", progress=False)
+    return Places(Store(folder / "store"), folder, folder / "cache", "cpu")
 
 
 def test_a_network_starts_from_the_weights_in_a_file(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def planned(folder: Path, **changes: Any) -> tuple[Path, Plan]:
 
 def run(folder: Path, **changes: Any) -> Outcome:
     _, plan = planned(folder, **changes)
-    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu")
     return run_suite(plan, places, folder / "results")
 
 
@@ -232,7 +232,7 @@ class TestFailures:
     def test_a_run_that_fails_leaves_no_folder_of_results(self, tmp_path: Path, deep: str) -> None:
         edits = [{"method": "svd", "blocks": [7], "rank_fraction": 0.2}]
         _, plan = planned(tmp_path, edits=edits)
-        places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+        places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
         with pytest.raises(InputError):
             run_suite(plan, places, tmp_path / deep)
         assert not (tmp_path / deep.split("/")[0]).exists()

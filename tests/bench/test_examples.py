@@ -41,7 +41,7 @@ def test_a_cell(name: str, tmp_path: Path) -> None:
     suite = tmp_path / f"{name}.yaml"
     content = yaml.safe_load((HERE / f"{name}.yaml").read_text())
     suite.write_text(yaml.safe_dump({**content, "edits": [EDIT]}))
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     plan = make_plan(load_suite(suite), suite)
     assert run_suite(plan, places, tmp_path / "results").failed == 0
     (row,) = read_rows(rows_path(tmp_path / "results", name))
@@ -77,7 +77,7 @@ def test_every_other_method(name: str, tmp_path: Path) -> None:
     content = yaml.safe_load((HERE / f"{name}.yaml").read_text())
     edits = [{"method": "none"}, {"method": "head_refit"}, *({**edit, "blocks": "last"} for edit in OTHERS)]
     suite.write_text(yaml.safe_dump({**content, "edits": edits}))
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     failed = run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed
     rows = read_rows(rows_path(tmp_path / "results", name))
     refit = next(row for row in rows if row["config"]["edit"]["method"] == "head_refit")
@@ -101,7 +101,7 @@ def test_what_diverges_is_a_row_that_says_so_and_the_others_go_on(tmp_path: Path
     wild = {"method": ["neggrad_plus", "scrub", "salun", "del", "finetune", "eu_k"], "lr": 1e30, "blocks": "last"}
     vectors = {"method": "cuts", "lr": 1e30, "alpha": 1.0, "blocks": "last"}
     suite.write_text(yaml.safe_dump({**content, "edits": [{"method": "none"}, wild, vectors]}))
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     assert run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results").failed == 7
     for row in read_rows(rows_path(tmp_path / "results", "tiny")):
         method = row["config"]["edit"]["method"]
@@ -114,7 +114,7 @@ def test_where_nothing_is_to_be_forgotten_a_row_says_so(tmp_path: Path) -> None:
     content = yaml.safe_load((HERE / "tiny.yaml").read_text())
     edits = [{"method": "none"}, *({**edit, "blocks": "last"} for edit in [EDIT, *OTHERS])]
     suite.write_text(yaml.safe_dump({**content, "noise": {"name": "none"}, "edits": edits}))
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     run_suite(make_plan(load_suite(suite), suite), places, tmp_path / "results")
     for row in read_rows(rows_path(tmp_path / "results", "tiny")):
         method = row["config"]["edit"]["method"]

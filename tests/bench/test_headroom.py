@@ -39,7 +39,7 @@ CONTENT = {
 def test_each_edit_has_the_numbers_without_its_matrices(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(CONTENT))
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     suite = load_suite(path)
     plan = make_plan(suite, path)
     run_suite(plan, places, tmp_path / "results")

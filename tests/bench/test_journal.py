@@ -41,7 +41,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def run(plan: Plan, folder: Path, results: str, **options: Any) -> Outcome:
-    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu")
     return run_suite(plan, places, folder / results, **options)
 
 

@@ -55,7 +55,7 @@ def test_a_suite(case: str, tmp_path: Path) -> None:
         "edits": [{"method": "none"}, *({**edit, **common} for edit in edits)],
     }
     suite.write_text(yaml.safe_dump(content))
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     plan = make_plan(load_suite(suite), suite)
     assert run_suite(plan, places, tmp_path / "results").failed == 0
     for row in read_rows(rows_path(tmp_path / "results", "tiny")):

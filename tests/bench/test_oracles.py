@@ -58,7 +58,7 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def places(folder: Path) -> Places:
-    return Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return Places(Store(folder / "store"), None, folder / "cache", "cpu")
 
 
 @pytest.fixture(scope="module")

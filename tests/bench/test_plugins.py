@@ -135,7 +135,7 @@ def test_a_metric_that_fails_is_found_before_anything_is_trained(
 ) -> None:
     (tmp_path / "mine.py").write_text(METRIC.format(name="mine", protocols="image", body=body))
     path = write(plugins=["mine.py"])
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     with pytest.raises(InputError, match=says):
         run_suite(make_plan(load_suite(path), path), places, tmp_path / "results")
     assert not (tmp_path / "store" / "training").exists()
@@ -188,7 +188,7 @@ def test_what_calls_exit_is_a_failed_row_and_the_others_go_on(write: Write, tmp_
         model=[vit, {"name": "leaving"}],
         edits=[{"method": "none"}, {"method": "leave", "blocks": "last"}],
     )
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     run_suite(make_plan(load_suite(path), path), places, tmp_path / "results", workers=workers)
     rows = read_rows(rows_path(tmp_path / "results", "small"))
     found = {(r["config"]["model"]["name"], r["config"]["edit"]["method"]): r.get("reason") for r in rows}
@@ -223,7 +223,7 @@ def test_a_protocol_of_ones_own_prepares_trainings(write: Write, tmp_path: Path)
         edits=[{"method": "none"}, {"method": "svd", "blocks": "all", "rank_fraction": 0.5}],
     )
     (tmp_path / "cache").mkdir()
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     plan = make_plan(load_suite(path), path)
     assert run_suite(plan, places, tmp_path / "results").failed == 0
     assert (tmp_path / "cache" / "opened").read_text() == plan.cells[0].training.id

@@ -93,7 +93,7 @@ def test_rows_of_probes(tmp_path: Path) -> None:
         {**RELEARN, "after": kfac, "lr": [1e-12, 0.5]},
         {"method": "band_removed", "blocks": "last", "band": "0-50", "basis": ["kfac", "svd"]},
     ]
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     plan = planned(tmp_path, edits)
     assert run_suite(plan, places, tmp_path / "results").failed == 0
     rows = read_rows(rows_path(tmp_path / "results", "tiny"))

@@ -30,7 +30,7 @@ def planned(folder: Path, model: dict[str, Any]) -> tuple[Any, Places]:
     suite = folder / "tiny.yaml"
     suite.write_text(yaml.safe_dump({**TINY, "model": model}))
     plan = make_plan(load_suite(suite), suite)
-    return plan, Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return plan, Places(Store(folder / "store"), None, folder / "cache", "cpu")
 
 
 def test_published_weights_read_images_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

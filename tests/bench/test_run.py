@@ -35,7 +35,7 @@ TINY = Path(__file__).parent / "tiny.yaml"
 
 
 def run(folder: Path, suite: Path = TINY, **options: Any) -> Outcome:
-    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu")
     return run_suite(make_plan(load_suite(suite), suite), places, folder / "results", **options)
 
 
@@ -289,7 +289,7 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, finished: Path, monkeyp
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cuda", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cuda")
     with pytest.raises(InputError, match="cuda"):
         run_suite(make_plan(load_suite(TINY), TINY), places, tmp_path / "results")
 

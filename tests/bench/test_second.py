@@ -61,7 +61,7 @@ def cells(plan: Callable[..., Plan]) -> Callable[..., list[Cell]]:
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    return Places(Store(tmp_path / "store"), tmp_path, tmp_path / "cache", "cpu", progress=False)
+    return Places(Store(tmp_path / "store"), tmp_path, tmp_path / "cache", "cpu")
 
 
 @pytest.fixture

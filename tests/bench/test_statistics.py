@@ -54,7 +54,7 @@ def cells(write: Callable[..., Path]) -> Callable[..., list[Cell]]:
 
 @pytest.fixture
 def session(cells: Callable[..., list[Cell]], tmp_path: Path) -> Session:
-    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
     return open_session(cells({})[0].training, places)
 
 

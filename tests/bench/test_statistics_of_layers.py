@@ -41,7 +41,7 @@ LAST, FIRST = {"blocks.2.mlp_channels.fc1", "blocks.2.mlp_channels.fc2"}, {
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    return Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+    return Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_an_edit_of_the_last_block_predicts_the_same_whatever_was_collected(
 ) -> None:
     logits = []
     for name, first in (("one", "last"), ("other", "all")):
-        places = Places(Store(tmp_path / name), None, tmp_path / "cache", "cpu", progress=False)
+        places = Places(Store(tmp_path / name), None, tmp_path / "cache", "cpu")
         session = opened(cells, places)
         ensure_unedited(session)
         ensure_statistics(session, cells[first])

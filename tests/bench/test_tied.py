@@ -75,7 +75,7 @@ def test_what_is_refused_before_anything_is_trained(tmp_path: Path, changes: dic
 
 
 def places(folder: Path) -> Places:
-    return Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return Places(Store(folder / "store"), None, folder / "cache", "cpu")
 
 
 def test_a_network_without_hidden_units_is_refused_before_it_is_trained(tmp_path: Path) -> None:

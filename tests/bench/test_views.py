@@ -70,7 +70,7 @@ def plan(folder: Path, **changes: Any) -> Plan:
 
 
 def places(folder: Path) -> Places:
-    return Places(Store(folder / "store"), folder / "data", folder / "cache", "cpu", progress=False)
+    return Places(Store(folder / "store"), folder / "data", folder / "cache", "cpu")
 
 
 def run(folder: Path, made: Plan) -> Outcome:

@@ -83,7 +83,7 @@ def test_the_same_weights_are_edited_and_measured_alike(tmp_path: Path) -> None:
         folder = tmp_path / device
         if device == "cpu":  # what was trained on the GPU alone
             shutil.copytree(tmp_path / "cuda" / "store" / "training", folder / "store" / "training")
-        places = Places(Store(folder / "store"), None, folder / "cache", device, progress=False)
+        places = Places(Store(folder / "store"), None, folder / "cache", device)
         run_suite(plan, places, folder / "results")
         rows[device] = {row["id"]: row for row in read_rows(rows_path(folder / "results", "devices"))}
     assert rows["cuda"].keys() == rows["cpu"].keys() and len(rows["cuda"]) == len(plan.cells)

@@ -100,7 +100,7 @@ class Bed:
         """Run the suite with everything in ``folder``; return all that is said, and how many rows were made."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            places = Places(Store(folder / "store"), None, self.folder / "cache", "cpu", progress=False)
+            places = Places(Store(folder / "store"), None, self.folder / "cache", "cpu")
             outcome = run_suite(self.plan, places, folder / "results", on_event=lambda event, _: print(event[1]))
         return said.getvalue(), outcome.made
 

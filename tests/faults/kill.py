@@ -46,7 +46,7 @@ def run(suite: Path, folder: Path, die_at: int | None) -> None:
 
     sys.addaudithook(hook)
     plan = make_plan(load_suite(suite), suite)
-    places = Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, folder / "cache", "cpu")
     run_suite(plan, places, folder / "results")
     (folder / "operations").write_text(str(done))
 

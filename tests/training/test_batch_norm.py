@@ -59,7 +59,7 @@ def test_sizes(count: int, size: int, alone: bool, expected: list[int]) -> None:
 
 def test_every_image_is_trained_on_in_as_many_steps(noisy: NoisyImages, tmp_path: Path) -> None:
     model = VisionModel(Normalised(), blocks=(), layers=(), positions="all")
-    train(model, some(noisy, 129), Recipe(epochs=2, batch_size=64, precision="32"), 0, tmp_path, progress=False)
+    train(model, some(noisy, 129), Recipe(epochs=2, batch_size=64, precision="32"), 0, tmp_path)
     assert model.net.sizes == [64, 33, 32] * 2
     data = NoisyImagesModule(some(noisy, 129), batch_size=64, seed=0, alone=False)
     assert sorted(torch.cat([rows for *_, rows in data.batches(0)]).tolist()) == list(range(129))
@@ -69,7 +69,7 @@ def test_layers_that_are_frozen_stay_so_when_the_curves_are_measured(noisy: Nois
     net = Normalised()
     net.norm.eval()
     model = VisionModel(net, blocks=(), layers=(), positions="all")
-    train(model, noisy, Recipe(epochs=2, batch_size=64, curve_every=1, precision="32"), 0, tmp_path, progress=False)
+    train(model, noisy, Recipe(epochs=2, batch_size=64, curve_every=1, precision="32"), 0, tmp_path)
     assert net.training and not net.norm.training and int(net.norm.num_batches_tracked) == 0
 
 
@@ -77,7 +77,7 @@ def test_a_network_without_batch_normalisation_keeps_its_batches(noisy: NoisyIma
     net = Normalised()
     net.norm = nn.LayerNorm(8)  # type: ignore[assignment]
     model = VisionModel(net, blocks=(), layers=(), positions="all")
-    train(model, some(noisy, 129), Recipe(epochs=1, batch_size=64, precision="32"), 0, tmp_path, progress=False)
+    train(model, some(noisy, 129), Recipe(epochs=1, batch_size=64, precision="32"), 0, tmp_path)
     assert net.sizes == [64, 64, 1]
 
 
@@ -87,4 +87,4 @@ def test_batches_that_cannot_be_normalised_are_one_sentence(
 ) -> None:
     model = VisionModel(Normalised(), blocks=(), layers=(), positions="all")
     with pytest.raises(InputError, match=f"needs batches of at least two images, got batch_size {size}"):
-        train(model, some(noisy, count), Recipe(epochs=1, batch_size=size, precision="32"), 0, tmp_path, progress=False)
+        train(model, some(noisy, count), Recipe(epochs=1, batch_size=size, precision="32"), 0, tmp_path)

@@ -36,10 +36,10 @@ def test_a_killed_run_keeps_the_best_epoch_of_both_sittings(
         return value
 
     with pytest.raises(RuntimeError, match="killed"):
-        train(model, noisy, recipe, 5, tmp_path, best=KeepBest(killed), device="cpu", progress=False)
+        train(model, noisy, recipe, 5, tmp_path, best=KeepBest(killed), device="cpu")
     weights.pop()
     model, again = new_model(), KeepBest(measure)
-    train(model, noisy, recipe, 5, tmp_path, best=again, device="cpu", progress=False)
+    train(model, noisy, recipe, 5, tmp_path, best=again, device="cpu")
     assert again.measured == MEASURED and again.epoch == 2 and len(weights) == 4
     left = load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(left[name], value) for name, value in weights[1].items())

@@ -30,7 +30,7 @@ data = load_data(DATA.get("digits").parse({}, "data"), None, folder, train=60, v
 noisy = add_noise(data, NOISES.get("symmetric").parse({"rate": 0.2}, "noise"), seed=0)
 params = MODELS.get("vit").parse({"patch_size": 4, "width": 8, "depth": 1, "heads": 2}, "model")
 recipe = Recipe(epochs=1, batch_size=30, precision="32")
-train(build(params, ImageShape(1, 8, 10), 1), noisy, recipe, 0, folder, device="cpu", progress=False)
+train(build(params, ImageShape(1, 8, 10), 1), noisy, recipe, 0, folder, device="cpu")
 """
 CLUSTERS = {
     "none": {},
@@ -80,4 +80,4 @@ def test_options_of_a_trainer_in_the_environment_are_refused(
 ) -> None:
     monkeypatch.setenv(name, "1")
     with pytest.raises(InputError, match=f"{name} would change the training unseen; unset it"):
-        train(new_model(), noisy, Recipe(epochs=1), 0, tmp_path, progress=False)  # type: ignore[operator]
+        train(new_model(), noisy, Recipe(epochs=1), 0, tmp_path)  # type: ignore[operator]

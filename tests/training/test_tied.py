@@ -159,7 +159,7 @@ def test_networks_that_have_no_hidden_units_to_tie(new_model: NewModel) -> None:
 def trained(new_model: NewModel, noisy: NoisyImages, folder: Path, recipe: Recipe = RECIPE) -> dict[str, Tensor]:
     folder.mkdir(exist_ok=True)
     model = new_model()
-    train(model, noisy, recipe, 5, folder, device="cpu", progress=False)
+    train(model, noisy, recipe, 5, folder, device="cpu")
     left = load_file(folder / "model.safetensors")
     assert all(torch.equal(left[name], value) for name, value in model.net.state_dict().items())
     assert not any(module._forward_pre_hooks for module in model.net.modules())

@@ -27,7 +27,7 @@ RECIPE = Recipe(epochs=5, batch_size=48, lr=3e-3, warmup_epochs=1, crop=1, flip=
 
 def run(new_model: NewModel, noisy: NoisyImages, folder: Path, recipe: Recipe = RECIPE, seed: int = 5) -> None:
     folder.mkdir(exist_ok=True)
-    train(new_model(), noisy, recipe, seed, folder, device="cpu", progress=False)
+    train(new_model(), noisy, recipe, seed, folder, device="cpu")
 
 
 def same(one: Path, other: Path) -> bool:
@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_begins_the_training_anew_with_one_sentence(
             run(new_model, noisy, tmp_path / "killed", recipe)
     DAMAGES[damage](tmp_path / "killed" / "checkpoints" / name)
     caplog.clear()
-    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False)
+    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu")
     told = [text for text in caplog.messages if "this training begins anew" in text]
     assert len(told) == 1 and "last.ckpt: it " in told[0], caplog.messages
     assert same(tmp_path / "whole", tmp_path / "killed")
@@ -149,7 +149,7 @@ def test_a_run_that_is_killed_beside_the_name_of_a_checkpoint_is_resumed(
     old = number == 3 or (number, moment) == (4, "before")
     assert torch.load(last, weights_only=True)["global_step"] == (5 if old else 10)
     caplog.clear()
-    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu", progress=False)
+    train(new_model(), noisy, recipe, 5, tmp_path / "killed", device="cpu")
     assert not [text for text in caplog.messages if "anew" in text]
     assert same(tmp_path / "whole", tmp_path / "killed")
 
@@ -164,7 +164,7 @@ def test_seconds_are_those_of_all_sittings(
             run(new_model, noisy, tmp_path)
     state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     before = state["callbacks"]["Timer"]["time_elapsed"]["train"]
-    seconds = train(new_model(), noisy, RECIPE, 5, tmp_path, device="cpu", progress=False)
+    seconds = train(new_model(), noisy, RECIPE, 5, tmp_path, device="cpu")
     assert seconds == before if epoch == 4 else seconds > before > 0  # after the fifth nothing is left to do
 
 

@@ -24,7 +24,7 @@ def said(model: VisionModel, noisy: NoisyImages, folder: Path, recipe: Recipe = 
     """Return all warnings of a training, each time that it is given."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        train(model, noisy, recipe, 0, folder, device="cpu", progress=False)
+        train(model, noisy, recipe, 0, folder, device="cpu")
     return [str(warning.message) for warning in caught]
 
 

@@ -34,7 +34,6 @@ class Places:
     data_dir: Path | None
     cache_dir: Path
     device: str = "auto"
-    progress: bool = True
 
 
 class Experiment(ABC):

@@ -38,7 +38,7 @@ def analyse(
     load_plugins(plugin or ())
     plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
-    places = Places(stores.Store(store), data_dir, cache_dir, device, progress=False)
+    places = Places(stores.Store(store), data_dir, cache_dir, device)
     with bars():
         for path in write_analyses(plan, places, results, only or ()):
             print(f"wrote {path}")

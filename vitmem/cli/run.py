@@ -91,7 +91,7 @@ def run(
     failed = 0
     stale = prune and bool(stale_ids(plan, rows))
     if found < len(plan.cells) or stale or stored:
-        places = Places(stores.Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
+        places = Places(stores.Store(store), data_dir, cache_dir, device)
         try:
             with (
                 bars(progress) as on,

@@ -117,7 +117,6 @@ class ImageExperiment(Experiment):
             shown=self.noisy,
             best=best,
             device=self.places.device,
-            progress=self.places.progress,
         )
         if best is not None:
             write_json(folder / STOPPED, {"epoch": best.epoch, "selection": best.measured})

@@ -32,6 +32,7 @@ from vitmem.training.checkpoint import CHECKPOINTS, LAST, WholeFiles, resumable
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
 from vitmem.training.module import Classifier, Learner, TiedClassifier
+from vitmem.training.shown import ShowSteps
 from vitmem.training.tied import TiedUnits
 
 WEIGHTS = "model.safetensors"
@@ -81,7 +82,6 @@ def train(
     shown: NoisyImages | None = None,
     best: KeepBest | None = None,
     device: str = "auto",
-    progress: bool = True,
 ) -> float:
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
@@ -100,7 +100,7 @@ def train(
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
     with tied.attached() if tied else nullcontext():
-        return learn(module, data, folder, device=device, progress=progress, best=best)
+        return learn(module, data, folder, device=device, best=best)
 
 
 def steps(recipe: Recipe, count: int) -> tuple[int, int]:
@@ -115,7 +115,6 @@ def learn(
     folder: Path,
     *,
     device: str,
-    progress: bool,
     best: KeepBest | None = None,
 ) -> float:
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
@@ -127,6 +126,7 @@ def learn(
         Curves(folder / CURVES),
         *([best] if best else []),
         timer,
+        ShowSteps(),
         # saved when the module has said that the loss is a number and the others have measured the epoch
         ModelCheckpoint(
             folder / CHECKPOINTS, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False
@@ -145,7 +145,7 @@ def learn(
             check_val_every_n_epoch=module.recipe.curve_every,
             logger=_loggers(folder),
             callbacks=callbacks,
-            **_quiet(progress),
+            **_quiet(),
         )
         _fit(trainer, module, data, last)
     if best:
@@ -206,12 +206,12 @@ def _loggers(folder: Path) -> list[Logger]:
     return loggers
 
 
-def _quiet(progress: bool) -> dict[str, Any]:
-    """Return trainer options that leave a progress bar at most on the screen, and no work beside training."""
+def _quiet() -> dict[str, Any]:
+    """Return trainer options that leave nothing of Lightning's on the screen, and no work beside training."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return {
-        "enable_progress_bar": progress,
+        "enable_progress_bar": False,
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 0,

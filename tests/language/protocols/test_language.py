@@ -31,7 +31,7 @@ TINY = Path(__file__).parents[2] / "bench" / "tiny_text.yaml"
 
 
 def places(folder: Path) -> Places:
-    return Places(Store(folder / "store"), None, folder / "cache", "cpu", progress=False)
+    return Places(Store(folder / "store"), None, folder / "cache", "cpu")
 
 
 @pytest.fixture(scope="module")

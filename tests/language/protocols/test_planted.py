@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def places(root: Path, tmp_path: Path) -> Places:
-    return Places(Store(tmp_path / "store"), root, tmp_path / "cache", "cpu", progress=False)
+    return Places(Store(tmp_path / "store"), root, tmp_path / "cache", "cpu")
 
 
 def suite(tmp_path: Path, **changes: Any) -> Path:

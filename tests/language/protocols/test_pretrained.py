@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, out: Path, **changes: Any) -> Outcome:
     suite = out / "tiny_passages.yaml"
     suite.write_text(yaml.safe_dump({**SUITE, **changes}))
-    places = Places(Store(out / "store"), folder, out / "cache", "cpu", progress=False)
+    places = Places(Store(out / "store"), folder, out / "cache", "cpu")
     return run_suite(make_plan(load_suite(suite), suite), places, out / "results")
 
 
@@ -101,7 +101,7 @@ def test_what_is_recited_before_and_after(folder: Path, tmp_path: Path) -> None:
     assert rows["kfac"]["counts"]["images_per_statistics"] == 20
     assert run(folder, tmp_path).made == 0
     suite = tmp_path / "tiny_passages.yaml"
-    places = Places(Store(tmp_path / "store"), folder, tmp_path / "cache", "cpu", progress=False)
+    places = Places(Store(tmp_path / "store"), folder, tmp_path / "cache", "cpu")
     (written,) = write_analyses(make_plan(load_suite(suite), suite), places, tmp_path / "results", ["bands"])
     with written.open() as file:
         bands = list(csv.DictReader(file))

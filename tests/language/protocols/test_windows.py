@@ -96,7 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def places_of(folder: Path, out: Path) -> Places:
-    return Places(Store(out / "store"), folder, out / "cache", "cpu", progress=False)
+    return Places(Store(out / "store"), folder, out / "cache", "cpu")
 
 
 def run(folder: Path, out: Path, **changes: Any) -> Outcome:

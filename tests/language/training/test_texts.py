@@ -25,7 +25,7 @@ def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         model = build_language(params, TextShape(texts.vocab_size, texts.length), 0)
-        train_texts(model.net, texts, recipe, 5, folder, device="cpu", progress=False)
+        train_texts(model.net, texts, recipe, 5, folder, device="cpu")
 
     run(tmp_path / "whole")
     keep = ModelCheckpoint.on_train_epoch_end

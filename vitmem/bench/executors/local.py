@@ -42,7 +42,7 @@ def run_local(
             for event in _rows(job, suite, places):
                 on_event(event)
         return
-    _pool(jobs, suite, replace(places, progress=False), min(workers, len(jobs)), plugins, on_event)
+    _pool(jobs, suite, places, min(workers, len(jobs)), plugins, on_event)
 
 
 def _rows(job: Job, suite: str, places: Places) -> Iterator[Event]:

@@ -29,13 +29,12 @@ def train_texts(
     folder: Path,
     *,
     device: str = "auto",
-    progress: bool = True,
 ) -> float:
     """Train ``net`` in place on the rows of ``data``; see ``vitmem.training.fit.train``."""
     asked = {"memorized": data.memorized, **data.items}
     rows = RowsModule(data.train, asked, batch_size=recipe.batch_size, seed=seed)
     module = NextToken(net, recipe, *steps(recipe, rows.count), seed, names=tuple(asked))
-    return learn(module, rows, folder, device=device, progress=progress)
+    return learn(module, rows, folder, device=device)
 
 
 class NextToken(Learner):
