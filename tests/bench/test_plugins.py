@@ -15,7 +15,7 @@ from vitmem.bench.runner import rows_path, run_suite
 from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
-from vitmem.metrics.trial import try_metrics
+from vitmem.metrics.measure import try_metrics
 from vitmem.registry import REGISTRIES
 from vitmem.rows import read_rows
 

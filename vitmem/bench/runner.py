@@ -15,7 +15,7 @@ from vitmem.bench.plan import Plan
 from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import lock, translate_disk_errors
 from vitmem.errors import VitmemError
-from vitmem.metrics.trial import try_metrics
+from vitmem.metrics.measure import try_metrics
 from vitmem.metrics.versions import predictions_kind
 from vitmem.progress import now_and_then
 from vitmem.rows import Row, write_rows

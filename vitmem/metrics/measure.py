@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vitmem.entries import Metric
-from vitmem.errors import VitmemError, raised_at, reason
+from vitmem.errors import InputError, VitmemError, raised_at, reason
 from vitmem.metrics.versions import metrics_of
+from vitmem.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,3 +51,19 @@ def _values(entry: type[Metric], predictions: AnyPredictions, base: AnyPredictio
         if not math.isfinite(value):
             raise VitmemError(f"metric '{entry.name}': '{name}' is {value}; leave out undefined values")
     return values
+
+
+def try_metrics(protocol: str) -> None:
+    """Measure synthetic predictions by every metric of ``protocol`` if a plug-in registers one of them.
+
+    Raises InputError naming the metric that fails, returns a non-finite value or uses a taken name.
+    """
+    if all(entry.built_in() for entry in metrics_of(protocol)):
+        return
+    make = PROTOCOLS.get(protocol).made_up
+    if make is None:
+        return
+    try:
+        measure(make(0), make(1))
+    except VitmemError as error:
+        raise InputError(f"{error} (found on made-up predictions, before anything is trained)") from error
