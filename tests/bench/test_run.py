@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -20,10 +19,11 @@ from safetensors.torch import load_file
 
 import vitmem.bench.executors.local as local
 import vitmem.protocols.image as vision
+from vitmem.bench.claims import Claims
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import make_plan
 from vitmem.bench.runner import Outcome, rows_path, run_suite
-from vitmem.bench.store import Store, lock
+from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError, VitmemError
 from vitmem.outcomes import unpacked
@@ -223,10 +223,11 @@ def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: sign
             assert told.endswith("\nstopped; the same command goes on from here\n") and "Traceback" not in told
         else:
             process.kill()
+    claims = Claims(tmp_path / "store" / "claims")
+    keys = {path.relative_to(claims.root).with_suffix("").as_posix() for path in claims.root.glob("training/*.1")}
+    assert len(keys) == 2
     for _ in range(50):  # both workers let go of their trainings
-        with contextlib.suppress(InputError), contextlib.ExitStack() as held:
-            for path in tmp_path.glob("store/training/*.lock"):
-                held.enter_context(lock(path, busy="held"))
+        if all(claims.holder(key) is None for key in keys):
             return
         time.sleep(0.2)
     pytest.fail("a worker outlived the process that started it")
@@ -256,14 +257,6 @@ def test_cores_are_shared_out(workers: int, shares: list, monkeypatch: pytest.Mo
     for number in range(workers):
         local._share_out(number, workers, "cpu")
     assert list(zip(given[::2], given[1::2], strict=True)) == [(mine or cores, threads) for mine, threads in shares]
-
-
-def test_two_runs_of_one_suite_at_once(finished: Path) -> None:
-    with (
-        lock(finished / "results" / "tiny" / ".lock"),
-        pytest.raises(InputError, match="suite 'tiny' is being run by another process"),
-    ):
-        run(finished)
 
 
 def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +289,8 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_store_is_never_unpickled(finished: Path) -> None:
     suffixes = {p.suffix for p in (finished / "store").rglob("*") if p.is_file() and "tensorboard" not in p.parts}
-    assert suffixes <= {".safetensors", ".json", ".jsonl", ".csv", ".yaml", ".lock", ".txt"}, suffixes
+    assert suffixes <= {".safetensors", ".json", ".jsonl", ".csv", ".yaml", ".lock", ".txt", ".1", ".over", ""}, (
+        suffixes
+    )
     for path in (finished / "store").rglob("*.json"):
         json.loads(path.read_text())

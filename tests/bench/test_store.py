@@ -55,9 +55,9 @@ def test_who_waits_takes_the_work_of_who_was_first(tmp_path: Path) -> None:
         write("first")(folder)
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(Store(tmp_path).make, "training", "a", slow)
+        first = pool.submit(Store(tmp_path).make, "training", "a", slow, resumed="half-way")
         begun.wait()
-        second = pool.submit(Store(tmp_path).make, "training", "a", write("second"))
+        second = pool.submit(Store(tmp_path).make, "training", "a", write("second"), resumed="half-way")
         assert not second.done()
         go.set()
         assert first.result() == second.result()
@@ -206,8 +206,8 @@ def test_what_gets_its_name_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.M
     replaced: list[int] = []
     real = os.replace
     monkeypatch.setattr(os, "replace", lambda a, b: (replaced.append(len(flushed)), real(a, b))[1])
-    folder = Store(tmp_path).make("training", "a", write("1"))
-    partial = folder.with_name("a.partial")
+    folder = Store(tmp_path).make("training", "a", write("1"), resumed="half-way")
+    partial = folder.with_name("a.1.partial")
     assert flushed[: replaced[-1]] == [partial / "x", partial] and flushed[replaced[-1] :] == [folder.parent]
 
 

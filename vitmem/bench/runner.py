@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitmem.bench.current import finished_ids, rows_of
-from vitmem.bench.executors.local import Event, run_local
+from vitmem.bench.executors.local import run_local
 from vitmem.bench.experiment import Places
 from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import Plan
 from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import lock, translate_disk_errors
+from vitmem.bench.work import Event
 from vitmem.errors import VitmemError
 from vitmem.metrics.measure import try_metrics
 from vitmem.metrics.versions import predictions_kind
@@ -56,12 +57,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: cells in the plan, rows that were there, rows made now, and how many failed."""
+    """How a run ended: cells in the plan, rows that were there, rows made now, and how many failed.
+
+    ``elsewhere`` are the cells that other workers are at.
+    """
 
     cells: int
     found: int
     made: int
     failed: int
+    elsewhere: int = 0
 
 
 def rows_path(results: Path, suite: str) -> Path:
@@ -81,23 +86,21 @@ def run_suite(
 ) -> Outcome:
     """Make a row of every cell of ``plan`` that has none and return the counts.
 
-    Rows that the store has of these cells are taken first. A row is in the store before the next cell begins, so a run
-    that is killed loses at most the cell it was in; the suite's file of rows is written now and then, and at the end. A
-    row that was made by other metrics than those of now is measured again, from what the store has. With ``prune`` the
-    rows of cells that the suite no longer has go first. Raises InputError when another run holds the suite or the user
-    can mend what is wrong.
+    Rows that the store has of these cells are taken first, and at the end those that other workers have made meanwhile.
+    A row is in the store before the next cell begins, so a run that is killed loses at most the cell it was in; the
+    suite's file of rows is written now and then, and at the end. A row that was made by other metrics than those of now
+    is measured again, from what the store has. With ``prune`` the rows of cells that the suite no longer has go first.
+    Raises InputError when the user can mend what is wrong.
     """
     name = plan.suite.name
     path = rows_path(results, name)
-    busy = f"suite '{name}' is being run by another process; wait for it, or give another folder with --results"
-    with translate_disk_errors(results), results_folder(path.parent, busy):
+    with translate_disk_errors(results), results_folder(path.parent):
         for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
-            left.unlink()
+            left.unlink(missing_ok=True)
         rows = rows_of(path)
         new = rows_in_store(plan, places.store.root, finished_ids(rows))
         stale = stale_ids(plan, rows) if prune else set()
-        if new or stale:
-            write_rows(path, new, drop=stale)
+        _merge(path, new, stale)
         done = finished_ids([*rows, *new])
         found = sum(cell.id in done for cell in plan.cells)
         del rows, new
@@ -107,9 +110,8 @@ def run_suite(
         due = now_and_then(WRITE_EVERY)
 
         def write() -> None:
-            if unwritten:
-                write_rows(path, unwritten)
-                unwritten.clear()
+            _merge(path, unwritten)
+            unwritten.clear()
 
         def handle(event: Event) -> None:
             unwritten.append(event[1])
@@ -122,13 +124,25 @@ def run_suite(
             for protocol in {predictions_kind(job.training.data.entry) for job in jobs}:
                 try_metrics(protocol)
             check_jobs(jobs, places)
-            run_local(jobs, name, places, workers, (*plugins, *plan.suite.plugins), handle)
+            run_local(plan, places, done, workers, (*plugins, *plan.suite.plugins), handle)
         except BaseException:
             with suppress(VitmemError, OSError):  # the user reads what ended the run; the next one takes the rows
                 write()
             raise
         write()
-        return Outcome(len(plan.cells), found, progress.cells, progress.failed)
+        rows = rows_of(path)
+        others = rows_in_store(plan, places.store.root, finished_ids(rows))
+        _merge(path, others)
+        have = {row["id"] for row in [*rows, *others]}
+        elsewhere = sum(cell.id not in have for cell in plan.cells)
+        return Outcome(len(plan.cells), found, progress.cells, progress.failed, elsewhere)
+
+
+def _merge(path: Path, rows: Sequence[Row], stale: Collection[str] = ()) -> None:
+    """Merge ``rows`` into the file ``path``, which other runs may write too."""
+    if rows or stale:
+        with lock(path.with_name(".lock")):
+            write_rows(path, rows, drop=stale)
 
 
 def stale_ids(plan: Plan, rows: Iterable[Row]) -> set[str]:
@@ -137,16 +151,12 @@ def stale_ids(plan: Plan, rows: Iterable[Row]) -> set[str]:
 
 
 @contextmanager
-def results_folder(folder: Path, busy: str) -> Iterator[None]:
-    """Hold the lock of a suite's results; a folder that has nothing else in the end goes, with those made for it."""
+def results_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of a suite's results; one that has nothing in the end goes, with those that were made for it."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with lock(folder / ".lock", busy=busy):
-            try:
-                yield
-            finally:
-                if [path.name for path in folder.iterdir()] == [".lock"]:
-                    (folder / ".lock").unlink()
+        yield
     finally:
         with suppress(OSError):
             for path in made:

@@ -16,7 +16,7 @@ from vitmem.bench.cells import Cell, Request, as_config
 from vitmem.bench.environment import environment
 from vitmem.bench.records import StatisticsRecord
 from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
-from vitmem.bench.store import lock, read_json, write_json
+from vitmem.bench.store import read_json, write_json
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, fit_for, make_spectra
 from vitmem.progress import counted
@@ -122,11 +122,9 @@ def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Fac
         Factors({path: factors.layers[path]}, factors.metadata).save(folder / FACTORS, halved=True)
         write_json(folder / RECORD, record)
 
-    # one process at a time: a second one would collect the same
-    with lock(store.folder(STAGE, f"{cell.statistics_id}.lock")):
-        folders = {
-            path: store.make(*_place(cell, path), partial(fill, path), made_from=session.made_from) for path in layers
-        }
+    folders = {
+        path: store.make(*_place(cell, path), partial(fill, path), made_from=session.made_from) for path in layers
+    }
     for folder in folders.values():
         _check_source(session, cell, folder)
     # what was collected now has its spectra already

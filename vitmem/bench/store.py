@@ -11,15 +11,18 @@ import itertools
 import json
 import logging
 import os
+import secrets
 import shutil
+import socket
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import lock_descriptor
 
+from vitmem.bench.claims import Claims, is_running
 from vitmem.bench.manifest import MANIFEST, fault, write_manifest
 from vitmem.errors import DiskFullError, InputError
 from vitmem.files import flush, read_text, write_text
@@ -30,8 +33,8 @@ log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28")
-# Where tracebacks lie.
-FAILURES = "failures"
+# Where tracebacks lie, and claims of workers.
+FAILURES, CLAIMS = "failures", "claims"
 
 
 class Store:
@@ -43,6 +46,7 @@ class Store:
         A mark of the schema that cannot be read is written anew, with a warning: each folder has digests of its own.
         """
         self.root = root
+        self.claims = Claims(root / CLAIMS)
         self._whole: set[Path] = set()
         mark = root / "schema.json"
         with translate_disk_errors(root):
@@ -65,11 +69,8 @@ class Store:
 
     def has(self, stage: str, id: str) -> bool:
         """Say whether the stage ``id`` is finished and whole; a damaged folder is set aside, with a warning."""
-        final = self.folder(stage, id)
-        if not final.is_dir():
-            return False
-        with translate_disk_errors(self.root), lock(final.with_name(f"{id}.lock")):
-            return self._sound(final, None)
+        with translate_disk_errors(self.root):
+            return self._sound(self.folder(stage, id), None)
 
     def make(
         self,
@@ -84,28 +85,55 @@ class Store:
 
         The folder gets its digests and then its name when ``fill`` returns. One that is damaged, or was made from
         something else than ``made_from`` (digests by name; ``None``: not asked), is set aside, with a warning.
-        With ``resumed``, the name of a folder in the unfinished one that goes when it is whole, what a killed run left
-        is there again (a training resumes from its checkpoint); without it the folder starts empty. Another process
-        that makes the same stage is waited for, and its work is taken.
+        With ``resumed``, the name of a folder in the unfinished one that goes when it is whole, one process makes it at
+        a time, of all that share the store: others wait and take its work, and what one that was killed left is there
+        again (a training resumes from its checkpoint). Without it the folder starts empty, and of several processes
+        that make it at once one has its name.
         """
         final = self.folder(stage, id)
-        partial = final.with_name(f"{id}.partial")
-        with translate_disk_errors(self.root), lock(final.with_name(f"{id}.lock")):
+        with translate_disk_errors(self.root):
             if self._sound(final, made_from):
                 return final
-            if resumed is None or not _usable(partial):
-                _drop(partial)
-            partial.mkdir(parents=True, exist_ok=True)
-            if not (partial / MANIFEST).exists():
-                fill(partial)
-                write_manifest(partial, made_from or {})
-            if resumed is not None:
-                _drop(partial / resumed)
-            flush(partial)
-            os.replace(partial, final)
-            flush(final.parent)
-            self._whole.add(final)
+            if resumed is None:
+                _drop_left(final)
+                partial = final.with_name(f"{id}.{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+                try:
+                    self._fill(final, partial, fill, made_from)
+                except BaseException:
+                    _drop(partial)
+                    raise
+                return final
+            with self.claims.wait(f"{stage}/{id}") as claim:
+                if not self._sound(final, made_from):
+                    partial = final.with_name(f"{id}.{claim.number}.partial")
+                    _take_over(partial, id)
+                    self._fill(final, partial, fill, made_from, resumed)
         return final
+
+    def _fill(
+        self,
+        final: Path,
+        partial: Path,
+        fill: Callable[[Path], None],
+        made_from: Mapping[str, str] | None,
+        resumed: str | None = None,
+    ) -> None:
+        """Fill ``partial`` unless it is whole, and give it its name."""
+        partial.mkdir(parents=True, exist_ok=True)
+        if not (partial / MANIFEST).exists():
+            fill(partial)
+            write_manifest(partial, made_from or {})
+        if resumed is not None:
+            _drop(partial / resumed)
+        flush(partial)
+        try:
+            os.replace(partial, final)
+        except OSError:
+            if not self._sound(final, made_from):  # else another process was first
+                raise
+            _drop(partial)
+        flush(final.parent)
+        self._whole.add(final)
 
     def failed(self, id: str, error: BaseException) -> str:
         """Keep the traceback of what failed under ``id``, and return where it lies in the store."""
@@ -119,8 +147,8 @@ class Store:
         (self.root / FAILURES / f"{id}.txt").unlink(missing_ok=True)
 
     def _sound(self, final: Path, made_from: Mapping[str, str] | None) -> bool:
-        """Say whether there is a finished folder that is whole; another one is set aside. The lock is held."""
-        if not final.is_dir():
+        """Say whether there is a finished folder that is whole; another one is set aside."""
+        if not _is_there(final):
             self._whole.discard(final)
             return False
         if final in self._whole:
@@ -130,9 +158,36 @@ class Store:
             return True
         aside = (final.with_name(f"{final.name}.damaged-{n}") for n in itertools.count(1))
         aside_name = next(path for path in aside if not path.exists())
-        os.replace(final, aside_name)
+        with suppress(FileNotFoundError):  # another process was first
+            os.replace(final, aside_name)
         log.warning(f"{final}: {wrong}; it is set aside as {aside_name.name} and made again")
         return False
+
+
+def _is_there(folder: Path) -> bool:
+    """Say whether ``folder`` is there; a file system of a network may know it from a look at its parent alone."""
+    if folder.is_dir():
+        return True
+    with suppress(OSError):
+        return any(entry.name == folder.name for entry in os.scandir(folder.parent)) and folder.is_dir()
+    return False
+
+
+def _take_over(partial: Path, id: str) -> None:
+    """Give what a process that was killed left of ``id`` the name ``partial``: no other process writes there then."""
+    for left in sorted(partial.parent.glob(f"{id}*.partial"), key=lambda path: path.stat().st_mtime):
+        if left != partial:
+            _drop(partial)
+            os.replace(left, partial)
+    if not _usable(partial):
+        _drop(partial)
+
+
+def _drop_left(final: Path) -> None:
+    """Drop unfinished folders of processes of this host that have gone."""
+    for left in final.parent.glob(f"{final.name}.{socket.gethostname()}-*.partial"):
+        if not is_running(int(left.name.rpartition("-")[0].rpartition("-")[2])):
+            _drop(left)
 
 
 def _usable(partial: Path) -> bool:

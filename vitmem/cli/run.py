@@ -30,8 +30,8 @@ from vitmem.reports.terminal import paragraph, terminal
 from vitmem.rows import Row
 
 if TYPE_CHECKING:
-    from vitmem.bench.executors.local import Event
     from vitmem.bench.runner import Progress
+    from vitmem.bench.work import Event
 
 log = logging.getLogger(__name__)
 # Networks that a sentence is printed of; of the others it stands in the table.
@@ -111,6 +111,9 @@ def run(
             sys.exit(INTERRUPTED)
         failed = outcome.failed
         print(f"{name}: {counted(outcome.made, 'row')} made, {failed} failed", flush=True)
+        if outcome.elsewhere:
+            others = counted(outcome.elsewhere, "cell")
+            print(f"{others} left to other workers ('vitmem status' says where); the same command collects their rows")
     if rows_of(path):
         if check_tables(results, name):
             write_tables(results, name)
@@ -143,12 +146,13 @@ def _line(event: Event, progress: Progress, store: Path) -> None:
     job, row = event
     left = progress.left()
     time_left = "" if left is None or progress.cells == progress.total else f", {duration(left)} left"
-    print(f"[{progress.cells}/{progress.total}] {job}: {_outcome(row)}{time_left}", flush=True)
+    print(f"[{progress.cells}/{progress.total}] {job}: {outcome_text(row)}{time_left}", flush=True)
     if "traceback" in row:
         log.debug((store / row["traceback"]).read_text())
 
 
-def _outcome(row: Row) -> str:
+def outcome_text(row: Row) -> str:
+    """Return what became of a cell: its edit, and its numbers or why it failed."""
     label = edit_label(dict(row["config"]["edit"]))
     if row["status"] != "ok":
         where = f" (traceback: {row['traceback']} in the store)" if "traceback" in row else ""

@@ -1,4 +1,4 @@
-"""Jobs on this machine: in this process, or a pool of processes with a share of the cores (or a GPU) each."""
+"""Workers on this machine: this process, or several with a share of the cores (or a GPU) each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from logging.handlers import QueueHandler
@@ -18,50 +18,35 @@ from typing import Any
 import torch
 
 from vitmem.bench.experiment import Places
-from vitmem.bench.job import run_job
-from vitmem.bench.plan import Job
+from vitmem.bench.plan import Plan
 from vitmem.bench.plugins import load_plugins
+from vitmem.bench.work import Event, OnEvent, work
 from vitmem.errors import DiskFullError, InputError, VitmemError
-from vitmem.progress import JobFormatter, Relay, Step, bars_shown, named, shown, shown_by
-from vitmem.rows import Row
-
-# (job label, row)
-Event = tuple[str, Row]
-OnEvent = Callable[[Event], None]
+from vitmem.progress import JobFormatter, Relay, Step, bars_shown, shown, shown_by
 
 
 def run_local(
-    jobs: Sequence[Job], suite: str, places: Places, workers: int, plugins: Sequence[str], on_event: OnEvent
+    plan: Plan, places: Places, done: Collection[str], workers: int, plugins: Sequence[str], on_event: OnEvent
 ) -> None:
-    """Run all ``jobs`` and tell ``on_event`` of each row; one worker runs them in this process, in order.
+    """Make the rows of ``plan`` that are not ``done`` and tell ``on_event`` of each; one worker runs in this process.
 
     What several workers log is logged here, and their bars are shown here.
     """
-    if workers == 1 or len(jobs) == 1:
-        for job in jobs:
-            for event in _rows(job, suite, places):
-                on_event(event)
-        return
-    _pool(jobs, suite, places, min(workers, len(jobs)), plugins, on_event)
-
-
-def _rows(job: Job, suite: str, places: Places) -> Iterator[Event]:
-    with named(job.label):
-        for row in run_job(job, suite, places):
-            yield job.label, row
+    workers = min(workers, len(plan.jobs(done)))
+    if workers == 1:
+        work(plan, places, done, on_event)
+    elif workers:
+        _pool(plan, places, done, workers, plugins, on_event)
 
 
 def _pool(
-    jobs: Sequence[Job], suite: str, places: Places, workers: int, plugins: Sequence[str], on_event: OnEvent
+    plan: Plan, places: Places, done: Collection[str], workers: int, plugins: Sequence[str], on_event: OnEvent
 ) -> None:
-    """Run jobs in ``workers`` fresh processes; they end with this one."""
+    """Work in ``workers`` fresh processes; they end with this one."""
     level = logging.getLogger("vitmem").getEffectiveLevel()
     context = multiprocessing.get_context("spawn")
-    todo: Any = context.Queue()
     events: Any = context.Queue()
-    for job in [*jobs, *[None] * workers]:
-        todo.put(job)
-    given = todo, events, level, bars_shown(), suite, places, tuple(plugins)
+    given = events, level, bars_shown(), plan, places, tuple(done), places.store.claims.now(), tuple(plugins)
     pool = [context.Process(target=_work, args=(n, workers, *given), daemon=True) for n in range(workers)]
     for process in pool:
         process.start()
@@ -93,15 +78,16 @@ def _pool(
 def _work(
     number: int,
     workers: int,
-    todo: Any,
     events: Any,
     level: int,
     relayed: bool,
-    suite: str,
+    plan: Plan,
     places: Places,
+    done: Collection[str],
+    since: float,
     plugins: Sequence[str],
 ) -> None:
-    """Take jobs until there are none; cores and GPUs are shared out by worker number.
+    """Work until nothing is left; cores and GPUs are shared out by worker number.
 
     Rows, the error that ends it and what is logged from ``level`` on go to ``events``, and if ``relayed`` the steps of
     long work.
@@ -116,9 +102,7 @@ def _work(
     try:
         load_plugins(plugins)
         with shown_by(Relay(events.put)) if relayed else nullcontext():
-            while (job := todo.get()) is not None:
-                for event in _rows(job, suite, places):
-                    events.put(event)
+            work(plan, places, done, events.put, since)
     except KeyboardInterrupt:
         return
     except (InputError, DiskFullError) as error:
