@@ -109,7 +109,7 @@ class Claims:
     def ended_after(self, claim: Claim, moment: float) -> bool:
         """Say whether the claim before ``claim`` was given back after ``moment``, by the clock of the file system."""
         before = _over(claim.path.with_suffix(f".{claim.number - 1}"))
-        return before.exists() and before.stat().st_mtime >= moment
+        return before.exists() and before.stat().st_mtime > moment
 
     def now(self) -> float:
         """Return the time by the clock of the file system, in seconds since 1970."""
