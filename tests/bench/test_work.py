@@ -27,7 +27,7 @@ from vitmem.rows import read_rows
 
 SUITE: dict[str, Any] = {
     "name": "queue",
-    "seeds": [0, 1, 2, 3],
+    "seeds": [0, 1, 2],
     "data": {"name": "digits", "train": 400, "validation": 60},
     "noise": {"name": "symmetric", "rate": 0.2},
     "model": {"name": "vit", "patch_size": 4, "width": 16, "depth": 1, "heads": 1},
@@ -53,7 +53,7 @@ def worker(suite: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def run(suite: Path, folder: Path) -> Outcome:
-    places = Places(Store(folder / "store"), None, suite.parent / "cache", "cpu", progress=False)
+    places = Places(Store(folder / "store"), None, suite.parent / "cache", "cpu")
     return run_suite(make_plan(load_suite(suite), suite), places, folder / "results")
 
 
@@ -64,7 +64,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def trained(folder: Path) -> list[str]:
     """Return the trainings whose last epoch was logged, once for each time."""
-    return [p.parts[-4] for p in folder.glob("store/training/*/logs/*/metrics.csv") if "\n29," in p.read_text()]
+    return [p.parts[-4] for p in folder.glob("store/training/*/logs/*/metrics.csv") if ",29,,,599," in p.read_text()]
 
 
 def test_workers_share_a_suite_and_one_that_is_killed_is_replaced(suite: Path, tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_workers_share_a_suite_and_one_that_is_killed_is_replaced(suite: Path, t
     third = worker(suite)
     said = [process.communicate(timeout=300) for process in (second, third)]
     assert second.returncode == third.returncode == 0, said
-    assert run(suite, tmp_path) == Outcome(cells=12, found=12, made=0, failed=0)
+    assert run(suite, tmp_path) == Outcome(cells=9, found=9, made=0, failed=0)
     run(suite, tmp_path / "alone")
     assert rows(tmp_path) == rows(tmp_path / "alone")
-    assert len(trained(tmp_path)) == len(set(trained(tmp_path))) == 4
+    assert len(trained(tmp_path)) == len(set(trained(tmp_path))) == 3
     assert not list(tmp_path.glob("store/*/*.partial"))
 
 
@@ -88,9 +88,9 @@ def test_a_worker_ends_when_its_time_is_up_and_the_next_one_goes_on(suite: Path,
     content = {**SUITE, "seeds": [0], "recipe": {**SUITE["recipe"], "epochs": 100_000}}
     suite.write_text(yaml.safe_dump(content))
     started = time.monotonic()
-    process = worker(suite, "--until", "15s")
+    process = worker(suite, "--until", "12s")
     out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0 and "15s are over; the same command goes on from here" in out
+    assert process.returncode == 0 and "12s are over; the same command goes on from here" in out
     assert time.monotonic() - started < 60
     (left,) = tmp_path.glob("store/training/*.1.partial/checkpoints/last.ckpt")
     again = worker(suite, "--until", "8s")
@@ -110,7 +110,7 @@ def test_what_failed_is_not_tried_by_every_worker(suite: Path, tmp_path: Path) -
     try:
         suite.write_text(yaml.safe_dump({**SUITE, "seeds": [0], "edits": [{"method": "failing", "blocks": "last"}]}))
         plan = make_plan(load_suite(suite), suite)
-        places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu", progress=False)
+        places = Places(Store(tmp_path / "store"), None, tmp_path / "cache", "cpu")
         since = places.store.claims.now()
         for _ in range(3):
             work(plan, places, (), lambda event: None, since)
@@ -119,7 +119,7 @@ def test_what_failed_is_not_tried_by_every_worker(suite: Path, tmp_path: Path) -
         assert len(calls) == 2
         shown = CliRunner().invoke(app, ["status", str(suite), "--store", str(tmp_path / "store")])
         assert shown.exit_code == 0, shown.output
-        assert "1 cell; 0 done, 1 failed, 0 to do" in shown.stdout and "failing last: failed: no" in shown.stdout
+        assert "1 cell; 0 done, 1 failed, 0 to do" in shown.stdout and "last failing: failed: no" in shown.stdout
         assert 'raise VitmemError("no")' in shown.stdout
     finally:
         EDITS.discard("failing")
@@ -134,7 +134,7 @@ def test_status_says_who_is_at_what(suite: Path, tmp_path: Path) -> None:
     text = CliRunner().invoke(app, command).stdout
     process.kill()
     process.communicate()
-    assert "queue: 12 cells; 0 done, 0 failed, 12 to do" in text
+    assert "queue: 9 cells; 0 done, 0 failed, 9 to do" in text
     assert "running: 1 training" in text and f"process {process.pid}, since 20" in text
     assert "running: 0 trainings" in CliRunner().invoke(app, command).stdout
 

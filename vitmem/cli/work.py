@@ -55,7 +55,7 @@ def work(
     plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
     stop = _Stop(None if until is None else seconds_of(until))
-    places = Places(stores.Store(store), data_dir, cache_dir, device, progress and sys.stderr.isatty())
+    places = Places(stores.Store(store), data_dir, cache_dir, device)
     made = {"ok": 0, "failed": 0}
 
     def row_made(event: Event) -> None:
