@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from vitmem.cli.main import app
-from vitmem.cli.run import _outcome
+from vitmem.cli.run import outcome_text
 from vitmem.errors import VitmemError
 from vitmem.progress import duration
 
@@ -61,5 +61,7 @@ def test_a_line_leaves_out_what_goes_without_saying() -> None:
     edit: dict[str, Any] = {"method": "kfac", "blocks": "last", "fraction": 0.1, "importance": "kfac", "side": "both"}
     row = {"status": "ok", "config": {"edit": edit}, "metrics": dict.fromkeys(("memorized", "recovered"), 0.5)}
     row["metrics"]["validation"] = 0.25
-    assert _outcome(row) == "kfac last 0.1: memorized 50.0, recovered 50.0, validation 25.0"
-    assert "last 0.1 ckfac A:" in _outcome({**row, "config": {"edit": {**edit, "importance": "ckfac", "side": "A"}}})
+    assert outcome_text(row) == "kfac last 0.1: memorized 50.0, recovered 50.0, validation 25.0"
+    assert "last 0.1 ckfac A:" in outcome_text(
+        {**row, "config": {"edit": {**edit, "importance": "ckfac", "side": "A"}}}
+    )

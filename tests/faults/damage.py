@@ -115,6 +115,8 @@ class Bed:
             for pattern in patterns:
                 for path in sorted((self.folder / run).glob(pattern)):
                     stage = path.relative_to(self.folder / run).parts[1]
+                    if stage == "claims":  # of processes that have gone: whatever they say, they are over
+                        continue
                     if path.is_file() and path.suffix != ".lock" and (stage == "rows") == (run == "appended"):
                         found.setdefault((run, stage, path.name), (run, str(path.relative_to(self.folder / run))))
         return [found[key] for key in sorted(found)]

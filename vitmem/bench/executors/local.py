@@ -45,8 +45,11 @@ def _pool(
     """Work in ``workers`` fresh processes; they end with this one."""
     level = logging.getLogger("vitmem").getEffectiveLevel()
     context = multiprocessing.get_context("spawn")
+    plans: Any = context.Queue()  # unpickled in a worker when it has imported the plug-ins that it names
     events: Any = context.Queue()
-    given = events, level, bars_shown(), plan, places, tuple(done), places.store.claims.now(), tuple(plugins)
+    for _ in range(workers):
+        plans.put(plan)
+    given = plans, events, level, bars_shown(), places, tuple(done), places.store.claims.now(), tuple(plugins)
     pool = [context.Process(target=_work, args=(n, workers, *given), daemon=True) for n in range(workers)]
     for process in pool:
         process.start()
@@ -78,10 +81,10 @@ def _pool(
 def _work(
     number: int,
     workers: int,
+    plans: Any,
     events: Any,
     level: int,
     relayed: bool,
-    plan: Plan,
     places: Places,
     done: Collection[str],
     since: float,
@@ -102,7 +105,7 @@ def _work(
     try:
         load_plugins(plugins)
         with shown_by(Relay(events.put)) if relayed else nullcontext():
-            work(plan, places, done, events.put, since)
+            work(plans.get(), places, done, events.put, since)
     except KeyboardInterrupt:
         return
     except (InputError, DiskFullError) as error:
