@@ -1,4 +1,4 @@
-"""Suites, recipes and presets shipped with the package: inside it in a wheel, beside it in a checkout."""
+"""Suites, recipes, clusters and presets shipped with the package: inside it in a wheel, beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vitmem.errors import unknown
 
 
 def shipped(kind: str) -> Path:
-    """Return the folder of the shipped ``suites``, ``recipes`` or ``lm_eval`` presets."""
+    """Return the folder of the shipped ``suites``, ``recipes``, ``clusters`` or ``lm_eval`` presets."""
     inside = Path(__file__).parent / "configs"
     return (inside if inside.is_dir() else Path(__file__).parents[1] / "configs") / kind
 

@@ -24,6 +24,7 @@ VERBS = {
     "plan": ("plan:plan", "Show what a suite would run and what has rows already"),
     "run": ("run:run", "Run a suite: every cell without a row gets one, then the tables are written"),
     "work": ("work:work", "Work on a suite beside other workers that see the same store"),
+    "submit": ("submit:submit", "Submit workers of a suite to SLURM and go"),
     "status": ("status:status", "Show how far a suite is: done, running where, failed and why, still to do"),
     "tables": ("tables:tables", "Write the tables of all suites from their rows"),
     "figures": ("tables:figures", "Draw the figures of all suites from their rows"),
