@@ -14,13 +14,15 @@ from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import Plan
 from vitmem.bench.preflight import check_jobs
 from vitmem.bench.store import lock, translate_disk_errors
-from vitmem.bench.work import Event
+from vitmem.bench.work import Event, OnEvent
 from vitmem.errors import VitmemError
 from vitmem.metrics.measure import try_metrics
 from vitmem.metrics.versions import predictions_kind
 from vitmem.progress import now_and_then
 from vitmem.rows import Row, write_rows
 
+# Makes the rows of a plan that are not done, of cells by id; plug-ins are imported first.
+Execute = Callable[[Plan, Places, Collection[str], Sequence[str], OnEvent], None]
 # Seconds between two writes of the rows of a run: the whole file is written each time.
 WRITE_EVERY = 60.0
 
@@ -80,6 +82,7 @@ def run_suite(
     results: Path,
     *,
     workers: int = 1,
+    execute: Execute | None = None,
     plugins: Sequence[str] = (),
     prune: bool = False,
     on_event: Callable[[Event, Progress], None] = lambda event, progress: None,
@@ -90,7 +93,8 @@ def run_suite(
     A row is in the store before the next cell begins, so a run that is killed loses at most the cell it was in; the
     suite's file of rows is written now and then, and at the end. A row that was made by other metrics than those of now
     is measured again, from what the store has. With ``prune`` the rows of cells that the suite no longer has go first.
-    Raises InputError when the user can mend what is wrong.
+    ``execute`` makes the rows elsewhere than in
+    ``workers`` processes of this machine. Raises InputError when the user can mend what is wrong.
     """
     name = plan.suite.name
     path = rows_path(results, name)
@@ -124,7 +128,11 @@ def run_suite(
             for protocol in {predictions_kind(job.training.data.entry) for job in jobs}:
                 try_metrics(protocol)
             check_jobs(jobs, places)
-            run_local(plan, places, done, workers, (*plugins, *plan.suite.plugins), handle)
+            named = (*plugins, *plan.suite.plugins)
+            if execute is None:
+                run_local(plan, places, done, workers, named, handle)
+            else:
+                execute(plan, places, done, named, handle)
         except BaseException:
             with suppress(VitmemError, OSError):  # the user reads what ended the run; the next one takes the rows
                 write()

@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,8 +20,8 @@ from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.cli.exits import INTERRUPTED, log_to_stderr
-from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
-from vitmem.errors import InputError, VitmemError
+from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile, key_values
+from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.progress import Task, bars, duration
 from vitmem.reports.files import check_tables, tables_of, write_tables
 from vitmem.reports.naming import edit_label
@@ -30,7 +31,7 @@ from vitmem.reports.terminal import paragraph, terminal
 from vitmem.rows import Row
 
 if TYPE_CHECKING:
-    from vitmem.bench.runner import Progress
+    from vitmem.bench.runner import Execute, Progress
     from vitmem.bench.work import Event
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ def run(
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
+    executor: Annotated[str, typer.Option(help="local, or ray: one task a training on a Ray cluster")] = "local",
+    address: Annotated[str | None, typer.Option(help="of the Ray cluster, host:port; 'local' starts one here")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-E", help="what a task of Ray asks for, such as num_gpus=0.25")
+    ] = None,
     plugin: Plugin = None,
     progress: Annotated[bool, typer.Option(help="show bars of the work at hand, on a terminal")] = True,
     prune: Annotated[bool, typer.Option("--prune", help="drop the rows of cells the suite no longer has")] = False,
@@ -77,6 +83,7 @@ def run(
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     pick_device(device)
+    elsewhere = _elsewhere(executor, address, option or ())
     path = rows_path(results, name)
     rows, ids = rows_of(path), {cell.id for cell in plan.cells}
     done = finished_ids(rows)
@@ -104,7 +111,14 @@ def run(
                         cells.advance(left=counts.left())
 
                 outcome = run_suite(
-                    plan, places, results, workers=workers, plugins=plugin or (), prune=prune, on_event=row_made
+                    plan,
+                    places,
+                    results,
+                    workers=workers,
+                    execute=elsewhere,
+                    plugins=plugin or (),
+                    prune=prune,
+                    on_event=row_made,
                 )
         except KeyboardInterrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
@@ -124,6 +138,21 @@ def run(
             f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} why and where in {store} the traceback lies "
             "(--debug prints it); the same command tries again"
         )
+
+
+def _elsewhere(executor: str, address: str | None, option: Sequence[str]) -> Execute | None:
+    """Return what makes the rows on a cluster, ``None`` for this machine."""
+    if executor not in ("local", "ray"):
+        raise unknown("executor", executor, ("local", "ray"))
+    if executor == "local":
+        if address is not None or option:
+            raise InputError("--address and -E are of a cluster: give --executor ray, or for SLURM 'vitmem submit'")
+        return None
+    if address is None:
+        raise InputError("--executor ray: expected --address, host:port of a cluster or 'local', got none")
+    from vitmem.bench.executors.ray import RayCluster
+
+    return RayCluster(address, key_values(option, "-E"))
 
 
 def _result(rows: Path, store: Path) -> str:
