@@ -86,8 +86,9 @@ def append_row(path: Path, row: Row) -> None:
     with path.open("ab+", buffering=0) as file:
         before = _whole_lines(file)
         try:
-            if file.write(data) < len(data):  # the disk is full: trying the rest says so
-                file.write(data)
+            left = memoryview(data)
+            while left:  # a disk that is full takes a part, and says so at the rest
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
             file.truncate(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -139,13 +140,40 @@ def test_who_waits_gets_it_when_it_is_over(tmp_path: Path, monkeypatch: pytest.M
     assert order == ["first", "second"]
 
 
-def test_whether_the_claim_before_ended_after_a_moment(tmp_path: Path) -> None:
+def test_one_that_cannot_be_written_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.json, "dump", full)
+        with pytest.raises(OSError):
+            taken(tmp_path)
+    assert taken(tmp_path) == 2
+
+
+def test_that_of_a_process_which_nobody_has_asked_for_is_free(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "1\n"
+        process.kill()
+        while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2][:3]:
+            time.sleep(0.01)
+        assert taken(tmp_path) == 2
+
+
+def test_who_looks_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign(tmp_path, 5, version="99.0")
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refused)
+    holder = Claims(tmp_path).holder("training/a")
+    assert holder is not None and holder.version == "99.0"
+
+
+def test_another_process_holds_nothing_of_it(tmp_path: Path) -> None:
     claims = Claims(tmp_path)
-    before = claims.now()
-    time.sleep(0.02)
-    assert taken(tmp_path) == 1
-    time.sleep(0.02)
-    after = claims.now()
-    with claims.take("training/a") as claim:
-        assert claim is not None
-        assert claims.ended_after(claim, before) and not claims.ended_after(claim, after)
+    with claims.take("training/a"):
+        copy = pickle.loads(pickle.dumps(claims))
+        with copy.take("training/b") as claim:
+            assert claim is not None

@@ -116,9 +116,12 @@ def test_one_worker_is_killed_and_one_preempted(suite: Path, tmp_path: Path) -> 
 
 
 def test_a_task_whose_time_is_over_goes_on(suite: Path, tmp_path: Path) -> None:
-    suite.write_text(yaml.safe_dump({**SUITE, "seeds": [0], "recipe": {**SUITE["recipe"], "epochs": 400}}))
-    array = submit(suite, 1, "-E", "timeout_min=2")  # SLURM tells it after half a minute
-    wait_for(lambda: not queued(array), 590)
+    suite.write_text(yaml.safe_dump({**SUITE, "seeds": [0]}))
+    array = submit(suite, 1, "-E", "timeout_min=30")
+    wait_for(lambda: list(tmp_path.glob("store/training/*.partial/checkpoints/last.ckpt")), 120)
+    # what SLURM sends before a task's end
+    subprocess.run(["scancel", "--signal=USR2", array], check=True)
+    wait_for(lambda: not queued(array), 400)
     assert collected(suite, tmp_path) == Outcome(cells=3, found=3, made=0, failed=0)
     (row, *_) = read_rows(rows_path(tmp_path / "results", "cluster"))
     assert row["costs"]["training_resumed"]

@@ -65,6 +65,14 @@ class Claims:
         self._held: set[Path] = set()
         self._renewing: threading.Thread | None = None
 
+    def __getstate__(self) -> dict[str, Path]:
+        """Return what another process needs: what this one holds is not held there."""
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        """Hold nothing."""
+        self.__init__(state["root"])  # type: ignore[misc]
+
     @contextmanager
     def take(self, key: str) -> Iterator[Claim | None]:
         """Hold the claim of ``key`` for as long as the block lasts; ``None`` when another worker holds it.
@@ -75,6 +83,7 @@ class Claims:
         while number is not None and not self._made(path := self._path(key, number)):
             number = self._free(key, number)
         if number is None:
+            self._check_version(key)
             yield None
             return
         self._held.add(path)
@@ -106,17 +115,24 @@ class Claims:
         path = self._path(key, number)
         return _holder(path) if number and not self._is_over(path) else None
 
-    def ended_after(self, claim: Claim, moment: float) -> bool:
-        """Say whether the claim before ``claim`` was given back after ``moment``, by the clock of the file system."""
-        before = _over(claim.path.with_suffix(f".{claim.number - 1}"))
-        return before.exists() and before.stat().st_mtime > moment
-
     def now(self) -> float:
-        """Return the time by the clock of the file system, in seconds since 1970."""
+        """Return the time by the clock of the file system, in seconds since 1970, or by this machine's if it is read-only."""
         probe = self.root / f".clock-{socket.gethostname()}-{os.getpid()}"
-        self.root.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        return probe.stat().st_mtime
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            return probe.stat().st_mtime
+        except PermissionError:
+            return time.time()
+
+    def _check_version(self, key: str) -> None:
+        """Raise InputError when another version of vitmem holds the claim of ``key``."""
+        holder = self.holder(key)
+        if holder is not None and holder.version != vitmem.__version__:
+            raise InputError(
+                f"{self.root}: {holder.host} works on this store with vitmem {holder.version}, this is "
+                f"{vitmem.__version__}; use one version, or another folder with --store"
+            )
 
     def _path(self, key: str, number: int) -> Path:
         return self.root / f"{key}.{number}"
@@ -135,23 +151,24 @@ class Claims:
         if _over(path).exists():
             return True
         holder = _holder(path)
-        if holder is not None and holder.machine == _machine() and _started(holder.pid) != holder.started:
-            return True
-        if self.now() - path.stat().st_mtime > FREE:
-            return True
-        if holder is not None and holder.version != vitmem.__version__:
-            raise InputError(
-                f"{path}: {holder.host} works on this store with vitmem {holder.version}, this is "
-                f"{vitmem.__version__}; use one version, or another folder with --store"
-            )
-        return False
+        if holder is not None and holder.machine == _machine():
+            started = _started(holder.pid)
+            if started is None or (started and holder.started and started != holder.started):
+                return True
+        return self.now() - path.stat().st_mtime > FREE
 
     def _made(self, path: Path) -> bool:
         """Say whether this process has made the claim ``path``, which no other can make then."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with path.open("x") as file:
-                json.dump(asdict(_me()), file)
+                try:
+                    json.dump(asdict(_me()), file)
+                    file.flush()
+                except BaseException:  # a full disk: nobody would renew it
+                    with suppress(OSError):
+                        _over(path).touch()
+                    raise
         except FileExistsError:
             return False
         return True
@@ -202,7 +219,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return when the process ``pid`` of this machine began, ``None`` when there is none; nothing on Windows."""
+    """Return when the process ``pid`` of this machine began, ``None`` when there is none, nothing when not known."""
     if os.name == "nt":  # where a signal of 0 is Ctrl-C
         return ""
     try:
@@ -211,7 +228,8 @@ def _started(pid: int) -> str | None:
         pass
     except OSError:
         return None
-    try:  # the 22nd field, after a name that may hold anything
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    try:  # the third field and the 22nd, after a name that may hold anything
+        state, *_, started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:20]
     except OSError:
         return ""
+    return None if state in "ZX" else started  # a process that has ended and nobody has asked for

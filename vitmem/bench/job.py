@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vitmem.bench.cells import Cell
 from vitmem.bench.evaluation import ensure_ablated, ensure_evaluation, ensure_unedited
 from vitmem.bench.experiment import Places
 from vitmem.bench.journal import keep_row
@@ -11,7 +12,7 @@ from vitmem.bench.plan import Job
 from vitmem.bench.preflight import check_cells
 from vitmem.bench.row import failed_row, finished_row
 from vitmem.bench.stages import ensure_training, open_session
-from vitmem.errors import DiskFullError, InputError, reason
+from vitmem.errors import DiskFullError, InputError, VitmemError, reason
 from vitmem.rows import Row
 
 
@@ -21,12 +22,18 @@ def run_job(job: Job, suite: str, places: Places) -> Iterator[Row]:
     Raises InputError when the data cannot be read, the network cannot be built as the user asked or an
     edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
     """
-    for row in _rows(job, suite, places):
-        keep_row(places.store, row)
+    for cell, row in _rows(job, suite, places):
+        try:
+            keep_row(places.store, row)
+        except (InputError, DiskFullError):
+            raise
+        except VitmemError as error:  # a metric is no number
+            row = failed_row(cell, suite, reason(error), places.store.failed(cell.id, error))
+            keep_row(places.store, row)
         yield row
 
 
-def _rows(job: Job, suite: str, places: Places) -> Iterator[Row]:
+def _rows(job: Job, suite: str, places: Places) -> Iterator[tuple[Cell, Row]]:
     try:
         session = open_session(job.training, places, job.cells)
         check_cells(session, job.cells)
@@ -37,7 +44,7 @@ def _rows(job: Job, suite: str, places: Places) -> Iterator[Row]:
     except (Exception, SystemExit) as error:  # a plug-in's network may call sys.exit
         where = places.store.failed(job.training.id, error)
         for cell in job.cells:
-            yield failed_row(cell, suite, f"training: {reason(error)}", where)
+            yield cell, failed_row(cell, suite, f"training: {reason(error)}", where)
         return
     for cell in job.cells:
         try:
@@ -48,4 +55,4 @@ def _rows(job: Job, suite: str, places: Places) -> Iterator[Row]:
             raise
         except (Exception, SystemExit) as error:
             row = failed_row(cell, suite, reason(error), places.store.failed(cell.id, error))
-        yield row
+        yield cell, row

@@ -6,6 +6,7 @@ kept when they are in the suite's results: another folder of results takes them 
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Collection
 from pathlib import Path
@@ -46,11 +47,23 @@ def rows_in_store(plan: Plan, store: Path, done: Collection[str]) -> list[Row]:
     return found
 
 
+def failed_after(store: Path, row: Row, moment: float) -> bool:
+    """Say whether ``row`` failed after ``moment``, by the time of its traceback in the folder ``store``."""
+    traceback = store / row.get("traceback", "")
+    return row["status"] == "failed" and traceback.is_file() and traceback.stat().st_mtime > moment
+
+
 def _rows(path: Path) -> list[Row]:
     try:
         return appended_rows(path)
-    except InputError as error:
-        aside = path.with_name(f"{path.name}.damaged")
-        path.replace(aside)
-        log.warning(f"{error}; it is set aside as {aside.name} and its cells are measured again")
-        return []
+    except InputError:
+        pass
+    with lock(path.with_suffix(".lock")):  # another process may append, or have set it aside
+        try:
+            return appended_rows(path)
+        except InputError as error:
+            numbered = (path.with_name(f"{path.name}.damaged-{n}") for n in itertools.count(1))
+            aside = next(name for name in numbered if not name.exists())
+            path.replace(aside)
+            log.warning(f"{error}; it is set aside as {aside.name} and its cells are measured again")
+            return []

@@ -99,8 +99,9 @@ def run_suite(
     name = plan.suite.name
     path = rows_path(results, name)
     with translate_disk_errors(results), results_folder(path.parent):
-        for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
-            left.unlink(missing_ok=True)
+        with lock(path.with_name(".lock")):
+            for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
+                left.unlink()
         rows = rows_of(path)
         new = rows_in_store(plan, places.store.root, finished_ids(rows))
         stale = stale_ids(plan, rows) if prune else set()
@@ -167,5 +168,7 @@ def results_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
+            if folder in made and [path.name for path in folder.iterdir()] == [".lock"]:
+                (folder / ".lock").unlink()
             for path in made:
                 path.rmdir()

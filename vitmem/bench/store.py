@@ -158,7 +158,7 @@ class Store:
             return True
         aside = (final.with_name(f"{final.name}.damaged-{n}") for n in itertools.count(1))
         aside_name = next(path for path in aside if not path.exists())
-        with suppress(FileNotFoundError):  # another process was first
+        with suppress(OSError):  # another process was first
             os.replace(final, aside_name)
         log.warning(f"{final}: {wrong}; it is set aside as {aside_name.name} and made again")
         return False

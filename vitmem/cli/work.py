@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import re
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -89,12 +90,15 @@ class _Stop:
 
     def __enter__(self) -> None:
         if self._timer is not None:
+            # a shell has the processes that it puts into the background ignore Ctrl-C
+            self._handler = signal.signal(signal.SIGINT, signal.default_int_handler)
             self._timer.daemon = True
             self._timer.start()
 
     def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            signal.signal(signal.SIGINT, self._handler)
 
 
 def seconds_of(text: str) -> float:

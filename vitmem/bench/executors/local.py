@@ -60,10 +60,7 @@ def _pool(
             except queue.Empty:
                 dead = [p for p in pool if p.exitcode not in (None, 0)]
                 if dead:
-                    raise VitmemError(
-                        f"a worker ended with exit code {dead[0].exitcode}; "
-                        "run the same command again, finished work is kept"
-                    ) from None
+                    raise _ended(dead[0]) from None
                 continue
             if isinstance(event, Exception):
                 raise event
@@ -73,9 +70,16 @@ def _pool(
                 shown(event)
             else:
                 on_event(event)
+        if dead := [p for p in pool if p.exitcode]:
+            raise _ended(dead[0])
     finally:
         for process in pool:
             process.terminate()
+
+
+def _ended(process: Any) -> VitmemError:
+    code = process.exitcode
+    return VitmemError(f"a worker ended with exit code {code}; run the same command again, finished work is kept")
 
 
 def _work(
