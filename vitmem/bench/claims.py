@@ -116,7 +116,7 @@ class Claims:
         return _holder(path) if number and not self._is_over(path) else None
 
     def now(self) -> float:
-        """Return the time by the clock of the file system, in seconds since 1970, or by this machine's if it is read-only."""
+        """Return the time by the clock of the file system, seconds since 1970, or by this machine's if read-only."""
         probe = self.root / f".clock-{socket.gethostname()}-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
