@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,7 +67,7 @@ def submit(suite: Path, tasks: int, *options: str) -> str:
     done = subprocess.run(command, cwd=suite.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("jobs "))
-    return line.removeprefix("jobs ").split("_")[0]
+    return re.split("[_;,]", line.removeprefix("jobs "))[0]
 
 
 def wait_for(true: Callable[[], Any], seconds: float) -> Any:
@@ -116,7 +117,7 @@ def test_one_worker_is_killed_and_one_preempted(suite: Path, tmp_path: Path) -> 
 
 
 def test_a_task_whose_time_is_over_goes_on(suite: Path, tmp_path: Path) -> None:
-    suite.write_text(yaml.safe_dump({**SUITE, "seeds": [0]}))
+    suite.write_text(yaml.safe_dump({**SUITE, "seeds": [0], "recipe": {**SUITE["recipe"], "epochs": 300}}))
     array = submit(suite, 1, "-E", "timeout_min=30")
     wait_for(lambda: list(tmp_path.glob("store/training/*.partial/checkpoints/last.ckpt")), 120)
     # what SLURM sends before a task's end

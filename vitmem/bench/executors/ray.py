@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pickle
+import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from vitmem.bench.work import Event, OnEvent, work
 from vitmem.errors import InputError, VitmemError, one_line, unknown
 
 LOCAL = "local"
+# Seconds within which the head of a cluster answers.
+REACH = 10.0
 # What a task may ask for, by Ray's names.
 OPTIONS = ("num_cpus", "num_gpus", "memory", "resources", "accelerator_type", "max_retries")
 
@@ -76,8 +79,11 @@ class RayCluster:
             yield
             return
         try:
+            if self.address not in (LOCAL, "auto"):  # Ray itself would try for minutes
+                host, _, port = self.address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=REACH).close()
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"--address: no Ray cluster at '{self.address}' ({one_line(error)[:200]}); expected host:port of one, "
                 f"or '{LOCAL}'"
