@@ -64,6 +64,27 @@ def test_who_waits_takes_the_work_of_who_was_first(tmp_path: Path) -> None:
     assert (first.result() / "x").read_text() == "first"
 
 
+def test_a_process_that_stood_still_waits_for_who_has_taken_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path)
+
+    def taken_over(folder: Path) -> None:
+        """Stand still while another process claims the stage, finishes it, and ends."""
+        claim = tmp_path / "claims" / "training" / "a.2"
+        claim.write_text("{}")
+        folder.rename(folder.with_name("a.2.partial"))
+        write("2")(folder.with_name("a.2.partial"))
+        manifest.write_manifest(folder.with_name("a.2.partial"), {})
+        folder.with_name("a.2.partial").rename(folder.with_name("a"))
+        claim.with_name("a.2.over").touch()
+        (folder / "lost").write_text("no such folder")
+
+    folder = store.make("training", "a", taken_over, resumed="half-way")
+    assert (folder / "x").read_text() == "2"
+    assert "training/a: another worker has taken it over" in caplog.text
+
+
 def fail(folder: Path) -> None:
     (folder / "half").write_text("1")
     raise RuntimeError

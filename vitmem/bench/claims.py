@@ -115,6 +115,10 @@ class Claims:
         path = self._path(key, number)
         return _holder(path) if number and not self._is_over(path) else None
 
+    def was_taken(self, claim: Claim) -> bool:
+        """Say whether another worker has made the claim after ``claim``, which was not renewed in time."""
+        return claim.path.with_suffix(f".{claim.number + 1}").exists()
+
     def now(self) -> float:
         """Return the time by the clock of the file system, seconds since 1970, or by this machine's if read-only."""
         probe = self.root / f".clock-{socket.gethostname()}-{os.getpid()}"

@@ -24,7 +24,7 @@ from filelock import lock_descriptor
 
 from vitmem.bench.claims import Claims, is_running
 from vitmem.bench.manifest import MANIFEST, fault, write_manifest
-from vitmem.errors import DiskFullError, InputError
+from vitmem.errors import DiskFullError, InputError, reason
 from vitmem.files import flush, read_text, write_text
 from vitmem.parsing import parse_json
 from vitmem.specs import SCHEMA_VERSION
@@ -103,11 +103,19 @@ class Store:
                     _drop(partial)
                     raise
                 return final
-            with self.claims.wait(f"{stage}/{id}") as claim:
-                if not self._sound(final, made_from):
+            while not self._sound(final, made_from):
+                with self.claims.wait(f"{stage}/{id}") as claim:
+                    if self._sound(final, made_from):
+                        break
                     partial = final.with_name(f"{id}.{claim.number}.partial")
                     _take_over(partial, id)
-                    self._fill(final, partial, fill, made_from, resumed)
+                    try:
+                        self._fill(final, partial, fill, made_from, resumed)
+                    except Exception as error:
+                        if not self.claims.was_taken(claim):
+                            raise
+                        # this process stood still for so long that another one went on from what it left
+                        log.warning(f"{stage}/{id}: another worker has taken it over ({reason(error)})")
         return final
 
     def _fill(
