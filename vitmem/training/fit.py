@@ -44,6 +44,8 @@ EXPECTED_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     ("The dirpath has changed from .* to ", UserWarning),
     # the device is the one that was asked for
     ("(GPU|TPU) available but not used", UserWarning),
+    # on SLURM each worker is one process, started by submitit
+    ("The `srun` command is available on your system but is not used", UserWarning),
     # Lightning 2.6 asks newer versions of torch so itself
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import pickle
 import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,8 +51,8 @@ class RayCluster:
             task = ray.remote(**{"num_cpus": 1, "max_retries": 3, **self.options})(_make_rows)
             since = places.store.claims.now()
             left = [
-                # as bytes: it is unpickled when the task has imported the plug-ins that it names
-                task.remote(pickle.dumps(replace(plan, cells=job.cells)), places, since, tuple(plugins))
+                # in a list: Ray hands the plan over when the task, with the plug-ins that it names imported, asks for it
+                task.remote([ray.put(replace(plan, cells=job.cells))], places, since, tuple(plugins))
                 for job in plan.jobs(done)
             ]
             while left:
@@ -94,9 +93,9 @@ class RayCluster:
             ray.shutdown()
 
 
-def _make_rows(plan: bytes, places: Places, since: float, plugins: Sequence[str]) -> list[Event]:
-    """Make the rows of one training, in a process of Ray."""
+def _make_rows(plan: Sequence[Any], places: Places, since: float, plugins: Sequence[str]) -> list[Event]:
+    """Make the rows of one training, in a process of Ray; ``plan`` is its reference, in a list."""
     load_plugins(plugins)
     events: list[Event] = []
-    work(pickle.loads(plan), places, (), events.append, since)
+    work(importlib.import_module("ray").get(plan[0]), places, (), events.append, since)
     return events
