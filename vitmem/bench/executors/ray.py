@@ -51,7 +51,7 @@ class RayCluster:
             task = ray.remote(**{"num_cpus": 1, "max_retries": 3, **self.options})(_make_rows)
             since = places.store.claims.now()
             left = [
-                # in a list: Ray hands the plan over when the task, with the plug-ins that it names imported, asks for it
+                # in a list: Ray unpickles the plan when the task asks for it, its plug-ins imported
                 task.remote([ray.put(replace(plan, cells=job.cells))], places, since, tuple(plugins))
                 for job in plan.jobs(done)
             ]
