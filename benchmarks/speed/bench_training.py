@@ -25,8 +25,8 @@ from vitmem.data.augment import crop, draw_corners, draw_mirrored, flip, normali
 from vitmem.data.noisy import NoisyImages, add_noise
 from vitmem.data.sets import ImageSet, assemble
 from vitmem.models.base import ImageShape, VisionModel, build
+from vitmem.recipe import Recipe
 from vitmem.registry import MODELS, NOISES
-from vitmem.specs import Recipe
 from vitmem.training.optim import optimizer, schedule
 
 LIMIT = 0.9

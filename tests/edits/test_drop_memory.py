@@ -15,7 +15,7 @@ from vitmem.edits.base import EditContext
 from vitmem.edits.drop_memory import DropMemory
 from vitmem.errors import InputError, VitmemError
 from vitmem.kfac import edited
-from vitmem.specs import ExampleTied
+from vitmem.recipe import ExampleTied
 from vitmem.training.tied import TiedUnits
 
 Problem = Callable[..., EditContext]

@@ -13,8 +13,8 @@ from vitmem.data.module import NoisyImagesModule, batch_sizes
 from vitmem.data.noisy import NoisyImages, add_noise
 from vitmem.errors import InputError
 from vitmem.models.base import VisionModel
+from vitmem.recipe import Recipe
 from vitmem.registry import NOISES
-from vitmem.specs import Recipe
 from vitmem.training.fit import steps, train
 
 

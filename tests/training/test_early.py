@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.models.base import VisionModel
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 

@@ -11,7 +11,7 @@ import pytest
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.fit import train
 
 # Lightning reads its rank when it is imported, so each training has a process of its own.
@@ -22,7 +22,7 @@ from vitmem.data.load import load_data
 from vitmem.data.noisy import add_noise
 from vitmem.models.base import ImageShape, build
 from vitmem.registry import DATA, MODELS, NOISES
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.fit import train
 
 folder = Path(sys.argv[1])

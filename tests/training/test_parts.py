@@ -17,7 +17,7 @@ from torch import nn
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.models.base import VisionModel
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.curves import Curves
 from vitmem.training.module import Classifier
 from vitmem.training.optim import optimizer, schedule

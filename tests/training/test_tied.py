@@ -19,8 +19,8 @@ from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, VisionModel, architecture_of, build
 from vitmem.models.hidden import tied_layers
+from vitmem.recipe import ExampleTied, Recipe
 from vitmem.registry import MODELS
-from vitmem.specs import ExampleTied, Recipe
 from vitmem.training.fit import train
 from vitmem.training.tied import TiedUnits
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from vitmem.data.noisy import NoisyImages
 from vitmem.errors import InputError, VitmemError
 from vitmem.models.base import VisionModel
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.checkpoint import resumable
 from vitmem.training.fit import pick_device, train
 

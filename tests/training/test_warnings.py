@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vitmem.data.noisy import NoisyImages
 from vitmem.models.base import VisionModel
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.fit import train
 
 NewModel = Callable[[], VisionModel]

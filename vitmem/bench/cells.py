@@ -12,8 +12,9 @@ from pydantic import Field
 from vitmem.bench.ids import Config, evaluation_id, request_config, row_id, statistics_id, training_id
 from vitmem.contents import File
 from vitmem.entries import Dataset, Edit, Entry, Model, Moments, Noise
+from vitmem.recipe import Recipe
 from vitmem.registry import DATA, EDITS, MODELS, NOISES, Registry
-from vitmem.specs import Recipe, Spec, Statistics
+from vitmem.specs import Spec, Statistics
 
 Oracle = Literal["without_noisy", "true_labels", "early_stopped"]
 

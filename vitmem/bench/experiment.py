@@ -19,7 +19,8 @@ from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.edits.base import Examples
 from vitmem.kfac import Task
 from vitmem.metrics.measure import AnyPredictions
-from vitmem.specs import ExampleTied, Statistics
+from vitmem.recipe import ExampleTied
+from vitmem.specs import Statistics
 
 # What a training that was stopped early leaves in its folder.
 STOPPED = "stopped.json"

@@ -51,7 +51,8 @@ from vitmem.bench.sweep import check_size, holds, many, named, plain
 from vitmem.errors import InputError, shown
 from vitmem.files import expand, short_name
 from vitmem.parsing import read_yaml
-from vitmem.specs import Recipe, Spec, Statistics, explain
+from vitmem.recipe import Recipe
+from vitmem.specs import Spec, Statistics, explain
 
 MOST_SEEDS = 100
 CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "oracle")

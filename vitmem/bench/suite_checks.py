@@ -11,7 +11,8 @@ from vitmem.bench.cells import Cell, ChosenData, ChosenEdit, ChosenModel, Chosen
 from vitmem.bench.ids import Config
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, shown, unknown
-from vitmem.specs import Recipe, canonical
+from vitmem.recipe import Recipe
+from vitmem.specs import canonical
 
 
 def check_keys(given: Config, known: Collection[str], where: str) -> None:

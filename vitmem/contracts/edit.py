@@ -18,8 +18,8 @@ from vitmem.edits.base import EditContext, EditResult, Examples, Weights
 from vitmem.entries import Edit
 from vitmem.errors import VitmemError
 from vitmem.kfac import Factors, edited, find_layers, fit_for, weight_matrix
+from vitmem.recipe import ExampleTied
 from vitmem.registry import EDITS
-from vitmem.specs import ExampleTied
 
 # Example-tied settings of the second layer, for a method that needs them.
 TIED = ExampleTied()

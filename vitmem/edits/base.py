@@ -14,7 +14,7 @@ from vitmem import kfac as engine
 from vitmem.entries import Edit
 from vitmem.errors import InputError, VitmemError
 from vitmem.lazy import torch
-from vitmem.specs import ExampleTied
+from vitmem.recipe import ExampleTied
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

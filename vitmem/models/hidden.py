@@ -6,7 +6,7 @@ from vitmem import kfac as engine
 from vitmem.errors import InputError
 from vitmem.lazy import torch
 from vitmem.models.base import Network
-from vitmem.specs import ExampleTied
+from vitmem.recipe import ExampleTied
 
 # timm's name of the MLP layer that reads the hidden units, after an activation or a gate.
 READER = "fc2"

@@ -37,8 +37,9 @@ from vitmem.models.base import VisionModel, check_forward
 from vitmem.models.hidden import tied_layers
 from vitmem.protocols.image_network import network_of, shape_of
 from vitmem.protocols.images_read import Read, batches_of, images_read
+from vitmem.recipe import ExampleTied, Recipe
 from vitmem.registry import PROTOCOLS
-from vitmem.specs import ExampleTied, Recipe, Statistics, digest, seed_from
+from vitmem.specs import Statistics, digest, seed_from
 from vitmem.training.early import KeepBest
 from vitmem.training.fit import train
 from vitmem.training.predict import predict

@@ -27,7 +27,8 @@ from vitmem.errors import InputError, VitmemError
 from vitmem.files import write_whole
 from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
-from vitmem.specs import CURVES, Recipe
+from vitmem.recipe import Recipe
+from vitmem.specs import CURVES
 from vitmem.training.checkpoint import CHECKPOINTS, LAST, WholeFiles, resumable
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest

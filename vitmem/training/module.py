@@ -12,7 +12,8 @@ from torch.nn import functional
 from torchmetrics import MeanMetric
 
 from vitmem.errors import InputError, VitmemError
-from vitmem.specs import Recipe, seed_from
+from vitmem.recipe import Recipe
+from vitmem.specs import seed_from
 from vitmem.training.optim import optimizer, schedule
 from vitmem.training.tied import TiedUnits
 

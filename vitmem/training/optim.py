@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 
 
 def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.errors import InputError
-from vitmem.specs import ExampleTied, seed_from
+from vitmem.recipe import ExampleTied
+from vitmem.specs import seed_from
 
 WORD = 0xFFFFFFFF
 

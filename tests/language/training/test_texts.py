@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from vitmem.language.datasets.spectrum import spectrum
 from vitmem.language.models.base import TextShape, build_language
 from vitmem.language.training.texts import train_texts
+from vitmem.recipe import Recipe
 from vitmem.registry import MODELS
-from vitmem.specs import Recipe
 
 
 def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from vitmem.kfac.layers import eval_mode
 from vitmem.language.data.text_module import RowsModule
 from vitmem.language.data.texts import AT_ONCE, Items, TextData
-from vitmem.specs import Recipe
+from vitmem.recipe import Recipe
 from vitmem.training.fit import learn, steps
 from vitmem.training.module import Learner
 
