@@ -1,8 +1,8 @@
 """The queue: asserts that claims and records of 1,000 trainings of nothing take two workers at most 30 s.
 
-The trainings are those of a plug-in that trains for no time on 60 digits. What is left is what the package does for each:
-claim, folders of the store, their lists of digests, the row, and images and networks of 60 digits. ``--quick`` takes 40
-trainings and a wide limit.
+The trainings are those of a plug-in that trains for no time on 60 digits. What is left is what the package does for
+each: claim, folders of the store, their lists of digests, the row, and images and networks of 60 digits. ``--quick``
+takes 40 trainings and a wide limit.
 """
 
 from __future__ import annotations
