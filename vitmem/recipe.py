@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError
 from vitmem.specs import Spec
+from vitmem.trainer import TrainerOptions
 
 
 class ExampleTied(Spec):
@@ -47,7 +48,8 @@ class Recipe(Spec):
     ``epochs`` and ``steps`` are mutually exclusive. ``crop`` is the padding in pixels of a random crop, ``flip`` a
     random horizontal flip, ``dropout`` overrides the model's own, ``clip`` is the maximum gradient norm, ``min_lr`` the
     final learning rate as a share of ``lr``. ``curve_every`` is the number of epochs between two points of the training
-    curves. ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes.
+    curves. ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes. ``trainer``
+    are options of Lightning's trainer.
     """
 
     epochs: int | None = Field(default=None, gt=0)
@@ -65,8 +67,25 @@ class Recipe(Spec):
     precision: Literal["32", "bf16"] = "bf16"
     curve_every: int = Field(default=8, gt=0)
     example_tied: ExampleTied | None = None
+    trainer: TrainerOptions | None = None
 
     def model_post_init(self, _context: Any) -> None:
         """Reject a recipe with both lengths or neither."""
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of 'epochs' and 'steps'")
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a ``trainer`` none of whose options is part of the training: the recipe is the same without it."""
+        fields: dict[str, Any] = dump(self)
+        part = any(value is not None for value in (fields.get("trainer") or {}).values())
+        return {name: value for name, value in fields.items() if part or name != "trainer"}
+
+    @property
+    def options(self) -> TrainerOptions:
+        """The options of the trainer, those that are not part of the training among them."""
+        return self.trainer or TrainerOptions()
+
+    def with_options(self, options: TrainerOptions) -> Recipe:
+        """Return the recipe with ``options`` of the trainer, which win over its own."""
+        return self.model_copy(update={"trainer": options.over(self.trainer)})

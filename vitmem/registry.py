@@ -32,6 +32,8 @@ E = TypeVar("E", bound=Entry)
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 
+# The name of the module of a plug-in's file begins with this.
+PLUGIN_FILE = "vitmem_plugin_"
 # The package of the studies of a checkout; each is a folder.
 STUDIES = "vitmem.reports.studies"
 

@@ -14,14 +14,18 @@ import torch
 import vitmem
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """Return versions, device and git state as plain JSON types (no host name and no path)."""
+def environment(device: torch.device, devices: int = 1) -> dict[str, Any]:
+    """Return versions, device and git state as plain JSON types (no host name and no path).
+
+    Of several ``devices`` the number is there too.
+    """
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in ("torch", "torchvision", "timm", "lightning", "transformers")},
         "vitmem": vitmem.__version__,
         "device": device.type,
         "device_name": _device_name(device),
+        **({"devices": devices} if devices > 1 else {}),
         "threads": torch.get_num_threads(),
         "git": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vitmem")),

@@ -21,6 +21,7 @@ from vitmem.kfac import Task
 from vitmem.metrics.measure import AnyPredictions
 from vitmem.recipe import ExampleTied
 from vitmem.specs import Statistics
+from vitmem.trainer import TrainerOptions
 
 # What a training that was stopped early leaves in its folder.
 STOPPED = "stopped.json"
@@ -29,12 +30,16 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes, and on what device; none of it enters an id."""
+    """Where a run reads and writes, and on what devices; none of it enters an id.
+
+    The options of the ``trainer`` win over those of a recipe.
+    """
 
     store: Store
     data_dir: Path | None
     cache_dir: Path
     device: str = "auto"
+    trainer: TrainerOptions = TrainerOptions()
 
 
 class Experiment(ABC):

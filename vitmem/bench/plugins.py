@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vitmem.errors import InputError
 from vitmem.files import check_readable, expand
-from vitmem.registry import guarded
+from vitmem.registry import PLUGIN_FILE, guarded
 
-_loaded: set[str] = set()
+_loaded: dict[str, None] = {}  # in order: one may need another
 # Folders of plug-in files: what lies beside a plug-in it can import.
 _folders: set[str] = set()
 
@@ -33,7 +33,12 @@ def load_plugins(names: Sequence[str]) -> None:
         key = placed(name, Path())
         if key not in _loaded:
             guarded(name, partial(_from_file, Path(key)) if key.endswith(".py") else partial(_from_module, key))
-            _loaded.add(key)
+            _loaded[key] = None
+
+
+def loaded() -> list[str]:
+    """Return the plug-ins of this process, as ``load_plugins`` of another one finds them."""
+    return list(_loaded)
 
 
 def _from_module(name: str) -> None:
@@ -42,7 +47,7 @@ def _from_module(name: str) -> None:
 
 def _from_file(path: Path) -> None:
     check_readable(path, "a plug-in", "give a .py file or the name of an installed module")
-    spec = importlib.util.spec_from_file_location(f"vitmem_plugin_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(PLUGIN_FILE + path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     _open_folder(path.parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from vitmem.bench.cells import Cell, Training
 from vitmem.bench.environment import environment
 from vitmem.bench.experiment import STOPPED, Experiment, Places
 from vitmem.bench.manifest import listed
+from vitmem.bench.ranks import ranks
 from vitmem.bench.records import TrainingRecord
 from vitmem.bench.store import read_json, write_json
 from vitmem.blocks import Blocks
@@ -72,9 +73,20 @@ class Session:
         return pick_device(self.places.device)
 
     @property
+    def devices(self) -> int:
+        """The number of devices of the training and its statistics, each with a process."""
+        return devices_of(self.training, self.places)
+
+    @property
     def made_from(self) -> dict[str, str]:
         """Digests of what statistics and evaluations are made from, as the store keeps them."""
         return {} if self.weights is None else {"weights": self.weights}
+
+
+def devices_of(training: Training, places: Places) -> int:
+    """Return the number of devices that a training is asked to take."""
+    recipe = training.recipe
+    return 1 if recipe is None else recipe.with_options(places.trainer).options.devices or 1
 
 
 def open_session(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Session:
@@ -111,17 +123,24 @@ def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
         log.warning('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(session.device)
     resumed = resumable(folder / CHECKPOINTS) is not None
-    seconds = session.experiment.train(folder)
+    with ranks(session.devices, session.device, _prepared, session.training, session.places, folder):
+        seconds = session.experiment.train(folder)
     record: TrainingRecord = {
         "config": session.training.config,
         "training_seconds": seconds,
         "training_resumed": resumed,
         "peak_memory_bytes": peak_memory(session.device),
-        "environment": environment(session.device),
+        "environment": environment(session.device, session.devices),
     }
     if (stopped := folder / STOPPED).exists():
         record["stopped"] = read_json(stopped)
     write_json(folder / "training.json", {**record, **seen})
+
+
+def _prepared(training: Training, places: Places, folder: Path) -> Callable[[], object]:
+    """Return what another process of a training runs."""
+    session = open_session(training, places)
+    return lambda: session.experiment.train(folder)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
 from vitmem.data.noisy import NoisyImages
+from vitmem.data.shares import Share
 from vitmem.data.split import some_of
 from vitmem.specs import seed_from
 
@@ -55,8 +56,8 @@ class NoisyImagesModule(LightningDataModule):
 
     ``device`` is where the images are kept (``None``: where the trainer runs). Every image is in every
     epoch once; the last batch may be smaller. Where it would be a single image and ``alone`` is false, as batch
-    normalisation needs two, the last two batches are as large as each other. On several devices each takes its share
-    of an epoch. The curves look at images of ``shown`` (``None``: of ``noisy``).
+    normalisation needs two, the last two batches are as large as each other. This process reads its ``share`` of each
+    batch. The curves look at images of ``shown`` (``None``: of ``noisy``), on every device at the same ones.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class NoisyImagesModule(LightningDataModule):
         crop: int = 0,
         flip: bool = False,
         alone: bool = True,
+        share: Share = Share(),
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
@@ -79,6 +81,7 @@ class NoisyImagesModule(LightningDataModule):
         self.crop = crop
         self.flip = flip
         self.alone = alone
+        self.share = share
         self.device = None if device is None else torch.device(device)
         self._resident: tuple[Tensor, Tensor] | None = None
 
@@ -86,6 +89,11 @@ class NoisyImagesModule(LightningDataModule):
     def count(self) -> int:
         """Number of training images."""
         return len(self.noisy.given)
+
+    @property
+    def weights(self) -> list[float]:
+        """The weight of each batch of an epoch in the loss of its optimizer step."""
+        return self.share.weights(batch_sizes(self.count, self.batch_size, self.alone))
 
     def setup(self, stage: str | None = None) -> None:
         """Move images and given labels to the device; safe to call again."""
@@ -104,9 +112,7 @@ class NoisyImagesModule(LightningDataModule):
         A batch is (images (B, C, H, W) float32, normalised and augmented; given labels and positions (B,) int64).
         """
         trainer = self.trainer
-        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        count = len(batch_sizes(self.count // ranks, self.batch_size, self.alone))
-        return Batches(count, lambda: self.batches(trainer.current_epoch if trainer else 0, rank, ranks))
+        return Batches(len(self.weights), lambda: self.batches(trainer.current_epoch if trainer else 0))
 
     def looked_at(self) -> tuple[Tensor, Tensor]:
         """Return the positions of the training images and of the validation images that the curves look at, (n,) each.
@@ -141,8 +147,11 @@ class NoisyImagesModule(LightningDataModule):
 
         return Batches(len(parts), batches)
 
-    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
-        """Yield the batches of ``epoch``; the same for the same seed and epoch, whatever went before."""
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the share in the batches of ``epoch``; the same for the same seed and epoch, whatever went before.
+
+        What is drawn for an image does not depend on the number of shares.
+        """
         self.setup()
         assert self._resident is not None
         images, given = self._resident
@@ -151,13 +160,12 @@ class NoisyImagesModule(LightningDataModule):
         order = torch.randperm(self.count, generator=generator).to(images.device)
         corners = draw_corners(self.count, self.crop, generator).to(images.device)
         mirrored = draw_mirrored(self.count, generator).to(images.device)
-        # several devices: every ranks-th image, the same number for each
-        mine = slice(rank, self.count - self.count % ranks, ranks)
-        sizes = batch_sizes(self.count // ranks, self.batch_size, self.alone)
-        shares = (t[mine].split(sizes) for t in (order, corners, mirrored))
-        for rows, corner, mirror in zip(*shares, strict=True):
-            batch = augmented(images[rows], self.crop, corner, mirror if self.flip else None)
-            yield normalise(batch, mean, std), given[rows], rows
+        sizes = batch_sizes(self.count, self.batch_size, self.alone)
+        for rows, corner, mirror in zip(*(t.split(sizes) for t in (order, corners, mirrored)), strict=True):
+            for mine, _ in self.share.of(len(rows)):
+                some = rows[mine]
+                batch = augmented(images[some], self.crop, corner[mine], mirror[mine] if self.flip else None)
+                yield normalise(batch, mean, std), given[some], some
 
 
 def _some(total: int) -> Tensor:

@@ -41,8 +41,9 @@ from vitmem.recipe import ExampleTied, Recipe
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, digest, seed_from
 from vitmem.training.early import KeepBest
-from vitmem.training.fit import train
+from vitmem.training.fit import pick_device, train
 from vitmem.training.predict import predict
+from vitmem.training.processes import check_normalised
 from vitmem.training.tail import Tails
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class ImageExperiment(Experiment):
         seconds = train(
             self.model,
             self.trained_on(),
-            self.recipe,
+            self.recipe.with_options(self.places.trainer),
             seed,
             folder,
             shown=self.noisy,
@@ -137,9 +138,11 @@ class ImageExperiment(Experiment):
     def check(self, cells: Collection[Cell]) -> None:
         """Raise InputError for an oracle with nothing to train on, and for statistics or views without images.
 
+        The same holds for batch normalisation that the trainer's options would change.
         Views are read, because their files may be missing or in another order of the images.
         """
-        self.trained_on()
+        options, count = self.recipe.with_options(self.places.trainer), len(self.trained_on().given)
+        check_normalised(self.net, options, count, lambda: pick_device(self.places.device))
         reading = [one for cell in cells for one in (cell, cell.second) if one is not None]
         for request in {one.statistics_id: one.statistics for one in reading}.values():
             if request is not None:

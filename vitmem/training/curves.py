@@ -26,11 +26,13 @@ class Curves(Callback):
 
     Which of the training images that are looked at are predicted as given is kept for these epochs in
     ``learned.safetensors`` beside ``path``: their positions (n,), the epochs (e,) and hits (e, n) bool. Both files are
-    written from what goes with the checkpoint, and never read.
+    written from what goes with the checkpoint, and never read. Of several devices, which all measure the same, one
+    ``writes``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, writes: bool = True) -> None:
         self.path = path
+        self.writes = writes
         self.lines: list[dict[str, float]] = []
         self.learned: dict[str, Tensor] = {}
         self.seen: list[Mapping[str, Tensor]] = []
@@ -84,7 +86,7 @@ class Curves(Callback):
         }
 
     def _write(self) -> None:
-        if not self.lines:
+        if not (self.lines and self.writes):
             return
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, list(self.lines[0]))

@@ -40,7 +40,9 @@ class KeepBest(Callback):
         self.measured, self.weights = list(state_dict["measured"]), dict(state_dict["weights"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
-        """Measure, and keep the weights if they are better than all before."""
+        """Measure, and keep the weights if they are better than all before; of several devices the first one does."""
+        if not trainer.is_global_zero:
+            return
         self.measured.append(self.measure())
         if self.epoch == len(self.measured):
             self.weights = {name: t.detach().cpu().clone() for name, t in pl_module.net.state_dict().items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import signal
@@ -12,27 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import save_file
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
+from vitmem.data.shares import Share
 from vitmem.errors import InputError, VitmemError
 from vitmem.files import write_whole
 from vitmem.models.base import VisionModel
 from vitmem.models.hidden import tied_layers
 from vitmem.recipe import Recipe
 from vitmem.specs import CURVES
-from vitmem.training.checkpoint import CHECKPOINTS, LAST, WholeFiles, resumable
+from vitmem.training.checkpoint import CHECKPOINTS, LAST, resumable
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
+from vitmem.training.extras import close, loggers, user_callbacks
 from vitmem.training.module import Classifier, Learner, TiedClassifier
+from vitmem.training.processes import check_normalised, normalised, processes
 from vitmem.training.shown import ShowSteps
 from vitmem.training.tied import TiedUnits
 
@@ -47,6 +46,8 @@ EXPECTED_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     ("(GPU|TPU) available but not used", UserWarning),
     # on SLURM each worker is one process, started by submitit
     ("The `srun` command is available on your system but is not used", UserWarning),
+    # it is the same on all devices
+    ("It is recommended to use `self.log.*sync_dist=True", UserWarning),
     # Lightning 2.6 asks newer versions of torch so itself
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
 )
@@ -91,24 +92,34 @@ def train(
     The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
     those that it kept; with ``example_tied`` in the recipe they are scaled as the network counts at test. Returns the
     seconds that it took in all sittings; each point of the curves is logged. The same seed gives the same weights on
-    one machine, resumed or not. Raises VitmemError when the loss or a weight is not a number, InputError when the
-    device is not there or the network has no hidden units to tie.
+    one machine, resumed or not. Every process of the default process group, if there is one, calls this and reads its
+    share of each batch; the weights are those of one process to rounding, without dropout, and the first one writes.
+    Raises VitmemError when the loss or a weight is not a number, InputError when the device is not there, the network
+    has no hidden units to tie, or its batch normalisation does not fit the options of the trainer.
     """
-    alone = not any(isinstance(module, BatchNorm) for module in model.net.modules())
+    check_normalised(model.net, recipe, len(noisy.given), lambda: pick_device(device))
     data = NoisyImagesModule(
-        noisy, batch_size=recipe.batch_size, seed=seed, shown=shown, crop=recipe.crop, flip=recipe.flip, alone=alone
+        noisy,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        shown=shown,
+        crop=recipe.crop,
+        flip=recipe.flip,
+        alone=not normalised(model.net),
+        share=Share.here(recipe.options.accumulate_grad_batches or 1),
     )
     parts = model.net, recipe, *steps(recipe, data.count), seed
     wanted = recipe.example_tied
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
+    module.weights = None if data.share.whole else data.weights
     with tied.attached() if tied else nullcontext():
         return learn(module, data, folder, device=device, best=best)
 
 
 def steps(recipe: Recipe, count: int) -> tuple[int, int]:
     """Return the steps of a whole training and of an epoch over ``count`` examples."""
-    per_epoch = -(-count // recipe.batch_size)
+    per_epoch = recipe.options.limited(-(-count // recipe.batch_size))
     return recipe.steps or per_epoch * (recipe.epochs or 0), per_epoch
 
 
@@ -121,15 +132,19 @@ def learn(
     best: KeepBest | None = None,
 ) -> float:
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
-    place = pick_device(device)
+    place, options, share = pick_device(device), module.recipe.options, Share.here()
     _check_environment()
-    last = resumable(folder / CHECKPOINTS)
+    last = _resumable(folder / CHECKPOINTS, share)
     timer = Timer(verbose=False)
+    parts = options.accumulate_grad_batches or 1
+    running = processes(place, share, options)
     callbacks = [
-        Curves(folder / CURVES),
+        *running.pop("callbacks"),
+        Curves(folder / CURVES, writes=share.rank == 0),
         *([best] if best else []),
         timer,
         ShowSteps(),
+        *user_callbacks(options),
         # saved when the module has said that the loss is a number and the others have measured the epoch
         ModelCheckpoint(
             folder / CHECKPOINTS, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False
@@ -139,18 +154,25 @@ def learn(
         for message, category in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message, category)
         trainer = Trainer(
-            accelerator="gpu" if place.type == "cuda" else "cpu",
-            devices=[place.index or 0] if place.type == "cuda" else 1,
-            **_one_process(place),
+            **running,
             precision="bf16-mixed" if module.recipe.precision == "bf16" else "32-true",
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
             max_epochs=-(-module.total_steps // module.steps_per_epoch),
             check_val_every_n_epoch=module.recipe.curve_every,
-            logger=_loggers(folder),
+            accumulate_grad_batches=parts,
+            limit_train_batches=None if options.limit_train_batches is None else module.steps_per_epoch * parts,
+            benchmark=options.benchmark,
+            detect_anomaly=bool(options.detect_anomaly),
+            logger=loggers(options.logger, folder) if share.rank == 0 else False,
             callbacks=callbacks,
             **_quiet(),
         )
-        _fit(trainer, module, data, last)
+        try:
+            _fit(trainer, module, data, last)
+        finally:
+            close(trainer.loggers)
+    if share.rank:
+        return timer.time_elapsed()
     if best:
         module.net.load_state_dict(best.weights)
     module.finish()
@@ -188,25 +210,12 @@ def _check_environment() -> None:
             raise InputError(f"the environment variable {name} would change the training unseen; unset it")
 
 
-def _one_process(place: torch.device) -> dict[str, Any]:
-    """Return trainer options for one process on one device, whatever cluster the environment tells of, and its files.
-
-    Lightning would take the tasks of a Slurm job, of torchrun or of MPI for the processes of one training, and write
-    no log in those that are not the first.
-    """
-    environment = LightningEnvironment()
-    environment.set_world_size(1)
-    environment.set_global_rank(0)  # also that of the loggers, which Lightning reads when it is imported
-    device = torch.device("cuda", place.index or 0) if place.type == "cuda" else place
-    return {"strategy": SingleDeviceStrategy(device=device), "plugins": [environment, WholeFiles()]}
-
-
-def _loggers(folder: Path) -> list[Logger]:
-    """A CSV log always (``logs/version_<n>`` for the n-th sitting), TensorBoard's beside it if installed."""
-    loggers: list[Logger] = [CSVLogger(folder, name="logs", flush_logs_every_n_steps=1)]
-    if importlib.util.find_spec("tensorboard") is not None:
-        loggers.append(TensorBoardLogger(str(folder), name="tensorboard", version=""))
-    return loggers
+def _resumable(folder: Path, share: Share) -> Path | None:
+    """Return the checkpoint in ``folder`` that all processes go on from; the first one looks whether it is whole."""
+    found = [resumable(folder) if share.rank == 0 else None]
+    if share.ranks > 1:
+        dist.broadcast_object_list(found)
+    return found[0]
 
 
 def _quiet() -> dict[str, Any]:

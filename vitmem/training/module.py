@@ -22,7 +22,10 @@ class Learner(LightningModule):
     """What all trainings share: losses are read once an epoch, which spares a sync a step; ``loss`` is a leaf's.
 
     So is the ``validation_step``, which says by ``saw`` what it finds; ``names`` are those of the shares, in order.
+    ``weights`` are those of an epoch's batches in the loss of their optimizer step, where each is a part of one.
     """
+
+    weights: Sequence[float] | None = None
 
     def __init__(
         self, net: nn.Module, recipe: Recipe, total_steps: int, steps_per_epoch: int, seed: int, *, names: Sequence[str]
@@ -40,8 +43,9 @@ class Learner(LightningModule):
         self.metrics = nn.ModuleList(self.shares.values())
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by the epoch, so that a resumed run drops what it would have dropped."""
-        torch.manual_seed(seed_from("dropout", self.seed, self.current_epoch))
+        """Seed dropout by the epoch, so that a resumed run drops what it would have dropped; devices drop others."""
+        rank = (self.global_rank,) if self.global_rank else ()
+        torch.manual_seed(seed_from("dropout", self.seed, self.current_epoch, *rank))
         self.losses.clear()
 
     def loss(self, batch: Any) -> Tensor:
@@ -59,6 +63,8 @@ class Learner(LightningModule):
                 f"recipe: batch normalisation needs batches of at least two images, got batch_size "
                 f"{self.recipe.batch_size} and a training set that leaves one alone; take a larger batch or more images"
             ) from error
+        if self.weights is not None:
+            loss = loss * self.weights[batch_idx]
         self.losses.append(loss.detach())
         return loss
 
@@ -68,8 +74,12 @@ class Learner(LightningModule):
             self.trainer.should_stop = True
 
     def epoch_loss(self) -> float:
-        """Return the mean loss of the epoch so far; raises VitmemError when a step's is not a number."""
-        losses = torch.stack(self.losses)
+        """Return the mean loss of the epoch so far; raises VitmemError when a step's is not a number.
+
+        It is the same on all devices, each of which has to ask.
+        """
+        losses = self.trainer.strategy.reduce(torch.stack(self.losses))
+        losses = losses.view(-1, self.trainer.accumulate_grad_batches).mean(1)
         bad = torch.nonzero(~torch.isfinite(losses)).flatten()
         if len(bad):
             raise VitmemError(
@@ -92,8 +102,12 @@ class Learner(LightningModule):
         """Make of the trained ``net`` the one that is measured, after the last step; most are it already."""
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Clip the norm of all gradients here: Lightning's own clipping refuses a fused optimizer."""
-        if self.recipe.clip is not None:
+        """Clip the norm of all gradients here, or each value: Lightning's own clipping refuses a fused optimizer."""
+        if self.recipe.clip is None:
+            return
+        if self.recipe.options.gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.net.parameters(), self.recipe.clip)
+        else:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
 
     def configure_optimizers(self) -> Any:

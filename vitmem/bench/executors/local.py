@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from logging.handlers import QueueHandler
-from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -20,6 +19,8 @@ import torch
 from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan
 from vitmem.bench.plugins import load_plugins
+from vitmem.bench.ranks import end_with_parent
+from vitmem.bench.stages import devices_of
 from vitmem.bench.work import Event, OnEvent, work
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.progress import JobFormatter, Relay, Step, bars_shown, shown, shown_by
@@ -30,9 +31,17 @@ def run_local(
 ) -> None:
     """Make the rows of ``plan`` that are not ``done`` and tell ``on_event`` of each; one worker runs in this process.
 
-    What several workers log is logged here, and their bars are shown here.
+    What several workers log is logged here, and their bars are shown here. Raises InputError for several workers whose
+    trainings would take several devices each.
     """
-    workers = min(workers, len(plan.jobs(done)))
+    jobs = plan.jobs(done)
+    workers = min(workers, len(jobs))
+    devices = max((devices_of(job.training, places) for job in jobs), default=1)
+    if workers > 1 and devices > 1:
+        raise InputError(
+            f"--workers {workers} with trainings on {devices} devices each: expected one of them above 1; take fewer "
+            "workers, or 'devices: 1'"
+        )
     if workers == 1:
         work(plan, places, done, on_event)
     elif workers:
@@ -99,7 +108,7 @@ def _work(
     Rows, the error that ends it and what is logged from ``level`` on go to ``events``, and if ``relayed`` the steps of
     long work.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     handler = QueueHandler(events)
     handler.setFormatter(JobFormatter())
     logger = logging.getLogger("vitmem")
@@ -116,14 +125,6 @@ def _work(
         events.put(error)
     except (Exception, SystemExit):
         events.put(VitmemError(f"a worker failed: {traceback.format_exc(limit=-3)}"))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, killed or not: nobody would write its rows."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _share_out(number: int, workers: int, device: str) -> str:

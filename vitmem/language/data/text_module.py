@@ -35,17 +35,15 @@ class RowsModule(LightningDataModule):
         """Return the batches of the trainer's current epoch."""
         trainer = self.trainer
         assert trainer is not None
-        rank, ranks = trainer.global_rank, trainer.world_size
-        count = -(-(self.count // ranks) // self.batch_size)
-        return Batches(count, lambda: self.batches(trainer.current_epoch, rank, ranks))
+        return Batches(-(-self.count // self.batch_size), lambda: self.batches(trainer.current_epoch))
 
     def val_dataloader(self) -> list[Batches]:
         """Return batches of each of ``asked``, tokens and answers (B, S)."""
         return [Batches(-(-len(items) // AT_ONCE), items.batches) for items in self.asked.values()]
 
-    def batches(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield tokens and labels (B, S) of ``epoch``; on several devices each takes its share."""
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield tokens and labels (B, S) of ``epoch``."""
         generator = torch.Generator().manual_seed(seed_from("epoch", self.seed, epoch))
         order = torch.randperm(self.count, generator=generator)
-        for some in order[slice(rank, self.count - self.count % ranks, ranks)].split(self.batch_size):
+        for some in order.split(self.batch_size):
             yield self.rows.tokens[some], self.rows.labels[some]

@@ -57,7 +57,7 @@ class PlantedExperiment(WindowsExperiment):
         config, recipe, places = self.training.config, self.training.recipe, self.places
         assert recipe is not None
         seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))
-        return train_texts(self.net, data, recipe, seed, folder, device=places.device)
+        return train_texts(self.net, data, recipe.with_options(places.trainer), seed, folder, device=places.device)
 
     def _others(self, count: int, length: int) -> Tensor:
         """Return ``count`` different rows (count, length) of text outside the retain set."""
