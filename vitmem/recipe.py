@@ -8,12 +8,47 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from vitmem.blocks import BLOCK_SETS
-from vitmem.errors import InputError
+from vitmem.errors import InputError, shown
 from vitmem.specs import Spec
 from vitmem.trainer import TrainerOptions
+
+# Fields of a recipe that override the model's parameter of the same name.
+OVERRIDES = ("dropout", "drop_path")
+Argument = bool | int | float | str | tuple[int | float | str, ...]
+
+
+class NameAndArguments(Spec):
+    """A name in a library with arguments; in a suite the name alone, or a mapping of ``name`` and arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Argument]
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_name(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict | cls):
+            raise ValueError(f"expected a name or a mapping such as {{name: sgd, momentum: 0.9}}, got {shown(value)}")
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_serializer
+    def _as_written(self) -> str | dict[str, Any]:
+        return {"name": self.name, **self.arguments} if self.arguments else self.name
+
+    @property
+    def arguments(self) -> dict[str, Argument]:
+        """The arguments by name."""
+        return dict(self.__pydantic_extra__)
 
 
 class ExampleTied(Spec):
@@ -43,36 +78,66 @@ class ExampleTied(Spec):
 
 
 class Recipe(Spec):
-    """How a network is trained: AdamW with warm-up and cosine decay, without weight decay on norms and biases.
+    """How a network is trained: by default with AdamW, warm-up and cosine decay, no weight decay on norms and biases.
 
-    ``epochs`` and ``steps`` are mutually exclusive. ``crop`` is the padding in pixels of a random crop, ``flip`` a
-    random horizontal flip, ``dropout`` overrides the model's own, ``clip`` is the maximum gradient norm, ``min_lr`` the
-    final learning rate as a share of ``lr``. ``curve_every`` is the number of epochs between two points of the training
-    curves. ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes. ``trainer``
-    are options of Lightning's trainer.
+    ``epochs`` and ``steps`` are mutually exclusive, so are ``warmup_epochs`` and ``warmup_steps``. ``optimizer`` and
+    ``scheduler`` name others of timm's; arguments left out have timm's defaults, times of a scheduler are epochs.
+    ``layer_decay`` multiplies the learning rate from each of timm's layer groups to the one before. ``min_lr`` is the
+    final learning rate as a share of ``lr``, ``clip`` the maximum gradient norm. ``ema`` is the decay in each step of
+    an exponential moving average of the weights, which is measured, saved and edited instead of them. ``crop`` is the
+    padding in pixels of a random crop, ``flip`` a random horizontal flip. ``dropout`` and ``drop_path`` (stochastic
+    depth) override the model's own. ``precision`` 16 and bf16 are mixed; 16 needs CUDA. ``compile`` trains with
+    ``torch.compile``. ``curve_every`` is the number of epochs between two points of the training curves.
+    ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes.
+    ``trainer`` are options of Lightning's trainer.
     """
 
     epochs: int | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=128, gt=0)
+    optimizer: NameAndArguments | None = None
+    scheduler: NameAndArguments | None = None
     lr: float = Field(default=1e-3, gt=0)
+    layer_decay: float | None = Field(default=None, gt=0, lt=1)
     min_lr: float = Field(default=0.0, ge=0, le=1)
-    warmup_epochs: float = Field(default=5.0, ge=0)
+    warmup_epochs: float | None = Field(default=5.0, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     crop: int = Field(default=0, ge=0)
     flip: bool = False
     dropout: float | None = Field(default=None, ge=0, lt=1)
-    precision: Literal["32", "bf16"] = "bf16"
+    drop_path: float | None = Field(default=None, ge=0, lt=1)
+    precision: Literal["16", "bf16", "32", "64"] = "bf16"
+    compile: bool | None = None
     curve_every: int = Field(default=8, gt=0)
     example_tied: ExampleTied | None = None
     trainer: TrainerOptions | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_warm_up(cls, value: Any) -> Any:
+        by_step = isinstance(value, dict) and value.get("warmup_steps") is not None
+        return {"warmup_epochs": None, **value} if by_step else value  # the default is not both
+
+    @field_validator("compile")
+    @classmethod
+    def _name_once(cls, value: bool | None) -> bool | None:
+        return value or None  # equal recipes have one id
+
     def model_post_init(self, _context: Any) -> None:
-        """Reject a recipe with both lengths or neither."""
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("give exactly one of 'epochs' and 'steps'")
+        """Reject a recipe with both lengths or neither, of the training or of its warm-up."""
+        for one, other in (("epochs", "steps"), ("warmup_epochs", "warmup_steps")):
+            if (getattr(self, one) is None) == (getattr(self, other) is None):
+                raise ValueError(f"give exactly one of '{one}' and '{other}'")
+
+    def warmup(self, steps_per_epoch: float) -> float:
+        """Return the steps of the warm-up, not rounded."""
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return (self.warmup_epochs or 0.0) * steps_per_epoch
 
     @model_serializer(mode="wrap")
     def _without_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

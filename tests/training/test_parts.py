@@ -20,8 +20,9 @@ from vitmem.models.base import VisionModel
 from vitmem.recipe import Recipe
 from vitmem.training.curves import Curves
 from vitmem.training.module import Classifier
-from vitmem.training.optim import optimizer, schedule
+from vitmem.training.optim import optimizer
 from vitmem.training.predict import predict
+from vitmem.training.schedule import schedule
 
 
 def test_norms_and_biases_do_not_decay() -> None:

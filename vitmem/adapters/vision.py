@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitmem.errors import InputError
+from vitmem.kfac import wide
 
 Batch = tuple[Tensor, Tensor]
 
@@ -59,10 +60,9 @@ class VisionTask:
 
 def image_losses(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of each image, (B,) nats, of images (B, C, H, W) and labels (B,)."""
-    return functional.cross_entropy(call(images).float(), labels, reduction="none")
+    return functional.cross_entropy(wide(call(images)), labels, reduction="none")
 
 
 def image_logits(call: Callable[..., Any], images: Tensor, labels: Tensor) -> Tensor:
-    """Return the logits (B, K) float32 of images (B, C, H, W); labels (B,) are ignored."""
-    logits: Tensor = call(images).float()
-    return logits
+    """Return the logits (B, K), at least float32, of images (B, C, H, W); labels (B,) are ignored."""
+    return wide(call(images))

@@ -26,7 +26,7 @@ import torch
 import torch.distributed as dist
 
 from vitmem.bench.plugins import load_plugins, loaded
-from vitmem.errors import InputError, VitmemError
+from vitmem.errors import VitmemError
 
 # Makes ready what a rank runs, with its data and network.
 Prepare = Callable[..., Callable[[], object]]

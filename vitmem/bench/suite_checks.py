@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from vitmem.bench.cells import Cell, ChosenData, ChosenEdit, ChosenModel, ChosenNoise, Training
 from vitmem.bench.ids import Config
 from vitmem.blocks import BLOCK_SETS
 from vitmem.errors import InputError, shown, unknown
-from vitmem.recipe import Recipe
+from vitmem.recipe import OVERRIDES, Recipe
 from vitmem.specs import canonical
 
 
@@ -33,9 +33,10 @@ def check_once(values: Collection[Any], where: str) -> None:
 
 
 def check_dropout(model: ChosenModel, recipe: Recipe | None, where: str) -> None:
-    """Raise InputError when the recipe sets a dropout that the model has not."""
-    if recipe is not None and recipe.dropout is not None and "dropout" not in type(model.entry).model_fields:
-        raise InputError(f"{where}: recipe: model '{model.name}' has no 'dropout'; leave it out of the recipe")
+    """Raise InputError when the recipe sets a dropout or stochastic depth that the model has not."""
+    for name in OVERRIDES if recipe is not None else ():
+        if getattr(recipe, name) is not None and name not in type(model.entry).model_fields:
+            raise InputError(f"{where}: recipe: model '{model.name}' has no '{name}'; leave it out of the recipe")
 
 
 def check_protocol(data: ChosenData, model: ChosenModel, where: str) -> None:
@@ -138,22 +139,27 @@ def check_recipe(data: ChosenData, model: ChosenModel, recipe: Recipe | None, wh
 
 def remarks(cells: Iterable[Cell]) -> list[str]:
     """Return a sentence for each recipe of ``cells`` that is allowed, and hardly what was meant."""
-    found: dict[str, None] = {}
-    for training in {cell.training: None for cell in cells}:
-        recipe, length = training.recipe, _epochs(training)
-        if recipe is not None and length is not None and recipe.warmup_epochs > length:
-            found[
-                f"note: the warm-up of {recipe.warmup_epochs:g} epochs outlasts the training of {length:g}, whose "
-                "learning rate only rises; set 'warmup_epochs'"
-            ] = None
-    return list(found)
+    trainings = {cell.training: None for cell in cells}
+    return list(dict.fromkeys(line for training in trainings for line in _remarks(training)))
 
 
-def _epochs(training: Training) -> float | None:
-    """Return how many epochs a training takes, ``None`` where there is none or the number of images is not known."""
+def _remarks(training: Training) -> Iterator[str]:
     recipe, train = training.recipe, training.data.shared.train
-    if recipe is None or recipe.epochs is not None:
-        return None if recipe is None else float(recipe.epochs or 0)
-    if recipe.steps is None or train is None:
-        return None
-    return float(recipe.steps) / math.ceil(train / recipe.batch_size)
+    if recipe is None:
+        return
+    # the number of images may not be known here, and two lengths in epochs do not depend on it
+    per_epoch = None if train is None else math.ceil(train / recipe.batch_size)
+    length = recipe.steps or (recipe.epochs or 0) * (per_epoch or 1)
+    warmup = recipe.warmup(per_epoch or 1)
+    alike = (recipe.steps is None) == (recipe.warmup_steps is None)
+    if warmup > length and (alike or per_epoch is not None):
+        unit, one = ("epochs", per_epoch or 1) if recipe.warmup_steps is None else ("steps", 1)
+        yield (
+            f"note: the warm-up of {warmup / one:g} {unit} outlasts the training of {length / one:g}, whose "
+            f"learning rate only rises; set 'warmup_{unit}'"
+        )
+    if recipe.ema is not None and (recipe.steps or per_epoch) and (averaged := 1 / (1 - recipe.ema)) > length:
+        yield (
+            f"note: 'ema' of {recipe.ema:g} averages over about {averaged:,.0f} steps, more than the {length:,} of the "
+            "training, so that its first steps weigh most; take a smaller one"
+        )

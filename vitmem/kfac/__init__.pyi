@@ -1,6 +1,9 @@
 from .bands import (
     band_sizes as band_sizes,
 )
+from .capture import (
+    wide as wide,
+)
 from .corrected import (
     corrected as corrected,
 )

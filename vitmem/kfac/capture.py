@@ -126,11 +126,11 @@ def _entered(layer: nn.Module, activation: Tensor, rows: Rows, state: Capture) -
     if entered is None or entered.version != _version(activation):
         whole = activation.detach()
         if is_conv2d(layer):
-            entered = Entered(activation, None, lambda: _wide(rows(inputs_of(layer, whole), state.data)))
+            entered = Entered(activation, None, lambda: wide(rows(inputs_of(layer, whole), state.data)))
         else:
             chosen = rows(whole, state.data)
             part = chosen.numel() < activation.numel() and not _apart(activation, chosen)
-            entered = Entered(activation, _wide(chosen.clone() if part else chosen))
+            entered = Entered(activation, wide(chosen.clone() if part else chosen))
         # stored on the tensor, so that it has the tensor's lifetime
         activation._vitmem_entered = (state.batch, {**entries, kind: entered})  # type: ignore[attr-defined]
     entered.readers += 1
@@ -146,7 +146,7 @@ def _add(sums: LayerMoments, entered: Entered, gradient: Tensor, state: Capture)
             entered.product = rows.new_zeros(width, width)
             add_upper(entered.product, rows, rows)
         sums.add_inputs(rows, entered.product)
-    sums.add_gradients(rows, _wide(gradient))
+    sums.add_gradients(rows, wide(gradient))
 
 
 def _version(tensor: Tensor) -> int:
@@ -159,8 +159,8 @@ def _apart(one: Tensor, other: Tensor) -> bool:
     return one.untyped_storage().data_ptr() != other.untyped_storage().data_ptr()
 
 
-def _wide(rows: Tensor) -> Tensor:
-    """Cast rows of low precision to float32; float32 and float64 stay."""
+def wide(rows: Tensor) -> Tensor:
+    """Return rows (...) of low precision as float32; float32 and float64 stay."""
     return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
 
 

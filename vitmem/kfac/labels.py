@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from vitmem.errors import InputError
+from vitmem.kfac.capture import wide
 
 LabelMode = Literal["sampled", "given", "exact", "logit_jacobian"]
 # (logits (n, K) of the rows of a slice, the slice) -> gradient of the loss with respect to them, (n, K)
@@ -89,7 +90,7 @@ def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     With a large vocabulary, float64 throughout would cost as much as the network.
     """
-    probabilities = (logits if logits.dtype == torch.float64 else logits.float()).softmax(1)  # (n, K)
+    probabilities = wide(logits).softmax(1)  # (n, K)
     blocks = probabilities.split(BLOCK, 1)
     return probabilities, torch.stack([block.sum(1, dtype=torch.float64) for block in blocks], 1)
 

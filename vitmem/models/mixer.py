@@ -23,12 +23,13 @@ def mixer(
     depth: Count = 6,
     mlp_ratio: Annotated[float | None, Field(gt=0)] = None,
     dropout: Dropout = 0.0,
+    drop_path: Dropout | None = None,
 ) -> VisionModel:
     """Return an MLP-Mixer for images of ``shape`` (Tolstikhin et al. 2021).
 
     Edits apply to the channel MLPs, whose rows are tokens, with ``mlp_ratio`` times the width as hidden units (4 if
-    ``None``); the token MLPs, with half the width, see a transposed (B, C, T). Raises InputError when the patches do
-    not tile the image.
+    ``None``); the token MLPs, with half the width, see a transposed (B, C, T). ``drop_path`` is the rate of stochastic
+    depth of every block. Raises InputError when the patches do not tile the image.
     """
     from timm.models.mlp_mixer import MlpMixer
 
@@ -43,6 +44,7 @@ def mixer(
         mlp_ratio=(TOKEN_RATIO, CHANNEL_RATIO if mlp_ratio is None else mlp_ratio),
         drop_rate=dropout,
         proj_drop_rate=dropout,
+        drop_path_rate=drop_path or 0.0,
     )
     return VisionModel(
         net,

@@ -18,11 +18,13 @@ def residual_mlp(
     hidden: Count = 512,
     depth: Count = 2,
     dropout: Dropout = 0.0,
+    drop_path: Dropout | None = None,
 ) -> VisionModel:
     """Return residual MLPs on patches of ``patch_size`` pixels, the whole image if ``None``, after pooling by ``pool``.
 
-    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without token mixing. Raises InputError
-    when the patches do not tile the image, or the pooled pixels do not tile a patch.
+    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without token mixing. ``drop_path`` is the
+    rate of stochastic depth in the last block; that of the first is 0, and it rises evenly. Raises InputError when the
+    patches do not tile the image, or the pooled pixels do not tile a patch.
     """
     from vitmem.models.networks.residual_mlp import ResidualMlp
 
@@ -33,7 +35,7 @@ def residual_mlp(
             f"model 'residual_mlp': expected a 'pool' that divides a patch of {patch} pixels, got {pool}; change pool"
         )
     return VisionModel(
-        ResidualMlp(shape, pool, patch, width, hidden, depth, dropout),
+        ResidualMlp(shape, pool, patch, width, hidden, depth, dropout, drop_path or 0.0),
         blocks=tuple(f"blocks.{n}" for n in range(depth)),
         layers=("fc1", "fc2"),
         positions="all",

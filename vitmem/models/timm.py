@@ -26,6 +26,7 @@ def timm(
     image_size: Count | None = None,
     pretrained: bool = False,
     dropout: Dropout = 0.0,
+    drop_path: Dropout | None = None,
     arguments: dict[str, Any] | None = None,
     blocks: Patterns = None,
     layers: Patterns = None,
@@ -34,8 +35,9 @@ def timm(
 
     ``blocks`` and ``layers`` are patterns of the layers to edit instead. With an ``image_size`` other than the data's,
     images are rescaled (bilinear) before the first layer. ``pretrained`` weights read images with their published mean
-    and std. ``arguments`` are passed to ``timm.create_model``, such as a depth. Raises InputError for an unknown
-    architecture, one that cannot take the images, and one without an editable layer.
+    and std. ``drop_path`` is the rate of stochastic depth. ``arguments`` are passed to ``timm.create_model``, such as a
+    depth. Raises InputError for an unknown architecture, one that cannot take the images, and one without an editable
+    layer.
     """
     import timm as library
 
@@ -47,6 +49,7 @@ def timm(
         "num_classes": shape.num_classes,
         "in_chans": shape.channels,
         "drop_rate": dropout,
+        **({} if drop_path is None else {"drop_path_rate": drop_path}),
     }
     make = partial(library.create_model, architecture)
     name = f"timm/{architecture}"

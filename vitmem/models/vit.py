@@ -29,8 +29,11 @@ def vit(
     mlp_ratio: Annotated[float, Field(gt=0)] = 4.0,
     pool: Literal["token", "mean"] = "token",
     dropout: Dropout = 0.0,
+    drop_path: Dropout | None = None,
 ) -> VisionModel:
     """Return a ViT for images of ``shape``; ``pool`` selects the head's input (Dosovitskiy et al. 2021).
+
+    ``drop_path`` is the rate of stochastic depth in the last block; that of the first is 0, and it rises evenly.
 
     Raises InputError when the patches do not tile the image or the heads do not divide the width.
     """
@@ -53,6 +56,7 @@ def vit(
         global_pool="token" if token else "avg",
         drop_rate=dropout,
         proj_drop_rate=dropout,
+        drop_path_rate=drop_path or 0.0,
     )
     if (shape.size // patch_size) ** 2 + token <= SHORT_SEQUENCE:
         for block in net.blocks:

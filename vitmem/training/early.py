@@ -43,6 +43,7 @@ class KeepBest(Callback):
         """Measure, and keep the weights if they are better than all before; of several devices the first one does."""
         if not trainer.is_global_zero:
             return
-        self.measured.append(self.measure())
-        if self.epoch == len(self.measured):
-            self.weights = {name: t.detach().cpu().clone() for name, t in pl_module.net.state_dict().items()}
+        with pl_module.measured():
+            self.measured.append(self.measure())
+            if self.epoch == len(self.measured):
+                self.weights = {name: t.detach().cpu().clone() for name, t in pl_module.net.state_dict().items()}

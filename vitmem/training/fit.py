@@ -27,6 +27,7 @@ from vitmem.models.hidden import tied_layers
 from vitmem.recipe import Recipe
 from vitmem.specs import CURVES
 from vitmem.training.checkpoint import CHECKPOINTS, LAST, resumable
+from vitmem.training.checks import check_recipe
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
 from vitmem.training.extras import close, loggers, user_callbacks
@@ -36,6 +37,8 @@ from vitmem.training.shown import ShowSteps
 from vitmem.training.tied import TiedUnits
 
 WEIGHTS = "model.safetensors"
+# Lightning's names of the precisions of a recipe.
+PRECISIONS: dict[str, Any] = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 # What Lightning warns of and is meant so, by the beginning of the message; all other warnings reach the user.
 EXPECTED_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     # the checkpoint in it is the one to go on from
@@ -90,12 +93,13 @@ def train(
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
     The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
-    those that it kept; with ``example_tied`` in the recipe they are scaled as the network counts at test. Returns the
-    seconds that it took in all sittings; each point of the curves is logged. The same seed gives the same weights on
-    one machine, resumed or not. Every process of the default process group, if there is one, calls this and reads its
-    share of each batch; the weights are those of one process to rounding, without dropout, and the first one writes.
-    Raises VitmemError when the loss or a weight is not a number, InputError when the device is not there, the network
-    has no hidden units to tie, or its batch normalisation does not fit the options of the trainer.
+    those that it kept; with ``ema`` in the recipe they are averages, with ``example_tied`` they are scaled as the
+    network counts at test. Returns the seconds that it took in all sittings; each point of the curves is logged. The
+    same seed gives the same weights on one machine, resumed or not. Every process of the default process group, if
+    there is one, calls this and reads its share of each batch; the weights are those of one process to rounding,
+    without dropout, and the first one writes. Raises VitmemError when the loss or a weight is not a number, InputError
+    when the device is not there, the network has no hidden units to tie, or its batch normalisation does not fit the
+    options of the trainer, and for what ``check_recipe`` refuses.
     """
     check_normalised(model.net, recipe, len(noisy.given), lambda: pick_device(device))
     data = NoisyImagesModule(
@@ -133,6 +137,7 @@ def learn(
 ) -> float:
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
     place, options, share = pick_device(device), module.recipe.options, Share.here()
+    check_recipe(module.recipe, module.net, place)
     _check_environment()
     last = _resumable(folder / CHECKPOINTS, share)
     timer = Timer(verbose=False)
@@ -155,7 +160,7 @@ def learn(
             warnings.filterwarnings("ignore", message, category)
         trainer = Trainer(
             **running,
-            precision="bf16-mixed" if module.recipe.precision == "bf16" else "32-true",
+            precision=PRECISIONS[module.recipe.precision],
             # not max_steps: with it, Lightning resumes a whole epoch's checkpoint as if it were half of one
             max_epochs=-(-module.total_steps // module.steps_per_epoch),
             check_val_every_n_epoch=module.recipe.curve_every,
@@ -175,6 +180,8 @@ def learn(
         return timer.time_elapsed()
     if best:
         module.net.load_state_dict(best.weights)
+    else:
+        module.swap_average()
     module.finish()
     # clones, for safetensors refuses tensors that share their memory (tied weights)
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.net.state_dict().items()}

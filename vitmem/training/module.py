@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,9 +14,12 @@ from torch.nn import functional
 from torchmetrics import MeanMetric
 
 from vitmem.errors import InputError, VitmemError
+from vitmem.kfac import wide
 from vitmem.recipe import Recipe
 from vitmem.specs import seed_from
-from vitmem.training.optim import optimizer, schedule
+from vitmem.training.average import AveragedWeights
+from vitmem.training.optim import optimizer
+from vitmem.training.schedule import schedule
 from vitmem.training.tied import TiedUnits
 
 
@@ -36,11 +41,20 @@ class Learner(LightningModule):
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
+        self.average = None if recipe.ema is None else AveragedWeights(net, recipe.ema)
+        # inside a partial: as a module it would be registered, and name the weights of ``net`` a second time
+        self.compiled: Callable[..., Any] | None = (
+            partial(torch.compile(net, dynamic=False)) if recipe.compile else None
+        )
         self.losses: list[Tensor] = []
         # float64 counts exactly
         self.shares = {name: MeanMetric().set_dtype(torch.float64) for name in names}
         # they move with the module by their number, for a name may be one that a module has for something else
         self.metrics = nn.ModuleList(self.shares.values())
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what ``net`` says in training."""
+        return (self.compiled or self.net)(*args, **kwargs)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch, so that a resumed run drops what it would have dropped; devices drop others."""
@@ -69,7 +83,9 @@ class Learner(LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop after the last step, which may be within an epoch."""
+        """Average the weights after a step, and stop after the last one, which may be within an epoch."""
+        if self.average is not None and self.average.n_averaged < self.trainer.global_step:
+            self.average.update_parameters(self.net)
         if self.trainer.global_step >= self.total_steps:
             self.trainer.should_stop = True
 
@@ -98,6 +114,28 @@ class Learner(LightningModule):
             self.shares[name].update(hits.double())
             self.log(name, self.shares[name], add_dataloader_idx=False)
 
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Inside, ``net`` has the weights that are measured and saved: with ``ema`` in the recipe their averages."""
+        self.swap_average()
+        try:
+            yield
+        finally:
+            self.swap_average()
+
+    def swap_average(self) -> None:
+        """Exchange the weights of ``net`` and their averages, if there are any."""
+        if self.average is not None:
+            self.average.swap(self.net)
+
+    def on_validation_epoch_start(self) -> None:
+        """Measure the averages."""
+        self.swap_average()
+
+    def on_validation_epoch_end(self) -> None:
+        """Go on with the weights themselves."""
+        self.swap_average()
+
     def finish(self) -> None:
         """Make of the trained ``net`` the one that is measured, after the last step; most are it already."""
 
@@ -111,7 +149,7 @@ class Learner(LightningModule):
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and its schedule, which moves every step."""
+        """Return the recipe's optimizer and its schedule, which moves every step."""
         chosen = optimizer(self.net, self.recipe)
         by_step = schedule(chosen, self.recipe, self.total_steps, self.steps_per_epoch)
         return {"optimizer": chosen, "lr_scheduler": {"scheduler": by_step, "interval": "step"}}
@@ -127,7 +165,7 @@ class Classifier(Learner):
         """Return the mean over the images, a scalar."""
         images, given, _ = batch
         smoothing = self.recipe.label_smoothing
-        return functional.cross_entropy(self.net(images).float(), given, label_smoothing=smoothing)
+        return functional.cross_entropy(wide(self(images)), given, label_smoothing=smoothing)
 
     def validation_step(
         self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0

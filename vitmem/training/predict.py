@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from vitmem.data.augment import normalise
 
+MIXED = {"bf16": torch.bfloat16, "16": torch.float16}
+
 
 @torch.inference_mode()
 def predict(
@@ -20,13 +22,13 @@ def predict(
 ) -> Tensor:
     """Return logits (N, K) float32 on the CPU for uint8 ``images`` (N, C, H, W), in their order.
 
-    ``precision`` is "32" or "bf16" (autocast), as the network was trained.
+    ``precision`` is that of the recipe: bf16 and 16 are mixed (autocast), 32 and 64 those of the network.
     """
     was_training = net.training
     net.eval()
     out = []
     device = torch.device(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.autocast(device.type, MIXED.get(precision, torch.bfloat16), enabled=precision in MIXED):
         for batch in images.split(batch_size):
             out.append(net(normalise(batch.to(device), mean, std)).float().cpu())
     net.train(was_training)

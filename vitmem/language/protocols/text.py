@@ -64,7 +64,9 @@ class TextExperiment(Experiment):
         config, recipe, places = self.training.config, self.training.recipe, self.places
         assert recipe is not None
         seed = seed_from("train", *(config[k] for k in ("data", "model", "recipe", "seed")))
-        return train_texts(self.net, self.texts, recipe.with_options(places.trainer), seed, folder, device=places.device)
+        return train_texts(
+            self.net, self.texts, recipe.with_options(places.trainer), seed, folder, device=places.device
+        )
 
     def task(self, request: Statistics) -> tuple[LanguageTask, str]:
         """Return the task: every position with a loss counts. Raises InputError for positions of images."""

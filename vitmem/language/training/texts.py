@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vitmem.kfac import wide
 from vitmem.kfac.layers import eval_mode
 from vitmem.language.data.text_module import RowsModule
 from vitmem.language.data.texts import AT_ONCE, Items, TextData
@@ -43,11 +44,9 @@ class NextToken(Learner):
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Return the mean over the tokens that follow another and have a loss, a scalar."""
         tokens, labels = batch
-        logits = self.net(input_ids=tokens, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
+        logits = self(input_ids=tokens, use_cache=False).logits[:, :-1]  # (B, S - 1, K)
         smoothing = self.recipe.label_smoothing
-        return functional.cross_entropy(
-            logits.flatten(0, 1).float(), labels[:, 1:].flatten(), label_smoothing=smoothing
-        )
+        return functional.cross_entropy(wide(logits.flatten(0, 1)), labels[:, 1:].flatten(), label_smoothing=smoothing)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Measure tokens and answers (B, S) of what has the name of this number."""
