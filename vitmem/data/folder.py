@@ -1,13 +1,15 @@
 """Any folder of images by class: ``train/<class>/*`` and ``val/<class>/*``, the layout of ImageNet.
 
-Images are scaled (shorter side, then centre crop) and decoded once; the whole set is held in memory as uint8, 150 kB
-per image at 224 pixels: for ImageNet, choose a subset by ``classes``. A folder of parquet files of ``train`` and
-``val`` (or ``validation``, ``test``) is read as well. Hidden files and folders are skipped, links to folders followed;
+Without ``val`` (or ``validation``, ``test``), and in a folder of the classes alone, a share of the images is held out
+by the digest of their file names. Images are scaled (shorter side, then centre crop) and decoded once; the whole set is
+held in memory as uint8, 150 kB per image at 224 pixels: for ImageNet, choose a subset by ``classes``. A folder of
+parquet files of ``train`` and ``val`` is read as well. Hidden files and folders are skipped, links to folders followed;
 files of other types are counted in the dataset's remarks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,38 +24,72 @@ from vitmem.data.decode import SUFFIXES, decode_all
 from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.data.shards import find_split
+from vitmem.data.split import HELD_OUT_SHARE, apart, held_apart, held_out_remark
 from vitmem.errors import InputError, unknown
 from vitmem.files import Walked, expand, same_name, subfolders, walk
 
 NAME = "image_folder"
 HELD_OUT = ("val", "validation", "test")
+# Names of folders that are splits in any spelling, not classes.
+SPLITS = {*HELD_OUT, "train", "training", "valid", "testing"}
 
 
 def read_folder(
-    data_dir: Path | None, cache_dir: Path, folder: str, classes: tuple[str, ...] | None, size: int
+    data_dir: Path | None,
+    cache_dir: Path,
+    folder: str,
+    classes: tuple[str, ...] | None,
+    size: int,
+    held_out: float | None = None,
 ) -> ImageData:
     """Return the images of ``folder`` inside ``data_dir`` at ``size`` pixels.
 
-    ``classes`` selects classes by name and sets their order (``None``: all, sorted by name). Raises InputError for a
-    missing folder or class, and for a class without images.
+    ``classes`` selects classes by name and sets their order (``None``: all, sorted by name); ``held_out`` is the share
+    of the training images to hold out for validation (``None``: none, or a tenth without validation images). Raises
+    InputError for a missing folder or class, and for a class without images.
     """
     root = _root(folder, data_dir)
     parquet = find_split([root], "train"), find_split([root], *HELD_OUT)
-    if all(parquet):
-        key = file_key([*parquet[0], *parquet[1]], size, classes)
-        return cached(cache_dir, NAME, key, lambda: _from_parquet(root, *parquet, classes, size))
-    train = _subfolder(root, ("train",))
-    held_out = _subfolder(root, HELD_OUT)
-    inside = {split: _by_class(split) for split in (train, held_out)}
+    if all(parquet) or (parquet[0] and not os.path.isdir(root / "train")):
+        return _read_parquet(root, *parquet, cache_dir, classes, size, held_out)
+    train, validation = _splits(root)
+    if held_out is not None or validation is None:
+        return _read_one(train, cache_dir, classes, size, held_out or HELD_OUT_SHARE)
+    inside = {split: _by_class(split) for split in (train, validation)}
     names = _choose(sorted(inside[train]), classes, train)
     if classes is None:
-        _check_equal(inside, train, held_out)
+        _check_equal(inside, train, validation)
     walked = [[_images_of(by_class, name, split) for name in names] for split, by_class in inside.items()]
     splits = [[sorted(found.files) for found in members] for members in walked]
     files = [file for split in splits for members in split for file in members]
     counts = [[len(members) for members in split] for split in splits]
-    data = cached(cache_dir, NAME, file_key(files, counts, size, names), lambda: _decode(splits, names, size))
+
+    def decode() -> ImageData:
+        first, second = (_decoded(split, size) for split in splits)
+        return assemble(NAME, first, second, names)
+
+    data = cached(cache_dir, NAME, file_key(files, counts, size, names), decode)
     return replace(data, remarks=(*data.remarks, *_left_out([found for members in walked for found in members], root)))
+
+
+def _read_one(split: Path, cache_dir: Path, classes: tuple[str, ...] | None, size: int, share: float) -> ImageData:
+    """Return the images of one folder of classes, of which ``share`` is held out by their names below it."""
+    by_class = _by_class(split)
+    names = _choose(sorted(by_class), classes, split)
+    walked = [_images_of(by_class, name, split) for name in names]
+    members = [sorted(found.files) for found in walked]
+    files = [file for some in members for file in some]
+    labels = np.repeat(np.arange(len(names)), [len(some) for some in members])
+    inside = [f"{names[c]}/{f.relative_to(by_class[names[c]]).as_posix()}" for c, f in zip(labels, files, strict=True)]
+    digests = [hashlib.sha256(same_name(name).encode()).digest() for name in inside]
+    held = held_apart(digests, labels, share, f"data '{NAME}': {split}")
+
+    def decode() -> ImageData:
+        return assemble(NAME, *apart(_decoded(members, size), held), names)
+
+    counts = [len(some) for some in members]
+    data = cached(cache_dir, NAME, file_key(files, counts, size, names, np.flatnonzero(held).tolist()), decode)
+    return replace(data, remarks=(held_out_remark(data, share, "the file name"), *_left_out(walked, split)))
 
 
 def _by_class(split: Path) -> dict[str, Path]:
@@ -90,11 +126,16 @@ def _root(folder: str, data_dir: Path | None) -> Path:
     return root
 
 
-def _subfolder(root: Path, names: Sequence[str]) -> Path:
-    for name in names:
-        if os.path.isdir(root / name):
-            return root / name
-    raise InputError(f"data '{NAME}': expected a folder {' or '.join(names)} of classes in {root}, found none")
+def _splits(root: Path) -> tuple[Path, Path | None]:
+    """Return the folders of the classes of training and of validation; ``root`` itself if it has the classes."""
+    if os.path.isdir(root / "train"):
+        return root / "train", next((root / name for name in HELD_OUT if os.path.isdir(root / name)), None)
+    names = [folder.name for folder in subfolders(root)]
+    split = next((name for name in names if name.lower() in SPLITS), None)
+    if split is not None or not names:
+        got = f"'{split}' without it" if split is not None else "no folder"
+        raise InputError(f"data '{NAME}': expected a folder train of classes in {root}, or the classes, got {got}")
+    return root, None
 
 
 def _choose(found: Sequence[str], names: Sequence[str] | None, where: Path) -> tuple[str, ...]:
@@ -126,26 +167,54 @@ def _images_of(by_class: Mapping[str, Path], name: str, split: Path) -> Walked:
     return walked
 
 
-def _decode(splits: list[list[list[Path]]], names: tuple[str, ...], size: int) -> ImageData:
-    sets = []
-    for split in splits:
-        files = [file for members in split for file in members]
-        labels = torch.repeat_interleave(torch.arange(len(names)), torch.tensor([len(m) for m in split]))
-        pixels = decode_all(files, lambda i, files=files: str(files[i]), size)  # type: ignore[misc]
-        sets.append(ImageSet(pixels, labels, torch.arange(len(files))))
-    return assemble(NAME, sets[0], sets[1], names)
+def _decoded(members: list[list[Path]], size: int) -> ImageSet:
+    """Return the images of each class."""
+    files = [file for some in members for file in some]
+    labels = torch.repeat_interleave(torch.arange(len(members)), torch.tensor([len(some) for some in members]))
+    return ImageSet(decode_all(files, lambda i: str(files[i]), size), labels, torch.arange(len(files)))
+
+
+def _read_parquet(
+    root: Path,
+    train: list[Path],
+    validation: list[Path],
+    cache_dir: Path,
+    classes: tuple[str, ...] | None,
+    size: int,
+    held_out: float | None,
+) -> ImageData:
+    """Return the images of parquet files; without ``validation`` or with ``held_out``, a share of training is apart."""
+    if held_out is None and validation:
+        key = file_key([*train, *validation], size, classes)
+        return cached(cache_dir, NAME, key, lambda: _from_parquet(root, train, validation, classes, size))
+    share = held_out or HELD_OUT_SHARE
+
+    def decode() -> ImageData:
+        split = read_split(train, size)
+        held = held_apart(split.digests, split.images.labels.numpy(), share, f"data '{NAME}': {root}")
+        return _chosen(root, *apart(split.images, held), split.classes, classes)
+
+    data = cached(cache_dir, NAME, file_key(train, size, classes, "held out", share), decode)
+    return replace(data, remarks=(*data.remarks, held_out_remark(data, share, "the image")))
 
 
 def _from_parquet(
-    root: Path, train: list[Path], held_out: list[Path], classes: tuple[str, ...] | None, size: int
+    root: Path, train: list[Path], validation: list[Path], classes: tuple[str, ...] | None, size: int
 ) -> ImageData:
-    first, second = (read_split(files, size) for files in (train, held_out))
+    first, second = (read_split(files, size) for files in (train, validation))
     if first.classes != second.classes:
         raise InputError(f"data '{NAME}': expected the same class names in both splits of {root}")
-    names = _choose(first.classes, classes, root) if classes is not None else first.classes
-    new_label = np.full(len(first.classes), -1)
-    new_label[[first.classes.index(name) for name in names]] = np.arange(len(names))
-    return assemble(NAME, _relabel(first.images, new_label), _relabel(second.images, new_label), names)
+    return _chosen(root, first.images, second.images, first.classes, classes)
+
+
+def _chosen(
+    root: Path, train: ImageSet, validation: ImageSet, known: tuple[str, ...], classes: tuple[str, ...] | None
+) -> ImageData:
+    """Return the images of the chosen ``classes`` of the ``known`` ones."""
+    names = _choose(known, classes, root) if classes is not None else known
+    new_label = np.full(len(known), -1)
+    new_label[[known.index(name) for name in names]] = np.arange(len(names))
+    return assemble(NAME, _relabel(train, new_label), _relabel(validation, new_label), names)
 
 
 def _relabel(images: ImageSet, new_label: np.ndarray) -> ImageSet:

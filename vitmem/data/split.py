@@ -1,6 +1,8 @@
-"""Subsets of a dataset: a fixed stratified split, and a random subset."""
+"""Subsets of a dataset: a fixed stratified split, a split by digests, and a random subset."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from vitmem.errors import InputError
 from vitmem.noise.counts import apportion
 
 SPLIT_SEED = 0
+# Share of the images held out where a source has one split and the suite names no share.
+HELD_OUT_SHARE = 0.1
 
 
 def stratified(labels: NDArray[np.int64], validation: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -24,6 +28,41 @@ def stratified(labels: NDArray[np.int64], validation: int) -> tuple[NDArray[np.i
     counts = apportion(np.array([validation * len(m) / len(labels) for m in members]))
     held = np.sort(np.concatenate([rng.permutation(m)[:k] for m, k in zip(members, counts, strict=True)]))
     return np.setdiff1d(np.arange(len(labels)), held), held
+
+
+def held_apart(digests: Sequence[bytes], labels: NDArray[np.int64], share: float, where: str) -> NDArray[np.bool_]:
+    """Return which images are held out for validation, (n,) bool: about ``share`` of each class.
+
+    An image is held out if its digest (SHA-256, of its name or its content), read as a number in [0, 1), is below
+    ``share``. So it is on the same side on every machine, in every order and beside any other images. Raises
+    InputError, prefixed with ``where``, when none is held out, and when all images of a class in ``labels`` (n,) are.
+    """
+    below = round(share * 2**64)
+    held = np.array([int.from_bytes(digest[:8], "big") < below for digest in digests], dtype=np.bool_)
+    if not held.any():
+        raise InputError(f"{where}: none of {len(held)} images is held out at a share of {share:g}; raise 'held_out'")
+    if lost := len(set(labels.tolist()) - set(labels[~held].tolist())):
+        raise InputError(
+            f"{where}: all images of {lost} classes are held out at a share of {share:g}; lower 'held_out'"
+        )
+    return held
+
+
+def apart(images: ImageSet, held: NDArray[np.bool_]) -> tuple[ImageSet, ImageSet]:
+    """Return ``images`` without those ``held`` out (n,), and those; both keep their positions in the whole."""
+    train, validation = (images.take(torch.from_numpy(np.flatnonzero(mask))) for mask in (~held, held))
+    return train, validation
+
+
+def held_out_remark(data: ImageData, share: float, key: str) -> str:
+    """Return a sentence about a split by ``held_apart``, where ``key`` names what the digests are of."""
+    held, total = len(data.validation), len(data.train) + len(data.validation)
+    none = data.num_classes - len(torch.unique(data.validation.labels))
+    rest = f"; none of {none} classes" if none else ""
+    return (
+        f"data '{data.name}': {held} of {total} images are held out for validation, about {share:g} of each class by "
+        f"the digest of {key}{rest}"
+    )
 
 
 def some_of(total: int, count: int, seed: int | tuple[int, ...], where: str) -> Tensor:

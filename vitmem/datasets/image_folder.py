@@ -21,13 +21,15 @@ def image_folder(
     folder: str,
     classes: tuple[str, ...] | None = None,
     size: Annotated[int, Field(gt=0)] = 224,
+    held_out: Annotated[float, Field(gt=0, lt=1)] | None = None,
 ) -> ImageData:
     """Return the images of ``<data_dir>/<folder>``, ``train/<class>/*`` and ``val/<class>/*``, at ``size`` pixels.
 
     ``folder`` is a relative name, so that ids contain no machine path. ``classes`` selects classes by name and sets
-    their order (``None``: all, sorted by name). Raises InputError for a missing folder or class, and for a class
-    without images.
+    their order (``None``: all, sorted by name). ``held_out`` is the share of the training images to hold out for
+    validation, by the digest of file names (``None``: none, or a tenth in a folder without ``val``). Raises InputError
+    for a missing folder or class, and for a class without images.
     """
     from vitmem.data.folder import read_folder
 
-    return read_folder(data_dir, cache_dir, folder, classes, size)
+    return read_folder(data_dir, cache_dir, folder, classes, size, held_out)
