@@ -89,7 +89,8 @@ class Recipe(Spec):
     depth) override the model's own. ``precision`` 16 and bf16 are mixed; 16 needs CUDA. ``compile`` trains with
     ``torch.compile``. ``curve_every`` is the number of epochs between two points of the training curves.
     ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes.
-    ``trainer`` are options of Lightning's trainer.
+    ``freeze`` trains the classifier alone: the trunk keeps its weights, and its batch normalisation its running
+    statistics. ``trainer`` are options of Lightning's trainer.
     """
 
     epochs: int | None = Field(default=None, gt=0)
@@ -114,6 +115,7 @@ class Recipe(Spec):
     compile: bool | None = None
     curve_every: int = Field(default=8, gt=0)
     example_tied: ExampleTied | None = None
+    freeze: Literal["trunk"] | None = None
     trainer: TrainerOptions | None = None
 
     @model_validator(mode="before")
@@ -132,6 +134,8 @@ class Recipe(Spec):
         for one, other in (("epochs", "steps"), ("warmup_epochs", "warmup_steps")):
             if (getattr(self, one) is None) == (getattr(self, other) is None):
                 raise ValueError(f"give exactly one of '{one}' and '{other}'")
+        if self.freeze is not None and self.example_tied is not None:
+            raise ValueError("'example_tied' ties hidden units of the trunk, which 'freeze' leaves as it is; take one")
 
     def warmup(self, steps_per_epoch: float) -> float:
         """Return the steps of the warm-up, not rounded."""

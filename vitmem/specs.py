@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -106,6 +106,20 @@ class Statistics(Spec):
     def name_one_once(cls, value: float | None) -> float | None:
         """Return ``None`` for a temperature of 1, which changes nothing."""
         return None if value == 1 else value
+
+
+class Normalisation(Spec):
+    """How images enter a network: (image - ``mean``) / ``std``, one number for each channel; white is 1."""
+
+    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+    std: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Reject different numbers of channels."""
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"expected as many numbers in 'mean' as in 'std', got {len(self.mean)} and {len(self.std)}"
+            )
 
 
 # Created once, because ids are made by the thousand.

@@ -14,7 +14,7 @@ from vitmem.contents import File
 from vitmem.entries import Dataset, Edit, Entry, Model, Moments, Noise
 from vitmem.recipe import Recipe
 from vitmem.registry import DATA, EDITS, MODELS, NOISES, Registry
-from vitmem.specs import Spec, Statistics
+from vitmem.specs import Normalisation, Spec, Statistics
 
 Oracle = Literal["without_noisy", "true_labels", "early_stopped"]
 
@@ -61,11 +61,18 @@ class NoiseShared(Shared):
 
 
 class ModelShared(Shared):
-    """The file of weights that a network starts from (``None``: weights drawn from the seed)."""
+    """Weights from a file, and the normalisation of the images.
+
+    Training starts from ``weights``; ``trained`` has all weights of a network that is not trained here. Without both,
+    weights are drawn from the seed. ``normalisation`` is that of ImageNet, of the published weights of the
+    architecture, of the data (their channel statistics), or given; ``None``: the model's own, else that of the data.
+    """
 
     registry: ClassVar[Registry[Any]] = MODELS
     name: str
     weights: File | None = None
+    trained: File | None = None
+    normalisation: Literal["imagenet", "published", "data"] | Normalisation | None = None
 
 
 class EditShared(Shared):

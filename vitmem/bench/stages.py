@@ -117,8 +117,9 @@ def ensure_training(session: Session) -> None:
 
 
 def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
-    log.info("training")
     recipe = session.training.recipe
+    if recipe is not None:
+        log.info("training")
     if recipe is not None and recipe.precision == "bf16" and emulates_bfloat16(session.device):
         log.warning('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
     reset_peak_memory(session.device)

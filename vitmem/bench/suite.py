@@ -36,6 +36,7 @@ from vitmem.bench.statistics_checks import check_statistics
 from vitmem.bench.suite_checks import (
     check_blocks,
     check_dropout,
+    check_freeze,
     check_keys,
     check_needs_tied,
     check_noise,
@@ -139,8 +140,9 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
         check_protocol(d, m, where)
         check_recipe(d, m, r, where)
         check_tied(d, r, where)
+        check_freeze(d, r, where)
         check_noise(d, None if suite.noise is None else n, where)
-        check_oracles(d, suite.oracles, where)
+        check_oracles(d, m, suite.oracles, where)
         check_views(d, suite.views, where)
         training = Training(d, n, m, r, seed)
         # what a clause says of the training is asked once, not for each of its cells

@@ -61,8 +61,10 @@ def check_noise(data: ChosenData, noise: ChosenNoise | None, where: str) -> None
         raise InputError(f"{where}: 'noise': field required for images, such as {{name: symmetric, rate: 0.1}}")
 
 
-def check_oracles(data: ChosenData, oracles: Collection[str], where: str) -> None:
-    """Raise InputError for oracles of data that have no wrong labels to know of."""
+def check_oracles(data: ChosenData, model: ChosenModel, oracles: Collection[str], where: str) -> None:
+    """Raise InputError for oracles of data that have no wrong labels to know of, and of a model that came trained."""
+    if oracles and model.shared.trained is not None:
+        raise InputError(f"{where}: 'oracles': they are trained, and model '{model.name}' came trained; leave them out")
     if oracles and data.entry.protocol != "image":
         raise InputError(f"{where}: 'oracles': they know the true labels of images, data '{data.name}' has none")
 
@@ -116,13 +118,22 @@ def check_needs_tied(edit: ChosenEdit, recipe: Recipe | None, where: str) -> Non
 
 
 def check_weights(model: ChosenModel, where: str) -> None:
-    """Raise InputError for a file of weights where a model takes none, or has others already."""
-    if model.shared.weights is None:
-        return
-    if "image" not in model.entry.protocols:
-        raise InputError(f"{where}: 'weights' is for image models; model '{model.name}' is a language model")
-    if model.config.get("pretrained"):
-        raise InputError(f"{where}: model '{model.name}': expected 'weights' or 'pretrained', got both")
+    """Raise InputError for weights or a normalisation where a model takes none, and for weights from two places."""
+    given = [key for key in ("weights", "trained", "normalisation") if getattr(model.shared, key) is not None]
+    if given and "image" not in model.entry.protocols:
+        raise InputError(f"{where}: '{given[0]}' is for image models; model '{model.name}' is a language model")
+    sources = [
+        *(key for key in given if key != "normalisation"),
+        *(["pretrained"] if model.config.get("pretrained") else []),
+    ]
+    if len(sources) > 1:
+        raise InputError(f"{where}: model '{model.name}': expected '{sources[0]}' or '{sources[1]}', got both")
+
+
+def check_freeze(data: ChosenData, recipe: Recipe | None, where: str) -> None:
+    """Raise InputError for a trunk that is to be frozen in a network that reads no images."""
+    if recipe is not None and recipe.freeze is not None and data.entry.protocol != "image":
+        raise InputError(f"{where}: recipe: 'freeze' is for networks that read images; leave it out for '{data.name}'")
 
 
 def check_recipe(data: ChosenData, model: ChosenModel, recipe: Recipe | None, where: str) -> None:
@@ -130,11 +141,15 @@ def check_recipe(data: ChosenData, model: ChosenModel, recipe: Recipe | None, wh
 
     Some data train on a model that came trained.
     """
-    trained = model.entry.trained and not data.entry.trains_on
+    by_file = model.shared.trained is not None
+    trained = by_file or (model.entry.trained and not data.entry.trains_on)
     if trained and recipe is not None:
-        raise InputError(f"{where}: 'recipe': model '{model.name}' came trained; leave it out")
+        more = "; to train on from its file, give that as 'weights'" if by_file else ""
+        raise InputError(f"{where}: 'recipe': model '{model.name}' came trained; leave it out{more}")
     if not trained and recipe is None:
-        raise InputError(f"{where}: 'recipe': field required, such as {{epochs: 30}} or a file's name")
+        images = "; a network that was trained already has its weights as 'trained': {name: ..., trained: net.pt}"
+        more = images if "image" in model.entry.protocols else ""
+        raise InputError(f"{where}: 'recipe': field required, such as {{epochs: 30}} or a file's name{more}")
 
 
 def remarks(cells: Iterable[Cell]) -> list[str]:
@@ -162,4 +177,10 @@ def _remarks(training: Training) -> Iterator[str]:
         yield (
             f"note: 'ema' of {recipe.ema:g} averages over about {averaged:,.0f} steps, more than the {length:,} of the "
             "training, so that its first steps weigh most; take a smaller one"
+        )
+    model = training.model
+    if recipe.freeze and model.shared.weights is None and not model.config.get("pretrained"):
+        yield (
+            f"note: the frozen trunk of {model.name} has weights drawn at random, which are never trained; give "
+            "'weights' or 'pretrained' with the model, or leave 'freeze' out"
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from vitmem.errors import InputError, one_line
 from vitmem.lazy import torch
 from vitmem.models.base import ImageShape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Patterns of module paths; a single one is converted to a list.
 Patterns = Annotated[
@@ -56,3 +59,13 @@ def create(
         raise InputError(
             f"model '{name}': cannot be built for {shape.channels}x{size}x{size} images: {one_line(error)}"
         ) from error
+
+
+def rescale(net: torch.nn.Module, size: int) -> None:
+    """Make ``net`` scale its images (B, C, H, W) to (B, C, size, size) before its first layer (bilinear)."""
+    net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
+
+
+def _scaled(images: Tensor, size: int) -> Tensor:
+    """Return ``images`` (B, C, H, W) scaled to (B, C, size, size)."""
+    return torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vitmem.errors import unknown
 from vitmem.lazy import torch
 from vitmem.models.base import ImageShape, Preprocessing, VisionModel
-from vitmem.models.libraries import Patterns, create
+from vitmem.models.libraries import Patterns, create, rescale
 from vitmem.models.places import places
 from vitmem.models.vit import Count, Dropout
 from vitmem.registry import MODELS
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @MODELS.register("timm", version=2, summary="any timm architecture, as timm/<name>", family=True)
@@ -56,7 +53,7 @@ def timm(
     net = create(make, name, size, "img_size", shape, options, arguments)
     editable = places(net, name, shape.channels, size, blocks, layers, int(getattr(net, "num_prefix_tokens", 0)))
     if size != shape.size:
-        net.register_forward_pre_hook(lambda _net, args: (_scaled(args[0], size), *args[1:]))
+        rescale(net, size)
     pools_token = getattr(net, "global_pool", None) == "token" and editable.prefix_tokens > 0
     return VisionModel(
         net,
@@ -92,8 +89,3 @@ def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
 
     images = resolve_data_config({}, pretrained_cfg=dict(config))
     return Preprocessing(images["input_size"][-1], tuple(images["mean"]), tuple(images["std"]))
-
-
-def _scaled(images: Tensor, size: int) -> Tensor:
-    """Return ``images`` (B, C, H, W) scaled to (B, C, size, size)."""
-    return torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,12 @@ from torch import Tensor, nn
 
 from vitmem.entries import Model
 from vitmem.errors import InputError, unknown
-from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
 from vitmem.models.base import ImageShape, Preprocessing, VisionModel, architecture_of, build
 from vitmem.models.matching import Match, check_shapes, length_of, match
+from vitmem.models.normalisation import published
 from vitmem.models.weights import Weights
 from vitmem.registry import MODELS
-
-# Libraries with image preprocessing for their networks.
-LIBRARIES: Mapping[str, Callable[[str], Preprocessing]] = {
-    "timm": timm_models.preprocessing,
-    "torchvision": torchvision_models.preprocessing,
-}
 
 
 def image_model(name: str) -> type[Model]:
@@ -59,9 +53,7 @@ def preprocessing(
 
     Raises InputError for a plug-in, which has no default, when a value is missing.
     """
-    library, _, architecture = name.partition("/")
-    if library in LIBRARIES and architecture:
-        known = LIBRARIES[library](architecture)
+    if (known := published(name)) is not None:
         return Preprocessing(size or known.size, tuple(mean or known.mean), tuple(std or known.std))
     if size is None or mean is None or std is None:
         raise InputError(f"model '{name}': it does not say how it reads images; give --size, --mean and --std")

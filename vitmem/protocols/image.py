@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,14 +29,14 @@ from vitmem.data.split import some_of
 from vitmem.data.views import check_left, load_view, view_folders
 from vitmem.edits.base import Examples
 from vitmem.errors import InputError
-from vitmem.kfac import edited, model_fingerprint
+from vitmem.kfac import edited
 from vitmem.metrics.measure import AnyPredictions
 from vitmem.metrics.predictions import Predictions, made_up
 from vitmem.models.base import VisionModel, check_forward
 from vitmem.models.hidden import tied_layers
-from vitmem.protocols.image_network import network_of, shape_of
+from vitmem.protocols.image_network import classifier_in, from_outside, network_of, shape_of
 from vitmem.protocols.images_read import Read, batches_of, images_read
-from vitmem.recipe import ExampleTied, Recipe
+from vitmem.recipe import ExampleTied
 from vitmem.registry import PROTOCOLS
 from vitmem.specs import Statistics, digest, seed_from
 from vitmem.training.early import KeepBest
@@ -55,8 +54,8 @@ KEPT = 2000
 class ImageExperiment(Experiment):
     """Images, labels, halves and network of one training; ``tails`` are cached between evaluations.
 
-    ``tied`` maps the paths of layers with example-tied inputs to their settings. Raises InputError when the recipe
-    requires it and the network has none.
+    ``tied`` maps the paths of layers with example-tied inputs to their settings, ``classifier`` has the names of the
+    tensors to train when the trunk is frozen. Raises InputError when the recipe requires what the network lacks.
     """
 
     training: Training
@@ -66,20 +65,20 @@ class ImageExperiment(Experiment):
     model: VisionModel
     tails: Tails = field(init=False)
     tied: dict[str, ExampleTied] = field(init=False)
+    classifier: list[str] | None = field(init=False)
     predicts_ablated: ClassVar[bool] = True
     _read: dict[str, Read] = field(default_factory=dict, init=False)
     _views: dict[str, Tensor] = field(default_factory=dict, init=False)
+    _outside: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.tails = Tails(self.model.net, self.model.blocks)
-        tied = self.recipe.example_tied
+        recipe = self.training.recipe
+        tied = None if recipe is None else recipe.example_tied
         self.tied = dict.fromkeys(tied_layers(self.model, tied), tied) if tied else {}
-
-    @property
-    def recipe(self) -> Recipe:
-        """The training recipe, which an image suite always has."""
-        assert self.training.recipe is not None
-        return self.training.recipe
+        frozen = recipe is not None and recipe.freeze is not None
+        self.classifier = classifier_in(self.training, self.noisy) if frozen else None
+        self._outside = from_outside(self.training.model, self.model)  # before the training
 
     @property
     def net(self) -> nn.Module:
@@ -87,37 +86,34 @@ class ImageExperiment(Experiment):
         return self.model.net
 
     def data_digests(self) -> dict[str, str]:
-        """Return digests of the images with their true labels, of the given labels, and of weights from outside."""
-        published = {"published weights": self._before} if self.training.model.config.get("pretrained") else {}
-        return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256, **published}
-
-    @cached_property
-    def _before(self) -> str:
-        """Digest of the weights before the training, computed on first use."""
-        return model_fingerprint(self.net)
+        """Return digests of the images with their true labels, of the given labels, and of what is from outside."""
+        return {"data": self.noisy.data.fingerprint, "labels": self.noisy.labels.sha256, **self._outside}
 
     def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
         """Return the patterns of the editable layers in ``blocks``."""
         return self.model.editable(blocks, layers)
 
     def train(self, folder: Path) -> float:
-        """Train on the given labels, or as an oracle; see ``vitmem.training.fit.train``.
+        """Train on the given labels, or as an oracle, unless the network came trained; see ``vitmem.training.fit``.
 
         Early stopping writes ``stopped.json``: the epoch of the kept weights, and the accuracy by epoch.
         """
         for remark in self.noisy.data.remarks:
             log.warning(remark)
-        config = self.training.config
+        config, recipe = self.training.config, self.training.recipe
+        if recipe is None:
+            return 0.0
         seed = seed_from("train", *(config[k] for k in ("data", "noise", "model", "recipe", "seed")))
         best = KeepBest(lambda: self.selection({})[0]) if self.training.oracle == "early_stopped" else None
         seconds = train(
             self.model,
             self.trained_on(),
-            self.recipe.with_options(self.places.trainer),
+            recipe.with_options(self.places.trainer),
             seed,
             folder,
             shown=self.noisy,
             best=best,
+            only=self.classifier,
             device=self.places.device,
         )
         if best is not None:
@@ -141,8 +137,10 @@ class ImageExperiment(Experiment):
         The same holds for batch normalisation that the trainer's options would change.
         Views are read, because their files may be missing or in another order of the images.
         """
-        options, count = self.recipe.with_options(self.places.trainer), len(self.trained_on().given)
-        check_normalised(self.net, options, count, lambda: pick_device(self.places.device))
+        count = len(self.trained_on().given)
+        if (recipe := self.training.recipe) is not None:
+            options = recipe.with_options(self.places.trainer)
+            check_normalised(self.net, options, count, lambda: pick_device(self.places.device))
         reading = [one for cell in cells for one in (cell, cell.second) if one is not None]
         for request in {one.statistics_id: one.statistics for one in reading}.values():
             if request is not None:
@@ -223,7 +221,8 @@ class ImageExperiment(Experiment):
         return torch.cat([self._logits(images) for images in (data.train.images, data.validation.images)])
 
     def _logits(self, images: Tensor) -> Tensor:
-        data, precision = self.noisy.data, self.recipe.precision
+        data, recipe = self.noisy.data, self.training.recipe
+        precision = "32" if recipe is None else recipe.precision
         return predict(self.net, images, data.mean, data.std, device_of(self.net), precision)
 
     def selection(self, weights: Weights) -> tuple[float, float]:
@@ -250,7 +249,9 @@ class ImageExperiment(Experiment):
         return Examples(some(self.halves.noisy_selection), some(kept), image_losses, image_logits, proxy)
 
     def initial(self) -> nn.Module:
-        """Return the network before training."""
+        """Return the network before training; raises InputError for one that came trained."""
+        if self.training.recipe is None:
+            raise InputError(f"model '{self.training.model.name}': it came trained; its initial weights are not known")
         return network_of(self.training, self.noisy, self.places.data_dir).net
 
     def batch(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -290,8 +291,8 @@ class ImageExperiment(Experiment):
 def image_experiment(training: Training, places: Places) -> ImageExperiment:
     """Load the data, draw the noise and build the untrained network of a training.
 
-    The training images, the noise and the halves do not depend on the number of validation images. A network with
-    published weights uses their normalisation, any other one the channel statistics of the data.
+    The training images, the noise and the halves do not depend on the number of validation images. The normalisation is
+    that of the model, or of the published weights, else the channel statistics of the data.
     """
     noisy = noisy_images(training.data, training.noise, training.seed, places.data_dir, places.cache_dir)
     model = network_of(training, noisy, places.data_dir)

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import warnings
+from collections.abc import Collection
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from vitmem.training.checks import check_recipe
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
 from vitmem.training.extras import close, loggers, user_callbacks
+from vitmem.training.frozen import frozen
 from vitmem.training.module import Classifier, Learner, TiedClassifier
 from vitmem.training.processes import check_normalised, normalised, processes
 from vitmem.training.shown import ShowSteps
@@ -88,18 +90,20 @@ def train(
     *,
     shown: NoisyImages | None = None,
     best: KeepBest | None = None,
+    only: Collection[str] | None = None,
     device: str = "auto",
 ) -> float:
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
-    The curves are those of the images ``shown`` (``None``: of ``noisy``). With ``best`` the weights that are left are
-    those that it kept; with ``ema`` in the recipe they are averages, with ``example_tied`` they are scaled as the
-    network counts at test. Returns the seconds that it took in all sittings; each point of the curves is logged. The
-    same seed gives the same weights on one machine, resumed or not. Every process of the default process group, if
-    there is one, calls this and reads its share of each batch; the weights are those of one process to rounding,
-    without dropout, and the first one writes. Raises VitmemError when the loss or a weight is not a number, InputError
-    when the device is not there, the network has no hidden units to tie, or its batch normalisation does not fit the
-    options of the trainer, and for what ``check_recipe`` refuses.
+    The curves are those of the images ``shown`` (``None``: of ``noisy``). ``only`` has the names of the parameters to
+    train (``None``: all). With ``best`` the weights that are left are those that it kept; with ``ema`` in the recipe
+    they are averages, with ``example_tied`` they are scaled as the network counts at test. Returns the seconds that it
+    took in all sittings; each point of the curves is logged. The same seed gives the same weights on one machine,
+    resumed or not. Every process of the default process group, if there is one, calls this and reads its share of each
+    batch; the weights are those of one process to rounding, without dropout, and the first one writes. Raises
+    VitmemError when the loss or a weight is not a number, InputError when the device is not there, the network has no
+    hidden units to tie, or its batch normalisation does not fit the options of the trainer, and for what
+    ``check_recipe`` refuses.
     """
     check_normalised(model.net, recipe, len(noisy.given), lambda: pick_device(device))
     data = NoisyImagesModule(
@@ -117,7 +121,7 @@ def train(
     tied = TiedUnits(tied_layers(model, wanted), wanted, seed) if wanted else None
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
     module.weights = None if data.share.whole else data.weights
-    with tied.attached() if tied else nullcontext():
+    with tied.attached() if tied else nullcontext(), nullcontext() if only is None else frozen(model.net, only):
         return learn(module, data, folder, device=device, best=best)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.data.augment import normalise
+from vitmem.kfac import eval_mode
 
 MIXED = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -24,12 +25,10 @@ def predict(
 
     ``precision`` is that of the recipe: bf16 and 16 are mixed (autocast), 32 and 64 those of the network.
     """
-    was_training = net.training
-    net.eval()
     out = []
     device = torch.device(device)
-    with torch.autocast(device.type, MIXED.get(precision, torch.bfloat16), enabled=precision in MIXED):
+    autocast = torch.autocast(device.type, MIXED.get(precision, torch.bfloat16), enabled=precision in MIXED)
+    with eval_mode(net), autocast:
         for batch in images.split(batch_size):
             out.append(net(normalise(batch.to(device), mean, std)).float().cpu())
-    net.train(was_training)
     return torch.cat(out)
