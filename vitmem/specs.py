@@ -12,7 +12,16 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
@@ -121,6 +130,12 @@ class Normalisation(Spec):
                 f"expected as many numbers in 'mean' as in 'std', got {len(self.mean)} and {len(self.std)}"
             )
 
+
+# By name or by numbers; an error names the field without the tag, which has a bracket.
+AnyNormalisation = Annotated[
+    Annotated[Literal["imagenet", "published", "data"], Tag("[name]")] | Annotated[Normalisation, Tag("[numbers]")],
+    Discriminator(lambda value: "[numbers]" if isinstance(value, dict | Normalisation) else "[name]"),
+]
 
 # Created once, because ids are made by the thousand.
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

@@ -14,7 +14,7 @@ from vitmem.contents import File
 from vitmem.entries import Dataset, Edit, Entry, Model, Moments, Noise
 from vitmem.recipe import Recipe
 from vitmem.registry import DATA, EDITS, MODELS, NOISES, Registry
-from vitmem.specs import Normalisation, Spec, Statistics
+from vitmem.specs import AnyNormalisation, Spec, Statistics
 
 Oracle = Literal["without_noisy", "true_labels", "early_stopped"]
 
@@ -72,7 +72,7 @@ class ModelShared(Shared):
     name: str
     weights: File | None = None
     trained: File | None = None
-    normalisation: Literal["imagenet", "published", "data"] | Normalisation | None = None
+    normalisation: AnyNormalisation | None = None
 
 
 class EditShared(Shared):

@@ -83,7 +83,7 @@ def _curves(store: Path, rows: Sequence[Row]) -> tuple[dict[str, Curve], str]:
         found = {id: curve for id in ids if (curve := stored.stored_curve(store, id)) is not None}
     except InputError as error:
         return {}, str(error)
-    return found, f"{store} has none of these trainings (--store)"
+    return found, f"{store} has no curves of these trainings (--store)"
 
 
 def _pictures(material: Material, store: Path, data_dir: Path | None, cache_dir: Path) -> tuple[list[Pictures], str]:

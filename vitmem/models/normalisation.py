@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from vitmem.errors import InputError
 from vitmem.models import timm as timm_models
 from vitmem.models import torchvision as torchvision_models
 from vitmem.models.base import ImageShape, Preprocessing
-from vitmem.specs import Normalisation
+from vitmem.specs import AnyNormalisation
 
 # Libraries with image preprocessing for their networks.
 LIBRARIES: Mapping[str, Callable[[str], Preprocessing]] = {
@@ -24,9 +23,7 @@ def published(name: str) -> Preprocessing | None:
     return LIBRARIES[library](architecture) if library in LIBRARIES and architecture else None
 
 
-def normalisation(
-    name: str, wanted: Literal["imagenet", "published", "data"] | Normalisation, shape: ImageShape
-) -> Preprocessing | None:
+def normalisation(name: str, wanted: AnyNormalisation, shape: ImageShape) -> Preprocessing | None:
     """Return the ``wanted`` preprocessing of images of ``shape`` for the model ``name``; ``None`` for that of the data.
 
     Raises InputError for a model without published weights, and for numbers of another count of channels.

@@ -21,6 +21,14 @@ VALIDATION = at("selection", "validation")
 ROUNDING = 1e-9
 
 
+def judged(base: Group) -> bool:
+    """Return whether the gate applies: something was planted for ``base`` to memorize, in training or as wrong labels.
+
+    It does not apply to a pretrained language model.
+    """
+    return bool(base.config.get("recipe")) or base.config["noise"]["name"] != "none"
+
+
 @dataclass(frozen=True)
 class Choice:
     """The chosen setting of a method; ``group`` is ``None`` when none qualifies, with the reason in ``why``."""

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from statsmodels.stats.proportion import proportion_confint
 
 from vitmem.reports.aggregate import Training, at
-from vitmem.reports.choose import GATE
+from vitmem.reports.choose import GATE, judged
 from vitmem.reports.naming import Names
 from vitmem.reports.render import counted, fixed
 from vitmem.rows import Row
@@ -108,8 +108,8 @@ def gate_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     lines = []
     for training in trainings:
         name = names.training(training)
-        if training.base is not None and not training.base.config.get("recipe"):
-            continue  # pretrained: nothing was planted to memorize
+        if training.base is not None and not judged(training.base):
+            continue
         base = training.base.estimate(at("metrics", "memorized")) if training.base else None
         if training.base is None:
             lines.append(f"{name}: no finished cell of the unedited model, so nothing is chosen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -25,7 +26,10 @@ def frozen(net: nn.Module, trained: Collection[str]) -> Iterator[None]:
     for module in still:
         module.eval()
     try:
-        yield
+        with warnings.catch_warnings():
+            # Lightning takes modules in eval mode for a slip
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode", UserWarning)
+            yield
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)

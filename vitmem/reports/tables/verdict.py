@@ -14,7 +14,7 @@ from vitmem.entries import Table
 from vitmem.registry import TABLES
 from vitmem.reports.aggregate import Estimate, Group, Training, at, difference, differences
 from vitmem.reports.budget import information_of
-from vitmem.reports.choose import GATE, MEMORIZED, choose
+from vitmem.reports.choose import GATE, MEMORIZED, choose, judged
 from vitmem.reports.columns import HEAD, NO_LOSS, SEEDS, SETTING, measured, named, percent
 from vitmem.reports.lead import SHRINKAGE, shrinks
 from vitmem.reports.naming import is_control, setting
@@ -83,7 +83,7 @@ def _verdict(report: Report, training: Training) -> Verdict | None:
     if base is None or memorized is None or not edits:
         return None
     about = f"{report.names.training(training)} ({counted(len(base.rows), 'seed')})"
-    if base.config.get("recipe") and memorized.mean < GATE:
+    if judged(base) and memorized.mean < GATE:
         small = f"the base memorizes {_percent(memorized)} %, and below {100 * GATE:g} % nothing is judged"
         return Verdict(training, None, None, f"{about}: nothing to take away: {small}.")
     edit, control = best_without_loss(edits, base), best_without_loss(shrinking, base)
