@@ -112,7 +112,8 @@ def by_content(spec: S, data_dir: Path | None) -> S:
 
 def arguments(params: BaseModel, data_dir: Path | None) -> dict[str, Any]:
     """Return ``params`` as arguments of an entry's function: files as paths, with their contents checked."""
-    values = params.model_dump()
+    fields = type(params).model_fields
+    values = params.model_dump() | {name: getattr(params, name) for name, field in fields.items() if field.exclude}
     files = {name: value for name in values if isinstance(value := getattr(params, name), File)}
     return {**values, **{name: file.checked(data_dir) for name, file in files.items()}}
 

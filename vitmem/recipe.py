@@ -77,6 +77,13 @@ class ExampleTied(Spec):
         return count
 
 
+class RandAugment(Spec):
+    """``ops`` random operations on each image, of ``magnitude`` 0 to 30 (Cubuk et al. 2020)."""
+
+    ops: int = Field(default=2, gt=0)
+    magnitude: int = Field(default=9, ge=0, le=30)
+
+
 class Recipe(Spec):
     """How a network is trained: by default with AdamW, warm-up and cosine decay, no weight decay on norms and biases.
 
@@ -85,7 +92,10 @@ class Recipe(Spec):
     ``layer_decay`` multiplies the learning rate from each of timm's layer groups to the one before. ``min_lr`` is the
     final learning rate as a share of ``lr``, ``clip`` the maximum gradient norm. ``ema`` is the decay in each step of
     an exponential moving average of the weights, which is measured, saved and edited instead of them. ``crop`` is the
-    padding in pixels of a random crop, ``flip`` a random horizontal flip. ``dropout`` and ``drop_path`` (stochastic
+    padding in pixels of a random crop, ``flip`` a random horizontal flip. ``random_resized_crop`` is the least and the
+    most area of a random part, of aspect 3/4 to 4/3, that is scaled to the image; ``random_erasing`` the probability
+    of an erased rectangle; ``mixup`` and ``cutmix`` the parameter of the Beta distribution (of both, one is drawn for
+    each batch). ``dropout`` and ``drop_path`` (stochastic
     depth) override the model's own. ``precision`` 16 and bf16 are mixed; 16 needs CUDA. ``compile`` trains with
     ``torch.compile``. ``curve_every`` is the number of epochs between two points of the training curves.
     ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes.
@@ -109,6 +119,11 @@ class Recipe(Spec):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     crop: int = Field(default=0, ge=0)
     flip: bool = False
+    random_resized_crop: tuple[float, float] | None = None
+    rand_augment: RandAugment | None = None
+    random_erasing: float | None = Field(default=None, gt=0, le=1)
+    mixup: float | None = Field(default=None, gt=0)
+    cutmix: float | None = Field(default=None, gt=0)
     dropout: float | None = Field(default=None, ge=0, lt=1)
     drop_path: float | None = Field(default=None, ge=0, lt=1)
     precision: Literal["16", "bf16", "32", "64"] = "bf16"
@@ -124,6 +139,13 @@ class Recipe(Spec):
         by_step = isinstance(value, dict) and value.get("warmup_steps") is not None
         return {"warmup_epochs": None, **value} if by_step else value  # the default is not both
 
+    @field_validator("random_resized_crop")
+    @classmethod
+    def _shares(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 < value[0] <= value[1] <= 1:
+            raise ValueError(f"expected shares of the image in (0, 1], the least and the most, got {list(value)}")
+        return value
+
     @field_validator("compile")
     @classmethod
     def _name_once(cls, value: bool | None) -> bool | None:
@@ -134,6 +156,8 @@ class Recipe(Spec):
         for one, other in (("epochs", "steps"), ("warmup_epochs", "warmup_steps")):
             if (getattr(self, one) is None) == (getattr(self, other) is None):
                 raise ValueError(f"give exactly one of '{one}' and '{other}'")
+        if self.crop and self.random_resized_crop is not None:
+            raise ValueError("'crop' and 'random_resized_crop' both cut the image; take one")
         if self.freeze is not None and self.example_tied is not None:
             raise ValueError("'example_tied' ties hidden units of the trunk, which 'freeze' leaves as it is; take one")
 

@@ -116,7 +116,9 @@ class Chosen(Generic[E, S]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process as a config: the class of a plug-in's entry is made anew there."""
-        return choose, (type(self.shared), self.config)
+        fields = type(self.entry).model_fields
+        apart = {name: getattr(self.entry, name) for name, field in fields.items() if field.exclude}
+        return choose, (type(self.shared), self.config | apart)
 
 
 def as_config(spec: Spec) -> Config:

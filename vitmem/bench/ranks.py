@@ -83,7 +83,8 @@ class Other:
         context = multiprocessing.get_context("spawn")
         self.number = rank.rank
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=rank.run, args=(theirs, loaded()), daemon=True)
+        # no daemon: it may not start the workers of a loader; it ends with this process by itself
+        self.process = context.Process(target=rank.run, args=(theirs, loaded()))
         self.process.start()
         theirs.close()
 

@@ -142,4 +142,5 @@ def _write_sheet(noisy: NoisyImages, path: Path, title: str) -> None:
     some = np.random.default_rng(0).permutation(rows)[:SHOWN]
     some = some[np.argsort(labels.clean[some], kind="stable")]
     given, true = ([names[c] for c in which[some]] for which in (labels.given, labels.clean))
-    write_sheet(path, noisy.data.train.images.numpy()[some], given, true, f"{title} (given label above the true one)")
+    images = noisy.data.train.images[some].numpy()
+    write_sheet(path, images, given, true, f"{title} (given label above the true one)")

@@ -104,7 +104,7 @@ def _generators(subject: NoiseUnderTest) -> None:
 def _untouched(subject: NoiseUnderTest) -> None:
     known = subject.context
     assert known.pixels is not None
-    arrays = {"images": known.pixels.images, "further labels": known.extra_labels["labels"]}
+    arrays = {"images": np.asarray(known.pixels.images), "further labels": known.extra_labels["labels"]}
     before = {name: values.copy() for name, values in arrays.items()}
     subject.labels()
     for name, values in arrays.items():

@@ -72,6 +72,7 @@ def _write(path: Path, data: ImageData) -> None:
     if data.coarse is not None:
         tensors["coarse"] = torch.from_numpy(np.asarray(data.coarse, dtype=np.int64))
     for split, part in (("train", data.train), ("validation", data.validation)):
+        assert isinstance(part.images, Tensor)  # streamed images have no cache of pixels
         tensors[f"{split}.images"] = part.images
         tensors[f"{split}.labels"] = part.labels
         tensors[f"{split}.index"] = part.index

@@ -62,6 +62,11 @@ def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], siz
     return torch.from_numpy(out)
 
 
+def decode_one(file: Path, size: int | None = None) -> Tensor:
+    """Decode ``file`` to RGB, (3, H, W) uint8, with ``size`` (3, size, size); raises InputError like ``decode_all``."""
+    return torch.from_numpy(_decode(file, str(file), size).transpose(2, 0, 1).copy())
+
+
 def decode_readable(
     sources: Sequence[bytes | Path], where: Callable[[int], str], size: int
 ) -> tuple[Tensor, dict[int, str]]:

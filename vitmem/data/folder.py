@@ -1,10 +1,10 @@
 """Any folder of images by class: ``train/<class>/*`` and ``val/<class>/*``, the layout of ImageNet.
 
 Without ``val`` (or ``validation``, ``test``), and in a folder of the classes alone, a share of the images is held out
-by the digest of their file names. Images are scaled (shorter side, then centre crop) and decoded once; the whole set is
-held in memory as uint8, 150 kB per image at 224 pixels: for ImageNet, choose a subset by ``classes``. A folder of
-parquet files of ``train`` and ``val`` is read as well. Hidden files and folders are skipped, links to folders followed;
-files of other types are counted in the dataset's remarks.
+by the digest of their file names. Images are scaled (shorter side, then centre crop). They are decoded once and held in
+memory as uint8, 150 kB per image at 224 pixels; a set that takes too much is streamed: decoded whenever it is read. A
+folder of parquet files of ``train`` and ``val`` is read as well. Hidden files and folders are skipped, links to folders
+followed; files of other types are counted in the dataset's remarks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import numpy as np
 import torch
 
 from vitmem.data.cache import cached, file_key
-from vitmem.data.decode import SUFFIXES, decode_all
+from vitmem.data.decode import SUFFIXES
+from vitmem.data.decoder import Decoder
 from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.data.shards import find_split
 from vitmem.data.split import HELD_OUT_SHARE, apart, held_apart, held_out_remark
+from vitmem.data.streamed import Loading
 from vitmem.errors import InputError, unknown
 from vitmem.files import Walked, expand, same_name, subfolders, walk
 
@@ -41,20 +43,27 @@ def read_folder(
     classes: tuple[str, ...] | None,
     size: int,
     held_out: float | None = None,
+    loading: Loading | None = None,
 ) -> ImageData:
     """Return the images of ``folder`` inside ``data_dir`` at ``size`` pixels.
 
     ``classes`` selects classes by name and sets their order (``None``: all, sorted by name); ``held_out`` is the share
-    of the training images to hold out for validation (``None``: none, or a tenth without validation images). Raises
-    InputError for a missing folder or class, and for a class without images.
+    of the training images to hold out for validation (``None``: none, or a tenth without validation images);
+    ``loading`` holds the images in memory or streams them (``None``: by their size). Raises InputError for a missing
+    folder or class, and for a class without images.
     """
     root = _root(folder, data_dir)
     parquet = find_split([root], "train"), find_split([root], *HELD_OUT)
     if all(parquet) or (parquet[0] and not os.path.isdir(root / "train")):
+        if loading == "stream":
+            raise InputError(
+                f"data '{NAME}': 'loading': parquet files in {root} are not streamed; write the images as files, or "
+                "leave 'loading' out"
+            )
         return _read_parquet(root, *parquet, cache_dir, classes, size, held_out)
     train, validation = _splits(root)
     if held_out is not None or validation is None:
-        return _read_one(train, cache_dir, classes, size, held_out or HELD_OUT_SHARE)
+        return _read_one(train, cache_dir, classes, size, held_out or HELD_OUT_SHARE, loading)
     inside = {split: _by_class(split) for split in (train, validation)}
     names = _choose(sorted(inside[train]), classes, train)
     if classes is None:
@@ -63,16 +72,24 @@ def read_folder(
     splits = [[sorted(found.files) for found in members] for members in walked]
     files = [file for split in splits for members in split for file in members]
     counts = [[len(members) for members in split] for split in splits]
+    decoder = Decoder.of(files, (counts, size, names), size, cache_dir, loading)
 
     def decode() -> ImageData:
-        first, second = (_decoded(split, size) for split in splits)
+        first, second = (decoder.images(split) for split in splits)
         return assemble(NAME, first, second, names)
 
-    data = cached(cache_dir, NAME, file_key(files, counts, size, names), decode)
+    data = decoder.data(decode)
     return replace(data, remarks=(*data.remarks, *_left_out([found for members in walked for found in members], root)))
 
 
-def _read_one(split: Path, cache_dir: Path, classes: tuple[str, ...] | None, size: int, share: float) -> ImageData:
+def _read_one(
+    split: Path,
+    cache_dir: Path,
+    classes: tuple[str, ...] | None,
+    size: int,
+    share: float,
+    loading: Loading | None,
+) -> ImageData:
     """Return the images of one folder of classes, of which ``share`` is held out by their names below it."""
     by_class = _by_class(split)
     names = _choose(sorted(by_class), classes, split)
@@ -85,10 +102,11 @@ def _read_one(split: Path, cache_dir: Path, classes: tuple[str, ...] | None, siz
     held = held_apart(digests, labels, share, f"data '{NAME}': {split}")
 
     def decode() -> ImageData:
-        return assemble(NAME, *apart(_decoded(members, size), held), names)
+        return assemble(NAME, *apart(decoder.images(members), held), names)
 
     counts = [len(some) for some in members]
-    data = cached(cache_dir, NAME, file_key(files, counts, size, names, np.flatnonzero(held).tolist()), decode)
+    decoder = Decoder.of(files, (counts, size, names, np.flatnonzero(held).tolist()), size, cache_dir, loading)
+    data = decoder.data(decode)
     return replace(data, remarks=(held_out_remark(data, share, "the file name"), *_left_out(walked, split)))
 
 
@@ -165,13 +183,6 @@ def _images_of(by_class: Mapping[str, Path], name: str, split: Path) -> Walked:
         rest = f", only {walked.account()}" if walked.left_out else ""
         raise InputError(f"data '{NAME}': expected images of class '{name}' in {split / name}, found none{rest}")
     return walked
-
-
-def _decoded(members: list[list[Path]], size: int) -> ImageSet:
-    """Return the images of each class."""
-    files = [file for some in members for file in some]
-    labels = torch.repeat_interleave(torch.arange(len(members)), torch.tensor([len(some) for some in members]))
-    return ImageSet(decode_all(files, lambda i: str(files[i]), size), labels, torch.arange(len(files)))
 
 
 def _read_parquet(

@@ -1,13 +1,13 @@
-"""The LightningDataModule: uint8 images on the device, augmented there a batch at a time.
+"""The LightningDataModule: uint8 images on the device, cropped and flipped there a batch at a time.
 
-There are no worker processes and no copies from host to device within an epoch. What is random about
-an epoch (order, crops, flips) is drawn at its start from a generator that depends on the seed and the
-epoch alone, so that a run resumed at an epoch sees the batches it would have seen.
+Images that are streamed, or changed one by one, come from the worker processes of a loader. What is random about an
+epoch (order, crops, flips) is drawn at its start from a generator that depends on the seed and the epoch alone, so that
+a run resumed at an epoch sees the batches it would have seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,12 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from vitmem.data.augment import augmented, draw_corners, draw_mirrored, normalise
+from vitmem.data.augmentation import Augmentation, Mixing
+from vitmem.data.loader import loaded
 from vitmem.data.noisy import NoisyImages
 from vitmem.data.shares import Share
 from vitmem.data.split import some_of
+from vitmem.data.streamed import Images, StreamedImages
 from vitmem.specs import seed_from
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -54,7 +57,8 @@ def batch_sizes(count: int, batch_size: int, alone: bool = True) -> list[int]:
 class NoisyImagesModule(LightningDataModule):
     """Training batches of ``noisy`` with crops padded by ``crop`` pixels and horizontal flips.
 
-    ``device`` is where the images are kept (``None``: where the trainer runs). Every image is in every
+    Each image is first changed by ``augmentation``; ``mixing`` mixes those of a batch with their labels. ``device`` is
+    where the images are kept (``None``: where the trainer runs). Every image is in every
     epoch once; the last batch may be smaller. Where it would be a single image and ``alone`` is false, as batch
     normalisation needs two, the last two batches are as large as each other. This process reads its ``share`` of each
     batch. The curves look at images of ``shown`` (``None``: of ``noisy``), on every device at the same ones.
@@ -70,6 +74,8 @@ class NoisyImagesModule(LightningDataModule):
         crop: int = 0,
         flip: bool = False,
         alone: bool = True,
+        augmentation: Augmentation | None = None,
+        mixing: Mixing | None = None,
         share: Share = Share(),
         device: torch.device | str | None = None,
     ) -> None:
@@ -81,9 +87,11 @@ class NoisyImagesModule(LightningDataModule):
         self.crop = crop
         self.flip = flip
         self.alone = alone
+        self.augmentation = augmentation
+        self.mixing = mixing
         self.share = share
         self.device = None if device is None else torch.device(device)
-        self._resident: tuple[Tensor, Tensor] | None = None
+        self._resident: tuple[Images, Tensor] | None = None
 
     @property
     def count(self) -> int:
@@ -100,7 +108,11 @@ class NoisyImagesModule(LightningDataModule):
         if self.device is None:
             self.device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self._resident is None:
-            self._resident = self.noisy.data.train.images.to(self.device), self.noisy.given.to(self.device)
+            images = self.noisy.data.train.images
+            # a worker process reads no image on a GPU
+            if isinstance(images, Tensor) and self.augmentation is None:
+                images = images.to(self.device)
+            self._resident = images, self.noisy.given.to(self.device)
 
     def teardown(self, stage: str | None = None) -> None:
         """Let go of what lies on the device."""
@@ -137,7 +149,7 @@ class NoisyImagesModule(LightningDataModule):
             loaders.append(self._looked(validation.images, validation.labels, validation.labels, held))
         return loaders
 
-    def _looked(self, images: Tensor, given: Tensor, true: Tensor, positions: Tensor) -> Batches:
+    def _looked(self, images: Images, given: Tensor, true: Tensor, positions: Tensor) -> Batches:
         parts, data = positions.split(AT_ONCE), self.shown.data
 
         def batches() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -154,18 +166,31 @@ class NoisyImagesModule(LightningDataModule):
         """
         self.setup()
         assert self._resident is not None
-        images, given = self._resident
-        mean, std = (t.to(images.device) for t in (self.noisy.data.mean, self.noisy.data.std))
+        given = self._resident[1]
+        mean, std = (t.to(given.device) for t in (self.noisy.data.mean, self.noisy.data.std))
         generator = torch.Generator().manual_seed(seed_from("epoch", self.seed, epoch))
-        order = torch.randperm(self.count, generator=generator).to(images.device)
-        corners = draw_corners(self.count, self.crop, generator).to(images.device)
-        mirrored = draw_mirrored(self.count, generator).to(images.device)
+        order = torch.randperm(self.count, generator=generator)
+        corners = draw_corners(self.count, self.crop, generator).to(given.device)
+        mirrored = draw_mirrored(self.count, generator).to(given.device)
         sizes = batch_sizes(self.count, self.batch_size, self.alone)
-        for rows, corner, mirror in zip(*(t.split(sizes) for t in (order, corners, mirrored)), strict=True):
+        read = [rows[mine] for rows in order.split(sizes) for mine, _ in self.share.of(len(rows))]
+        pixels = self._pixels(epoch, read)
+        drawn = (t.split(sizes) for t in (order.to(given.device), corners, mirrored))
+        for number, (rows, corner, mirror) in enumerate(zip(*drawn, strict=True)):
             for mine, _ in self.share.of(len(rows)):
                 some = rows[mine]
-                batch = augmented(images[some], self.crop, corner[mine], mirror[mine] if self.flip else None)
-                yield normalise(batch, mean, std), given[some], some
+                batch = augmented(next(pixels), self.crop, corner[mine], mirror[mine] if self.flip else None)
+                images, labels = normalise(batch, mean, std), given[some]
+                yield (*(self.mixing(images, labels, epoch, number) if self.mixing else (images, labels)), some)
+
+    def _pixels(self, epoch: int, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield the images at ``batches``, rows (B,) int64 each, on the device: (B, C, H, W) uint8."""
+        assert self._resident is not None
+        images, given = self._resident
+        if isinstance(images, StreamedImages) or self.augmentation is not None:
+            yield from loaded(images, batches, self.augmentation, self.seed, epoch, given.device)
+        else:
+            yield from (images[rows.to(given.device)] for rows in batches)
 
 
 def _some(total: int) -> Tensor:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vitmem.data.sets import ImageData
+from vitmem.data.streamed import Images, StreamedImages
 from vitmem.entries import Noise
 from vitmem.errors import InputError
 from vitmem.noise.base import NoiseContext, NoisyLabels, described, make
@@ -84,6 +86,11 @@ def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return shuffled[:middle].sort().values, shuffled[middle:].sort().values
 
 
+def _indexed(images: Images) -> Any:
+    """Return ``images`` as noise models read them, without torch: an array, or the streamed images themselves."""
+    return images if isinstance(images, StreamedImages) else images.numpy()
+
+
 def add_noise(data: ImageData, noise: Noise, seed: int, data_dir: Path | None = None) -> NoisyImages:
     """Draw the given labels of ``data``'s training images from the noise model ``noise``.
 
@@ -94,7 +101,7 @@ def add_noise(data: ImageData, noise: Noise, seed: int, data_dir: Path | None = 
         num_classes=data.num_classes,
         coarse=data.coarse,
         extra_labels=data.train.extra_labels,
-        pixels=Pixels(data.train.images.numpy(), data.mean.numpy(), data.std.numpy()),
+        pixels=Pixels(_indexed(data.train.images), data.mean.numpy(), data.std.numpy()),
         index=data.train.index.numpy(),
         data_dir=data_dir,
     )

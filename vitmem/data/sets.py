@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,21 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitmem.data.streamed import Images, StreamedImages
 from vitmem.errors import InputError
+from vitmem.specs import digest
 
 # Replaces the standard deviation of a constant channel; for pixels in [0, 1] it is at most 0.5.
 FLAT = 1.0
+# Images of up to 64 pixels that are read at a time; of larger ones as many as take the same memory.
+CHUNK, PIXELS = 1000, 3 * 64 * 64
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One split: ``images`` (N, C, H, W) uint8, ``labels`` (N,) int64, ``index`` (N,) int64.
+    """One split: ``images`` (N, C, H, W) uint8, in memory or streamed, ``labels`` (N,) int64, ``index`` (N,) int64.
 
     ``index`` is the position in the original set, kept by ``take``. ``extra_labels`` has further labels of the same
     images by name, each (N,).
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     index: Tensor
     extra_labels: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
@@ -54,7 +59,9 @@ class ImageSet:
     def take(self, rows: Tensor) -> ImageSet:
         """Return the images at ``rows`` (m,) int64, in that order."""
         extra = {name: values[rows.numpy()] for name, values in self.extra_labels.items()}
-        return ImageSet(self.images[rows], self.labels[rows], self.index[rows], extra)
+        streamed = isinstance(self.images, StreamedImages)
+        images = self.images.take(rows) if streamed else self.images[rows]
+        return ImageSet(images, self.labels[rows], self.index[rows], extra)
 
 
 @dataclass(frozen=True)
@@ -105,27 +112,45 @@ class ImageData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of all pixels and true labels."""
+        """16 hexadecimal digits of the SHA-256 of all pixels and true labels; kept in the cache of streamed images."""
+        parts = self.train, self.validation
+        streamed = [part.images for part in parts if isinstance(part.images, StreamedImages)]
+        if not streamed:
+            return self._fingerprint()
+        labels = [part.labels.tolist() + part.index.tolist() for part in parts]
+        of = ["fingerprint", self.name, self.classes, digest(labels), *(images.content for images in streamed)]
+        return str(streamed[0].kept(of, self._fingerprint))
+
+    def _fingerprint(self) -> str:
         state = hashlib.sha256(repr((self.name, self.classes)).encode())
         for part in (self.train, self.validation):
             for tensor in (part.images, part.labels, part.index):
                 state.update(repr(tuple(tensor.shape)).encode())
-                state.update(tensor.contiguous().numpy().data)
+                for some in tensor.split(_chunk(part.images)):
+                    state.update(some.contiguous().numpy().data)
         return state.hexdigest()[:16]
 
 
-def channel_statistics(images: Tensor, chunk: int = 1000) -> tuple[Tensor, Tensor]:
+def channel_statistics(images: Images) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel of ``images`` (N, C, H, W) uint8, in [0, 1] units.
 
-    Sums run in float64 over chunks of images, so the result does not depend on the size of the set.
+    Those of streamed images are kept in the cache.
     """
-    channels = images.shape[1]
+    if not isinstance(images, StreamedImages):
+        return _channel_statistics(images)
+    mean, std = images.kept("channels", lambda: [values.tolist() for values in _channel_statistics(images)])
+    return torch.tensor(mean), torch.tensor(std)
+
+
+def _channel_statistics(images: Images) -> tuple[Tensor, Tensor]:
+    """Sum in float64 over chunks of images, so that the result does not depend on the size of the set."""
+    channels, chunk = images.shape[1], _chunk(images)
     total, squares = torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     for part in images.split(chunk):
         pixels = part.double().div_(255)
         total += pixels.sum(dim=(0, 2, 3))
         squares += pixels.square_().sum(dim=(0, 2, 3))
-    count = max(images.numel() // max(channels, 1), 1)
+    count = max(math.prod(images.shape) // max(channels, 1), 1)
     mean = total / count
     std = (squares / count - mean**2).clamp_min(0).sqrt()
     # a constant channel is not rescaled, to avoid division by zero
@@ -137,9 +162,14 @@ def flat_channels(std: Tensor) -> list[int]:
     return torch.nonzero(std == FLAT).flatten().tolist()
 
 
-def all_the_same(images: Tensor, chunk: int = 1000) -> bool:
+def all_the_same(images: Images) -> bool:
     """Return whether two or more ``images`` (N, C, H, W) all equal the first."""
-    return len(images) > 1 and all(bool((part == images[:1]).all()) for part in images.split(chunk))
+    return len(images) > 1 and all(bool((part == images[:1]).all()) for part in images.split(_chunk(images)))
+
+
+def _chunk(images: Images) -> int:
+    """Return the number of images to read at a time."""
+    return max(1, min(CHUNK, CHUNK * PIXELS // max(math.prod(images.shape[1:]), 1)))
 
 
 def assemble(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,24 @@ THUMBNAIL = 32
 CHUNK = 1000
 
 
+class Images(Protocol):
+    """Images (n, C, H, W) uint8: an array, or what reads those at some rows when it is indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The four sizes."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return the images at ``rows`` (m,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Pixels:
     """The images (n, C, H, W) uint8, ``mean`` and ``std`` of the training set's channels, (C,), where white is 1."""
 
-    images: NDArray[np.uint8]
+    images: Images
     mean: NDArray[np.floating]
     std: NDArray[np.floating]
 
@@ -36,7 +50,7 @@ class Pixels:
         mean, std = (np.asarray(v, dtype=np.float32)[:, None, None] for v in (self.mean, self.std))
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            images = (self.images[part].astype(np.float32) / 255 - mean) / std
+            images: NDArray[Any] = (np.asarray(self.images[part]).astype(np.float32) / 255 - mean) / std
             if len(height) < images.shape[2]:
                 images = height @ images
             if len(width) < images.shape[3]:

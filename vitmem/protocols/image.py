@@ -26,6 +26,7 @@ from vitmem.blocks import Blocks
 from vitmem.data.augment import normalise
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.split import some_of
+from vitmem.data.streamed import Images
 from vitmem.data.views import check_left, load_view, view_folders
 from vitmem.edits.base import Examples
 from vitmem.errors import InputError
@@ -220,7 +221,7 @@ class ImageExperiment(Experiment):
         data = self.noisy.data
         return torch.cat([self._logits(images) for images in (data.train.images, data.validation.images)])
 
-    def _logits(self, images: Tensor) -> Tensor:
+    def _logits(self, images: Images) -> Tensor:
         data, recipe = self.noisy.data, self.training.recipe
         precision = "32" if recipe is None else recipe.precision
         return predict(self.net, images, data.mean, data.std, device_of(self.net), precision)

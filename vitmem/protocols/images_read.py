@@ -17,6 +17,7 @@ from vitmem.data.load import load_data
 from vitmem.data.noisy import Halves, NoisyImages
 from vitmem.data.sets import ImageData
 from vitmem.data.split import some_of
+from vitmem.data.streamed import Images
 from vitmem.errors import InputError
 from vitmem.specs import Statistics, seed_from
 
@@ -25,7 +26,7 @@ from vitmem.specs import Statistics, seed_from
 class Read:
     """``rows`` (n,) of ``images`` (N, C, H, W) uint8 with labels (N,); for another dataset the SHA-256 of the rows."""
 
-    images: Tensor
+    images: Images
     labels: Tensor
     rows: Tensor
     sha256: str | None = None
@@ -39,7 +40,8 @@ def images_read(request: Statistics, noisy: NoisyImages, halves: Halves, places:
     images with these given labels, ``without`` the others. Raises InputError for too many images, unknown classes, and
     a source that the network cannot read.
     """
-    images, labels, where = noisy.data.train.images, noisy.given, "statistics: 'images'"
+    images: Images = noisy.data.train.images
+    labels, where = noisy.given, "statistics: 'images'"
     if request.source is not None:
         return _of_source(request, noisy.data, places)
     if request.held_out:

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import save_file
 
+from vitmem.data.augmentation import Augmentation, Mixing
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages
 from vitmem.data.shares import Share
@@ -114,6 +115,8 @@ def train(
         crop=recipe.crop,
         flip=recipe.flip,
         alone=not normalised(model.net),
+        augmentation=Augmentation.of(recipe, noisy.data.size, noisy.data.mean),
+        mixing=Mixing.of(recipe, noisy.data.num_classes, seed),
         share=Share.here(recipe.options.accumulate_grad_batches or 1),
     )
     parts = model.net, recipe, *steps(recipe, data.count), seed

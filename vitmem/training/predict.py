@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vitmem.data.augment import normalise
+from vitmem.data.streamed import Images
 from vitmem.kfac import eval_mode
 
 MIXED = {"bf16": torch.bfloat16, "16": torch.float16}
@@ -14,7 +15,7 @@ MIXED = {"bf16": torch.bfloat16, "16": torch.float16}
 @torch.inference_mode()
 def predict(
     net: nn.Module,
-    images: Tensor,
+    images: Images,
     mean: Tensor,
     std: Tensor,
     device: torch.device | str,

@@ -16,12 +16,12 @@ class ShowSteps(Callback):
     def __init__(self) -> None:
         self._task: Task | None = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: Learner) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Learner) -> None:  # type: ignore[override]
         """Begin the task."""
         self._task = Task("training", pl_module.total_steps, "steps", done=trainer.global_step)
         self._task.__enter__()
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # type: ignore[override]
         """Count a step when the last part of its batch, the number of which is the last argument, is done."""
         if self._task is not None and (args[-1] + 1) % trainer.accumulate_grad_batches == 0:
             self._task.advance()

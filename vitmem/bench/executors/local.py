@@ -59,7 +59,8 @@ def _pool(
     for _ in range(workers):
         plans.put(plan)
     given = plans, events, level, bars_shown(), places, tuple(done), places.store.claims.now(), tuple(plugins)
-    pool = [context.Process(target=_work, args=(n, workers, *given), daemon=True) for n in range(workers)]
+    # no daemons: they may not start the workers of a loader; each ends with this process by itself
+    pool = [context.Process(target=_work, args=(n, workers, *given)) for n in range(workers)]
     for process in pool:
         process.start()
     try:

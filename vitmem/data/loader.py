@@ -1,0 +1,95 @@
+"""Batches of decoded images from worker processes, for images that are streamed or changed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vitmem.data.augmentation import Augmentation
+from vitmem.data.decode import decode_one
+from vitmem.data.streamed import Images, StreamedImages
+from vitmem.errors import InputError
+from vitmem.specs import seed_from
+
+MOST_WORKERS = 16
+
+
+class ReadImages(Dataset[Any]):
+    """Image (C, H, W) uint8 at a row, changed by ``augmentation``.
+
+    What is drawn for an image depends on ``seed``, ``epoch`` and its row alone, not on the worker. An image that cannot
+    be read is the InputError that says why, as a worker would turn it into a traceback.
+    """
+
+    def __init__(self, images: Images, augmentation: Augmentation | None, seed: int, epoch: int) -> None:
+        self.images = images
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = epoch
+
+    def __getitem__(self, row: int) -> Tensor | InputError:
+        try:
+            if self.augmentation is None:
+                return self._image(row)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_from("augmentation", self.seed, self.epoch, row))
+                return self.augmentation(self._image(row, whole=self.augmentation.cuts))
+        except InputError as error:
+            return error
+
+    def _image(self, row: int, whole: bool = False) -> Tensor:
+        """Return the image (C, h, w) at ``row``; a streamed one has its own size if it is to be ``whole``."""
+        if isinstance(self.images, StreamedImages):
+            return decode_one(self.images.file(row), None if whole else self.images.size)
+        return self.images[row]
+
+
+class Parts(Sequence[list[int]]):
+    """Batches of rows as lists, made when they are asked for."""
+
+    def __init__(self, rows: Sequence[Tensor]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._rows[number].tolist()
+
+
+def loaded(
+    images: Images,
+    batches: Sequence[Tensor],
+    augmentation: Augmentation | None,
+    seed: int,
+    epoch: int,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    """Yield the images (B, C, H, W) uint8 at each of ``batches``, rows (B,) int64, on ``device``.
+
+    There is a worker process a thread of this process. Raises InputError for an image that cannot be read.
+    """
+    threads, cuda = torch.get_num_threads(), device.type == "cuda"
+    workers = min(threads, MOST_WORKERS) if threads > 1 or cuda else 0
+    loader: DataLoader[Any] = DataLoader(
+        ReadImages(images, augmentation, seed, epoch),
+        batch_sampler=Parts(batches),
+        num_workers=workers,
+        collate_fn=_stacked,
+        pin_memory=cuda,
+    )
+    for batch in loader:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch.to(device, non_blocking=True)
+
+
+def _stacked(images: list[Tensor | InputError]) -> Tensor | InputError:
+    for image in images:
+        if isinstance(image, InputError):
+            return image
+    return torch.stack(images)  # type: ignore[arg-type]
