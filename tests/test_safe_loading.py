@@ -15,6 +15,7 @@ TOLD = {
     "from_config": {"trust_remote_code": False},
     "HFLM": {"trust_remote_code": False},
     "simple_evaluate": {"confirm_run_unsafe_code": False},
+    "get_state_dict": {"weights_only": True, "check_hash": True},
 }
 EXACT = {
     "torch.load": {"weights_only": True},
@@ -66,6 +67,7 @@ def test_no_code_in_a_file_is_run(file: Path) -> None:
         "yaml.load(text, Loader=yaml.Loader)",
         "pickle.loads(data)",
         "transformers.AutoConfig.from_pretrained(path)",
+        "weights.get_state_dict(weights_only=True)",
         "transformers.AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False)",
         "transformers.AutoModelForCausalLM.from_config(config)",
         "torch.hub.load(repo, name)",
