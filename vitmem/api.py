@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitmem.bench.current import rows_of
 from vitmem.bench.plan import Plan, make_plan
@@ -13,6 +13,7 @@ from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
 from vitmem.reports.files import write_tables
 from vitmem.shipped import find_suite
+from vitmem.trainer import from_command_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +41,13 @@ def run(
     device: str = "auto",
     workers: int = 1,
     plugins: Sequence[str] = (),
+    trainer: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Compute the missing rows of a suite and write its tables; returns the numbers of cells, new cells and failures.
 
-    Raises InputError for errors that the user can fix, DiskFullError when the disk is full; the same call resumes.
+    ``trainer`` are options of Lightning's trainer that change no result, such as ``{"devices": 4}``; they win over a
+    recipe's. Raises InputError for errors that the user can fix, DiskFullError when the disk is full; the same call
+    resumes.
     """
     from vitmem.bench.experiment import Places
     from vitmem.bench.runner import run_suite
@@ -52,7 +56,9 @@ def run(
     planned, data = plan(suite, data_dir=data_dir, plugins=plugins), None if data_dir is None else Path(data_dir)
     if data is not None and not data.is_dir():
         raise InputError(f"data_dir: no such folder: {data}")
-    places = Places(Store(Path(store)), data, Path(cache_dir).expanduser(), device)
+    places = Places(
+        Store(Path(store)), data, Path(cache_dir).expanduser(), device, from_command_line(trainer or {}, "trainer")
+    )
     outcome = run_suite(planned, places, Path(results), workers=workers, plugins=plugins)
     write_tables(Path(results), planned.suite.name)
     return outcome

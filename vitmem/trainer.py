@@ -53,18 +53,17 @@ ELSEWHERE: Mapping[str, str] = {
     "enable_autolog_hparams": "rows have all parameters",
     "model_registry": "a trained network is in the store",
 }
-LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 
 
 class TrainerOptions(Spec):
     """Options for Lightning's trainer, by its own names; ``None`` is the project's default.
 
-    Without a part in ids: ``devices`` are the processes of one training on this machine, ``strategy`` is that of
-    several, ``accumulate_grad_batches`` the parts in which a device reads its share of a batch (a recipe's
-    ``batch_size`` is that of one optimizer step, whatever these say), ``logger`` names loggers, ``benchmark`` lets cuDNN
-    choose its algorithms, ``detect_anomaly`` finds the operation behind a NaN. Part of ids: ``gradient_clip_algorithm``,
-    ``limit_train_batches`` (a number or a share of an epoch's batches) and ``callbacks`` by import path, each of which
-    is made without arguments.
+    Not in ids: ``devices`` are the processes of one training on this machine, ``strategy`` is that of several,
+    ``accumulate_grad_batches`` the parts in which a device reads its share of a batch (a recipe's ``batch_size`` is
+    that of one optimizer step, whatever these say), ``logger`` names loggers, ``benchmark`` lets cuDNN choose its
+    algorithms, ``detect_anomaly`` finds the operation behind a NaN. In ids: ``gradient_clip_algorithm``,
+    ``limit_train_batches`` (a number or a share of an epoch's batches), and ``callbacks`` by import path, which are
+    made without arguments.
     """
 
     devices: int | None = Field(default=None, gt=0, exclude=True)
@@ -134,7 +133,7 @@ def from_command_line(given: Mapping[str, Any], option: str) -> TrainerOptions:
             raise unknown(f"option of a trainer in {option}:", name, fields)
         if not fields[name].exclude:
             raise InputError(
-                f"{option}: '{name}' changes what is trained; write it into the suite, recipe: {{trainer: {{{name}: ...}}}}"
+                f"{option}: '{name}' changes what is trained; write it into the suite, under 'trainer' of the recipe"
             )
     try:
         return TrainerOptions.model_validate(dict(given))

@@ -15,6 +15,7 @@ from vitmem.entries import Dataset, Edit, Entry, Model, Moments, Noise
 from vitmem.recipe import Recipe
 from vitmem.registry import DATA, EDITS, MODELS, NOISES, Registry
 from vitmem.specs import AnyNormalisation, Spec, Statistics
+from vitmem.trainer import TrainerOptions
 
 Oracle = Literal["without_noisy", "true_labels", "early_stopped"]
 
@@ -166,6 +167,10 @@ class Training:
     def id(self) -> str:
         """The digest of all that it depends on, and of the versions of its entries."""
         return training_id(self.config, [part.entry.version for part in (self.data, self.noise, self.model)])
+
+    def devices(self, options: TrainerOptions) -> int:
+        """Return the number of devices that it is asked to take, by ``options`` that win over its recipe's."""
+        return 1 if self.recipe is None else self.recipe.with_options(options).options.devices or 1
 
     @property
     def protocol(self) -> str:

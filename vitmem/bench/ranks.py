@@ -113,11 +113,11 @@ class Other:
 
 @contextmanager
 def ranks(count: int, device: torch.device, prepare: Prepare, *args: Any) -> Iterator[None]:
-    """Inside, this process is rank 0 of ``count``, each with a device of the type of ``device``; of one nothing is done.
+    """Inside, this process is rank 0 of ``count``, each with a device of the type of ``device``.
 
-    Each other one calls ``prepare(*args)``, and then what that returns; this one does the same work in the block. The
-    threads of this process are shared out between them. Raises VitmemError when another process dies, and what it
-    raises when that is a VitmemError.
+    Nothing is done for a ``count`` of one. Each other one calls ``prepare(*args)``, and then what that returns; this
+    one does the same work in the block. The threads of this process are shared out between them. Raises VitmemError
+    when another process dies, and what it raises when that is a VitmemError.
     """
     if count == 1:
         yield

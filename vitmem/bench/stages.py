@@ -75,18 +75,12 @@ class Session:
     @property
     def devices(self) -> int:
         """The number of devices of the training and its statistics, each with a process."""
-        return devices_of(self.training, self.places)
+        return self.training.devices(self.places.trainer)
 
     @property
     def made_from(self) -> dict[str, str]:
         """Digests of what statistics and evaluations are made from, as the store keeps them."""
         return {} if self.weights is None else {"weights": self.weights}
-
-
-def devices_of(training: Training, places: Places) -> int:
-    """Return the number of devices that a training is asked to take."""
-    recipe = training.recipe
-    return 1 if recipe is None else recipe.with_options(places.trainer).options.devices or 1
 
 
 def open_session(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Session:

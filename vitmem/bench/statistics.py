@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +12,17 @@ from urllib.parse import quote
 
 from torch import nn
 
-from vitmem.bench.cells import Cell, Request, as_config
+from vitmem.bench.cells import Cell, Request, Training, as_config
 from vitmem.bench.environment import environment
+from vitmem.bench.experiment import Places
+from vitmem.bench.ranks import ranks
 from vitmem.bench.records import StatisticsRecord
-from vitmem.bench.stages import Session, peak_memory, reset_peak_memory
+from vitmem.bench.stages import Session, ensure_training, open_session, peak_memory, reset_peak_memory
 from vitmem.bench.store import read_json, write_json
+from vitmem.data.shares import Share
 from vitmem.errors import InputError
 from vitmem.kfac import Factors, Task, Tempered, fit_for, make_spectra
+from vitmem.kfac.labels import Elsewhere
 from vitmem.progress import counted
 from vitmem.specs import Statistics, digest, seed_from
 
@@ -158,7 +162,10 @@ def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tup
     reset_peak_memory(session.device)
     started = time.perf_counter()
     request = _request(cell)
-    factors = _collect(session, cell, layers)
+    devices = _devices(session, request.statistics)
+    others = session.training, session.places, cell, tuple(layers)
+    with ranks(devices, session.device, _prepared, *others):
+        factors = _collect(session, cell, layers)
     make_spectra(factors, request.moments)
     source = session.experiment.source(request.statistics)
     record: StatisticsRecord = {
@@ -168,11 +175,32 @@ def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tup
         "layers": list(layers),
         "statistics_seconds": time.perf_counter() - started,
         "peak_memory_bytes": peak_memory(session.device),
-        "environment": environment(session.device),
+        "environment": environment(session.device, devices),
     }
     if source is not None:
         record["source"] = source
     return factors, record
+
+
+def _devices(session: Session, request: Statistics) -> int:
+    """Return the number of devices that read the images: those of the training, but none without a batch."""
+    if session.devices == 1:
+        return 1
+    return min(session.devices, sum(1 for _ in session.experiment.batches(request)[0]))
+
+
+def _prepared(training: Training, places: Places, cell: Cell, paths: Sequence[str]) -> Callable[[], object]:
+    """Return what another process collects, of the trained network that the store has."""
+    session = open_session(training, places)
+    ensure_training(session)
+    layers = {path: session.experiment.net.get_submodule(path) for path in paths}
+    return lambda: _collect(session, cell, layers)
+
+
+def _shared(batches: Iterable[Any], share: Share) -> Iterator[Any]:
+    """Yield every batch of images that this rank reads, and how many images each of the others has."""
+    for number, batch in enumerate(batches):
+        yield batch if number % share.ranks == share.rank else Elsewhere(len(batch[0]))
 
 
 def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Factors:
@@ -183,7 +211,8 @@ def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> F
 
     def batches() -> Iterable[Any]:
         found, total = session.experiment.batches(read)
-        return counted(found, "statistics", total, "images" if images else "rows")
+        read_here = counted(found, "statistics", total, "images" if images else "rows")
+        return _shared(read_here, share) if (share := Share.here()).ranks > 1 else read_here
 
     return fit_for(
         session.experiment.net,

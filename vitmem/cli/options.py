@@ -11,6 +11,7 @@ import typer
 from vitmem.errors import InputError, shown
 from vitmem.parsing import parse_yaml
 from vitmem.shipped import find_suite
+from vitmem.trainer import TrainerOptions, from_command_line
 
 Plugin = Annotated[list[str] | None, typer.Option(help="a module or .py file to import first; may be repeated")]
 SuiteFile = Annotated[
@@ -21,6 +22,12 @@ Store = Annotated[Path, typer.Option(help="the folder of trainings, statistics a
 CacheDir = Annotated[Path, typer.Option(help="the folder of decoded images")]
 DataDir = Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
+Trainer = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-T", help="an option of Lightning's trainer that changes no result, such as devices=4; may be repeated"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
@@ -38,6 +45,11 @@ def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:
             raise InputError(f"{option}: {shown(key)} comes twice; give it once")
         found[key] = yaml_value(value, option)
     return found
+
+
+def trainer_options(texts: Sequence[str] | None) -> TrainerOptions:
+    """Return the options of the trainer that ``texts``, each ``key=value``, say; raises InputError for others."""
+    return from_command_line(key_values(texts or (), "-T"), "-T")
 
 
 def yaml_value(text: str, option: str) -> Any:

@@ -20,7 +20,18 @@ from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.cli.exits import INTERRUPTED, log_to_stderr
-from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile, key_values
+from vitmem.cli.options import (
+    CacheDir,
+    DataDir,
+    Device,
+    Plugin,
+    Results,
+    Store,
+    SuiteFile,
+    Trainer,
+    key_values,
+    trainer_options,
+)
 from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.progress import Task, bars, duration
 from vitmem.reports.files import check_tables, tables_of, write_tables
@@ -46,6 +57,7 @@ def run(
     store: Store = Path("store"),
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     device: Device = "auto",
+    trainer: Trainer = None,
     workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
     executor: Annotated[str, typer.Option(help="local, or ray: one task a training on a Ray cluster")] = "local",
     address: Annotated[str | None, typer.Option(help="of the Ray cluster, host:port; 'local' starts one here")] = None,
@@ -83,6 +95,7 @@ def run(
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     pick_device(device)
+    options = trainer_options(trainer)
     elsewhere = _elsewhere(executor, address, option or ())
     path = rows_path(results, name)
     rows, ids = rows_of(path), {cell.id for cell in plan.cells}
@@ -98,7 +111,7 @@ def run(
     failed = 0
     stale = prune and bool(stale_ids(plan, rows))
     if found < len(plan.cells) or stale or stored:
-        places = Places(stores.Store(store), data_dir, cache_dir, device)
+        places = Places(stores.Store(store), data_dir, cache_dir, device, options)
         try:
             with (
                 bars(progress) as on,

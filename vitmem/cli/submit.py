@@ -13,7 +13,17 @@ from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
-from vitmem.cli.options import CacheDir, DataDir, Plugin, Results, Store, SuiteFile, key_values
+from vitmem.cli.options import (
+    CacheDir,
+    DataDir,
+    Plugin,
+    Results,
+    Store,
+    SuiteFile,
+    Trainer,
+    key_values,
+    trainer_options,
+)
 from vitmem.errors import InputError
 from vitmem.files import read_text
 from vitmem.parsing import parse_yaml
@@ -30,6 +40,7 @@ def submit(
         str | None, typer.Option(help="a YAML file of such options, or the name of a shipped one such as one_gpu")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="tasks of the array; each has 'slots' workers (-E slots=4)")] = 4,
+    trainer: Trainer = None,
     data_dir: DataDir = None,
     store: Store = Path("store"),
     results: Results = Path("results"),
@@ -45,6 +56,7 @@ def submit(
     load_plugins(plugin or ())
     plan = make_plan(load_suite(suite), suite, data_dir)
     options = {**(_options(cluster) if cluster else {}), **key_values(option or (), "-E")}
+    ran = trainer_options(trainer)
     rows = rows_of(results / plan.suite.name / "rows.jsonl")
     done = finished_ids(rows)
     done |= finished_ids(rows_in_store(plan, store, done))
@@ -52,12 +64,19 @@ def submit(
     if not jobs:
         print(f"{plan.suite.name}: every cell has a row; nothing is submitted")
         return
+    devices = max(job.training.devices(ran) for job in jobs)
+    if devices > 1 and options.get("slots", 1) != 1:
+        raise InputError(
+            f"-E slots={options['slots']} with trainings on {devices} devices each: expected one of them above 1; "
+            "leave 'slots' out, or take 'devices: 1'"
+        )
     folders = {"--store": store, "--results": results, "--cache-dir": cache_dir, "--data-dir": data_dir}
     places = [part for name, path in folders.items() if path for part in (name, str(path.expanduser().resolve()))]
     plugins = [part for one in plugin or () for part in ("--plugin", _resolved(one))]
+    given = [part for one in trainer or () for part in ("-T", one)]
     tasks = min(workers, len(jobs))
     logs = store.resolve() / "slurm" / plan.suite.name
-    ids = submit_workers(plan.suite.name, [str(suite.resolve()), *places, *plugins], logs, tasks, options)
+    ids = submit_workers(plan.suite.name, [str(suite.resolve()), *places, *plugins, *given], logs, tasks, options)
     cells = counted(sum(len(job.cells) for job in jobs), "cell")
     print(f"{plan.suite.name}: {cells} in {counted(len(jobs), 'training')} to do, {counted(tasks, 'task')} submitted")
     print(f"jobs {', '.join(ids[:3])}{' ...' if len(ids) > 3 else ''}; what they print: {logs}")

@@ -17,7 +17,7 @@ from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.cli.exits import INTERRUPTED
-from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
+from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile, Trainer, trainer_options
 from vitmem.cli.run import outcome_text
 from vitmem.errors import InputError, VitmemError, shown
 from vitmem.progress import bars
@@ -36,6 +36,7 @@ def work(
     results: Results = Path("results"),
     until: Annotated[str | None, typer.Option(help="stop after this time, such as 55m or 2h")] = None,
     device: Device = "auto",
+    trainer: Trainer = None,
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
     progress: Annotated[bool, typer.Option(help="show bars of the work at hand, on a terminal")] = True,
@@ -56,7 +57,7 @@ def work(
     plan = make_plan(load_suite(suite), suite, data_dir)
     pick_device(device)
     stop = _Stop(None if until is None else seconds_of(until))
-    places = Places(stores.Store(store), data_dir, cache_dir, device)
+    places = Places(stores.Store(store), data_dir, cache_dir, device, trainer_options(trainer))
     made = {"ok": 0, "failed": 0}
 
     def row_made(event: Event) -> None:

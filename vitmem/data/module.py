@@ -61,7 +61,8 @@ class NoisyImagesModule(LightningDataModule):
     where the images are kept (``None``: where the trainer runs). Every image is in every
     epoch once; the last batch may be smaller. Where it would be a single image and ``alone`` is false, as batch
     normalisation needs two, the last two batches are as large as each other. This process reads its ``share`` of each
-    batch. The curves look at images of ``shown`` (``None``: of ``noisy``), on every device at the same ones.
+    batch (``None``: all). The curves look at images of ``shown`` (``None``: of ``noisy``), on every device at
+    the same ones.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class NoisyImagesModule(LightningDataModule):
         alone: bool = True,
         augmentation: Augmentation | None = None,
         mixing: Mixing | None = None,
-        share: Share = Share(),
+        share: Share | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
@@ -89,7 +90,7 @@ class NoisyImagesModule(LightningDataModule):
         self.alone = alone
         self.augmentation = augmentation
         self.mixing = mixing
-        self.share = share
+        self.share = share or Share()
         self.device = None if device is None else torch.device(device)
         self._resident: tuple[Images, Tensor] | None = None
 

@@ -14,7 +14,7 @@ from vitmem.errors import VitmemError
 from vitmem.kfac.capture import captured
 from vitmem.kfac.checks import check_given, check_gradients, check_layers
 from vitmem.kfac.factors import Factors, model_fingerprint, weight_fingerprint
-from vitmem.kfac.labels import Cotangent, LabelMode, cotangents, passes
+from vitmem.kfac.labels import Cotangent, Elsewhere, LabelMode, cotangents, passes
 from vitmem.kfac.layers import eval_mode, weight_matrix
 from vitmem.kfac.moments import LayerMoments, Moments, check_finite, finite
 from vitmem.kfac.task import Task
@@ -75,12 +75,17 @@ def backward_passes(
 ) -> None:
     """Add the rows a (n, q) and g (n, p) of every layer to ``sums``, in every backward pass of every batch.
 
-    The model runs in eval mode with frozen parameters. Raises VitmemError when the logits depend on no layer.
+    The model runs in eval mode with frozen parameters. A batch may be ``Elsewhere``, read by another rank: an example
+    has the same random label on any number of ranks. Raises VitmemError when the logits depend on no layer.
     """
     check_gradients(model)
     generator = torch.Generator().manual_seed(seed)
+    skipped: list[Elsewhere] = []
     with _frozen(model), _reproducible(), captured(layers, sums, task.rows) as state, torch.enable_grad():
         for batch in batches:
+            if isinstance(batch, Elsewhere):
+                skipped.append(batch)
+                continue
             state.begin_batch(batch)
             features = task.features(model, batch)  # (N, d)
             if not features.requires_grad:
@@ -90,6 +95,9 @@ def backward_passes(
             with state.head():
                 classes = task.logits(model, features[:1].detach()).shape[1]
             given = check_given(task.given(batch), len(features), classes, labels)
+            for other in skipped:  # how much is drawn of them depends on the number of classes
+                other.skip(classes, labels, label_samples, generator)
+            skipped.clear()
             todo = cotangents(given.to(features.device), classes, labels, label_samples, generator)
             for cotangent, last in _marked(todo):
                 with state.head():

@@ -7,6 +7,7 @@ labels at any batch size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,6 +22,17 @@ Cotangent = Callable[[Tensor, slice], Tensor]
 IGNORED = -100
 # Number of classes per block; a label is sampled first by block, then within it.
 BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A batch of ``losses`` terms that another rank reads: its random numbers are drawn here too, and left."""
+
+    losses: int
+
+    def skip(self, classes: int, mode: LabelMode, samples: int, generator: Generator) -> None:
+        """Advance ``generator`` as ``cotangents`` of the batch would."""
+        next(_all_rows(torch.zeros(self.losses), classes, mode, samples, generator), None)
 
 
 def cotangents(given: Tensor, classes: int, mode: LabelMode, samples: int, generator: Generator) -> Iterator[Cotangent]:

@@ -135,7 +135,7 @@ class ImageExperiment(Experiment):
     def check(self, cells: Collection[Cell]) -> None:
         """Raise InputError for an oracle with nothing to train on, and for statistics or views without images.
 
-        The same holds for batch normalisation that the trainer's options would change.
+        The same holds for batch normalisation that options of the trainer would change.
         Views are read, because their files may be missing or in another order of the images.
         """
         count = len(self.trained_on().given)

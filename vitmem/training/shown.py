@@ -21,7 +21,7 @@ class ShowSteps(Callback):
         self._task = Task("training", pl_module.total_steps, "steps", done=trainer.global_step)
         self._task.__enter__()
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # type: ignore[override]
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Count a step when the last part of its batch, the number of which is the last argument, is done."""
         if self._task is not None and (args[-1] + 1) % trainer.accumulate_grad_batches == 0:
             self._task.advance()

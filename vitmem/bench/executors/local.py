@@ -20,7 +20,6 @@ from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.ranks import end_with_parent
-from vitmem.bench.stages import devices_of
 from vitmem.bench.work import Event, OnEvent, work
 from vitmem.errors import DiskFullError, InputError, VitmemError
 from vitmem.progress import JobFormatter, Relay, Step, bars_shown, shown, shown_by
@@ -36,7 +35,7 @@ def run_local(
     """
     jobs = plan.jobs(done)
     workers = min(workers, len(jobs))
-    devices = max((devices_of(job.training, places) for job in jobs), default=1)
+    devices = max((job.training.devices(places.trainer) for job in jobs), default=1)
     if workers > 1 and devices > 1:
         raise InputError(
             f"--workers {workers} with trainings on {devices} devices each: expected one of them above 1; take fewer "
