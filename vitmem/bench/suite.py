@@ -42,6 +42,7 @@ from vitmem.bench.suite_checks import (
     check_noise,
     check_once,
     check_oracles,
+    check_precision,
     check_protocol,
     check_recipe,
     check_tied,
@@ -141,6 +142,7 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
         check_recipe(d, m, r, where)
         check_tied(d, r, where)
         check_freeze(d, r, where)
+        check_precision(d, r, where)
         check_noise(d, None if suite.noise is None else n, where)
         check_oracles(d, m, suite.oracles, where)
         check_views(d, suite.views, where)

@@ -106,6 +106,14 @@ def check_tied(data: ChosenData, recipe: Recipe | None, where: str) -> None:
         )
 
 
+def check_precision(data: ChosenData, recipe: Recipe | None, where: str) -> None:
+    """Raise InputError for float64 weights where there are no images: language models are read in float32."""
+    if recipe is not None and recipe.precision == "64" and data.entry.protocol != "image":
+        raise InputError(
+            f"{where}: recipe: precision '64' is for images, data '{data.name}' has none; take '32' or leave it out"
+        )
+
+
 def check_needs_tied(edit: ChosenEdit, recipe: Recipe | None, where: str) -> None:
     """Raise InputError for a method that needs hidden units tied to examples, where the recipe does not tie them."""
     for one in edit.entry.chain():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from timm.optim import (
 )
 from torch import nn
 
-from vitmem.errors import InputError, one_line, unknown
+from vitmem.errors import InputError, one_line, shown, unknown
 from vitmem.recipe import NameAndArguments, Recipe
 
 # Arguments that the recipe or the network gives.
@@ -87,14 +87,33 @@ def _of_timm(net: nn.Module, recipe: Recipe, asked: NameAndArguments) -> torch.o
             **arguments,
         )
     except (AssertionError, ImportError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{where}: {one_line(error)}; see its arguments") from error
+        raise InputError(f"{where}: {one_line(error)}") from error
 
 
-def check_arguments(asked: NameAndArguments, known: Iterable[str], told: Iterable[str], where: str) -> None:
-    """Raise InputError for an argument that is not ``known``, or one that the recipe has ``told``."""
-    own = [name for name in known if name not in ("self", *told)]
-    for name in asked.arguments:
+def check_arguments(
+    asked: NameAndArguments, known: Mapping[str, inspect.Parameter], told: Collection[str], where: str
+) -> None:
+    """Raise InputError for an argument that is not ``known`` or not of its default's kind.
+
+    The same holds for those that the recipe or the network has ``told``.
+    """
+    own = [name for name in known if name not in told]
+    for name, value in asked.arguments.items():
         if name in told:
             raise InputError(f"{where}: '{name}' is set by the recipe; leave it out")
         if name not in own:
             raise InputError(f"{where}: {unknown('argument', name, own)}")
+        default = known[name].default
+        if not _alike(value, default):
+            example, got = (list(v) if isinstance(v, tuple) else v for v in (default, value))
+            raise InputError(f"{where}: '{name}': expected a value such as {example}, got {shown(got)}")
+
+
+def _alike(value: object, default: object) -> bool:
+    """Say whether ``value`` is a list of the same length, a boolean or a number where ``default`` is one."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and len(value) == len(default)
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    numbers = int | float
+    return not isinstance(default, numbers) or (isinstance(value, numbers) and not isinstance(value, bool))
