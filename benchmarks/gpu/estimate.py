@@ -36,9 +36,9 @@ def data_names(suite: Path) -> list[str]:
     """Return the names of the data sets of a suite; its file is read as text, since no package may be there yet."""
     text = re.sub(r"#.*", "", suite.read_text(encoding="utf-8"))
     part = re.split(r"\n(?=\w)", re.split(r"(?:^|\n)data:", text, maxsplit=1)[1], maxsplit=1)[0]
-    names = re.findall(r"(?:folder|name):\s*(\[[^\]]*\]|[\w.-]+)", part)
-    each = [name for found in names for name in re.findall(r"[\w.-]+", found)]
-    return [name for name in dict.fromkeys(each) if name != "image_folder"]
+    names = re.findall(r"(?:folder|name|path):\s*(\[[^\]]*\]|[\w./-]+)", part)
+    each = [name for found in names for name in re.findall(r"[\w./-]+", found)]
+    return [name for name in dict.fromkeys(each) if name not in ("image_folder", "hub")]
 
 
 def megabytes(count: float) -> str:

@@ -105,9 +105,9 @@ def test_data_sets_are_those_that_the_suite_names(tmp_path: Path) -> None:
     path = tmp_path / "some.yaml"
     path.write_text(
         "name: some\ndata:\n  - {name: [cifar10, cifar100], train: 10}  # name: x\n"
-        "  - {name: image_folder, folder: pets}\nmodel: {name: vit}\n"
+        "  - {name: image_folder, folder: pets}\n  - {name: hub, path: owner/birds}\nmodel: {name: vit}\n"
     )
-    assert estimate.data_names(path) == ["cifar10", "cifar100", "pets"]
+    assert estimate.data_names(path) == ["cifar10", "cifar100", "pets", "owner/birds"]
 
 
 def test_what_travels_is_packed_with_the_data(tmp_path: Path) -> None:

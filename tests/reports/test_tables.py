@@ -177,7 +177,14 @@ def test_loads_no_torch_no_matplotlib() -> None:
     assert out.stdout == "[]\n"
 
 
-def test_a_folder_of_images_goes_by_its_own_name() -> None:
-    data = {"name": "image_folder", "folder": "~/images/imagenette64", "size": 64}
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"name": "image_folder", "folder": "~/images/imagenette64", "size": 64}, "imagenette64"),
+        ({"name": "hub", "path": "/images/birds"}, "birds"),
+        ({"name": "hub", "path": "uoft-cs/cifar10", "split": "train"}, "uoft-cs/cifar10"),
+    ],
+)
+def test_images_of_a_folder_or_the_hub_go_by_their_own_name(data: dict[str, Any], name: str) -> None:
     row = {"status": "ok", "config": {"data": data, "noise": {"name": "none"}}, "counts": {"train": 3000}}
-    assert describe("toy", [row]) == "toy: imagenette64, 3,000 training images."
+    assert describe("toy", [row]) == f"toy: {name}, 3,000 training images."

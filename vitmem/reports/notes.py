@@ -45,8 +45,11 @@ def describe(suite: str, rows: Sequence[Row]) -> str:
 
 
 def _data(config: Mapping[str, object]) -> str:
-    """Return the name of a dataset; for a folder of images, the folder's name."""
-    return PurePath(str(config["folder"])).name if config["name"] == "image_folder" else str(config["name"])
+    """Return the name of a dataset; for a folder, the folder's name, and on the Hub, its name there."""
+    if config["name"] == "hub" and str(config["path"])[0] not in "/~.":
+        return str(config["path"])
+    place = {"image_folder": "folder", "hub": "path"}.get(str(config["name"]))
+    return str(config["name"]) if place is None else PurePath(str(config[place])).name
 
 
 def _noise(config: Mapping[str, object]) -> str:
