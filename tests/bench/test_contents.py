@@ -55,6 +55,10 @@ def matrix(path: Path, rate: float) -> None:
     np.savetxt(path, rows)
 
 
+def labels(path: Path, first: float) -> None:
+    path.write_text(f"label\n{int(first)}\n2\n")
+
+
 def logits(path: Path, scale: float) -> None:
     save_arrays({"logits": np.random.default_rng(0).normal(size=(1797, 10)) * scale}, path)
 
@@ -76,6 +80,7 @@ PASSAGES = {"noise": None, "recipe": None, "data": {"name": "passages"}}
 NAMED: dict[str, tuple[Callable[[Path, float], None], Callable[[str], dict[str, Any]]]] = {
     "weights": (weights, lambda file: {"model": {**VIT, "weights": file}}),
     "transition": (matrix, lambda file: {"noise": {"name": "transition", "file": file}}),
+    "file": (labels, lambda file: {"noise": {"name": "file", "path": file, "key": "label"}}),
     "pmd": (logits, lambda file: {"noise": {"name": "pmd", "rate": 0.1, "probabilities": file}}),
     "memorized": (
         windows,

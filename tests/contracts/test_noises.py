@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitmem.contracts.noise import CLAUSES, PROBABILITIES, check_noise
+from vitmem.contracts.noise import CLAUSES, LABELS, PROBABILITIES, check_noise
 from vitmem.errors import InputError
 from vitmem.noise.base import Labels, NoiseContext
 from vitmem.registry import NOISES
@@ -22,6 +22,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "human_twin": {"column": "labels"},
     "human_mixture": {"column": "labels", "rate": 0.1},
     "column": {"column": "labels"},
+    "file": {"path": LABELS},
     "interclass_confusion": {"rate": 0.3, "classes": [3, 5]},
     "transition": {"matrix": MATRIX},
     "pmd": {"rate": 0.3, "probabilities": PROBABILITIES},

@@ -33,6 +33,7 @@ from vitmem.language.data.passages import read_corpus
 from vitmem.language.data.windows.read import read_windows
 from vitmem.language.datasets.passages import passages
 from vitmem.noise.base import NoiseContext
+from vitmem.noise.label_file import read_labels
 from vitmem.noise.matrix import checked_matrix, read_matrix
 from vitmem.noise.probabilities import read_probabilities
 
@@ -132,6 +133,10 @@ def matrix(path: Path) -> Any:
     return checked_matrix(read_matrix(path), 3, "noise 'transition'")
 
 
+def own_labels(path: Path) -> Any:
+    return read_labels(path, None, np.arange(20), 4, "abcd", "noise 'file'")
+
+
 def human(path: Path) -> Any:
     return read_human(path, LABELS)
 
@@ -160,6 +165,8 @@ KINDS = (
     Kind("p.safetensors", lambda p: save_file({"probabilities": TABLE, "index": np.arange(20)}, p), probabilities),
     Kind("m.csv", lambda p: p.write_text("0.9,0.1,0\n0,1,0\n0.2,0.2,0.6\n"), matrix),
     Kind("m.json", lambda p: p.write_text("[[0.9, 0.1, 0], [0, 1, 0], [0.2, 0.2, 0.6]]"), matrix),
+    Kind("own.csv", lambda p: p.write_text("label\n" + "".join(f"{'abcd'[n]}\n" for n in LABELS)), own_labels),
+    Kind("own.npz", npz(noisy=LABELS), own_labels),
     Kind("t.txt", lambda p: p.write_text("A text, with an ä."), lambda p: list(documents(p))),
     Kind("t.jsonl", lines({"text": "one"}, {"text": "two"}), lambda p: list(documents(p))),
     Kind("w.jsonl", lines(*({"prefix_ids": [1, 2], "suffix_ids": [3, n]} for n in range(4))), read_windows),

@@ -20,8 +20,8 @@ from vitmem.noise.pixels import Pixels
 from vitmem.registry import NOISES
 
 COUNT, CLASSES = 2000, 10
-# File in the data folder of the check: class probabilities of all its images.
-PROBABILITIES = "probabilities.safetensors"
+# Files in the data folder of the check: class probabilities and labels of all its images.
+PROBABILITIES, LABELS = "probabilities.safetensors", "labels.csv"
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class NoiseUnderTest:
 def check_noise(name: str, params: Mapping[str, Any]) -> list[Check]:
     """Run the contract of the registered noise ``name`` on 2,000 random images (3, 8, 8) in 10 classes.
 
-    They have superclasses of two classes, further labels in the column ``labels``, a fifth of them wrong, and class
-    probabilities in the file ``probabilities.safetensors`` of the data folder. A clause that fails or raises is
-    reported as broken, and the next one still runs; labels that cannot be drawn end the list. Raises InputError for an
-    unknown name or parameter.
+    They have superclasses of two classes, further labels in the column ``labels``, a fifth of them wrong, the same in
+    the file ``labels.csv`` of the data folder, and class probabilities in ``probabilities.safetensors``. A clause that
+    fails or raises is reported as broken, and the next one still runs; labels that cannot be drawn end the list. Raises
+    InputError for an unknown name or parameter.
     """
     noise = NOISES.get(name).parse(params, "check noise")
     checks: list[Check] = []
@@ -68,13 +68,14 @@ def check_noise(name: str, params: Mapping[str, Any]) -> list[Check]:
 
 
 def _images(folder: Path) -> tuple[np.ndarray, NoiseContext]:
-    """Return true labels (n,) and their context; writes the probabilities to ``folder``."""
+    """Return true labels (n,) and their context; writes the files to ``folder``."""
     rng = np.random.default_rng(0)
     clean = rng.permutation(np.arange(COUNT) % CLASSES)
     table = rng.dirichlet(np.ones(CLASSES), COUNT)
     save_file({"probabilities": table, "index": np.arange(COUNT)}, folder / PROBABILITIES)
     images = rng.integers(0, 256, (COUNT, 3, 8, 8), dtype=np.uint8)
     other = np.where(rng.random(COUNT) < 0.2, (clean + rng.integers(1, CLASSES, COUNT)) % CLASSES, clean)
+    (folder / LABELS).write_text("label\n" + "".join(f"{label}\n" for label in other))
     context = NoiseContext(
         dataset="check",
         num_classes=CLASSES,
@@ -83,6 +84,7 @@ def _images(folder: Path) -> tuple[np.ndarray, NoiseContext]:
         pixels=Pixels(images, np.full(3, 0.5), np.full(3, 0.29)),
         index=np.arange(COUNT),
         data_dir=folder,
+        classes=tuple("abcdefghij"),
     )
     return clean, context
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitmem.data.npz import read_npz
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable
+from vitmem.npz import read_npz
 
 FILES = {
     "cifar10": ("cifar10n.npz", "CIFAR-10_human.pt"),

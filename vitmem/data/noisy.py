@@ -104,6 +104,20 @@ def add_noise(data: ImageData, noise: Noise, seed: int, data_dir: Path | None = 
         pixels=Pixels(_indexed(data.train.images), data.mean.numpy(), data.std.numpy()),
         index=data.train.index.numpy(),
         data_dir=data_dir,
+        classes=data.classes,
     )
     labels = make(noise, data.train.labels.numpy(), context, seed)
-    return NoisyImages(data, labels)
+    remarks = _remarks(noise.name, labels, data.num_classes)
+    return NoisyImages(replace(data, remarks=(*data.remarks, *remarks)) if remarks else data, labels)
+
+
+def _remarks(noise: str, labels: NoisyLabels, num_classes: int) -> tuple[str, ...]:
+    """Return a sentence about labels that are read, not drawn at a rate, and hardly those that were meant."""
+    if labels.nominal is not None or noise == "none" or not len(labels.given):
+        return ()
+    if not labels.changed.any():
+        return (f"noise '{noise}': all {len(labels.given)} given labels are the true ones",)
+    if 1 - labels.realised < 1 / num_classes:
+        right = f"{100 * (1 - labels.realised):.1f} %"
+        return (f"noise '{noise}': {right} of the given labels are true, fewer than by chance; is their order right?",)
+    return ()

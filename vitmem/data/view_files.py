@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitmem.data.npz import read_npz
 from vitmem.errors import InputError, one_line
 from vitmem.files import check_readable, file_digest, read_text, readable
+from vitmem.npz import read_npz
 from vitmem.parsing import parse_json
 
 WORKERS = 5  # people who checked each label

@@ -36,7 +36,7 @@ class NoiseContext:
 
     ``coarse`` is the superclass of each class, (K,), if there are superclasses; ``extra_labels`` are further labels of
     the same n images by name, each (n,); ``pixels`` the images; ``index`` their positions in the original set, (n,);
-    ``data_dir`` the user's data folder.
+    ``data_dir`` the user's data folder; ``classes`` the names of the classes, (K,).
     """
 
     dataset: str
@@ -46,6 +46,7 @@ class NoiseContext:
     pixels: Pixels | None = None
     index: NDArray[np.integer] | None = None
     data_dir: Path | None = None
+    classes: tuple[str, ...] = ()
 
     def find(self, file: str) -> Path:
         """Return the path of ``file``, relative to the data folder or absolute; it need not exist."""

@@ -31,7 +31,7 @@ def read_probabilities(file: str, context: NoiseContext, count: int, noise: str)
         shape = " x ".join(str(length) for length in table.shape) or "one number"
         raise InputError(f"{where}: expected one column per class, n x {context.num_classes}, got {shape}")
     if index is not None and context.index is not None:
-        return table[_rows_of(context.index, index, len(table), where)]
+        return table[rows_of(context.index, index, len(table), where)]
     if len(table) != count:
         raise InputError(
             f"{where}: expected {count} rows, one per training image, got {len(table)}; a file of more images needs "
@@ -72,8 +72,11 @@ def _checked(table: NDArray[np.float64], where: str) -> NDArray[np.float64]:
     return table
 
 
-def _rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int, where: str) -> NDArray[np.integer]:
-    """Return the rows of the positions ``wanted`` (n,), (n,)."""
+def rows_of(wanted: NDArray[np.integer], index: NDArray[np.integer], rows: int, where: str) -> NDArray[np.integer]:
+    """Return the row of each position in ``wanted`` (n,), (n,), where ``index`` (rows,) are those of the rows.
+
+    Raises InputError, prefixed with ``where``, for other values in ``index``, a repeated one and a missing one.
+    """
     if not rows:
         raise InputError(f"{where}: expected one row per image, got a file without rows")
     if index.shape != (rows,):

@@ -1,4 +1,4 @@
-"""Read all arrays of an npz file by name, or raise an error."""
+"""Read all arrays of an npz file by name, or raise an error. Does not import torch."""
 
 from __future__ import annotations
 
