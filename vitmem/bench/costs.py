@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -39,27 +39,43 @@ class Costs:
     machine: str
 
 
-def costs(plan: Plan, done: Collection[str], results: Path, store: Path) -> Costs:
+@dataclass
+class Measured:
+    """Costs by kind that were measured: seconds, bytes in a stage's folder by stage, the peak of memory in bytes."""
+
+    times: Known = field(default_factory=dict)
+    stored: dict[tuple[str, str], float] = field(default_factory=dict)
+    peak: float | None = None
+    machine: str = ""
+
+
+def costs(plan: Plan, done: Collection[str], results: Path, store: Path, measured: Measured | None = None) -> Costs:
     """Return what the cells of ``plan`` that are not ``done`` will take.
 
     Rows in ``results`` count that are of the same data and network: a training by the same recipe, an edit by the same
-    method. The memory is the largest of any of these, the bytes are those of the same in ``store``.
+    method. The memory is the largest of any of these, the bytes are those of the same in ``store``. What was
+    ``measured`` on this machine counts in place of rows.
     """
     todo = [cell for cell in plan.cells if cell.id not in done]
-    kinds = {training.id: _key(training.config) for training in {cell.training for cell in plan.cells}}
+    kinds = {training.id: kind_of(training.config) for training in {cell.training for cell in plan.cells}}
     times, peak, machine = _times({kinds[cell.training.id] for cell in todo}, results)
+    known: dict[tuple[str, str], float] = {}
+    if measured is not None:
+        times, peak, machine, known = measured.times, measured.peak, measured.machine, measured.stored
     trainings = _new({c.training.id: c for c in todo}, store / "training")
     statistics = _new({c.statistics_id: c for c in todo if c.statistics_id}, store / "statistics")
     parts = [
-        [_mean(times, _recipe_key(c.training.config)) for c in trainings],
+        [_mean(times, recipe_of(c.training.config)) for c in trainings],
         [_mean(times, kinds[c.training.id] + "statistics") for c in statistics],
         [_mean(times, kinds[c.training.id] + c.method) for c in todo],
     ]
     evaluations = {cell.evaluation_id: cell for cell in todo}.values()
     stored = (
-        _stored(store / "training", kinds, {c.training.id: c for c in plan.cells}, trainings),
-        _stored(store / "statistics", kinds, {c.statistics_id: c for c in plan.cells if c.statistics_id}, statistics),
-        _stored(store / "evaluation", kinds, {c.evaluation_id: c for c in plan.cells}, evaluations),
+        _stored(store / "training", kinds, {c.training.id: c for c in plan.cells}, trainings, known),
+        _stored(
+            store / "statistics", kinds, {c.statistics_id: c for c in plan.cells if c.statistics_id}, statistics, known
+        ),
+        _stored(store / "evaluation", kinds, {c.evaluation_id: c for c in plan.cells}, evaluations, known),
     )
     return Costs(
         len(trainings),
@@ -78,12 +94,14 @@ def _new(cells: dict[str, Cell], folder: Path) -> list[Cell]:
     return [cell for id, cell in cells.items() if not (folder / id).is_dir()]
 
 
-def _key(config: Config) -> str:
+def kind_of(config: Config) -> str:
+    """Return the digest of the data set and the network of a training."""
     return digest([config["data"], config["model"]])
 
 
-def _recipe_key(config: Config) -> str:
-    return _key(config) + digest(config["recipe"])
+def recipe_of(config: Config) -> str:
+    """Return the digest of the data set, the network and the recipe of a training."""
+    return kind_of(config) + digest(config["recipe"])
 
 
 def _mean(known: Known, key: str) -> float | None:
@@ -95,13 +113,13 @@ def _times(wanted: Collection[str], results: Path) -> tuple[Known, float | None,
     times: Known = {}
     peak, machine = None, ""
     for config, cost, line in _rows(results) if wanted else ():
-        if (key := _key(config)) not in wanted:
+        if (key := kind_of(config)) not in wanted:
             continue
         peak = max([peak or 0.0, *(float(v) for k, v in cost.items() if k.endswith("_peak_bytes") and v)]) or None
         machine = machine or _machine(line)
         found = {
             key + config["edit"]["method"]: cost.get("edit_seconds", 0.0) + cost.get("evaluate_seconds", 0.0),
-            **({} if cost.get("training_resumed") else {_recipe_key(config): cost.get("training_seconds")}),
+            **({} if cost.get("training_resumed") else {recipe_of(config): cost.get("training_seconds")}),
             key + "statistics": cost.get("statistics_seconds"),
         }
         for name, seconds in found.items():
@@ -129,13 +147,19 @@ def _machine(line: str) -> str:
     return f"{name}, {threads} threads" if environment.get("device") == "cpu" and threads else str(name)
 
 
-def _stored(folder: Path, kinds: dict[str, str], cells: dict[str, Cell], new: Collection[Cell]) -> float | None:
-    """Return the bytes that ``new`` ones will add to ``folder``, by those of ``cells`` that lie there.
+def _stored(
+    folder: Path,
+    kinds: dict[str, str],
+    cells: dict[str, Cell],
+    new: Collection[Cell],
+    measured: Mapping[tuple[str, str], float],
+) -> float | None:
+    """Return the bytes that ``new`` ones will add to ``folder``, as ``measured`` or by those of ``cells`` there.
 
-    ``None`` when none of the kind does: ``kinds`` has that of each training.
+    ``None`` when none of the kind is known: ``kinds`` has that of each training.
     """
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    sizes: Known = {}
+    sizes: Known = {kind: [size] for (stage, kind), size in measured.items() if stage == folder.name}
     for id in there & set(cells):
         if len(some := sizes.setdefault(kinds[cells[id].training.id], [])) < SAMPLES:
             some.append(sum(f.stat().st_size for f in (folder / id).rglob("*") if f.is_file()))

@@ -22,6 +22,7 @@ from vitmem.metrics.measure import AnyPredictions
 from vitmem.recipe import ExampleTied
 from vitmem.specs import Statistics
 from vitmem.trainer import TrainerOptions
+from vitmem.training.pace import Pace
 
 # What a training that was stopped early leaves in its folder.
 STOPPED = "stopped.json"
@@ -86,6 +87,10 @@ class Experiment(ABC):
 
         A network that came trained leaves nothing and takes no time.
         """
+
+    def pace(self, folder: Path, steps: int) -> Pace | None:
+        """Return the measured time of ``steps`` training steps, logged in ``folder``; ``None`` where there is none."""
+        return None
 
     @abstractmethod
     def task(self, request: Statistics) -> tuple[Task, str]:

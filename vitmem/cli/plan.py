@@ -19,7 +19,7 @@ from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
-from vitmem.cli.options import Json, Plugin, Results, Store, SuiteFile
+from vitmem.cli.options import CacheDir, Device, Json, Plugin, Results, Store, SuiteFile
 from vitmem.progress import duration
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, size_text
@@ -39,10 +39,17 @@ def plan(
     plugin: Plugin = None,
     cells: Annotated[bool, typer.Option("--cells", help="a line for each cell, however many there are")] = False,
     as_json: Json = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="measure a few steps of each network here, instead of reading rows")
+    ] = False,
+    steps: Annotated[int, typer.Option(min=1, help="training steps to measure")] = 3,
+    device: Device = "auto",
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
 ) -> None:
     """Show what a suite would run and what has rows already, with the ids that 'show' and 'run --only' take.
 
-    Time, memory and disk are those of rows, and of folders in the store, of the same data and network.
+    Time, memory and disk are those of rows, and of folders in the store, of the same data and network; with --measure
+    those of a few steps on this machine.
 
     Example: vitmem plan demo
     """
@@ -60,11 +67,17 @@ def plan(
         "done": sum(c.id in done for c in made.cells),
         "stale": len({row["id"] for row in rows} - {c.id for c in made.cells}),
     }
-    left = costs(made, done, results, store)
+    measured = None
+    if measure:
+        from vitmem.bench.measured import measure as measured_here
+
+        measured = measured_here(made, done, data_dir, cache_dir, device, steps)
+    left = costs(made, done, results, store, measured)
     if as_json:
         print(json.dumps({**summary, "left": asdict(left), "ids": [c.id for c in made.cells]}))
         return
-    for line in (*_summary(made, summary, path), *_costs(left), *_lines(made, done, cells)):
+    taken = _costs(left, "measured steps" if measure else "rows")
+    for line in (*_summary(made, summary, path), *taken, *_lines(made, done, cells)):
         print(line)
 
 
@@ -77,8 +90,8 @@ def _summary(made: Plan, summary: dict[str, Any], rows: Path) -> Iterator[str]:
     yield from remarks(made.cells)
 
 
-def _costs(left: Costs) -> Iterator[str]:
-    """Yield what is left to do will take, and of how much of it nothing is known."""
+def _costs(left: Costs, source: str) -> Iterator[str]:
+    """Yield what is left to do will take, by ``source``, and of how much of it nothing is known."""
     if not left.edits:
         return
     unknown = [
@@ -87,10 +100,10 @@ def _costs(left: Costs) -> Iterator[str]:
     if not left.machine:
         time = "unknown, no row is of this data and network"
     else:
-        time = f"{duration(left.seconds)} with one worker, by rows of {left.machine}"
+        time = f"{duration(left.seconds)} with one worker, by {source} of {left.machine}"
         time += f"; {' and '.join(unknown)} not counted, of no row's kind" if unknown else ""
     yield f"time: {time}"
-    yield f"memory: {'unknown' if left.peak is None else f'{size_text(left.peak)} at most, by the same rows'}"
+    yield f"memory: {'unknown' if left.peak is None else f'{size_text(left.peak)} at most, by the same {source}'}"
     stored = "unknown, the store has none of the kind"
     yield f"disk: {stored if left.stored is None else f'{size_text(left.stored)} in the store'}"
 

@@ -6,7 +6,6 @@ same wrong labels.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,8 @@ from torch.nn import functional
 
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.cells import Cell, Training
-from vitmem.bench.experiment import STOPPED, Experiment, Places, Weights, device_of, touched_block
+from vitmem.bench.experiment import Experiment, Places, Weights, device_of, touched_block
 from vitmem.bench.given_labels import image_halves, noisy_images
-from vitmem.bench.store import write_json
 from vitmem.blocks import Blocks
 from vitmem.data.augment import normalise
 from vitmem.data.noisy import Halves, NoisyImages
@@ -36,17 +34,17 @@ from vitmem.metrics.predictions import Predictions, made_up
 from vitmem.models.base import VisionModel, check_forward
 from vitmem.models.hidden import tied_layers
 from vitmem.protocols.image_network import classifier_in, from_outside, network_of, shape_of
+from vitmem.protocols.image_training import pace_of, train_images
 from vitmem.protocols.images_read import Read, batches_of, images_read
 from vitmem.recipe import ExampleTied
 from vitmem.registry import PROTOCOLS
-from vitmem.specs import Statistics, digest, seed_from
-from vitmem.training.early import KeepBest
-from vitmem.training.fit import pick_device, train
+from vitmem.specs import Statistics, digest
+from vitmem.training.fit import pick_device
+from vitmem.training.pace import Pace
 from vitmem.training.predict import predict
 from vitmem.training.processes import check_normalised
 from vitmem.training.tail import Tails
 
-log = logging.getLogger(__name__)
 # Maximum number of clean images in a method's retain set.
 KEPT = 2000
 
@@ -95,31 +93,12 @@ class ImageExperiment(Experiment):
         return self.model.editable(blocks, layers)
 
     def train(self, folder: Path) -> float:
-        """Train on the given labels, or as an oracle, unless the network came trained; see ``vitmem.training.fit``.
+        """Train on the given labels, or as an oracle; see ``train_images``."""
+        return train_images(self, folder)
 
-        Early stopping writes ``stopped.json``: the epoch of the kept weights, and the accuracy by epoch.
-        """
-        for remark in self.noisy.data.remarks:
-            log.warning(remark)
-        config, recipe = self.training.config, self.training.recipe
-        if recipe is None:
-            return 0.0
-        seed = seed_from("train", *(config[k] for k in ("data", "noise", "model", "recipe", "seed")))
-        best = KeepBest(lambda: self.selection({})[0]) if self.training.oracle == "early_stopped" else None
-        seconds = train(
-            self.model,
-            self.trained_on(),
-            recipe.with_options(self.places.trainer),
-            seed,
-            folder,
-            shown=self.noisy,
-            best=best,
-            only=self.classifier,
-            device=self.places.device,
-        )
-        if best is not None:
-            write_json(folder / STOPPED, {"epoch": best.epoch, "selection": best.measured})
-        return seconds
+    def pace(self, folder: Path, steps: int) -> Pace:
+        """Return the measured time of ``steps`` training steps."""
+        return pace_of(self, folder, steps)
 
     def trained_on(self) -> NoisyImages:
         """Return the training images and labels: all as given, or those available to an oracle."""

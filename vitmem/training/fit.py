@@ -6,14 +6,14 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import save_file
@@ -92,19 +92,20 @@ def train(
     shown: NoisyImages | None = None,
     best: KeepBest | None = None,
     only: Collection[str] | None = None,
+    callbacks: Sequence[Callback] = (),
     device: str = "auto",
 ) -> float:
     """Train ``model.net`` in place and leave weights, curves, logs and a checkpoint in ``folder``.
 
     The curves are those of the images ``shown`` (``None``: of ``noisy``). ``only`` has the names of the parameters to
-    train (``None``: all). With ``best`` the weights that are left are those that it kept; with ``ema`` in the recipe
-    they are averages, with ``example_tied`` they are scaled as the network counts at test. Returns the seconds that it
-    took in all sittings; each point of the curves is logged. The same seed gives the same weights on one machine,
-    resumed or not. Every process of the default process group, if there is one, calls this and reads its share of each
-    batch; the weights are those of one process to rounding, without dropout, and the first one writes. Raises
-    VitmemError when the loss or a weight is not a number, InputError when the device is not there, the network has no
-    hidden units to tie, or its batch normalisation does not fit the options of the trainer, and for what
-    ``check_recipe`` refuses.
+    train (``None``: all), ``callbacks`` are further ones of Lightning. With ``best`` the weights that are left are
+    those that it kept; with ``ema`` in the recipe they are averages, with ``example_tied`` they are scaled as the
+    network counts at test. Returns the seconds that it took in all sittings; each point of the curves is logged. The
+    same seed gives the same weights on one machine, resumed or not. Every process of the default process group, if
+    there is one, calls this and reads its share of each batch; the weights are those of one process to rounding,
+    without dropout, and the first one writes. Raises VitmemError when the loss or a weight is not a number, InputError
+    when the device is not there, the network has no hidden units to tie, or its batch normalisation does not fit the
+    options of the trainer, and for what ``check_recipe`` refuses.
     """
     check_normalised(model.net, recipe, len(noisy.given), lambda: pick_device(device))
     data = NoisyImagesModule(
@@ -125,7 +126,7 @@ def train(
     module = TiedClassifier(*parts, tied=tied, index=noisy.data.train.index) if tied else Classifier(*parts)
     module.weights = None if data.share.whole else data.weights
     with tied.attached() if tied else nullcontext(), nullcontext() if only is None else frozen(model.net, only):
-        return learn(module, data, folder, device=device, best=best)
+        return learn(module, data, folder, device=device, best=best, callbacks=callbacks)
 
 
 def steps(recipe: Recipe, count: int) -> tuple[int, int]:
@@ -141,6 +142,7 @@ def learn(
     *,
     device: str,
     best: KeepBest | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> float:
     """Train ``module`` on ``data`` by its recipe, resumed if ``folder`` has a checkpoint; see ``train``."""
     place, options, share = pick_device(device), module.recipe.options, Share.here()
@@ -150,13 +152,14 @@ def learn(
     timer = Timer(verbose=False)
     parts = options.accumulate_grad_batches or 1
     running = processes(place, share, options)
-    callbacks = [
+    every: list[Callback] = [
         *running.pop("callbacks"),
         Curves(folder / CURVES, writes=share.rank == 0),
         *([best] if best else []),
         timer,
         ShowSteps(),
         *user_callbacks(options),
+        *callbacks,
         # saved when the module has said that the loss is a number and the others have measured the epoch
         ModelCheckpoint(
             folder / CHECKPOINTS, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False
@@ -176,7 +179,7 @@ def learn(
             benchmark=options.benchmark,
             detect_anomaly=bool(options.detect_anomaly),
             logger=loggers(options.logger, folder) if share.rank == 0 else False,
-            callbacks=callbacks,
+            callbacks=every,
             **_quiet(),
         )
         try:
