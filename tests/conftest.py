@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 SMALL: dict[str, Any] = {
     "vocab_size": 23, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 3,
