@@ -51,6 +51,13 @@ class NameAndArguments(Spec):
         return dict(self.__pydantic_extra__)
 
 
+def shown_call(value: Any) -> Any:
+    """Return a name with arguments in a config as ``sgd(momentum=0.9)``, and any other value unchanged."""
+    if not isinstance(value, dict) or "name" not in value:
+        return value
+    return f"{value['name']}({', '.join(f'{key}={one}' for key, one in sorted(value.items()) if key != 'name')})"
+
+
 class ExampleTied(Spec):
     """Which hidden units of the MLPs of ``blocks`` an example uses in training (Maini et al. 2023); see Recipe.
 

@@ -19,6 +19,7 @@ from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.errors import InputError
 from vitmem.protocols.image import image_experiment
+from vitmem.reports.report import Report
 from vitmem.rows import Row, read_rows
 from vitmem.specs import Statistics
 
@@ -58,10 +59,11 @@ def test_a_field_that_is_left_out_is_in_no_config(tmp_path: Path) -> None:
 
 
 def test_a_sweep_and_a_row_of_it(tmp_path: Path) -> None:
-    decays = [None, {"name": "multistep", "decay_t": [1, 2]}, "cosine"]
-    path = write(tmp_path, {"optimizer": [None, "lion", SGD], "scheduler": decays}, edits=[{"method": "none"}])
+    decays = [None, {"name": "multistep", "decay_t": [1, 2], "decay_rate": 0.1}, "cosine"]
+    swept = {"optimizer": [None, "lion", SGD], "scheduler": decays, "clip": [1.0, None]}
+    path = write(tmp_path, swept, edits=[{"method": "none"}])
     found = cells(path)
-    assert len({cell.id for cell in found}) == 9
+    assert len({cell.id for cell in found}) == 18
     for cell in found:
         assert as_training(cell.config).id == cell.training.id  # as a row has it
     path = write(tmp_path, {"warmup_epochs": None, "warmup_steps": 7}, edits=[{"method": "none"}])
@@ -141,6 +143,15 @@ def test_rows_of_another_recipe(tmp_path: Path) -> None:
     assert all(row["config"]["recipe"]["optimizer"] == SGD and row["config"]["recipe"]["ema"] == 0.9 for row in rows)
     base = next(row for row in rows if row["config"]["edit"]["method"] == "none")
     assert base["metrics"]["clean_train"] > 0.4  # chance is 0.1
+    average = "residual_mlp: measured and edited with the exponential moving average of its weights, decay 0.9 in"
+    assert sum(average in line for line in Report("tiny", rows).notes) == 1
+
+
+def test_names_of_recipes(tmp_path: Path) -> None:
+    path = write(tmp_path, {"optimizer": ["lion", SGD]}, edits=[{"method": "none"}])
+    labels = [job.label for job in make_plan(load_suite(path), path).jobs()]
+    assert ["optimizer=lion" in label for label in labels] == [True, False]
+    assert "vit optimizer=sgd(momentum=0.9) seed 0" in labels[1]
 
 
 def test_float64_throughout(tmp_path: Path) -> None:

@@ -147,12 +147,20 @@ def test_layer_decay_by_depth(name: str | None) -> None:
             "'step': unknown argument 'decay_rte'; did you mean 'decay_r",
         ),
         ({"scheduler": {"name": "cosine", "lr_min": 0.1}}, "'cosine': 'lr_min' is set by the recipe"),
-        ({"scheduler": "step"}, "'step' needs 'decay_t', such as {name: step, decay_t: 30}"),
+        ({"scheduler": "step"}, "'step' needs 'decay_t', such as 30, got None"),
+        ({"scheduler": {"name": "step", "decay_t": 30}}, "'step' needs 'decay_rate', such as 0.1, got None"),
         (
-            {"scheduler": {"name": "step", "decay_t": "30"}},
+            {"scheduler": {"name": "multistep", "decay_t": 60, "decay_rate": 0.1}},
+            "'multistep' needs 'decay_t', such as [60, 120], got 60",
+        ),
+        (
+            {"scheduler": {"name": "step", "decay_t": "30", "decay_rate": 0.1}},
             "'decay_t' counts epochs: expected numbers above 0, got '30'",
         ),
-        ({"scheduler": {"name": "multistep", "decay_t": [3, 0]}}, "'decay_t' counts epochs: expected numbers above 0"),
+        (
+            {"scheduler": {"name": "multistep", "decay_t": [3, 0], "decay_rate": 0.1}},
+            "'decay_t' counts epochs: expected numbers above 0",
+        ),
         ({"scheduler": "plateau"}, "'plateau' follows a measured accuracy"),
         ({"precision": "16"}, "precision '16' (float16 with a loss scale) needs a CUDA device, got cpu; take bf16"),
     ],

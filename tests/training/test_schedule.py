@@ -40,7 +40,7 @@ def test_step_counts_epochs_from_the_start_and_stops_at_min_lr() -> None:
 
 
 def test_multistep_at_its_epochs() -> None:
-    asked = {"name": "multistep", "decay_t": [3, 4.5], "decay_rate": 0.5}
+    asked = {"name": "multistep", "decay_t": [4.5, 3], "decay_rate": 0.5}
     found = rates(Recipe(epochs=6, lr=1.0, warmup_epochs=0, scheduler=asked), 60, 10)
     # timm decays with the last step before its epoch
     assert found[:29] == [1.0] * 29 and found[29:44] == [0.5] * 15 and found[44:60] == [0.25] * 16

@@ -159,6 +159,8 @@ class Training:
     def config(self) -> Config:
         """The training as rows have it."""
         recipe = {} if self.recipe is None else as_config(self.recipe)
+        if self.recipe is not None and self.recipe.clip is None:
+            recipe["clip"] = None  # left out, it would be read as the default
         oracle = {} if self.oracle is None else {"oracle": self.oracle}
         parts = {"data": self.data.config, "noise": self.noise.config, "model": self.model.config}
         return {**parts, "recipe": recipe, "seed": self.seed, **oracle}

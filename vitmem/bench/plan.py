@@ -11,6 +11,7 @@ from vitmem.bench.ids import Config
 from vitmem.bench.suite import Suite, cells_of
 from vitmem.contents import shown_file
 from vitmem.errors import InputError
+from vitmem.recipe import shown_call
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Job:
         """A short name for progress lines."""
         training, config = self.training, self.training.config
         extra = "".join(
-            f" {key}={shown_file(config[section][key])}" for section, key in self.differs if key in config[section]
+            f" {key}={shown_call(shown_file(config[section][key]))}"
+            for section, key in self.differs
+            if key in config[section]
         )
         tied = " example_tied" if training.recipe is not None and training.recipe.example_tied is not None else ""
         noise = "" if training.noise.name == "none" else f" {training.noise.name}"

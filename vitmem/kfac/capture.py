@@ -160,7 +160,7 @@ def _apart(one: Tensor, other: Tensor) -> bool:
 
 
 def wide(rows: Tensor) -> Tensor:
-    """Return rows (...) of low precision as float32; float32 and float64 stay."""
+    """Return ``rows`` (n, ...) of low precision as float32; float32 and float64 stay."""
     return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from vitmem.contents import shown_file
+from vitmem.recipe import shown_call
 from vitmem.registry import EDITS
 from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text, kept
 from vitmem.reports.escape import one_line_of
@@ -190,7 +191,7 @@ class Names:
         """Return ``key=value`` of the differences between the trainings in ``sections``, except the model's name."""
         flat = _flat(training.config)
         return [
-            f"{section if key == 'name' else key}={_text(flat[section, key])}"
+            f"{section if key == 'name' else key}={_text(shown_call(flat[section, key]))}"
             for section, key in self.varying
             if section in sections and (section, key) in flat and (section, key) != ("model", "name")
         ]
@@ -198,7 +199,7 @@ class Names:
     def recipe(self, training: Training) -> str:
         """Return the settings of a model's own recipe, if each model has its own; empty otherwise."""
         flat = _flat(training.config)
-        return " ".join(f"{key[1]}={_text(flat[key])}" for key in self.varying_recipe if key in flat)
+        return " ".join(f"{key[1]}={_text(shown_call(flat[key]))}" for key in self.varying_recipe if key in flat)
 
     def training_order(self, training: Training) -> tuple[Any, ...]:
         """Return a key that sorts trainings by their differences, numbers by size."""

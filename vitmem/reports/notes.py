@@ -96,6 +96,16 @@ def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     return [f"{name}: recipe {recipe}" for name, recipe in recipes.items() if recipe]
 
 
+def average_lines(trainings: Sequence[Training], names: Names) -> list[str]:
+    """Return a line for each training whose weights are an exponential moving average."""
+    decays = {names.training(training): training.config["recipe"].get("ema") for training in trainings}
+    return [
+        f"{name}: measured and edited with the exponential moving average of its weights, decay {decay:g} in each step"
+        for name, decay in decays.items()
+        if decay is not None
+    ]
+
+
 def oracle_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     """Return the definitions of the oracles, if any, and the epochs at which early stopped ones ended."""
     lines = [ORACLE] if any(t.oracles for t in trainings) else []

@@ -11,6 +11,7 @@ from vitmem.reports.analyses import Analyses
 from vitmem.reports.choose import by_method
 from vitmem.reports.naming import ORACLES, Names, setting_order
 from vitmem.reports.notes import (
+    average_lines,
     describe,
     gate_lines,
     item_lines,
@@ -36,7 +37,7 @@ class Report:
         self.names = Names.of(trainings)
         self.trainings = sorted(trainings, key=self.names.training_order)
         self.about = describe(suite, rows)
-        notes = (recipe_lines, reference_lines, gate_lines, oracle_lines)
+        notes = (recipe_lines, average_lines, reference_lines, gate_lines, oracle_lines)
         lines = [line for lines in notes for line in lines(self.trainings, self.names)]
         self.notes = (*lines, *item_lines(rows))
         self.footer = tuple(provenance(rows))

@@ -54,6 +54,8 @@ EXPECTED_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     ("The `srun` command is available on your system but is not used", UserWarning),
     # it is the same on all devices
     ("It is recommended to use `self.log.*sync_dist=True", UserWarning),
+    # the first step of float16 may be left out, to lower its loss scale
+    ("Detected call of `lr_scheduler.step\\(\\)` before `optimizer.step\\(\\)`", UserWarning),
     # Lightning 2.6 asks newer versions of torch so itself
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
 )

@@ -11,7 +11,7 @@ import timm.scheduler
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from vitmem.errors import InputError, one_line, unknown
+from vitmem.errors import InputError, one_line, shown, unknown
 from vitmem.recipe import NameAndArguments, Recipe
 from vitmem.training.optim import check_arguments
 
@@ -22,6 +22,12 @@ SCHEDULERS: dict[str, Callable[..., Any]] = {
 }
 # Arguments that count epochs.
 TIMES = ("t_initial", "decay_t", "stable_timescale", "noise_range_t")
+# Arguments without which timm would fail, or decay nothing.
+NEEDED: dict[str, dict[str, Any]] = {
+    "step": {"decay_t": 30, "decay_rate": 0.1},
+    "multistep": {"decay_t": [60, 120], "decay_rate": 0.1},
+    "wsd": {"decay_t": 10},
+}
 # Arguments that the recipe gives: the warm-up is its own for all schedules.
 TOLD = ("optimizer", "lr_min", "warmup_t", "warmup_lr_init", "warmup_prefix", "t_in_epochs", "initialize")
 
@@ -88,12 +94,11 @@ def check_scheduler(asked: NameAndArguments) -> None:
         raise InputError(f"recipe: {unknown('scheduler', asked.name, SCHEDULERS)}")
     if asked.name == "plateau":
         raise InputError(f"{where} follows a measured accuracy, and a resumed training forgets it; take step or cosine")
-    known = _parameters(asked)
-    check_arguments(asked, known, TOLD, where)
-    for name, parameter in known.items():
-        needed = parameter.default is parameter.empty and name not in ("optimizer", "t_initial")
-        if needed and name not in asked.arguments:
-            raise InputError(f"{where} needs '{name}', such as {{name: {asked.name}, {name}: {_sample(asked.name)}}}")
+    check_arguments(asked, _parameters(asked), TOLD, where)
+    for name, example in NEEDED.get(asked.name, {}).items():
+        got = asked.arguments.get(name)
+        if got is None or isinstance(got, tuple) != isinstance(example, list):
+            raise InputError(f"{where} needs '{name}', such as {example}, got {shown(got)}")
     for name in TIMES:
         value = asked.arguments.get(name, 1)
         for one in value if isinstance(value, tuple) else (value,):
@@ -101,16 +106,12 @@ def check_scheduler(asked: NameAndArguments) -> None:
                 raise InputError(f"{where}: '{name}' counts epochs: expected numbers above 0, got {one!r}")
 
 
-def _sample(name: str) -> str:
-    return "[60, 120]" if name == "multistep" else "30"
-
-
 def _parameters(asked: NameAndArguments) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(SCHEDULERS[asked.name]).parameters
 
 
 def _in_steps(epochs: Any, steps_per_epoch: int) -> Any:
-    """Return the steps of a number of epochs, or of each of several; at least one."""
+    """Return the steps of a number of epochs, or of each of several in order; at least one."""
     if isinstance(epochs, tuple):
-        return [_in_steps(one, steps_per_epoch) for one in epochs]
+        return sorted(_in_steps(one, steps_per_epoch) for one in epochs)
     return max(round(epochs * steps_per_epoch), 1)

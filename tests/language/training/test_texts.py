@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,12 +16,15 @@ from vitmem.language.training.texts import train_texts
 from vitmem.recipe import Recipe
 from vitmem.registry import MODELS
 
+SGD = {"optimizer": "sgd", "scheduler": {"name": "step", "decay_t": 2, "decay_rate": 0.1}, "ema": 0.9, "lr": 0.1}
 
-def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("changes", [{}, SGD])
+def test_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
     rows = dict.fromkeys(("background", "arithmetic", "open_book", "rule", "logic"), 20)
     texts = spectrum(0, **rows, strings=4, string_rows=20, facts=5, most_frequent=9, asked=10, held_out=10)
     params = MODELS.get("llama").parse({"width": 16, "depth": 1, "heads": 2, "mlp_width": 32}, "model")
-    recipe = Recipe(epochs=4, batch_size=16, lr=3e-3, warmup_epochs=1, curve_every=1)
+    recipe = Recipe(**{"epochs": 4, "batch_size": 16, "lr": 3e-3, "warmup_epochs": 1, "curve_every": 1, **changes})
 
     def run(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
