@@ -32,10 +32,10 @@ from vitmem.training.predict import predict
 SUITE: dict[str, Any] = {
     "name": "frozen",
     "seeds": [0],
-    "data": {"name": "digits", "train": 200, "validation": 60},
+    "data": {"name": "digits", "train": 80, "validation": 40},
     "noise": {"name": "symmetric", "rate": 0.2},
     "model": {"name": "timm/test_resnet", "weights": "w.safetensors"},
-    "recipe": {"epochs": 2, "batch_size": 50, "lr": 0.01, "warmup_epochs": 0, "precision": "32", "freeze": "trunk"},
+    "recipe": {"epochs": 1, "batch_size": 40, "lr": 0.01, "warmup_epochs": 0, "precision": "32", "freeze": "trunk"},
     "oracles": ["early_stopped"],
     "edits": [{"method": "none"}, {"method": "kfac", "blocks": "last", "fraction": 0.05}],
 }

@@ -81,8 +81,9 @@ class Suite(Spec):
     ``oracles`` are trainings of their own, by the same recipe and with the same seeds, that know what no edit knows:
     ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
     ``early_stopped`` ends at the epoch with the largest accuracy on the selection half of the validation images.
-    ``views`` are further measures of validation that need files about the test images. ``seeds`` are a list, or how
-    many. ``plugins`` are modules, or .py files named relative to the suite's folder, that are imported first.
+    ``recipe`` is left out, or ``none``, for a network that came trained. ``views`` are further measures of validation
+    that need files about the test images. ``seeds`` are a list, or how many. ``plugins`` are modules, or .py files named
+    relative to the suite's folder, that are imported first.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100)
@@ -92,7 +93,9 @@ class Suite(Spec):
     data: list[Config] | Config
     noise: list[Config] | Config | None = None
     model: list[Config] | Config
-    recipe: list[Config | str] | Config | str | None = None
+    recipe: Annotated[
+        list[Config | str] | Config | str | None, BeforeValidator(lambda value: None if value == "none" else value)
+    ] = None
     statistics: list[Config] | Config = Field(default_factory=dict)
     edits: list[Config] = Field(min_length=1)
     oracles: Annotated[tuple[Oracle, ...], AfterValidator(_each_once)] = ()
