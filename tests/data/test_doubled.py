@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from vitmem.data.cache import cached
+from vitmem.data.decoder import Decoder
 from vitmem.data.human_labels import read_human
 from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
@@ -64,24 +65,24 @@ def hub(path: Path, labels: Any = LABELS, names: Any = ("a", "b", "c"), features
 )
 def test_labels_and_names_of_a_parquet_file(tmp_path: Path, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as caught:
-        read_split([hub(tmp_path / "train.parquet", **options)])
+        read_split([hub(tmp_path / "train.parquet", **options)], Decoder("parquet", tmp_path))
     assert says in str(caught.value) and "train.parquet" in str(caught.value)
 
 
 def test_shards_agree_about_names_and_types(tmp_path: Path) -> None:
     first = hub(tmp_path / "train-00000-of-00002.parquet")
     second = hub(tmp_path / "train-00001-of-00002.parquet")
-    assert len(read_split([first, second]).images) == 12
+    assert len(read_split([first, second], Decoder("parquet", tmp_path)).images) == 12
     hub(second, names=["b", "a", "c"])
     with pytest.raises(InputError, match=r"00001-of-00002.parquet: expected the class names of train-00000"):
-        read_split([first, second])
+        read_split([first, second], Decoder("parquet", tmp_path))
     hub(second, labels=LABELS.astype(np.int32))
     with pytest.raises(InputError, match="expected the columns"):
-        read_split([first, second])
+        read_split([first, second], Decoder("parquet", tmp_path))
     image = pq.read_table(first)["img"]
     pq.write_table(pa.Table.from_arrays([image, pa.array(LABELS), pa.array(LABELS)], ["img", "label", "label"]), second)
     with pytest.raises(InputError, match="two columns have the name 'label'"):
-        read_split([second])
+        read_split([second], Decoder("parquet", tmp_path))
 
 
 def npz(**columns: Any) -> Callable[[Path], Any]:

@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from vitmem.data.cache import cached
+from vitmem.data.decoder import Decoder
 from vitmem.data.human_labels import read_human
 from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageSet, assemble
@@ -75,7 +76,7 @@ def hub(path: Path) -> None:
 
 
 def split(path: Path) -> Any:
-    found = read_split([path])
+    found = read_split([path], Decoder("parquet", path.parent))
     return found.images.images, found.images.labels, found.classes, dict(found.images.extra_labels)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from vitmem.data.decoder import Decoder
 from vitmem.data.human_labels import read_human
 from vitmem.data.parquet import read_split
 from vitmem.data.unlabelled import unlabelled
@@ -41,7 +42,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "human.npz": lambda p: read_human(p, files.LABELS),
     "human.pt": lambda p: read_human(p.with_suffix(".pt"), files.LABELS),
     "json_lines": lambda p: list(json_lines(p)),
-    "parquet": lambda p: read_split([p]),
+    "parquet": lambda p: read_split([p], Decoder("parquet", p.parent)),
     "books": lambda p: read_corpus(p, "passages"),
     "unlabelled": lambda p: unlabelled(p, 8, None, 0),
     "twins": read_duplicates,

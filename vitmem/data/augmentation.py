@@ -62,6 +62,7 @@ class Mixing:
         The proportion depends on the seed, ``epoch`` and the number ``batch`` in it.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_from("mixing", self.seed, epoch, batch))
+            # not torch.manual_seed, which would seed the dropout on a GPU too
+            torch.default_generator.manual_seed(seed_from("mixing", self.seed, epoch, batch))
             mixed: tuple[Tensor, Tensor] = self.mix(images, given)
         return mixed

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from vitmem.data.cache import cached, file_key
+from vitmem.data.decoder import Decoder
 from vitmem.data.human_labels import find_human, read_human
 from vitmem.data.parquet import read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
@@ -70,7 +71,8 @@ def read_cifar(name: str, num_classes: int, data_dir: Path | None, cache_dir: Pa
     if train and test:
 
         def decode() -> ImageData:
-            return _with_human(_whole(_from_parquet(name, num_classes, train, test), train[0].parent), human)
+            data = _from_parquet(name, num_classes, train, test, Decoder(name, cache_dir))
+            return _with_human(_whole(data, train[0].parent), human)
 
         return cached(cache_dir, name, file_key([*train, *test, *human]), decode)
     source = _source(name)
@@ -97,8 +99,8 @@ def _whole(data: ImageData, where: Path) -> ImageData:
     return data
 
 
-def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Path]) -> ImageData:
-    first, second = read_split(train), read_split(test)
+def _from_parquet(name: str, num_classes: int, train: list[Path], test: list[Path], decoder: Decoder) -> ImageData:
+    first, second = read_split(train, decoder), read_split(test, decoder)
     for files, split in ((train, first), (test, second)):
         height, width = split.images.images.shape[-2:]
         if len(split.classes) != num_classes or (height, width) != (SIZE, SIZE):

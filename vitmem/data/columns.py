@@ -58,13 +58,13 @@ def integers(table: pa.Table, column: str, where: Path | str) -> NDArray[np.int6
     return np.array(numbers, dtype=np.int64)
 
 
-def encoded(table: pa.Table, column: str, where: Path | str, local: bool = False) -> list[bytes | Path]:
+def encoded(table: pa.Table, column: str, where: Path | str, first: int = 0, local: bool = False) -> list[bytes | Path]:
     """Return the encoded images of ``column``; with ``local`` an image without bytes is the file at its path.
 
-    Raises InputError for an empty image.
+    Raises InputError for an empty image; rows are numbered from ``first``.
     """
     images: list[bytes | Path] = []
-    for row, value in enumerate(table.column(column).to_pylist()):
+    for row, value in enumerate(table.column(column).to_pylist(), first):
         content = value.get("bytes") if isinstance(value, dict) else value
         if local and content is None and isinstance(value, dict) and value.get("path"):
             content = Path(value["path"])

@@ -62,9 +62,12 @@ def decode_all(sources: Sequence[bytes | Path], where: Callable[[int], str], siz
     return torch.from_numpy(out)
 
 
-def decode_one(file: Path, size: int | None = None) -> Tensor:
-    """Decode ``file`` to RGB, (3, H, W) uint8, with ``size`` (3, size, size); raises InputError like ``decode_all``."""
-    return torch.from_numpy(_decode(file, str(file), size).transpose(2, 0, 1).copy())
+def decode_one(source: bytes | Path, where: str, size: int | None = None) -> Tensor:
+    """Decode ``source`` to RGB, (3, H, W) uint8, with ``size`` (3, size, size).
+
+    ``where`` names the image in the InputError for an unreadable one.
+    """
+    return torch.from_numpy(_decode(source, where, size).transpose(2, 0, 1).copy())
 
 
 def decode_readable(

@@ -1,10 +1,10 @@
-"""Images from files by class: decoded once and kept in memory, or streamed."""
+"""Images from files or from the rows of tables: decoded once and kept in memory, or streamed."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +12,70 @@ import torch
 
 from vitmem.data.cache import cached, file_key
 from vitmem.data.decode import decode_all
+from vitmem.data.encoded import Encoded, ImageFiles, Parts, packed
 from vitmem.data.sets import ImageData, ImageSet
-from vitmem.data.streamed import Images, Loading, StreamedImages, streams
+from vitmem.data.streamed import Images, StreamedImages
+from vitmem.files import expand
 from vitmem.specs import digest
+
+# Keys of streamed files by the digest of their names: each is read once a process, as the set is large.
+_KEYS: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How the files of a data set become images of ``size`` pixels; ``key`` is the digest of their content."""
+    """How a data set is read: at ``size`` pixels (``None``: as its images are), ``streamed`` or decoded at once.
 
-    size: int
-    key: str
+    The folder ``cache_dir`` has decoded images, and the encoded ones of tables that are streamed.
+    """
+
+    name: str
     cache_dir: Path
-    streamed: bool
+    size: int | None = None
+    streamed: bool = False
 
-    @classmethod
-    def of(
-        cls, files: Sequence[Path], settings: Sequence[Any], size: int, cache_dir: Path, loading: Loading | None
-    ) -> Decoder:
-        """Return the decoder of ``files``; ``settings`` are part of the key."""
-        streamed = streams(loading, len(files), size)
-        key = _content(tuple(files), digest(settings)) if streamed else file_key(files, *settings)
-        return cls(size, key, cache_dir, streamed)
+    def data(self, files: Sequence[Path], settings: Sequence[Any], read: Callable[[], ImageData]) -> ImageData:
+        """Return ``read()``, of decoded images from the cache when they are there.
 
-    def images(self, members: Sequence[Sequence[Path]]) -> ImageSet:
+        The key there is the content of ``files`` with ``settings``.
+        """
+        return read() if self.streamed else cached(self.cache_dir, self.name, file_key(files, *settings), read)
+
+    def files(self, members: Sequence[Sequence[Path]]) -> ImageSet:
         """Return the images of each class, whose files are in ``members``."""
         files = [file for some in members for file in some]
         labels = torch.repeat_interleave(torch.arange(len(members)), torch.tensor([len(some) for some in members]))
-        rows = torch.arange(len(files))
         images: Images
         if self.streamed:
-            images = StreamedImages(files, rows, self.size, self.key, self.cache_dir)
+            images = self._streamed(ImageFiles(files), _key(files))
         else:
             images = decode_all(files, lambda i: str(files[i]), self.size)
-        return ImageSet(images, labels, rows)
+        return ImageSet(images, labels, torch.arange(len(files)))
 
-    def data(self, read: Callable[[], ImageData]) -> ImageData:
-        """Return ``read()``; decoded images come from the cache when they are there."""
-        return read() if self.streamed else cached(self.cache_dir, "image_folder", self.key, read)
+    def rows(
+        self, parts: Callable[[], Parts], files: Sequence[Path], where: str, column: str
+    ) -> tuple[Images, tuple[bytes, ...]]:
+        """Return the images that ``parts()`` yields of ``column`` of ``files``, and the SHA-256 of each encoded one.
+
+        ``where`` names the table in errors. Raises InputError for an image that cannot be read.
+        """
+        if self.streamed:
+            path = expand(self.cache_dir) / f"packed-{_key(files, where, column)}.images"
+            source = packed(path, parts, where, column)
+            key = hashlib.sha256(source.digests.tobytes()).hexdigest()
+            return self._streamed(source, key), tuple(row.tobytes() for row in source.digests)
+        images = [image for part in parts() for image in part]
+        digests = tuple(hashlib.sha256(i if isinstance(i, bytes) else i.read_bytes()).digest() for i in images)
+        return decode_all(images, lambda i: f"{where}: row {i} of column '{column}'", self.size), digests
+
+    def _streamed(self, source: Encoded, key: str) -> StreamedImages:
+        assert self.size is not None
+        return StreamedImages(source, torch.arange(len(source)), self.size, key, self.cache_dir)
 
 
-@cache
-def _content(files: tuple[Path, ...], settings: str) -> str:
-    """Return the digest of ``files``, read once a process: a set that is streamed is large."""
-    return file_key(files, settings)
+def _key(files: Sequence[Path], *settings: Any) -> str:
+    """Return the digest of the content of ``files`` and of ``settings``."""
+    names = digest([[str(file) for file in files], list(settings)])
+    if names not in _KEYS:
+        _KEYS[names] = file_key(files, *settings)
+    return _KEYS[names]

@@ -19,14 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vitmem.data.cache import cached, file_key
 from vitmem.data.decode import SUFFIXES
 from vitmem.data.decoder import Decoder
-from vitmem.data.parquet import read_split
+from vitmem.data.parquet import count_rows, read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.data.shards import find_split
 from vitmem.data.split import HELD_OUT_SHARE, apart, held_apart, held_out_remark
-from vitmem.data.streamed import Loading
+from vitmem.data.streamed import Loading, streams
 from vitmem.errors import InputError, unknown
 from vitmem.files import Walked, expand, same_name, subfolders, walk
 
@@ -55,12 +54,9 @@ def read_folder(
     root = _root(folder, data_dir)
     parquet = find_split([root], "train"), find_split([root], *HELD_OUT)
     if all(parquet) or (parquet[0] and not os.path.isdir(root / "train")):
-        if loading == "stream":
-            raise InputError(
-                f"data '{NAME}': 'loading': parquet files in {root} are not streamed; write the images as files, or "
-                "leave 'loading' out"
-            )
-        return _read_parquet(root, *parquet, cache_dir, classes, size, held_out)
+        count = count_rows([*parquet[0], *parquet[1]])
+        decoder = Decoder(NAME, cache_dir, size, streams(loading, count, size))
+        return _read_parquet(root, *parquet, decoder, classes, held_out)
     train, validation = _splits(root)
     if held_out is not None or validation is None:
         return _read_one(train, cache_dir, classes, size, held_out or HELD_OUT_SHARE, loading)
@@ -72,13 +68,13 @@ def read_folder(
     splits = [[sorted(found.files) for found in members] for members in walked]
     files = [file for split in splits for members in split for file in members]
     counts = [[len(members) for members in split] for split in splits]
-    decoder = Decoder.of(files, (counts, size, names), size, cache_dir, loading)
+    decoder = Decoder(NAME, cache_dir, size, streams(loading, len(files), size))
 
     def decode() -> ImageData:
-        first, second = (decoder.images(split) for split in splits)
+        first, second = (decoder.files(split) for split in splits)
         return assemble(NAME, first, second, names)
 
-    data = decoder.data(decode)
+    data = decoder.data(files, (counts, size, names), decode)
     return replace(data, remarks=(*data.remarks, *_left_out([found for members in walked for found in members], root)))
 
 
@@ -102,11 +98,11 @@ def _read_one(
     held = held_apart(digests, labels, share, f"data '{NAME}': {split}")
 
     def decode() -> ImageData:
-        return assemble(NAME, *apart(decoder.images(members), held), names)
+        return assemble(NAME, *apart(decoder.files(members), held), names)
 
     counts = [len(some) for some in members]
-    decoder = Decoder.of(files, (counts, size, names, np.flatnonzero(held).tolist()), size, cache_dir, loading)
-    data = decoder.data(decode)
+    decoder = Decoder(NAME, cache_dir, size, streams(loading, len(files), size))
+    data = decoder.data(files, (counts, size, names, np.flatnonzero(held).tolist()), decode)
     return replace(data, remarks=(held_out_remark(data, share, "the file name"), *_left_out(walked, split)))
 
 
@@ -189,30 +185,31 @@ def _read_parquet(
     root: Path,
     train: list[Path],
     validation: list[Path],
-    cache_dir: Path,
+    decoder: Decoder,
     classes: tuple[str, ...] | None,
-    size: int,
     held_out: float | None,
 ) -> ImageData:
     """Return the images of parquet files; without ``validation`` or with ``held_out``, a share of training is apart."""
     if held_out is None and validation:
-        key = file_key([*train, *validation], size, classes)
-        return cached(cache_dir, NAME, key, lambda: _from_parquet(root, train, validation, classes, size))
+        settings = decoder.size, classes
+        return decoder.data(
+            [*train, *validation], settings, lambda: _from_parquet(root, train, validation, classes, decoder)
+        )
     share = held_out or HELD_OUT_SHARE
 
     def decode() -> ImageData:
-        split = read_split(train, size)
+        split = read_split(train, decoder)
         held = held_apart(split.digests, split.images.labels.numpy(), share, f"data '{NAME}': {root}")
         return _chosen(root, *apart(split.images, held), split.classes, classes)
 
-    data = cached(cache_dir, NAME, file_key(train, size, classes, "held out", share), decode)
+    data = decoder.data(train, (decoder.size, classes, "held out", share), decode)
     return replace(data, remarks=(*data.remarks, held_out_remark(data, share, "the image")))
 
 
 def _from_parquet(
-    root: Path, train: list[Path], validation: list[Path], classes: tuple[str, ...] | None, size: int
+    root: Path, train: list[Path], validation: list[Path], classes: tuple[str, ...] | None, decoder: Decoder
 ) -> ImageData:
-    first, second = (read_split(files, size) for files in (train, validation))
+    first, second = (read_split(files, decoder) for files in (train, validation))
     if first.classes != second.classes:
         raise InputError(f"data '{NAME}': expected the same class names in both splits of {root}")
     return _chosen(root, first.images, second.images, first.classes, classes)

@@ -11,18 +11,30 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vitmem.data.cache import cached, file_key
 from vitmem.data.columns import class_names, encoded, further_labels, image_column, integers, label_column, labels_of
-from vitmem.data.parquet import COARSE_COLUMN, ParquetSplit, decoded, read_table
+from vitmem.data.decoder import Decoder
+from vitmem.data.encoded import Parts
+from vitmem.data.parquet import (
+    COARSE_COLUMN,
+    ROWS,
+    ParquetSplit,
+    count_rows,
+    read_images,
+    read_schema,
+    read_table,
+    split_of,
+)
 from vitmem.data.sets import ImageData, ImageSet, assemble
 from vitmem.data.shards import find_split
 from vitmem.data.split import HELD_OUT_SHARE, apart, held_apart, held_out_remark
+from vitmem.data.streamed import Loading, streams
 from vitmem.errors import InputError, nearest, one_line, shown
 from vitmem.files import expand
 from vitmem.lazy import extra
@@ -48,18 +60,23 @@ class HubSource:
     image: str | None
     label: str | None
     size: int | None
+    loading: Loading | None = None
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of one split, named ``where`` in errors: their files, and a function that reads their table.
+    """The ``count`` rows of one split, named ``where`` in errors: their files and columns.
 
-    ``features`` is the library's description of the columns; ``None`` for parquet files, which have their own.
+    ``read`` returns the table of some columns, ``images`` yields the encoded images of one. ``features`` is the
+    library's description of the columns; ``None`` for parquet files, which have their own.
     """
 
     where: str
     files: Sequence[Path]
-    read: Callable[[], pa.Table]
+    schema: pa.Schema
+    count: int
+    read: Callable[[Sequence[str]], pa.Table]
+    images: Callable[[str], Parts]
     features: str | None = None
 
 
@@ -81,10 +98,12 @@ def read_hub(data_dir: Path | None, cache_dir: Path, source: HubSource) -> Image
         validation = next((split for split in others if split is not None), None)
     share = None if validation is not None else source.held_out or HELD_OUT_SHARE
 
+    decoder = _decoder(source, cache_dir, train.count + (validation.count if validation is not None else 0))
+
     def decode() -> ImageData:
-        first = _decoded(train, source)
+        first = _read(train, source, decoder)
         if validation is not None:
-            parts = first.images, _decoded(validation, source, first.classes).images
+            parts = first.images, _read(validation, source, decoder, first.classes).images
         else:
             labels = first.images.labels.numpy()
             parts = apart(first.images, held_apart(first.digests, labels, share or 0, train.where))
@@ -92,8 +111,8 @@ def read_hub(data_dir: Path | None, cache_dir: Path, source: HubSource) -> Image
 
     files = [*train.files, *(validation.files if validation is not None else ())]
     kinds = [split.features for split in (train, validation) if split is not None]
-    key = file_key(files, len(train.files), kinds, share, source.image, source.label, source.size)
-    data = cached(cache_dir, NAME, key, decode)
+    settings = len(train.files), kinds, share, source.image, source.label, source.size
+    data = decoder.data(files, settings, decode)
     return data if share is None else replace(data, remarks=(*data.remarks, held_out_remark(data, share, "the image")))
 
 
@@ -129,8 +148,11 @@ def _of_parquet(root: Path, source: HubSource) -> tuple[Find, Sequence[str]]:
     folders = [root, root / "data"] if source.config is None else [root / source.config]
 
     def find(name: str) -> Split | None:
-        files = find_split(folders, name)
-        return Split(str(files[0]), files, lambda: read_table(files)) if files else None
+        if not (files := find_split(folders, name)):
+            return None
+        schema, count = read_schema(files), count_rows(files)
+        table, images = partial(read_table, files, schema), partial(read_images, files)
+        return Split(str(files[0]), files, schema, count, table, images)
 
     files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.parquet"))]
     if not files:
@@ -193,27 +215,38 @@ def _of_dataset(dataset: Any, where: str, source: HubSource) -> Split:
     if pa.types.is_struct(images.type) and pc.struct_field(images, "bytes").null_count:
         beside = images.filter(pc.is_null(pc.struct_field(images, "bytes"))).to_pylist()
         files += [Path(image["path"]) for image in beside if image and image.get("path")]
-    return Split(where, files, lambda: table, str(dataset.features))
+
+    def parts(column: str) -> Parts:
+        for row in range(0, len(table), ROWS):
+            yield encoded(table.slice(row, ROWS), column, where, row, local=True)
+
+    return Split(where, files, table.schema, len(table), table.select, parts, str(dataset.features))
 
 
-def _decoded(split: Split, source: HubSource, training: tuple[str, ...] | None = None) -> ParquetSplit:
+def _decoder(source: HubSource, cache_dir: Path, count: int) -> Decoder:
+    """Return how ``count`` images are read; raises InputError for streamed ones without a size."""
+    if source.size is not None:
+        return Decoder(NAME, cache_dir, source.size, streams(source.loading, count, source.size))
+    if source.loading == "stream":
+        raise _error("'loading': streamed images need a 'size' in pixels")
+    return Decoder(NAME, cache_dir)
+
+
+def _read(split: Split, source: HubSource, decoder: Decoder, training: tuple[str, ...] | None = None) -> ParquetSplit:
     """Return the images and labels of a split; ``training`` are the class names of the training split."""
-    table, where = split.read(), split.where
-    image = image_column(table.schema, source.image, where)
-    label = label_column(table.schema, source.label, where)
+    schema, where = split.schema, split.where
+    image = image_column(schema, source.image, where)
+    label = label_column(schema, source.label, where)
+    table = split.read([name for name in schema.names if name != image])
     labels, classes = labels_of(table, label, where, training)
-    but = {image, label, COARSE_COLUMN}
-    numbered = class_names(table.schema, label, where) is not None
+    but = {label, COARSE_COLUMN}
+    numbered = class_names(schema, label, where) is not None
     further = further_labels(table, but, classes, numbered, where)
     coarse = None
     if label != COARSE_COLUMN and COARSE_COLUMN in table.schema.names and numbered:
         coarse = integers(table, COARSE_COLUMN, where)
-    images = encoded(table, image, where, local=split.features is not None)
-    # free the table before decoding: the copied images are as large
-    del table
-    pa.default_memory_pool().release_unused()
-    named = f"column '{image}'"
-    return decoded(images, lambda i: f"{where}: row {i} of {named}", source.size, labels, classes, further, coarse)
+    found = decoder.rows(lambda: split.images(image), split.files, where, image)
+    return split_of(found, labels, classes, further, coarse)
 
 
 def _square(images: ImageSet) -> ImageSet:

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vitmem.data.augmentation import Augmentation
-from vitmem.data.decode import decode_one
 from vitmem.data.streamed import Images, StreamedImages
 from vitmem.errors import InputError
 from vitmem.specs import seed_from
@@ -36,7 +35,7 @@ class ReadImages(Dataset[Any]):
             if self.augmentation is None:
                 return self._image(row)
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed_from("augmentation", self.seed, self.epoch, row))
+                torch.default_generator.manual_seed(seed_from("augmentation", self.seed, self.epoch, row))
                 return self.augmentation(self._image(row, whole=self.augmentation.cuts))
         except InputError as error:
             return error
@@ -44,7 +43,7 @@ class ReadImages(Dataset[Any]):
     def _image(self, row: int, whole: bool = False) -> Tensor:
         """Return the image (C, h, w) at ``row``; a streamed one has its own size if it is to be ``whole``."""
         if isinstance(self.images, StreamedImages):
-            return decode_one(self.images.file(row), None if whole else self.images.size)
+            return self.images.one(row, whole)
         return self.images[row]
 
 

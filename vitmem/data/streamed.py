@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitmem.data.decode import decode_all
+from vitmem.data.decode import decode_all, decode_one
+from vitmem.data.encoded import Encoded, Selected
 from vitmem.files import expand, write_text, writing
 from vitmem.specs import digest
 
@@ -26,13 +27,13 @@ MEMORY_SHARE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class StreamedImages:
-    """Images (N, 3, S, S) uint8 in files: indexed and split like the tensor that they stand for.
+    """Images (N, 3, S, S) uint8 on disk: indexed and split like the tensor that they stand for.
 
-    ``rows`` (N,) int64 are positions in ``files``. ``key`` is the digest of the content of all files; what takes a pass
-    over the images is kept in ``cache_dir`` under it.
+    ``rows`` (N,) int64 are positions in ``source``. ``key`` is the digest of the content of the source; what takes a
+    pass over the images is kept in ``cache_dir`` under it.
     """
 
-    files: Sequence[Path]
+    source: Encoded
     rows: Tensor
     size: int
     key: str
@@ -50,10 +51,8 @@ class StreamedImages:
 
     def __getitem__(self, rows: Tensor | slice | np.ndarray) -> Tensor:
         """Decode the images at ``rows``: (n, 3, S, S) uint8; raises InputError for an unreadable one."""
-        files = [self.files[row] for row in self.rows[rows].tolist()]
-        if not files:
-            return torch.empty(0, *self.shape[1:], dtype=torch.uint8)
-        return decode_all(files, lambda i: str(files[i]), self.size)
+        some = Selected(self.source, self.rows[rows].tolist())
+        return decode_all(some, some.name, self.size) if len(some) else torch.empty(0, *self.shape[1:]).byte()
 
     def split(self, count: int) -> Iterator[Tensor]:
         """Yield all images, ``count`` at a time, as (n, 3, S, S) uint8; the next ones are decoded meanwhile."""
@@ -70,9 +69,10 @@ class StreamedImages:
         """Return the images at ``rows`` (m,) int64, in that order; none is decoded."""
         return replace(self, rows=self.rows[rows])
 
-    def file(self, row: int) -> Path:
-        """Return the file of the image at ``row``."""
-        return self.files[int(self.rows[row])]
+    def one(self, row: int, whole: bool = False) -> Tensor:
+        """Decode the image at ``row``: (3, S, S) uint8, or (3, h, w) at its own size if it is to be ``whole``."""
+        row = int(self.rows[row])
+        return decode_one(self.source[row], self.source.name(row), None if whole else self.size)
 
     @property
     def content(self) -> str:

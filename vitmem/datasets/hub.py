@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ def hub(
     image: str | None = None,
     label: str | None = None,
     size: Annotated[int, Field(gt=0)] | None = None,
+    loading: Annotated[Literal["memory", "stream"] | None, Field(exclude=True)] = None,
 ) -> ImageData:
     """Return the images of ``path``: a folder ``<data_dir>/<path>``, or a name on the Hub such as ``uoft-cs/cifar10``.
 
@@ -39,10 +40,12 @@ def hub(
     (``None``: ``validation``, ``val`` or ``test``) is left out for a share ``held_out`` of ``split``, chosen by the
     digest of the images; without both and without such a split it is a tenth. ``image`` (``None``: the only column of
     images) and ``label`` (``None``: the only column of classes, or ``label``) name columns; other columns of labels
-    serve the noise ``column``. ``size`` scales the shorter side and crops the centre (``None``: as they are). Raises
-    InputError for anything that is missing or does not fit.
+    serve the noise ``column``. ``size`` scales the shorter side and crops the centre (``None``: as they are).
+    ``loading`` holds the images in memory or decodes them whenever they are read (``None``: what fits in a quarter of
+    the memory is held, and all without ``size``); it is no part of ids. Raises InputError for anything that is missing
+    or does not fit.
     """
     from vitmem.data.hub import HubSource, read_hub
 
-    source = HubSource(path, config, revision, split, validation_split, held_out, image, label, size)
+    source = HubSource(path, config, revision, split, validation_split, held_out, image, label, size, loading)
     return read_hub(data_dir, cache_dir, source)
