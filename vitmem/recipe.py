@@ -165,6 +165,8 @@ class Recipe(Spec):
                 raise ValueError(f"give exactly one of '{one}' and '{other}'")
         if self.crop and self.random_resized_crop is not None:
             raise ValueError("'crop' and 'random_resized_crop' both cut the image; take one")
+        if self.example_tied is not None and (self.mixup or self.cutmix):
+            raise ValueError("'example_tied' ties hidden units to one image, 'mixup' and 'cutmix' mix two; take one")
         if self.freeze is not None and self.example_tied is not None:
             raise ValueError("'example_tied' ties hidden units of the trunk, which 'freeze' leaves as it is; take one")
 

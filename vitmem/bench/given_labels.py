@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from vitmem.bench.cells import ChosenData, ChosenNoise, Training
@@ -28,6 +29,19 @@ def noisy_images(
         seed=seed_from("subset", named, seed),
     )
     return add_noise(images, noise.entry, seed_from("noise", named, noise.config, seed), data_dir)
+
+
+def as_trained(training: Training) -> ChosenData:
+    """Return the data of a training, streamed if its recipe cuts parts from images at their own size.
+
+    So what is cut does not depend on whether the images would fit in memory. Data without such a size have none of
+    their own, or are not in files.
+    """
+    data, recipe = training.data, training.recipe
+    cuts = recipe is not None and recipe.random_resized_crop is not None
+    if not cuts or "loading" not in type(data.entry).model_fields or getattr(data.entry, "size", None) is None:
+        return data
+    return replace(data, entry=data.entry.model_copy(update={"loading": "stream"}))
 
 
 def image_halves(noisy: NoisyImages, training: Training) -> Halves:

@@ -34,6 +34,7 @@ from vitmem.bench.plugins import load_plugins, placed
 from vitmem.bench.second import statistics_asked, with_second
 from vitmem.bench.statistics_checks import check_statistics
 from vitmem.bench.suite_checks import (
+    check_augmentation,
     check_blocks,
     check_dropout,
     check_freeze,
@@ -146,6 +147,7 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
         check_tied(d, r, where)
         check_freeze(d, r, where)
         check_precision(d, r, where)
+        check_augmentation(d, r, where)
         check_noise(d, None if suite.noise is None else n, where)
         check_oracles(d, m, suite.oracles, where)
         check_views(d, suite.views, where)

@@ -14,6 +14,9 @@ from vitmem.errors import InputError, shown, unknown
 from vitmem.recipe import OVERRIDES, Recipe
 from vitmem.specs import canonical
 
+# What changes the images that a network is trained on.
+AUGMENTATIONS = ("random_resized_crop", "rand_augment", "random_erasing", "mixup", "cutmix")
+
 
 def check_keys(given: Config, known: Collection[str], where: str) -> None:
     """Raise InputError for a key of ``given`` that is not ``known``, offering the nearest."""
@@ -142,6 +145,18 @@ def check_freeze(data: ChosenData, recipe: Recipe | None, where: str) -> None:
     """Raise InputError for a trunk that is to be frozen in a network that reads no images."""
     if recipe is not None and recipe.freeze is not None and data.entry.protocol != "image":
         raise InputError(f"{where}: recipe: 'freeze' is for networks that read images; leave it out for '{data.name}'")
+
+
+def check_augmentation(data: ChosenData, recipe: Recipe | None, where: str) -> None:
+    """Raise InputError for augmentations of images where there are none, and for crops of files that are not kept."""
+    asked = [name for name in AUGMENTATIONS if recipe is not None and getattr(recipe, name) is not None]
+    if asked and data.entry.protocol != "image":
+        raise InputError(f"{where}: recipe: '{asked[0]}' is for images, data '{data.name}' has none; leave it out")
+    if "random_resized_crop" in asked and getattr(data.entry, "loading", None) == "memory":
+        raise InputError(
+            f"{where}: recipe: 'random_resized_crop' cuts from images at their own size, which data '{data.name}' with "
+            "'loading: memory' does not keep; leave 'loading' out"
+        )
 
 
 def check_recipe(data: ChosenData, model: ChosenModel, recipe: Recipe | None, where: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from torch.nn import functional
 from vitmem.adapters.vision import VisionTask, image_logits, image_losses
 from vitmem.bench.cells import Cell, Training
 from vitmem.bench.experiment import Experiment, Places, Weights, device_of, touched_block
-from vitmem.bench.given_labels import image_halves, noisy_images
+from vitmem.bench.given_labels import as_trained, image_halves, noisy_images
 from vitmem.blocks import Blocks
 from vitmem.data.augment import normalise
 from vitmem.data.noisy import Halves, NoisyImages
@@ -176,40 +177,41 @@ class ImageExperiment(Experiment):
 
     def predict(self, weights: Weights) -> dict[str, Tensor]:
         """Return the logits (N, K) and (V, K), float16, of all images, with their labels and indices."""
-        logits = self._under(weights, "all", self._all_logits)
+        logits = self._under(weights, "all", self._all_logits, torch.float16)
         train, validation = self.noisy.data.train, self.noisy.data.validation
         return {
             "index": train.index.clone(),
             "given": self.noisy.given.clone(),
             "true": self.noisy.true.clone(),
-            "logits": logits[: len(train)].half(),
+            "logits": logits[: len(train)],
             "validation_index": validation.index.clone(),
             "validation_true": validation.labels.clone(),
-            "validation_logits": logits[len(train) :].half(),
+            "validation_logits": logits[len(train) :],
         }
 
-    def _under(self, weights: Weights, images: str, run: Callable[[], Tensor]) -> Tensor:
-        """Return the logits (N, K) from ``run`` on ``images`` under new weights, starting at their first block."""
+    def _under(
+        self, weights: Weights, images: str, run: Callable[[torch.dtype], Tensor], dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Return the logits (N, K) from ``run(dtype)`` on ``images`` under new weights, from their first block on."""
         first = touched_block(self.model.blocks, weights)
-        tail = self.tails.entered(first, images, run) if first else None
+        tail = self.tails.entered(first, images, lambda: run(torch.float32)) if first else None
         with edited(self.net, weights), tail.replayed() if tail else nullcontext():
-            return run()
+            return run(dtype)
 
-    def _all_logits(self) -> Tensor:
+    def _all_logits(self, dtype: torch.dtype) -> Tensor:
         """Return the logits of the training images, then of the validation images, (N + V, K)."""
         data = self.noisy.data
-        return torch.cat([self._logits(images) for images in (data.train.images, data.validation.images)])
+        return torch.cat([self._logits(images, dtype) for images in (data.train.images, data.validation.images)])
 
-    def _logits(self, images: Images) -> Tensor:
+    def _logits(self, images: Images, dtype: torch.dtype) -> Tensor:
         data, recipe = self.noisy.data, self.training.recipe
         precision = "32" if recipe is None else recipe.precision
-        return predict(self.net, images, data.mean, data.std, device_of(self.net), precision)
+        return predict(self.net, images, data.mean, data.std, device_of(self.net), precision, dtype=dtype)
 
     def selection(self, weights: Weights) -> tuple[float, float]:
         """Return the accuracy and the mean loss (nats) on the selection half of the validation images."""
-        validation, rows = self.noisy.data.validation, self.halves.validation_selection
-        labels, images = validation.labels[rows], validation.images[rows]
-        logits = self._under(weights, "selection", lambda: self._logits(images)).float()
+        half = self.noisy.data.validation.take(self.halves.validation_selection)
+        labels, logits = half.labels, self._under(weights, "selection", partial(self._logits, half.images))
         return float((logits.argmax(1) == labels).double().mean()), float(functional.cross_entropy(logits, labels))
 
     def examples(self) -> Examples:
@@ -274,7 +276,7 @@ def image_experiment(training: Training, places: Places) -> ImageExperiment:
     The training images, the noise and the halves do not depend on the number of validation images. The normalisation is
     that of the model, or of the published weights, else the channel statistics of the data.
     """
-    noisy = noisy_images(training.data, training.noise, training.seed, places.data_dir, places.cache_dir)
+    noisy = noisy_images(as_trained(training), training.noise, training.seed, places.data_dir, places.cache_dir)
     model = network_of(training, noisy, places.data_dir)
     check_forward(model.net, training.model.name, shape_of(noisy))
     halves = image_halves(noisy, training)

@@ -45,7 +45,7 @@ def images_read(request: Statistics, noisy: NoisyImages, halves: Halves, places:
     if request.source is not None:
         return _of_source(request, noisy.data, places)
     if request.held_out:
-        images = noisy.data.validation.images[halves.validation_selection]
+        images = noisy.data.validation.take(halves.validation_selection).images
         if not len(images):
             raise InputError("statistics: 'held_out': the selection half has no image; take more validation images")
         labels = torch.zeros(len(images), dtype=torch.int64)

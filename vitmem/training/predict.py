@@ -21,15 +21,17 @@ def predict(
     device: torch.device | str,
     precision: str = "32",
     batch_size: int = 500,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Return logits (N, K) float32 on the CPU for uint8 ``images`` (N, C, H, W), in their order.
+    """Return logits (N, K) ``dtype`` on the CPU for uint8 ``images`` (N, C, H, W), in their order.
 
-    ``precision`` is that of the recipe: bf16 and 16 are mixed (autocast), 32 and 64 those of the network.
+    ``precision`` is that of the recipe: bf16 and 16 are mixed (autocast), 32 and 64 those of the network. Logits are
+    rounded to float32 first.
     """
     out = []
     device = torch.device(device)
     autocast = torch.autocast(device.type, MIXED.get(precision, torch.bfloat16), enabled=precision in MIXED)
     with eval_mode(net), autocast:
         for batch in images.split(batch_size):
-            out.append(net(normalise(batch.to(device), mean, std)).float().cpu())
+            out.append(net(normalise(batch.to(device), mean, std)).float().to(dtype).cpu())
     return torch.cat(out)
