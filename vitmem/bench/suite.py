@@ -83,8 +83,8 @@ class Suite(Spec):
     ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
     ``early_stopped`` ends at the epoch with the largest accuracy on the selection half of the validation images.
     ``recipe`` is left out, or ``none``, for a network that came trained. ``views`` are further measures of validation
-    that need files about the test images. ``seeds`` are a list, or how many. ``plugins`` are modules, or .py files named
-    relative to the suite's folder, that are imported first.
+    that need files about the test images. ``seeds`` are a list, or how many. ``plugins`` are modules, or .py files
+    named relative to the suite's folder, that are imported first.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100)
