@@ -19,11 +19,17 @@ from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
 from vitmem.errors import InputError
 from vitmem.protocols.image import image_experiment
+from vitmem.recipe import Recipe
 from vitmem.reports.report import Report
 from vitmem.rows import Row, read_rows
 from vitmem.specs import Statistics
+from vitmem.training.checks import check_recipe
+from vitmem.training.fit import steps
+from vitmem.training.optim import optimizer
+from vitmem.training.schedule import schedule
 
 HERE = Path(__file__).parent
+RECIPES = HERE.parents[1] / "configs" / "recipes"
 TINY = yaml.safe_load((HERE / "tiny.yaml").read_text())
 TEXT = yaml.safe_load((HERE / "tiny_text.yaml").read_text())
 SGD = {"name": "sgd", "momentum": 0.9}
@@ -145,6 +151,26 @@ def test_rows_of_another_recipe(tmp_path: Path) -> None:
     assert base["metrics"]["clean_train"] > 0.4  # chance is 0.1
     average = "residual_mlp: measured and edited with the exponential moving average of its weights, decay 0.9 in"
     assert sum(average in line for line in Report("tiny", rows).notes) == 1
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_that_are_shipped_can_be_trained_with(tmp_path: Path, file: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "recipe": str(file), "edits": [{"method": "none"}]}))
+    (cell,) = cells(path)
+    assert as_training(cell.config).id == cell.training.id and cell.training.recipe is not None
+    check_recipe(cell.training.recipe, image_experiment(cell.training, places(tmp_path)).net, torch.device("cpu"))
+
+
+def test_the_recipe_of_the_paper() -> None:
+    recipe = Recipe.model_validate(yaml.safe_load((RECIPES / "vit_imagenet.yaml").read_text()))
+    total, per_epoch = steps(recipe, 1_281_167)
+    assert (total, per_epoch) == (93_900, 313)
+    chosen = optimizer(torch.nn.Linear(2, 2), recipe)
+    assert chosen.defaults["betas"] == (0.9, 0.999) and chosen.param_groups[0]["weight_decay"] == 0.3
+    factor = schedule(chosen, recipe, total, per_epoch).lr_lambdas[0]
+    assert [factor(k) for k in (0, 4_999, 9_999)] == pytest.approx([1e-4, 0.5, 1.0])
+    assert [factor(k) for k in (10_000, 51_950, 93_900)] == pytest.approx([1.0, 0.5, 0.0])
 
 
 def test_names_of_recipes(tmp_path: Path) -> None:
