@@ -15,10 +15,10 @@ from vitmem.data.decode import decode_all
 from vitmem.data.encoded import Encoded, ImageFiles, Parts, packed
 from vitmem.data.sets import ImageData, ImageSet
 from vitmem.data.streamed import Images, StreamedImages
-from vitmem.files import expand
+from vitmem.files import check_readable, expand
 from vitmem.specs import digest
 
-# Keys of streamed files by the digest of their names: each is read once a process, as the set is large.
+# Keys of streamed files by the digest of their names, sizes and times: a set is large, and is read once a process.
 _KEYS: dict[str, str] = {}
 
 
@@ -75,7 +75,14 @@ class Decoder:
 
 def _key(files: Sequence[Path], *settings: Any) -> str:
     """Return the digest of the content of ``files`` and of ``settings``."""
-    names = digest([[str(file) for file in files], list(settings)])
-    if names not in _KEYS:
-        _KEYS[names] = file_key(files, *settings)
-    return _KEYS[names]
+    seen = digest([[_seen(file) for file in files], list(settings)])
+    if seen not in _KEYS:
+        _KEYS[seen] = file_key(files, *settings)
+    return _KEYS[seen]
+
+
+def _seen(file: Path) -> list[str | int]:
+    """Return what tells a file that has changed since this process has read it."""
+    check_readable(file, "a file of the data set")
+    found = file.stat()
+    return [str(file), found.st_size, found.st_mtime_ns]

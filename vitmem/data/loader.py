@@ -80,6 +80,7 @@ def loaded(
         num_workers=workers,
         collate_fn=_stacked,
         pin_memory=cuda,
+        generator=torch.Generator(),  # its own: a draw from the global one would change the dropout
     )
     for batch in loader:
         if isinstance(batch, InputError):
