@@ -12,6 +12,7 @@ from vitmem.data.augment import normalise
 from vitmem.data.load import load_data
 from vitmem.data.module import NoisyImagesModule
 from vitmem.data.noisy import NoisyImages, add_noise
+from vitmem.data.shares import Share
 from vitmem.registry import DATA, NOISES
 
 
@@ -60,10 +61,20 @@ def test_epochs_and_seeds_differ_and_repeat(noisy: NoisyImages) -> None:
     assert not torch.equal(first[0], next(other.batches(3))[0])
 
 
-def test_devices_share_an_epoch(noisy: NoisyImages) -> None:
-    module = NoisyImagesModule(noisy, batch_size=40, seed=0)
-    shares = [torch.cat([b[2] for b in module.batches(0, rank, 2)]) for rank in (0, 1)]
-    assert [len(s) for s in shares] == [150, 150] and len(torch.cat(shares).unique()) == 300
+@pytest.mark.parametrize(("ranks", "parts"), [(2, 1), (1, 3), (4, 2)])
+def test_devices_share_the_batches_of_one(noisy: NoisyImages, ranks: int, parts: int) -> None:
+    """The weighted mean of any number of an image is that of the whole batch: 301 leave a last batch of one image."""
+    options = {"batch_size": 50, "seed": 3, "crop": 1, "flip": True}
+    whole = list(NoisyImagesModule(noisy, **options).batches(2))
+    shares = [NoisyImagesModule(noisy, **options, share=Share(rank, ranks, parts)) for rank in range(ranks)]
+    read = [list(zip(share.batches(2), share.weights, strict=True)) for share in shares]
+    assert len(shares[0].train_dataloader()) == 7 * parts
+    for number, (images, _, rows) in enumerate(whole):
+        some = [one for mine in read for one in mine[number * parts : (number + 1) * parts]]
+        counted = torch.cat([batch[2] for batch, weight in some if weight])
+        assert torch.equal(counted.sort().values, rows.sort().values)
+        means = [weight * batch[0].double().mean((0, 1)) for batch, weight in some]
+        torch.testing.assert_close(sum(means) / len(some), images.double().mean((0, 1)))
 
 
 class Recorder(LightningModule):

@@ -52,8 +52,7 @@ def processes(place: torch.device, share: Share, options: TrainerOptions) -> dic
     if share.ranks == 1:
         strategy = SingleDeviceStrategy(device=torch.device("cuda", index) if place.type == "cuda" else place)
     else:
-        unused = options.strategy == "ddp_find_unused_parameters_true"
-        strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
+        strategy = DDPStrategy(find_unused_parameters=options.strategy == "ddp_find_unused_parameters_true")
     devices = list(range(share.ranks)) if share.ranks > 1 else [index]
     return {
         "accelerator": "gpu" if place.type == "cuda" else "cpu",
