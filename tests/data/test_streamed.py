@@ -17,6 +17,7 @@ from PIL import Image
 
 import vitmem.data.decode as decode
 import vitmem.data.decoder as decoder
+import vitmem.data.loader as loader
 import vitmem.data.sets as sets
 import vitmem.data.streamed as streamed
 from vitmem.bench.cells import DataShared, choose
@@ -171,17 +172,14 @@ def test_images_go_to_workers_of_any_kind(home: Path) -> None:
         assert torch.equal(other[torch.arange(3)], images[torch.arange(3)])
 
 
-@pytest.fixture(params=[1, 2], ids=["here", "workers"])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The number of threads: with one, images are decoded in this process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+@pytest.fixture(params=[0, 2], ids=["here", "workers"])
+def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode in this process, or in two worker processes."""
+    monkeypatch.setattr(loader, "_workers", lambda device: request.param)
 
 
 @pytest.mark.parametrize("folder", ["files", "rows"])
-def test_batches_are_those_of_images_in_memory(folder: str, threads: int, home: Path) -> None:
+def test_batches_are_those_of_images_in_memory(folder: str, workers: None, home: Path) -> None:
     noise = NOISES.get("symmetric").parse({"rate": 0.2}, "noise")
     for share in (Share(), Share(rank=1, ranks=2, parts=2)):
         modules = [
@@ -212,7 +210,7 @@ def sentence(run: Callable[[], Any]) -> str:
     return text
 
 
-def test_an_image_that_is_damaged_in_the_middle_of_an_epoch(threads: int, home: Path) -> None:
+def test_an_image_that_is_damaged_in_the_middle_of_an_epoch(workers: None, home: Path) -> None:
     noise = NOISES.get("symmetric").parse({"rate": 0.2}, "noise")
     noisy = add_noise(load(home, loading="stream"), noise, 0)
     torn = home / "files" / "train" / "bee" / "4.jpg"

@@ -70,14 +70,13 @@ def loaded(
 ) -> Iterator[Tensor]:
     """Yield the images (B, C, H, W) uint8 at each of ``batches``, rows (B,) int64, on ``device``.
 
-    There is a worker process a thread of this process. Raises InputError for an image that cannot be read.
+    Raises InputError for an image that cannot be read.
     """
-    threads, cuda = torch.get_num_threads(), device.type == "cuda"
-    workers = min(threads, MOST_WORKERS) if threads > 1 or cuda else 0
+    cuda = device.type == "cuda"
     loader: DataLoader[Any] = DataLoader(
         ReadImages(images, augmentation, seed, epoch),
         batch_sampler=Parts(batches),
-        num_workers=workers,
+        num_workers=_workers(device),
         collate_fn=_stacked,
         pin_memory=cuda,
         generator=torch.Generator(),  # its own: a draw from the global one would change the dropout
@@ -86,6 +85,12 @@ def loaded(
         if isinstance(batch, InputError):
             raise batch
         yield batch.to(device, non_blocking=True)
+
+
+def _workers(device: torch.device) -> int:
+    """Return a worker process for each thread of this process; none beside a network that has one thread itself."""
+    threads = torch.get_num_threads()
+    return min(threads, MOST_WORKERS) if threads > 1 or device.type == "cuda" else 0
 
 
 def _stacked(images: list[Tensor | InputError]) -> Tensor | InputError:
