@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +25,7 @@ from vitmem.data.sets import ImageData
 from vitmem.errors import InputError
 from vitmem.registry import DATA, NOISES
 
+datasets = pytest.importorskip("datasets")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"  # of hub_server.py
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
 
@@ -218,7 +218,11 @@ def test_given_labels_are_matched_by_name(tmp_path: Path, load: Callable[..., An
     }  # fmt: skip
     columns = {"turned": 2 - labels, "more": labels + 1, "people": labels, "texts": ["c", "", None] * 4}
     write(
-        tmp_path / "data" / "set" / "train.parquet", features, label=labels, **columns, plain=pa.array([2, None, 9] * 4)
+        tmp_path / "data" / "set" / "train.parquet",
+        features,
+        label=labels,
+        **columns,
+        plain=pa.array([2, None, 9] * 4, pa.uint8()),
     )
     found = load(held_out=0.5).train
     assert {name: values.tolist()[0] for name, values in found.take(torch.tensor([0])).extra_labels.items()}.keys() == {

@@ -60,6 +60,7 @@ def test_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["--data-dir", str(folder), "--cache-dir", "cache", "--device", "cpu"]
     out = CliRunner().invoke(app, ["run", "own.yaml", *command], catch_exceptions=False)
     assert out.exit_code == 0 and "images are held out for validation, about 0.25 of each class" in out.output
+    assert "noise column column noisy_25 and file key mine path labels.csv" in " ".join(out.output.split())
     by_file, by_column = sorted(
         read_rows(Path("results/own/rows.jsonl")), key=lambda row: row["config"]["noise"]["name"] == "column"
     )
@@ -74,6 +75,13 @@ def test_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the subset is of the data and the seed alone: both have the same images, and so the same labels
     assert by_file["noise"]["sha256"] == by_column["noise"]["sha256"] and by_file["id"] != by_column["id"]
     assert by_file["data"] == by_column["data"]
+
+
+def test_labels_are_shown(folder: Path) -> None:
+    words = ["noise", "file", "--set", "path=labels.csv", "--set", "key=mine", "--data-dir", str(folder)]
+    data = ["--data", "{name: hub, path: pictures, held_out: 0.25, size: 16}", "--cache-dir", str(folder / "cache")]
+    out = CliRunner().invoke(app, [*words, *data], catch_exceptions=False).output
+    assert "file path labels.csv key mine on hub: " in out
 
 
 def test_labels_of_the_file_are_those_of_the_column(folder: Path, real: Path) -> None:

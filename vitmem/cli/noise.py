@@ -16,6 +16,7 @@ from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import resolve
 from vitmem.bench.suite_checks import check_noise
 from vitmem.cli.options import CacheDir, DataDir, Json, Plugin, key_values, yaml_value
+from vitmem.contents import shown_file
 from vitmem.errors import InputError
 from vitmem.reports.sheet import write_sheet
 
@@ -91,7 +92,7 @@ def _facts(noisy: NoisyImages, model: ChosenNoise, images: ChosenData, seed: int
 
 
 def _title(noisy: NoisyImages, facts: dict[str, Any]) -> str:
-    shown = " ".join(f"{k} {_short(v)}" for k, v in facts["noise"].items() if k != "name")
+    shown = " ".join(f"{k} {_short(shown_file(v))}" for k, v in facts["noise"].items() if k != "name")
     name = " ".join(part for part in (facts["noise"]["name"], shown) if part)
     return f"{name} on {noisy.data.name}: {facts['wrong']:,} of {facts['images']:,} labels wrong"
 

@@ -156,7 +156,7 @@ def further_labels(
     for name in [name for name in table.schema.names if name not in but]:
         own, values = class_names(table.schema, name, where), table.column(name)
         if (own is not None or numbered) and pa.types.is_integer(values.type):
-            numbers = np.array(values.fill_null(-1).to_numpy()).astype(np.int64)
+            numbers = np.array(values.cast(pa.int64(), safe=False).fill_null(-1).to_numpy())
             numbers = np.where((numbers >= 0) & (numbers < len(own or classes)), numbers, -1)
             if own is not None:
                 numbers = np.append(_numbers(np.array(own, dtype=object), classes), -1)[numbers]

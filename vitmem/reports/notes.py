@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from statsmodels.stats.proportion import proportion_confint
 
+from vitmem.contents import shown_file
 from vitmem.reports.aggregate import Training, at
 from vitmem.reports.choose import GATE, judged
 from vitmem.reports.naming import Names
@@ -53,11 +54,11 @@ def _data(config: Mapping[str, object]) -> str:
 
 
 def _noise(config: Mapping[str, object]) -> str:
-    """Return name, rate and other parameters of a noise; for a matrix, its size."""
+    """Return name, rate and other parameters of a noise; for a matrix, its size, and for a file, its name."""
     parts = [str(config["name"]), *(str(config[key]) for key in ("rate",) if key in config)]
     for key, value in sorted(config.items()):
         if key not in ("name", "rate"):
-            parts.append(f"{key} {_size(value) or value}")
+            parts.append(f"{key} {_size(value) or shown_file(value)}")
     return " ".join(parts)
 
 
