@@ -190,7 +190,7 @@ def run(python: str, options: argparse.Namespace, log: Path) -> int:
             while process.poll() is None and not (stopped := time.monotonic() > end):
                 time.sleep(0.2)
             if stopped:
-                print("the time is up; the same command goes on from here", flush=True)
+                print("the time is up; the same command continues from here", flush=True)
         except KeyboardInterrupt:
             stopped = True
         if stopped:

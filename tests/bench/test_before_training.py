@@ -104,7 +104,7 @@ def test_images_that_have_changed_since_the_training(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "data": "0" * 16}))
     write_manifest(path.parent, {})
     forget_rows(tmp_path)
-    with pytest.raises(InputError, match=r"trained on other data than 'digits' has now; put the old files back"):
+    with pytest.raises(InputError, match=r"the data of 'digits' changed since this training; restore the old files"):
         run(tmp_path)
 
 

@@ -119,7 +119,7 @@ class TestMetrics:
             finally:
                 METRICS.discard("mine")
             assert out.exit_code == 0, out.output
-            assert out.output.count("4 of them to be measured again by other metrics") == number
+            assert out.output.count("4 of them only to re-measure with the current metrics") == number
             values.append({row["metrics"]["mine"] for row in rows(tmp_path)})
             monkeypatch.setattr(fit.Trainer, "fit", None)  # nothing is trained from here on
         assert values == [{0.25}, {0.75}]

@@ -190,7 +190,7 @@ def test_tables_have_a_line_for_each(finished: Path) -> None:
 
 def test_oracles_know_labels_of_images_alone(tmp_path: Path) -> None:
     path = write(tmp_path, data={"name": "spectrum"}, noise=None, model={"name": "llama"}, oracles=["true_labels"])
-    with pytest.raises(InputError, match="'oracles': they know the true labels of images, data 'spectrum' has none"):
+    with pytest.raises(InputError, match="'oracles' use the true labels of images; data 'spectrum' has none"):
         make_plan(load_suite(path), path)
     with pytest.raises(InputError, match=r"'oracles.0': input should be 'without_noisy', 'true_labels' or"):
         load_suite(write(tmp_path, oracles=["early"]))

@@ -220,7 +220,7 @@ def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: sign
             assert process.wait(60) == 130
             assert process.stderr is not None
             told = process.stderr.read()
-            assert told.endswith("\nstopped; the same command goes on from here\n") and "Traceback" not in told
+            assert told.endswith("\nstopped; the same command continues from here\n") and "Traceback" not in told
         else:
             process.kill()
     claims = Claims(tmp_path / "store" / "claims")

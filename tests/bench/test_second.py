@@ -203,5 +203,7 @@ def test_a_source_that_has_changed_is_noticed(
     Image.new("RGB", (8, 8), (200, 200, 0)).save(tmp_path / "pets" / "train/a/1.png")
     again = open_session(cell.training, places)
     ensure_training(again)
-    with pytest.raises(InputError, match="statistics of other images than 'source' image_folder has now; put the old"):
+    with pytest.raises(
+        InputError, match="the images of 'source' image_folder changed since these statistics; restore the old"
+    ):
         ensure_statistics(again, cell)

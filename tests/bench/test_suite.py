@@ -103,7 +103,7 @@ def test_several_names_share_their_parameters(write: Write) -> None:
         ),
         ({"seeds": []}, "'seeds'"),
         ({"seeds": [0, 1, 0]}, "'seeds': 0 comes twice"),
-        ({"seeds": 0}, "'seeds': expected how many seeds, 1 to 100, or a list such as [0], got 0"),
+        ({"seeds": 0}, "'seeds': expected a number of seeds, 1 to 100, or a list such as [0], got 0"),
         ({"seeds": 2024}, "or a list such as [2024]"),
         ({"seeds": True}, "'seeds': input should be a list, got True"),
         ({"seeds": [True]}, "'seeds.0': input should be a valid integer, got True"),
@@ -193,7 +193,7 @@ def test_coarse_labels_are_other_data_and_have_no_views(write: Write) -> None:
         {"name": "cifar100"},
         {"name": "cifar100", "labels": "coarse"},
     ]
-    with pytest.raises(InputError, match="know its fine labels, not the coarse ones; leave 'views' or 'labels' out"):
+    with pytest.raises(InputError, match="have its fine labels, not the coarse ones; leave 'views' or 'labels' out"):
         cells(write(data={"name": "cifar100", "labels": "coarse"}, views=["without_duplicates"]))
 
 
@@ -202,5 +202,5 @@ def test_text_has_no_number_of_images(write: Write, key: str) -> None:
     content = {
         "data": {"name": "spectrum", key: 5}, "noise": None, "model": {"name": "llama"}, "edits": [{"method": "none"}],
     }  # fmt: skip
-    with pytest.raises(InputError, match=f"data 'spectrum': '{key}' counts images, and it is text; leave it out"):
+    with pytest.raises(InputError, match=f"data 'spectrum': '{key}' counts images, but this is text; leave it out"):
         cells(write(**content))

@@ -56,7 +56,10 @@ def test_ids_of_other_trainings_do_not_know_of_it(tmp_path: Path) -> None:
     ("changes", "says"),
     [
         ({"tied": None}, "method 'drop_memory' needs a recipe with 'example_tied', such as {fixed: 0.2, memory: 0.1}"),
-        ({"tied": [None, TIED]}, "exclude {edit: {method: drop_memory}, recipe: {example_tied: null}}"),
+        (
+            {"tied": [None, TIED]},
+            "exclude the other recipes: {edit: {method: drop_memory}, recipe: {example_tied: null}}",
+        ),
         ({"tied": {"fixd": 0.2}}, "unknown key 'example_tied.fixd'; did you mean 'fixed'?"),
         ({"tied": {"fixed": 0}}, "'example_tied.fixed': input should be greater than 0, got 0"),
         ({"tied": {"blocks": "lats"}}, "'example_tied': blocks: expected one of last, last_two"),

@@ -187,10 +187,13 @@ def test_the_network_before_the_training_is_not_known(home: Path) -> None:
     [
         (
             {"model": {**VIT, "trained": "w"}},
-            "came trained; leave it out; to train on from its file, give that as 'weights'",
+            "is trained already; leave it out; to continue training from its file, pass the file as 'weights'",
         ),
-        ({"model": VIT, "recipe": None}, "field required, such as {epochs: 30} or a file's name; a network that was"),
-        ({"model": {**VIT, "trained": "w"}, "recipe": None, "oracles": ["true_labels"]}, "'oracles': they are trained"),
+        (
+            {"model": VIT, "recipe": None},
+            "field required, such as {epochs: 30} or a file's name; for a trained network",
+        ),
+        ({"model": {**VIT, "trained": "w"}, "recipe": None, "oracles": ["true_labels"]}, "'oracles' are trained"),
         ({"model": {**VIT, "trained": "w", "weights": "w"}, "recipe": None}, "'weights' or 'trained', got both"),
         (
             {"model": {"name": "timm/test_vit", "trained": "w", "pretrained": True}, "recipe": None},

@@ -90,7 +90,7 @@ def test_a_worker_ends_when_its_time_is_up_and_the_next_one_goes_on(suite: Path,
     started = time.monotonic()
     process = worker(suite, "--until", "12s")
     out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0 and "12s are over; the same command goes on from here" in out
+    assert process.returncode == 0 and "stopped after 12s; the same command continues from here" in out
     assert time.monotonic() - started < 60
     (left,) = tmp_path.glob("store/training/*.1.partial/checkpoints/last.ckpt")
     again = worker(suite, "--until", "8s")

@@ -90,7 +90,7 @@ def test_the_time_limit_stops_a_run(suite: Path, tmp_path: Path) -> None:
     suite.write_text(yaml.safe_dump({**SUITE, "recipe": {**SUITE["recipe"], "epochs": 100000}}))  # type: ignore[dict-item]
     done = subprocess.run(command(suite, "--minutes", "0.2"), capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert done.returncode == 0
-    assert "the time is up; the same command goes on from here" in done.stdout and "no row was made" in done.stdout
+    assert "the time is up; the same command continues from here" in done.stdout and "no row was made" in done.stdout
 
 
 def test_a_dry_run_says_what_travels_and_a_measured_epoch_what_it_takes(suite: Path) -> None:

@@ -112,6 +112,6 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     assert "unknown executor 'rai'; did you mean 'ray'" in said("--executor", "rai")
     asked = ("--executor", "ray", "--address", "127.0.0.1:1")
     assert "unknown option of Ray 'num_gpu'; did you mean 'num_gpus'" in said(*asked, "-E", "num_gpu=1")
-    assert "--address and -E are of a cluster" in said("-E", "num_gpus=1")
+    assert "--address and -E need a cluster" in said("-E", "num_gpus=1")
     assert "no Ray cluster at '127.0.0.1:1'" in said(*asked)
     assert "no Ray cluster at 'here'" in said("--executor", "ray", "--address", "here")

@@ -103,7 +103,7 @@ def test_a_suite_of_a_frozen_trunk(tmp_path: Path) -> None:
 
 def test_a_trunk_drawn_at_random_is_remarked_on(tmp_path: Path) -> None:
     (told,) = remarks(planned(tmp_path, model={"name": "timm/test_resnet"}).cells)
-    assert "the frozen trunk of timm/test_resnet has weights drawn at random" in told
+    assert "the frozen trunk of timm/test_resnet keeps its random initial weights" in told
     assert remarks(planned(tmp_path, model={"name": "timm/test_resnet", "pretrained": True}).cells) == []
 
 

@@ -1,4 +1,4 @@
-"""What a suite stands for: trainings and cells, as frozen objects that know their ids. No torch."""
+"""Trainings and cells of a suite: frozen objects with their ids. No torch."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ Oracle = Literal["without_noisy", "true_labels", "early_stopped"]
 
 
 class Swept:
-    """Marks a field of which a list is a sweep, and a list in a list one value."""
+    """Marks a field in which a list is a sweep and a nested list is one value."""
 
 
 class Shared(Spec):
-    """The parameters that all entries of one kind share; the field ``key`` has the entry's name."""
+    """The common parameters of all entries of one kind; the field ``key`` has the entry's name."""
 
     key: ClassVar[str] = "name"
     registry: ClassVar[Registry[Any]]
 
     @classmethod
     def split(cls, config: Mapping[str, Any], entry: type[Entry]) -> tuple[Config, Config]:
-        """Return the shared parameters of ``config`` and those of ``entry``, whose own ones come first."""
+        """Return the shared parameters of ``config`` and those of ``entry``; the entry's fields take precedence."""
         apart = cls.model_fields.keys() - (entry.model_fields.keys() - {cls.key})
         return {k: v for k, v in config.items() if k in apart}, {k: v for k, v in config.items() if k not in apart}
 
 
 class DataShared(Shared):
-    """How many images of the two splits are used (``None``: all of them)."""
+    """The numbers of training and validation images (``None``: all)."""
 
     registry: ClassVar[Registry[Any]] = DATA
     name: str
@@ -47,7 +47,7 @@ class DataShared(Shared):
 
 
 class SourceShared(Shared):
-    """Another data set, and how many of its training images are drawn at random (``None``: all of them)."""
+    """Another data set and the number of training images drawn from it at random (``None``: all)."""
 
     registry: ClassVar[Registry[Any]] = DATA
     name: str
@@ -55,7 +55,7 @@ class SourceShared(Shared):
 
 
 class NoiseShared(Shared):
-    """Noise models share their name alone."""
+    """Noise models share only their name."""
 
     registry: ClassVar[Registry[Any]] = NOISES
     name: str
@@ -64,9 +64,9 @@ class NoiseShared(Shared):
 class ModelShared(Shared):
     """Weights from a file, and the normalisation of the images.
 
-    Training starts from ``weights``; ``trained`` has all weights of a network that is not trained here. Without both,
-    weights are drawn from the seed. ``normalisation`` is that of ImageNet, of the published weights of the
-    architecture, of the data (their channel statistics), or given; ``None``: the model's own, else that of the data.
+    Training starts from ``weights``; ``trained`` has all weights of a network without training here. Without both,
+    the initial weights are random by the seed. ``normalisation`` is that of ImageNet, of the architecture's published
+    weights, of the data (channel statistics), or explicit; ``None``: the model's own, else that of the data.
     """
 
     registry: ClassVar[Registry[Any]] = MODELS
@@ -77,7 +77,7 @@ class ModelShared(Shared):
 
 
 class EditShared(Shared):
-    """Which matrices an edit changes: ``blocks`` by a set's name or by number, ``layers`` as patterns inside."""
+    """The edited matrices: ``blocks`` by a set's name or by number, ``layers`` as patterns inside a block."""
 
     key: ClassVar[str] = "method"
     registry: ClassVar[Registry[Any]] = EDITS
@@ -87,7 +87,7 @@ class EditShared(Shared):
 
 
 class InnerShared(Shared):
-    """An edit that another one is applied after has the blocks and layers of that one."""
+    """The inner edit of a composed edit; it takes the blocks and layers of the outer one."""
 
     key: ClassVar[str] = "method"
     registry: ClassVar[Registry[Any]] = EDITS
@@ -100,35 +100,35 @@ S = TypeVar("S", bound=Shared)
 
 @dataclass(frozen=True, eq=False)
 class Chosen(Generic[E, S]):
-    """An entry as a suite names it: its own parameters, and those that its kind shares."""
+    """An entry in a suite: its own parameters and the shared parameters of its kind."""
 
     entry: E
     shared: S
 
     @property
     def name(self) -> str:
-        """The name in the suite, of a family with what follows the slash."""
+        """The name in the suite; for a family the full name, such as ``timm/resnet18``."""
         return str(getattr(self.shared, self.shared.key))
 
     @cached_property
     def config(self) -> Config:
-        """All parameters as rows, ids and seeds have them: plain JSON types, ``None`` left out."""
+        """All parameters as in rows, ids and seeds: plain JSON types without ``None``."""
         return {**as_config(self.shared), **as_config(self.entry)}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process as a config: the class of a plug-in's entry is made anew there."""
+        """Pickle as a config, since another process defines the class of a plug-in's entry itself."""
         fields = type(self.entry).model_fields
         apart = {name: getattr(self.entry, name) for name, field in fields.items() if field.exclude}
         return choose, (type(self.shared), self.config | apart)
 
 
 def as_config(spec: Spec) -> Config:
-    """Return ``spec`` as plain JSON types with ``None`` left out."""
+    """Return ``spec`` as plain JSON types without ``None``."""
     return spec.model_dump(mode="json", exclude_none=True)
 
 
 def choose(shared: type[S], config: Mapping[str, Any]) -> Chosen[Any, S]:
-    """Return the entry that a resolved ``config`` names; raises InputError when it is not known here."""
+    """Return the entry of a resolved ``config``; raises InputError for an unknown name."""
     name = config[shared.key]
     entry = shared.registry.get(name)
     common, own = shared.split(config, entry)
@@ -143,9 +143,9 @@ ChosenEdit = Chosen[Edit, EditShared]
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """One training: data, noise, model, recipe, seed, and what an oracle knows.
+    """One training: data, noise, model, recipe, seed and the oracle, if any.
 
-    The noise of text is ``none``; the recipe is ``None`` for a model that came trained.
+    The noise of text is ``none``; the recipe of a trained model is ``None``.
     """
 
     data: ChosenData
@@ -157,7 +157,7 @@ class Training:
 
     @cached_property
     def config(self) -> Config:
-        """The training as rows have it."""
+        """The training as in rows."""
         recipe = {} if self.recipe is None else as_config(self.recipe)
         if self.recipe is not None and self.recipe.clip is None:
             recipe["clip"] = None  # left out, it would be read as the default
@@ -167,7 +167,7 @@ class Training:
 
     @cached_property
     def id(self) -> str:
-        """The digest of all that it depends on, and of the versions of its entries."""
+        """The digest of the config and of the versions of its entries."""
         return training_id(self.config, [part.entry.version for part in (self.data, self.noise, self.model)])
 
     def devices(self, options: TrainerOptions) -> int:
@@ -176,19 +176,19 @@ class Training:
 
     @property
     def protocol(self) -> str:
-        """The kind of experiment that the data are for."""
+        """The kind of experiment of the data."""
         return self.data.entry.protocol
 
     @cached_property
     def unedited(self) -> Cell:
-        """The unedited network of the same training; of an oracle, of that which knows nothing."""
+        """The unedited network of the same training; for an oracle, of the training without it."""
         plain = self if self.oracle is None else replace(self, oracle=None)
         return Cell(plain, choose(EditShared, {"method": "none"}))
 
 
 @dataclass(frozen=True)
 class Request:
-    """How statistics are collected: as a suite asks, the ``moments`` beside A and G, and patterns of ``layers``."""
+    """A request for statistics: the suite's options, the ``moments`` besides A and G, and patterns of ``layers``."""
 
     statistics: Statistics
     moments: Moments
@@ -196,15 +196,15 @@ class Request:
 
     @cached_property
     def config(self) -> Config:
-        """The request as ids and records have it."""
+        """The request as in ids and records."""
         return request_config(as_config(self.statistics), self.moments, self.layers)
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One row to be: an edit of a training, with the ``statistics`` that it reads.
+    """One cell of the matrix: an edit of a training with its ``statistics``. A finished cell has a row.
 
-    ``views`` (sorted) are further measures of validation.
+    ``views`` (sorted) are extra validation metrics.
     """
 
     training: Training
@@ -214,7 +214,7 @@ class Cell:
 
     @cached_property
     def config(self) -> Config:
-        """The cell as its row has it."""
+        """The cell as in its row."""
         statistics = {} if self.statistics is None else {"statistics": as_config(self.statistics)}
         return {**self.training.config, "edit": self.edit.config, **statistics}
 
@@ -225,17 +225,17 @@ class Cell:
 
     @property
     def blocks(self) -> str | int | tuple[int, ...] | None:
-        """The blocks that are edited; ``None`` for an edit that chooses what it changes."""
+        """The edited blocks; ``None`` for an edit without ``blocks``."""
         return self.edit.shared.blocks
 
     @property
     def layers(self) -> tuple[str, ...] | None:
-        """Patterns of the layers that are edited; ``None`` for those of the model."""
+        """Patterns of the edited layers; ``None`` for the model's defaults."""
         return self.edit.shared.layers
 
     @cached_property
     def request(self) -> Request | None:
-        """How the statistics are collected. The moments double the accumulators: they are asked for where read."""
+        """The request for the statistics. Moments double the accumulators, so only edits that read them have them."""
         if self.statistics is None:
             return None
         needs = self.edit.entry.needs
@@ -243,18 +243,18 @@ class Cell:
 
     @cached_property
     def statistics_id(self) -> str | None:
-        """The id of the statistics; ``None`` for an edit that reads none."""
+        """The id of the statistics; ``None`` for an edit without statistics."""
         return None if self.request is None else statistics_id(self.training.id, self.request.config)
 
     @cached_property
     def evaluation_id(self) -> str:
-        """The id that the predictions are kept under."""
+        """The id of the stored predictions."""
         versions = [edit.version for edit in self.edit.entry.chain()]
         return evaluation_id(self.training.id, self.statistics_id, self.edit.config, versions)
 
     @cached_property
     def id(self) -> str:
-        """The id of the row. With views it is another one, and nothing is predicted again for it."""
+        """The id of the row. Views change it, but the predictions stay the same."""
         return row_id(self.evaluation_id, self.views)
 
     @property
@@ -267,7 +267,7 @@ class Cell:
 
     @cached_property
     def ablated(self) -> Cell | None:
-        """The cell of the same training with the edited matrices at zero; ``None`` when no block is named."""
+        """The cell of the same training with the edited matrices at zero; ``None`` without ``blocks``."""
         if self.blocks is None:
             return None
         places = as_config(self.edit.shared)
@@ -275,13 +275,13 @@ class Cell:
 
     @cached_property
     def second(self) -> Cell | None:
-        """A cell whose statistics are the second set that this one reads; ``None`` when it reads one set or none."""
+        """A cell with the second set of statistics of this one; ``None`` for an edit with one set or none."""
         second = self.edit.entry.second_set
         return None if second is None else replace(self, statistics=second)
 
 
 def as_training(config: Mapping[str, Any]) -> Training:
-    """Return the training of a row's config; raises InputError for an entry that is not known here."""
+    """Return the training of a row's config; raises InputError for an unknown entry."""
     recipe = config.get("recipe")
     return Training(
         choose(DataShared, config["data"]),
@@ -294,7 +294,7 @@ def as_training(config: Mapping[str, Any]) -> Training:
 
 
 def as_cell(config: Mapping[str, Any], views: tuple[str, ...] = ()) -> Cell:
-    """Return the cell of a row's config; raises InputError for an entry that is not known here."""
+    """Return the cell of a row's config; raises InputError for an unknown entry."""
     asked = config.get("statistics")
     statistics = None if asked is None else Statistics.model_validate(asked)
     return Cell(as_training(config), choose(EditShared, config["edit"]), statistics, views)

@@ -1,4 +1,4 @@
-"""What the stages have to know of a family of data and models: how to train, feed, predict and measure."""
+"""The interface between the stages and a family of data and models: training, batches, predictions, metrics."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from vitmem.specs import Statistics
 from vitmem.trainer import TrainerOptions
 from vitmem.training.pace import Pace
 
-# What a training that was stopped early leaves in its folder.
+# The file of an early-stopped training in its folder.
 STOPPED = "stopped.json"
 Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes, and on what devices; none of it enters an id.
+    """The folders and the device of a run; no id depends on them.
 
-    The options of the ``trainer`` win over those of a recipe.
+    ``trainer`` overrides the trainer options of a recipe.
     """
 
     store: Store
@@ -44,48 +44,48 @@ class Places:
 
 
 class Experiment(ABC):
-    """One training's data, labels and network: what the function of a registered protocol returns."""
+    """The data, labels and network of one training, as opened by a registered protocol."""
 
-    # whether cells are measured beside the network without the matrices that they edit
+    # whether metrics of a cell need the predictions of the network with the edited matrices at zero
     predicts_ablated: ClassVar[bool] = False
     training: Training
-    # the layers, by path, whose hidden units are tied to examples in training
+    # path -> options of the layers with example-tied hidden units
     tied: Mapping[str, ExampleTied] = MappingProxyType({})
 
     @property
     def images(self) -> tuple[NoisyImages, Halves] | None:
-        """The labelled images and their halves; ``None`` where there are none."""
+        """The labelled images and their halves; ``None`` without images."""
         return None
 
-    def check(self, cells: Collection[Cell]) -> None:  # noqa: B027  most data have nothing more to check
-        """Raise InputError before anything is trained for what ``cells`` ask of the data and these do not have."""
+    def check(self, cells: Collection[Cell]) -> None:  # noqa: B027  most data need no further check
+        """Raise InputError before training if ``cells`` need something that the data lack."""
 
     def source(self, request: Statistics) -> dict[str, str] | None:
-        """Return name and digest of another data set that statistics are collected over, ``None`` where it is none."""
+        """Return name and digest of the other data set of the statistics, ``None`` for the training data."""
         return None
 
     def completed(self, found: AnyPredictions, ablated: AnyPredictions | None, views: Sequence[str]) -> AnyPredictions:
-        """Return predictions of a half with those of the ablated network beside them, and with ``views``."""
+        """Return the predictions of a half, completed by those of the ablated network and by ``views``."""
         return found
 
     @property
     @abstractmethod
     def net(self) -> nn.Module:
-        """The network: in memory from the start, on the device once it is trained."""
+        """The network: in memory at first, on the device after training."""
 
     @abstractmethod
     def data_digests(self) -> dict[str, str]:
-        """Return digests, by name, of all that is trained on."""
+        """Return name -> digest of the training data."""
 
     @abstractmethod
     def patterns(self, blocks: Blocks, layers: Sequence[str] | None) -> list[str]:
-        """Return the patterns of the editable layers in ``blocks``; raises InputError for one that is not there."""
+        """Return the patterns of the editable layers in ``blocks``; raises InputError for a missing block or layer."""
 
     @abstractmethod
     def train(self, folder: Path) -> float:
-        """Train ``net``, leave ``model.safetensors`` in ``folder`` and return the seconds of all sittings.
+        """Train ``net``, write ``model.safetensors`` to ``folder`` and return the seconds, those before a resume too.
 
-        A network that came trained leaves nothing and takes no time.
+        A network that is trained already writes nothing and takes 0 seconds.
         """
 
     def pace(self, folder: Path, steps: int) -> Pace | None:
@@ -94,7 +94,7 @@ class Experiment(ABC):
 
     @abstractmethod
     def task(self, request: Statistics) -> tuple[Task, str]:
-        """Return how the engine reads a batch, and which positions count; raises InputError for others."""
+        """Return the engine's task and the token positions of the statistics; raises InputError for other positions."""
 
     @abstractmethod
     def batches(self, request: Statistics) -> tuple[Iterable[Any], int]:
@@ -102,7 +102,7 @@ class Experiment(ABC):
 
     @abstractmethod
     def predict(self, weights: Weights) -> dict[str, Tensor]:
-        """Return what is kept of the network under new weights, (n, ...) each: enough for every metric, without it."""
+        """Return the stored predictions under new weights, (n, ...) each; every metric needs only these."""
 
     @abstractmethod
     def selection(self, weights: Weights) -> tuple[float, float]:
@@ -110,31 +110,31 @@ class Experiment(ABC):
 
     @abstractmethod
     def examples(self) -> Examples:
-        """Return what is memorized on the selection half, as examples to forget, and others to keep."""
+        """Return the memorized examples of the selection half to forget, and others to retain."""
 
     @abstractmethod
     def initial(self) -> nn.Module:
-        """Return the network as it was before training; raises InputError for one that came trained."""
+        """Return the network before training; raises InputError for one that is trained already."""
 
     @abstractmethod
     def batch(self, inputs: Tensor, labels: Tensor) -> Any:
-        """Return examples (n, ...) and their labels (n, ...) as the task reads them, on the network's device."""
+        """Return examples (n, ...) and labels (n, ...) as a batch of the task, on the network's device."""
 
     @abstractmethod
     def predictions(self, stored: Mapping[str, Tensor], half: str) -> AnyPredictions:
-        """Return what is measured on the ``selection`` or ``report`` half, from what ``predict`` gave (n, ...)."""
+        """Return the predictions on the ``selection`` or ``report`` half, from the output of ``predict``, (n, ...)."""
 
     @abstractmethod
     def metadata(self) -> dict[str, Any]:
-        """Return what a row says of the data: ``counts`` and whatever else the family has, plain JSON types."""
+        """Return the data fields of a row: ``counts`` and fields of the family, plain JSON types."""
 
 
 def touched_block(blocks: Sequence[str], weights: Weights) -> int:
-    """Return the number of the first of ``blocks`` that has one of the ``weights``; 0 when one lies in none of them."""
+    """Return the number of the first of ``blocks`` with one of ``weights``; 0 if a weight lies outside all blocks."""
     within = [[n for n, block in enumerate(blocks) if f"{path}.".startswith(f"{block}.")] for path in weights]
     return min((min(numbers, default=0) for numbers in within), default=0)
 
 
 def device_of(net: nn.Module) -> torch.device:
-    """Return where the parameters of ``net`` lie."""
+    """Return the device of the parameters of ``net``."""
     return next(net.parameters()).device

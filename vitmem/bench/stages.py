@@ -1,4 +1,4 @@
-"""A training's experiment and its first stage: the training, kept in the store and read when it is there."""
+"""The session of a training and its first stage: the training, stored or read from the store."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ log = logging.getLogger(__name__)
 
 try:
     import resource
-except ImportError:  # of Windows
+except ImportError:  # on Windows
     resource = None  # type: ignore[assignment]
 
 
 @dataclass
 class Session:
-    """One training's experiment, ready for its stages; ``factors`` (with their id) are kept between evaluations.
+    """The open experiment of one training; ``factors`` (with their id) stay in memory between evaluations.
 
-    ``second`` are those of a second set of inputs. ``cells`` are those to come: the statistics that they read are
-    collected together.
+    ``second`` has the factors of a second set of inputs. ``cells`` are the remaining cells; one pass collects the
+    statistics of all of them.
     """
 
     training: Training
@@ -49,18 +49,18 @@ class Session:
     cells: Sequence[Cell] = ()
     factors: tuple[str, Factors] | None = None
     second: tuple[str, Factors] | None = None
-    # the digest of the trained weights, of a network that was trained here
+    # the digest of the trained weights, for a network trained here
     weights: str | None = None
-    # what evaluations share: the predictions of the unedited network by half
+    # half -> predictions of the unedited network, shared by all evaluations
     base: dict[str, AnyPredictions] | None = None
-    # the same of the network without the matrices that an edit changes, by the evaluation that has them
+    # evaluation id -> the same for the network with the edited matrices at zero
     ablated: dict[str, dict[str, AnyPredictions]] = field(default_factory=dict)
     _layers: dict[tuple[str, ...], dict[str, nn.Module]] = field(default_factory=dict)
 
     def layers(self, blocks: Blocks, layers: Sequence[str] | None) -> dict[str, nn.Module]:
-        """Return path -> layer of the editable ``layers`` in ``blocks``; raises InputError for one that is not there.
+        """Return path -> layer of the editable ``layers`` in ``blocks``; raises InputError for a missing one.
 
-        They are looked for once: checking that a weight is what a layer computes with takes longer than most edits.
+        The result is cached, since the check of a layer's weights takes longer than most edits.
         """
         patterns = tuple(self.experiment.patterns(blocks, layers))
         if patterns not in self._layers:
@@ -69,29 +69,29 @@ class Session:
 
     @property
     def device(self) -> torch.device:
-        """The device that the stages run on."""
+        """The device of the stages."""
         return pick_device(self.places.device)
 
     @property
     def devices(self) -> int:
-        """The number of devices of the training and its statistics, each with a process."""
+        """The number of devices of the training and its statistics, one process each."""
         return self.training.devices(self.places.trainer)
 
     @property
     def made_from(self) -> dict[str, str]:
-        """Digests of what statistics and evaluations are made from, as the store keeps them."""
+        """Digests of the inputs of statistics and evaluations, as in the store."""
         return {} if self.weights is None else {"weights": self.weights}
 
 
 def open_session(training: Training, places: Places, cells: Sequence[Cell] = ()) -> Session:
-    """Load the data and build the untrained network of a training, for ``cells`` of it."""
+    """Load the data of a training and build its untrained network, for its ``cells``."""
     return Session(training, places, PROTOCOLS.get(training.protocol)().open(training, places), cells)
 
 
 def ensure_training(session: Session) -> None:
-    """Train the network, or read the trained weights when the store has them.
+    """Train the network, or load the trained weights from the store.
 
-    Raises InputError when the data or labels are not those that the stored weights were trained on.
+    Raises InputError if the data or labels differ from those of the stored training.
     """
     experiment, seen = session.experiment, session.experiment.data_digests()
     folder = session.places.store.make(
@@ -101,11 +101,11 @@ def ensure_training(session: Session) -> None:
     for what, digest in seen.items():
         if recorded.get(what, digest) != digest:
             raise InputError(
-                f"{folder}: it was trained on other {what} than '{session.training.data.name}' has now; put the "
-                "old files back, or give another folder with --store"
+                f"{folder}: the {what} of '{session.training.data.name}' changed since this training; restore the "
+                "old files, or give another folder with --store"
             )
     session.weights = listed(folder).get(WEIGHTS)
-    if session.weights is not None:  # a model that came trained keeps its weights where it came from
+    if session.weights is not None:  # the store has no weights of a model that is trained already
         experiment.net.load_state_dict(load_file(folder / WEIGHTS))
     experiment.net.to(session.device).eval()
 
@@ -115,7 +115,7 @@ def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
     if recipe is not None:
         log.info("training")
     if recipe is not None and recipe.precision == "bf16" and emulates_bfloat16(session.device):
-        log.warning('this processor has no bfloat16: it trains several times faster with precision: "32" in the recipe')
+        log.warning('this CPU has no native bfloat16; precision: "32" in the recipe is several times faster')
     reset_peak_memory(session.device)
     resumed = resumable(folder / CHECKPOINTS) is not None
     with ranks(session.devices, session.device, _prepared, session.training, session.places, folder):
@@ -133,20 +133,20 @@ def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
 
 
 def _prepared(training: Training, places: Places, folder: Path) -> Callable[[], object]:
-    """Return what another process of a training runs."""
+    """Return the function of the other processes of a training."""
     session = open_session(training, places)
     return lambda: session.experiment.train(folder)
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Begin a new peak; a processor's peak is that of the whole process and cannot begin anew."""
+    """Reset the peak of a GPU; the peak of a CPU process cannot be reset."""
     if device.type == "cuda":
-        torch.cuda.init()  # before anything lies on the GPU its statistics refuse every device
+        torch.cuda.init()  # the reset fails for every device before CUDA is initialised
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the largest memory in bytes: on a GPU since the last reset, else of the process so far; 0 if not known."""
+    """Return the peak memory in bytes: of a GPU since the last reset, of a CPU process so far; 0 if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if resource is None:

@@ -1,4 +1,4 @@
-"""The statistics of a trained network: a folder a layer in the store, collected when the first edit reads the layer."""
+"""The statistics of a trained network: one folder per layer in the store, collected for the first edit of the layer."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def ensure_statistics(
     every: bool = False,
     kept: Literal["factors", "second"] = "factors",
 ) -> Factors:
-    """Return the K-FAC statistics that ``cell`` reads, from the store; one set is kept in memory as each of ``kept``.
+    """Return the K-FAC statistics of ``cell`` from the store, for its edited layers or, with ``every``, all layers.
 
-    They are those of the layers that it edits, of all editable ones where ``every`` is asked for. What the store has
-    not is collected in one pass, together with what the other cells of ``session`` read; it is the same in any company.
+    One pass collects all missing layers of ``cell`` and of the other cells of ``session``; the result for a layer does
+    not depend on the others. The session attribute ``kept`` holds the last set in memory.
     """
     wanted = _every(session, cell) if every else _read(session, cell)
     held: tuple[str, Factors] | None = getattr(session, kept)
@@ -55,10 +55,10 @@ def ensure_statistics(
 
 
 def statistics_record(session: Session, cell: Cell) -> StatisticsRecord:
-    """Return how the statistics that ``cell`` reads were collected; those that the store has no more are made again.
+    """Return the record of the statistics of ``cell``, after collecting those that the store lacks.
 
-    They are the request, the number of ``images``, ``statistics_seconds`` of the passes that it takes together,
-    ``peak_memory_bytes`` of the largest and the environment of the first; of another data set's images the ``source``.
+    The record has the request, the number of ``images``, ``statistics_seconds`` summed over the passes, the largest
+    ``peak_memory_bytes``, the environment of the first pass and, for images of another data set, its ``source``.
     """
     store = session.places.store
     if not all(store.has(*_place(cell, path)) for path in _read(session, cell)):
@@ -78,30 +78,30 @@ def statistics_record(session: Session, cell: Cell) -> StatisticsRecord:
 
 
 def statistics_task(session: Session, request: Statistics) -> tuple[Task, str]:
-    """Return how the network is read while statistics are collected, and the positions that count."""
+    """Return the task and the token positions of the statistics."""
     task, positions = session.experiment.task(request)
     return task if request.temperature is None else Tempered(task, request.temperature), positions
 
 
 def collected(session: Session, cell: Cell) -> Factors:
-    """Collect the statistics of the layers that ``cell`` edits, of the network as it is now."""
+    """Collect the statistics of the layers edited by ``cell`` with the current weights of the network."""
     return _collect(session, cell, _read(session, cell))
 
 
 def _every(session: Session, cell: Cell) -> dict[str, nn.Module]:
-    """Return all layers by path whose statistics ``cell`` may ask for."""
+    """Return path -> layer for all editable layers of ``cell``."""
     return session.layers("all", cell.layers)
 
 
 def _read(session: Session, cell: Cell) -> dict[str, nn.Module]:
-    """Return the layers by path whose statistics ``cell`` reads: those that it edits."""
+    """Return path -> layer for the layers edited by ``cell``, which are the layers of its statistics."""
     if cell.blocks is None:
         return _every(session, cell)
     return session.layers(cell.blocks, cell.layers)
 
 
 def _others(session: Session, cell: Cell) -> dict[str, nn.Module]:
-    """Return the layers by path that other cells to come read of the statistics that ``cell`` reads."""
+    """Return path -> layer for the layers of remaining cells with the same statistics as ``cell``."""
     reading = [one for other in session.cells for one in (other, other.second) if one is not None]
     alike = [one for one in reading if one.statistics_id == cell.statistics_id]
     edits = {(one.blocks, one.layers): one for one in alike}
@@ -109,12 +109,12 @@ def _others(session: Session, cell: Cell) -> dict[str, nn.Module]:
 
 
 def _place(cell: Cell, path: str) -> tuple[str, str]:
-    """Return the stage and the id, in the store, of the statistics of one layer."""
+    """Return the stage and the id of one layer's statistics in the store."""
     return f"{STAGE}/{cell.statistics_id}", quote(path, safe="")
 
 
 def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Factors:
-    """Return the statistics of ``layers`` from the store; those that it has not are collected in one pass."""
+    """Return the statistics of ``layers`` from the store; one pass collects the missing ones."""
     store = session.places.store
     made: dict[str, tuple[Factors, StatisticsRecord]] = {}
 
@@ -131,7 +131,7 @@ def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Fac
     }
     for folder in folders.values():
         _check_source(session, cell, folder)
-    # what was collected now has its spectra already
+    # statistics from this pass have their spectra already
     parts = [made[path][0] if path in made else Factors.load(folder / FACTORS) for path, folder in folders.items()]
     for part in {part.metadata.get("model"): part for part in parts}.values():
         part.check(session.experiment.net, {path: layer for path, layer in layers.items() if path in part.layers})
@@ -141,23 +141,23 @@ def _found(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> Fac
 
 
 def _request(cell: Cell) -> Request:
-    """Return how the statistics of ``cell``, which reads some, are collected."""
+    """Return the request for the statistics of ``cell``, which has one."""
     assert cell.request is not None
     return cell.request
 
 
 def _check_source(session: Session, cell: Cell, folder: Path) -> None:
-    """Raise InputError when the images of another data set are no longer those that statistics were collected over."""
+    """Raise InputError if the images of the other data set changed since the statistics were collected."""
     now = session.experiment.source(_request(cell).statistics)
     if now is not None and read_json(folder / RECORD).get("source") != now:
         raise InputError(
-            f"{folder}: statistics of other images than 'source' {now['name']} has now; put the old files back, or "
+            f"{folder}: the images of 'source' {now['name']} changed since these statistics; restore the old files, or "
             "give another folder with --store"
         )
 
 
 def _timed(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> tuple[Factors, StatisticsRecord]:
-    """Collect the statistics of ``layers`` with their spectra, which every edit shares, and return their record too."""
+    """Return the statistics of ``layers`` with their spectra, which all edits share, and the record of the pass."""
     log.info(f"statistics of {len(layers)} layers")
     reset_peak_memory(session.device)
     started = time.perf_counter()
@@ -222,7 +222,7 @@ def _collect(session: Session, cell: Cell, layers: Mapping[str, nn.Module]) -> F
         request.moments,
         labels=read.labels,
         label_samples=read.label_samples,
-        # what is summed beside A and G, and of which layers, changes no label that is drawn
+        # the sampled labels depend neither on the moments nor on the layers
         seed=seed_from("statistics", cell.training.id, {**as_config(read), "moments": "plain"}),
         metadata={
             "positions": positions,

@@ -1,7 +1,7 @@
-"""A suite: one YAML file whose axes are lists and whose product is the matrix. No torch.
+"""A suite: one YAML file with the axes of an experiment matrix. No torch.
 
-A list where one value is expected is a sweep (``fraction: [0.002, 0.005]``); ``exclude`` takes
-out the cells that hold everything it names.
+A list in place of one value is a sweep (``fraction: [0.002, 0.005]``). ``exclude`` removes the cells that match all
+keys of one of its patterns.
 """
 
 from __future__ import annotations
@@ -62,29 +62,29 @@ CELL_KEYS = ("data", "noise", "model", "recipe", "seed", "statistics", "edit", "
 
 
 def _counted(value: Any) -> Any:
-    """Return the seeds that a number of them stands for: ``seeds: 5`` are 0 to 4."""
+    """Expand a number of seeds: ``seeds: 5`` is 0 to 4."""
     if type(value) is not int:
         return value
     if not 0 < value <= MOST_SEEDS:
-        raise ValueError(f"expected how many seeds, 1 to {MOST_SEEDS}, or a list such as [{value}], got {value}")
+        raise ValueError(f"expected a number of seeds, 1 to {MOST_SEEDS}, or a list such as [{value}], got {value}")
     return list(range(value))
 
 
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if double := [value for value in values if values.count(value) > 1]:
-        raise ValueError(f"{shown(double[0])} comes twice; leave one out")
+        raise ValueError(f"{shown(double[0])} comes twice; remove one")
     return values
 
 
 class Suite(Spec):
-    """The file as it is written; ``cells_of`` resolves names, defaults and sweeps.
+    """The content of a suite's file; ``cells_of`` resolves names, defaults and sweeps.
 
-    ``oracles`` are trainings of their own, by the same recipe and with the same seeds, that know what no edit knows:
-    ``without_noisy`` leaves the wrongly labelled images out, ``true_labels`` gives them their true label,
-    ``early_stopped`` ends at the epoch with the largest accuracy on the selection half of the validation images.
-    ``recipe`` is left out, or ``none``, for a network that came trained. ``views`` are further measures of validation
-    that need files about the test images. ``seeds`` are a list, or how many. ``plugins`` are modules, or .py files
-    named relative to the suite's folder, that are imported first.
+    ``oracles`` are extra trainings with the same recipe and seeds and with more information than any edit:
+    ``without_noisy`` omits the wrongly labelled images, ``true_labels`` trains on the true labels, ``early_stopped``
+    stops at the epoch with the largest accuracy on the selection half of the validation images. ``recipe`` is left
+    out, or ``none``, for a network that came trained. ``views`` are extra validation metrics from files about the test
+    images. ``seeds`` is a list or a number. ``plugins`` are modules, or .py files relative to the suite's folder,
+    imported first.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100)
@@ -108,7 +108,7 @@ class Suite(Spec):
 
 
 def load_suite(path: Path) -> Suite:
-    """Read a suite and import its plug-ins; raises InputError with file, place, what was expected and what came."""
+    """Read a suite and import its plug-ins; raises InputError with the file, the key, and the expected value."""
     content = read_yaml(path, "a shipped suite is named alone, such as demo")
     where = short_name(path)
     if not isinstance(content, dict):
@@ -130,9 +130,9 @@ def load_suite(path: Path) -> Suite:
 
 
 def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator[Cell]:
-    """Yield every cell of ``suite``, which was read from ``path``.
+    """Yield every cell of ``suite``, read from ``path``; raises InputError for parts of it that do not fit together.
 
-    Files that it names lie in ``data_dir`` or anywhere, and are in the cells by their content.
+    Relative file names are looked up in ``data_dir`` too. Cells refer to files by content.
     """
     where = short_name(path)
     axes = _axes(suite, path, data_dir)
@@ -152,7 +152,7 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
         check_oracles(d, m, suite.oracles, where)
         check_views(d, suite.views, where)
         training = Training(d, n, m, r, seed)
-        # what a clause says of the training is asked once, not for each of its cells
+        # match the training part of each pattern once, not for every cell
         clauses = [
             (number, {key: value for key, value in wanted.items() if key not in training.config})
             for number, wanted in enumerate(suite.exclude)
@@ -174,15 +174,15 @@ def cells_of(suite: Suite, path: Path, data_dir: Path | None = None) -> Iterator
     for wanted, found in zip(suite.exclude, matched, strict=True):
         if not found:
             raise InputError(
-                f"{where}: exclude: {shown(wanted)} matches no cell; see its names and values, or take it out"
+                f"{where}: exclude: {shown(wanted)} matches no cell; check its names and values, or remove it"
             )
     if not kept:
-        raise InputError(f"{where}: exclude: no cell is left; name more of what is to go")
+        raise InputError(f"{where}: exclude: no cell is left; make its patterns more specific")
 
 
 @dataclass(frozen=True)
 class _Axes:
-    """The values of each axis of a suite, whose product is the matrix."""
+    """The values of each axis of a suite; their product is the matrix."""
 
     data: list[ChosenData]
     noise: list[ChosenNoise]
@@ -193,7 +193,7 @@ class _Axes:
 
 
 def _axes(suite: Suite, path: Path, data_dir: Path | None) -> _Axes:
-    """Parse everything that ``suite`` names; raises InputError for what is wrong with it alone."""
+    """Parse all entries of ``suite``; raises InputError for an invalid axis."""
     where = short_name(path)
     data = [c for v in many(suite.data) for c in named(v, DataShared, f"{where}: data", data_dir)]
     noises = many(suite.noise or {"name": "none"})
@@ -216,7 +216,7 @@ def _axes(suite: Suite, path: Path, data_dir: Path | None) -> _Axes:
 
 
 def _of_training(training: Training, axes: _Axes, oracles: Sequence[Oracle], views: tuple[str, ...]) -> Iterator[Cell]:
-    """Yield the cells of one training, each with the statistics that it reads, and the oracles."""
+    """Yield the cells of one training, each edit with its statistics, then the oracles."""
     for edit in axes.edits:
         for statistics in (None,) if edit.entry.needs is None else axes.statistics:
             yield Cell(training, edit, statistics, views)
@@ -225,9 +225,9 @@ def _of_training(training: Training, axes: _Axes, oracles: Sequence[Oracle], vie
 
 
 def resolve(value: Config, shared: type[S], where: str, data_dir: Path | None = None) -> Chosen[Any, S]:
-    """Return one data set or noise model as the cells of a suite have it, defaults filled in.
+    """Return one data set or noise model with its defaults, as in the cells of a suite.
 
-    Raises InputError, beginning with ``where``, for what is wrong with it and for a sweep.
+    Raises InputError, prefixed with ``where``, for an invalid value or a sweep.
     """
     found = list(named(value, shared, where, data_dir))
     if len(found) != 1:
@@ -236,11 +236,11 @@ def resolve(value: Config, shared: type[S], where: str, data_dir: Path | None = 
 
 
 def _recipe(value: Config | str, path: Path) -> tuple[Config, type[Recipe], str]:
-    """Return a recipe given in place, or read from a file named relative to the suite's folder, and where it stands."""
+    """Return an inline recipe, or one from a file relative to the suite's folder; with its spec and its location."""
     if not isinstance(value, str):
         return value, Recipe, f"{short_name(path)}: recipe"
     file = path.parent / expand(value)
-    content = read_yaml(file, "a recipe's file is named relative to the suite's folder")
+    content = read_yaml(file, "the path of a recipe's file is relative to the suite's folder")
     if not isinstance(content, dict):
         raise InputError(f"{short_name(file)}: expected a mapping of keys, got {shown(content)}")
     return content, Recipe, short_name(file)

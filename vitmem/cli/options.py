@@ -1,4 +1,4 @@
-"""The options that verbs share, and values of parameters: ``key=value``, the value read as YAML as in a suite."""
+"""Options shared by commands, and ``key=value`` parameters with YAML values as in a suite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SuiteFile = Annotated[
 Results = Annotated[Path, typer.Option(help="the folder of rows and tables")]
 Store = Annotated[Path, typer.Option(help="the folder of trainings, statistics and predictions")]
 CacheDir = Annotated[Path, typer.Option(help="the folder of decoded images")]
-DataDir = Annotated[Path | None, typer.Option(help="a folder with the data, instead of a download")]
+DataDir = Annotated[Path | None, typer.Option(help="the folder of the data, instead of a download")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
 Trainer = Annotated[
     list[str] | None,
@@ -28,13 +28,13 @@ Trainer = Annotated[
         "-T", help="an option of Lightning's trainer that changes no result, such as devices=4; may be repeated"
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:
-    """Return what ``texts``, each ``key=value``, say; raises InputError, beginning with ``option``, for others.
+    """Return key -> value of ``texts``, each ``key=value``.
 
-    A key that comes twice is refused too.
+    Raises InputError, prefixed with ``option``, for other texts and for a repeated key.
     """
     found: dict[str, Any] = {}
     for text in texts:
@@ -53,7 +53,7 @@ def trainer_options(texts: Sequence[str] | None) -> TrainerOptions:
 
 
 def yaml_value(text: str, option: str) -> Any:
-    """Return the value of ``text``; raises InputError, beginning with ``option``, when it is none."""
+    """Return ``text`` as YAML; raises InputError, prefixed with ``option``, for empty or invalid YAML."""
     if not text.strip():
         raise InputError(f"{option}: expected a value such as 0.1 or [3, 5], got nothing")
     try:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from vitmem.bench.work import Event
 
 log = logging.getLogger(__name__)
-# Networks that a sentence is printed of; of the others it stands in the table.
+# Number of networks with a printed verdict; the table has the others.
 FEW = 4
 
 
@@ -58,21 +58,23 @@ def run(
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     device: Device = "auto",
     trainer: Trainer = None,
-    workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a share of the cores or a GPU each")] = 1,
-    executor: Annotated[str, typer.Option(help="local, or ray: one task a training on a Ray cluster")] = "local",
-    address: Annotated[str | None, typer.Option(help="of the Ray cluster, host:port; 'local' starts one here")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="parallel trainings, each with its own cores or its own GPU")] = 1,
+    executor: Annotated[str, typer.Option(help="local, or ray: one Ray task per training")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="address of the Ray cluster, host:port; 'local' starts one here")
+    ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("-E", help="what a task of Ray asks for, such as num_gpus=0.25")
+        list[str] | None, typer.Option("-E", help="a resource of each Ray task, such as num_gpus=0.25; may be repeated")
     ] = None,
     plugin: Plugin = None,
-    progress: Annotated[bool, typer.Option(help="show bars of the work at hand, on a terminal")] = True,
-    prune: Annotated[bool, typer.Option("--prune", help="drop the rows of cells the suite no longer has")] = False,
+    progress: Annotated[bool, typer.Option(help="show progress bars on a terminal")] = True,
+    prune: Annotated[bool, typer.Option("--prune", help="delete rows of cells no longer in the suite")] = False,
     only: Annotated[
         list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of a cell that fails")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of a failed cell")] = False,
 ) -> None:
-    """Run a suite: every cell without a row gets one, then the tables are written.
+    """Run all cells of a suite without a row, then write the tables.
 
     Example: vitmem run cifar10_noise10_small --data-dir ~/data --workers 2
     """
@@ -89,7 +91,7 @@ def run(
     plan = make_plan(load_suite(suite), suite, data_dir)
     if only:
         if prune:
-            raise InputError("--prune: the cells of the whole suite say what is dropped; leave out --only")
+            raise InputError("--prune compares the rows with the whole suite; leave out --only")
         plan = plan.only(only)
     name = plan.suite.name
     if data_dir is not None and not data_dir.is_dir():
@@ -104,7 +106,7 @@ def run(
     done |= finished_ids(stored)
     found, outdated = (len(ids & some) for some in (done, outdated_ids(rows) - done))
     have = f"{found} {'has' if found == 1 else 'have'} a row"
-    again = f", {outdated} of them to be measured again by other metrics" if outdated else ""
+    again = f", {outdated} of them only to re-measure with the current metrics" if outdated else ""
     print(f"{name}: {counted(len(plan.cells), 'cell')}, {have}, {len(plan.cells) - found} to do{again}", flush=True)
     for remark in remarks(plan.cells):
         print(remark, flush=True)
@@ -134,32 +136,32 @@ def run(
                     on_event=row_made,
                 )
         except KeyboardInterrupt:
-            print("\nstopped; the same command goes on from here", file=sys.stderr)
+            print("\nstopped; the same command continues from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
         failed = outcome.failed
         print(f"{name}: {counted(outcome.made, 'row')} made, {failed} failed", flush=True)
         if outcome.elsewhere:
             others = counted(outcome.elsewhere, "cell")
-            print(f"{others} left to other workers ('vitmem status' says where); the same command collects their rows")
+            print(f"{others} left to other workers (see 'vitmem status'); the same command collects their rows")
     if rows_of(path):
         if check_tables(results, name):
             write_tables(results, name)
         print(_result(path, store))
     if failed:
-        who = "its row says" if failed == 1 else "their rows say"
+        who = "its row has" if failed == 1 else "their rows have"
         raise VitmemError(
-            f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} why and where in {store} the traceback lies "
-            "(--debug prints it); the same command tries again"
+            f"{failed} of {counted(len(plan.cells), 'cell')} failed; {who} the reason and the path of the traceback "
+            f"in {store} (--debug prints it); the same command tries again"
         )
 
 
 def _elsewhere(executor: str, address: str | None, option: Sequence[str]) -> Execute | None:
-    """Return what makes the rows on a cluster, ``None`` for this machine."""
+    """Return the executor of a cluster, ``None`` for this machine."""
     if executor not in ("local", "ray"):
         raise unknown("executor", executor, ("local", "ray"))
     if executor == "local":
         if address is not None or option:
-            raise InputError("--address and -E are of a cluster: give --executor ray, or for SLURM 'vitmem submit'")
+            raise InputError("--address and -E need a cluster: give --executor ray, or use 'vitmem submit' for SLURM")
         return None
     if address is None:
         raise InputError("--executor ray: expected --address, host:port of a cluster or 'local', got none")
@@ -169,7 +171,7 @@ def _elsewhere(executor: str, address: str | None, option: Sequence[str]) -> Exe
 
 
 def _result(rows: Path, store: Path) -> str:
-    """Return the chosen settings as a table for a terminal, what the edits did, and where the rest lies."""
+    """Return the table of the chosen settings for a terminal, the verdicts, and the paths of the other tables."""
     name, tables = rows.parent.name, rows.parent / "tables"
     found = tables_of(Report(name, rows_of(rows)), "chosen", "verdict")
     said = [paragraph(sentence) for sentence in (found["verdict"].said if "verdict" in found else ())]
@@ -184,7 +186,7 @@ def _result(rows: Path, store: Path) -> str:
 
 
 def _line(event: Event, progress: Progress, store: Path) -> None:
-    """Print that a cell has its row; a traceback that lies in ``store`` is for those who debug."""
+    """Print the outcome of a cell, and with --debug the traceback from ``store``."""
     job, row = event
     left = progress.left()
     time_left = "" if left is None or progress.cells == progress.total else f", {duration(left)} left"
@@ -194,7 +196,7 @@ def _line(event: Event, progress: Progress, store: Path) -> None:
 
 
 def outcome_text(row: Row) -> str:
-    """Return what became of a cell: its edit, and its numbers or why it failed."""
+    """Return the outcome of a cell: its edit, and its metrics or the reason of its failure."""
     label = edit_label(dict(row["config"]["edit"]))
     if row["status"] != "ok":
         where = f" (traceback: {row['traceback']} in the store)" if "traceback" in row else ""

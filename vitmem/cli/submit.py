@@ -34,12 +34,12 @@ from vitmem.shipped import shipped
 def submit(
     suite: SuiteFile,
     option: Annotated[
-        list[str] | None, typer.Option("-E", help="an option of SLURM, such as partition=gpu; may be repeated")
+        list[str] | None, typer.Option("-E", help="a SLURM option, such as partition=gpu; may be repeated")
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(help="a YAML file of such options, or the name of a shipped one such as one_gpu")
+        str | None, typer.Option(help="a YAML file of SLURM options, or the name of a shipped one such as one_gpu")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="tasks of the array; each has 'slots' workers (-E slots=4)")] = 4,
+    workers: Annotated[int, typer.Option(min=1, help="number of array tasks, each with 'slots' workers")] = 4,
     trainer: Trainer = None,
     data_dir: DataDir = None,
     store: Store = Path("store"),
@@ -47,9 +47,9 @@ def submit(
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
 ) -> None:
-    """Submit workers of a suite to SLURM and go: 'vitmem status' says how far they are, 'vitmem run' collects the rows.
+    """Submit workers of a suite to SLURM; 'vitmem status' shows their progress, 'vitmem run' collects the rows.
 
-    All folders have to be seen by the nodes. A task that is preempted or whose time is over is queued again.
+    All nodes need access to the folders. SLURM requeues a task after preemption or at its time limit.
 
     Example: vitmem submit cifar10_noise10_small -E partition=gpu -E gpus_per_node=1 -E timeout_min=240
     """
@@ -79,16 +79,16 @@ def submit(
     ids = submit_workers(plan.suite.name, [str(suite.resolve()), *places, *plugins, *given], logs, tasks, options)
     cells = counted(sum(len(job.cells) for job in jobs), "cell")
     print(f"{plan.suite.name}: {cells} in {counted(len(jobs), 'training')} to do, {counted(tasks, 'task')} submitted")
-    print(f"jobs {', '.join(ids[:3])}{' ...' if len(ids) > 3 else ''}; what they print: {logs}")
-    print(f"vitmem status {plan.suite.name} says how far they are; vitmem run {plan.suite.name} collects the rows")
+    print(f"jobs {', '.join(ids[:3])}{' ...' if len(ids) > 3 else ''}; logs: {logs}")
+    print(f"vitmem status {plan.suite.name} shows their progress; vitmem run {plan.suite.name} collects the rows")
 
 
 def _options(cluster: str) -> dict[str, object]:
-    """Return the options in a file, or in the shipped one of that name."""
+    """Return the options of a file, given by path or by the name of a shipped one."""
     path = Path(cluster)
     if not path.is_file() and path.suffix not in (".yaml", ".yml"):
         path = shipped("clusters") / f"{cluster}.yaml"
-    found = parse_yaml(read_text(path, "a YAML file of options of SLURM"), str(path))
+    found = parse_yaml(read_text(path, "a YAML file of SLURM options"), str(path))
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected options such as 'partition: gpu', got {type(found).__name__}")
     return {str(name): value for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""``vitmem work``: one worker of a suite, beside others that see the same store."""
+"""``vitmem work``: one of several workers of a suite with a shared store."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def work(
     trainer: Trainer = None,
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
-    progress: Annotated[bool, typer.Option(help="show bars of the work at hand, on a terminal")] = True,
+    progress: Annotated[bool, typer.Option(help="show progress bars on a terminal")] = True,
 ) -> None:
-    """Work on a suite beside other workers that see the same store; 'vitmem run' then collects the rows.
+    """Work on a suite together with other workers on the same store; 'vitmem run' then collects the rows.
 
-    It takes the next training that no worker holds, makes its rows, goes on, and ends when none is left. One that is
-    killed or stopped goes on from the last epoch in the next worker that takes its training.
+    A worker takes the next free training, makes its rows, and repeats until none is left. After a kill or a stop,
+    another worker resumes the training from its last epoch.
 
     Example: vitmem work cifar10_noise10_small --store /shared/store --until 55m
     """
@@ -70,16 +70,16 @@ def work(
             go_on(plan, places, finished_ids(rows_of(results / plan.suite.name / "rows.jsonl")), row_made)
     except KeyboardInterrupt:
         if not stop.is_due:
-            print("\nstopped; the same command goes on from here", file=sys.stderr)
+            print("\nstopped; the same command continues from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
-        print(f"{until} are over; the same command goes on from here")
+        print(f"stopped after {until}; the same command continues from here")
     print(f"{plan.suite.name}: {counted(sum(made.values()), 'row')} made here, {made['failed']} failed")
     if made["failed"]:
-        raise VitmemError(f"{counted(made['failed'], 'cell')} failed; 'vitmem status' says why")
+        raise VitmemError(f"{counted(made['failed'], 'cell')} failed; 'vitmem status' gives the reasons")
 
 
 class _Stop:
-    """Ends the block as Ctrl-C does when ``seconds`` have passed; never for ``None``."""
+    """Interrupts the block after ``seconds``, as Ctrl-C does; never for ``None``."""
 
     def __init__(self, seconds: float | None) -> None:
         self.is_due = False
@@ -91,7 +91,7 @@ class _Stop:
 
     def __enter__(self) -> None:
         if self._timer is not None:
-            # a shell has the processes that it puts into the background ignore Ctrl-C
+            # background processes of a shell ignore SIGINT by default
             self._handler = signal.signal(signal.SIGINT, signal.default_int_handler)
             self._timer.daemon = True
             self._timer.start()
@@ -103,7 +103,7 @@ class _Stop:
 
 
 def seconds_of(text: str) -> float:
-    """Return the seconds of a time such as 90s, 55m or 2h; raises InputError for another text."""
+    """Return the seconds of a duration such as 90s, 55m or 2h; raises InputError for other texts."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if found is None or not float(found[1]):
         raise InputError(f"--until: expected a time such as 90s, 55m or 2h, got {shown(text)}")

@@ -118,7 +118,7 @@ def test_runs() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"recipe": {"epochs": 3}}, "'recipe': model 'pretrained' came trained; leave it out"),
+        ({"recipe": {"epochs": 3}}, "'recipe': model 'pretrained' is trained already; leave it out"),
         ({"noise": {"name": "pair", "rate": 0.1}}, "noise 'pair' is for images"),
         ({"data": {"name": "digits"}, "noise": {"name": "none"}}, "data 'digits' is image, model 'pretrained' reads"),
         ({"model": {"name": "pretrained", "source": "nowhere/at-all"}}, "cannot load 'nowhere/at-all'"),
