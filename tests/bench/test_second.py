@@ -134,8 +134,11 @@ def test_what_is_not_there_is_told_before_training(
 @pytest.mark.parametrize(
     ("statistics", "says"),
     [
-        ({"source": MNIST, "held_out": True}, "'held_out' and 'source' both say which images are read"),
-        ({"source": MNIST, "labels": "given"}, "'source' images have true labels, which no edit sees"),
+        ({"source": MNIST, "held_out": True}, "'held_out' and 'source' both choose the images"),
+        (
+            {"source": MNIST, "labels": "given"},
+            "labels 'given' would read the true labels of 'source' images, which are hidden",
+        ),
         ({"source": {"name": "mnist"}}, "unknown data 'mnist'"),
         ({"source": "mnist5k"}, "missing key 'name', got 'mnist5k'"),
         ({"source": {"name": "spectrum"}}, "data 'spectrum' has no images"),

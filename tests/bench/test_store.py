@@ -82,7 +82,7 @@ def test_a_process_that_stood_still_waits_for_who_has_taken_over(
 
     folder = store.make("training", "a", taken_over, resumed="half-way")
     assert (folder / "x").read_text() == "2"
-    assert "training/a: another worker has taken it over" in caplog.text
+    assert "training/a: another worker took it over" in caplog.text
 
 
 def fail(folder: Path) -> None:
@@ -174,7 +174,7 @@ def test_what_was_made_from_something_else_is_made_again(tmp_path: Path, caplog:
         made_from = {"weights": weights}
         Store(tmp_path).make("statistics", "a", write(weights), made_from=made_from)
     (told,) = caplog.messages
-    assert "it was made from another weights" in told
+    assert "it was made from other weights" in told
     assert (tmp_path / "statistics" / "a" / "x").read_text() == "2"
 
 
@@ -240,7 +240,7 @@ def test_a_mark_that_cannot_be_read_is_written_anew_with_one_sentence(
     (tmp_path / "schema.json").write_text(text)
     assert Store(tmp_path).has("training", "a")
     (told,) = caplog.messages
-    assert "schema.json: it was damaged and is written anew" in told
+    assert "schema.json: the file was damaged and is written again" in told
     Store(tmp_path)
     assert caplog.messages == [told]
 

@@ -1,1 +1,1 @@
-"""The matrix: suites become cells, cells become rows."""
+"""The experiment matrix: suites, their cells, and the rows of cells."""

@@ -1,9 +1,9 @@
-"""Claims: which worker, on which machine, makes a training. They are files of the store, and no lock is held.
+"""Claims of trainings by workers on one or several machines: files of the store, without locks.
 
-The n-th claim of a key is the file ``<key>.<n>``, made with O_EXCL, so that one worker wins. It says who holds it, and
-its holder renews its time of change every minute. A claim is over when ``<key>.<n>.over`` is there, when its process
-has gone from this machine, or when it has not been renewed for ten minutes by the clock of the file system; then the
-next number is free. No name is used twice, as file systems of a network may show a file that has gone for a while.
+The n-th claim of a key is the file ``<key>.<n>``, created with O_EXCL, so only one worker succeeds. The file names its
+holder, who renews the modification time every minute. A claim ends when ``<key>.<n>.over`` exists, when its process is
+gone from this machine, or ten minutes after the last renewal by the clock of the file system; then the next number is
+free. Names are never reused, since network file systems may show deleted files for a while.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import vitmem
 from vitmem.errors import InputError
 
 log = logging.getLogger(__name__)
-# Seconds between two renewals of a claim, from the last one until it is free, and between two looks at another's.
+# Seconds between two renewals, from the last renewal to the end of a claim, and between two checks while waiting.
 RENEW, FREE, LOOK = 60.0, 600.0, 2.0
 
 
@@ -36,7 +36,7 @@ def job_key(suite: str, training: str) -> str:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a claim; ``machine`` tells apart hosts of one name and containers, ``started`` processes of one pid."""
+    """The holder of a claim; ``machine`` distinguishes equal host names and containers, ``started`` reused pids."""
 
     host: str
     machine: str
@@ -51,7 +51,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim that this process holds."""
+    """A claim held by this process."""
 
     path: Path
     number: int
@@ -66,18 +66,18 @@ class Claims:
         self._renewing: threading.Thread | None = None
 
     def __getstate__(self) -> dict[str, Path]:
-        """Return what another process needs: what this one holds is not held there."""
+        """Pickle the folder alone, since another process does not hold the claims of this one."""
         return {"root": self.root}
 
     def __setstate__(self, state: dict[str, Path]) -> None:
-        """Hold nothing."""
+        """Start without claims."""
         self.__init__(state["root"])  # type: ignore[misc]
 
     @contextmanager
     def take(self, key: str) -> Iterator[Claim | None]:
-        """Hold the claim of ``key`` for as long as the block lasts; ``None`` when another worker holds it.
+        """Hold the claim of ``key`` inside the block; ``None`` if another worker holds it.
 
-        Raises InputError when that worker has another version of vitmem.
+        Raises InputError if that worker runs another version of vitmem.
         """
         number = self._free(key)
         while number is not None and not self._made(path := self._path(key, number)):
@@ -97,7 +97,7 @@ class Claims:
 
     @contextmanager
     def wait(self, key: str) -> Iterator[Claim]:
-        """Hold the claim of ``key``, when no other worker does any more."""
+        """Wait until no other worker holds the claim of ``key``, then hold it inside the block."""
         told = False
         while True:
             with self.take(key) as claim:
@@ -105,22 +105,22 @@ class Claims:
                     yield claim
                     return
             if not told:
-                log.info(f"{key} is made by another worker ({self.holder(key)}): waiting for it")
+                log.info(f"waiting for another worker ({self.holder(key)}) to finish {key}")
                 told = True
             time.sleep(LOOK)
 
     def holder(self, key: str) -> Holder | None:
-        """Return who holds the claim of ``key``, ``None`` when nobody does or it cannot be read yet."""
+        """Return the holder of the claim of ``key``, ``None`` if it is free or its file is not written yet."""
         number = self._last(key)
         path = self._path(key, number)
         return _holder(path) if number and not self._is_over(path) else None
 
     def was_taken(self, claim: Claim) -> bool:
-        """Say whether another worker has made the claim after ``claim``, which was not renewed in time."""
+        """Return whether ``claim`` expired and another worker made the next one."""
         return claim.path.with_suffix(f".{claim.number + 1}").exists()
 
     def now(self) -> float:
-        """Return the time by the clock of the file system, seconds since 1970, or by this machine's if read-only."""
+        """Return the seconds since 1970 by the clock of the file system, or of this machine if it is read-only."""
         probe = self.root / f".clock-{socket.gethostname()}-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ class Claims:
             return time.time()
 
     def _check_version(self, key: str) -> None:
-        """Raise InputError when another version of vitmem holds the claim of ``key``."""
+        """Raise InputError if another version of vitmem holds the claim of ``key``."""
         holder = self.holder(key)
         if holder is not None and holder.version != vitmem.__version__:
             raise InputError(
@@ -147,7 +147,7 @@ class Claims:
         return number
 
     def _free(self, key: str, after: int = 0) -> int | None:
-        """Return the number that the next claim would have, ``None`` when the last one is held."""
+        """Return the number of the next claim, ``None`` while the last one is held."""
         last = self._last(key, after)
         return last + 1 if last == 0 or self._is_over(self._path(key, last)) else None
 
@@ -162,14 +162,14 @@ class Claims:
         return self.now() - path.stat().st_mtime > FREE
 
     def _made(self, path: Path) -> bool:
-        """Say whether this process has made the claim ``path``, which no other can make then."""
+        """Create the claim ``path`` and return True, or False if another process created it first."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with path.open("x") as file:
                 try:
                     json.dump(asdict(_me()), file)
                     file.flush()
-                except BaseException:  # a full disk: nobody would renew it
+                except BaseException:  # a full disk: end the claim, since nobody renews it
                     with suppress(OSError):
                         _over(path).touch()
                     raise
@@ -195,7 +195,7 @@ def _over(path: Path) -> Path:
 
 
 def _holder(path: Path) -> Holder | None:
-    """Return what a claim says of its holder, ``None`` for one that is not written yet."""
+    """Return the holder in a claim's file, ``None`` if it is not written yet."""
     try:
         return Holder(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -209,13 +209,13 @@ def _me() -> Holder:
 
 
 def is_running(pid: int) -> bool:
-    """Say whether there is a process ``pid`` on this machine; on Windows that is not known, and taken as so."""
+    """Return whether the process ``pid`` runs on this machine; always True on Windows, where this is unknown."""
     return _started(pid) is not None
 
 
 @cache
 def _machine() -> str:
-    """Return what tells this machine from others of its name, and this container from others on it."""
+    """Return an identifier of this machine and container, different for equal host names."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
@@ -223,8 +223,8 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return when the process ``pid`` of this machine began, ``None`` when there is none, nothing when not known."""
-    if os.name == "nt":  # where a signal of 0 is Ctrl-C
+    """Return the start time of the process ``pid`` on this machine, ``None`` if it is gone, empty if unknown."""
+    if os.name == "nt":  # signal 0 is Ctrl-C there
         return ""
     try:
         os.kill(pid, 0)
@@ -232,8 +232,8 @@ def _started(pid: int) -> str | None:
         pass
     except OSError:
         return None
-    try:  # the third field and the 22nd, after a name that may hold anything
+    try:  # fields 3 and 22, after a process name with arbitrary characters
         state, *_, started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:20]
     except OSError:
         return ""
-    return None if state in "ZX" else started  # a process that has ended and nobody has asked for
+    return None if state in "ZX" else started  # a zombie or dead process

@@ -1,4 +1,4 @@
-"""What a plan will take, from what its like took: costs in rows, and folders in a store. No torch."""
+"""Cost estimates of a plan from the cost of similar cells: costs in rows, and folders in a store. No torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitmem.bench.ids import Config
 from vitmem.bench.plan import Plan
 from vitmem.specs import digest
 
-# So many of a kind give a mean.
+# Largest number of samples in a mean.
 SAMPLES = 20
 _DECODER = json.JSONDecoder()
 Known = dict[str, list[float]]
@@ -22,11 +22,11 @@ Known = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Costs:
-    """What is left to do of a plan: seconds, the peak of memory and bytes in the store, as far as they are known.
+    """Estimated cost of the remaining cells of a plan: seconds, peak memory in bytes, and bytes in the store.
 
-    ``trainings`` counts those that are to be trained, ``unknown`` those of them whose time is not known, ``edits`` and
-    ``unknown_edits`` the cells likewise. ``peak`` and ``stored`` are ``None`` when nothing is known. ``machine`` is
-    where the seconds were taken.
+    ``trainings`` is the number of missing trainings, ``unknown`` the number of these without a time estimate; ``edits``
+    and ``unknown_edits`` are the same for cells. ``peak`` and ``stored`` are ``None`` without an estimate. ``machine``
+    is the machine of the measured seconds.
     """
 
     trainings: int
@@ -50,11 +50,11 @@ class Measured:
 
 
 def costs(plan: Plan, done: Collection[str], results: Path, store: Path, measured: Measured | None = None) -> Costs:
-    """Return what the cells of ``plan`` that are not ``done`` will take.
+    """Estimate the cost of the cells of ``plan`` that are not ``done`` (cell ids).
 
-    Rows in ``results`` count that are of the same data and network: a training by the same recipe, an edit by the same
-    method. The memory is the largest of any of these, the bytes are those of the same in ``store``. What was
-    ``measured`` on this machine counts in place of rows.
+    Seconds are means over rows in ``results`` with the same data and network, and the same recipe (trainings) or
+    method (edits). Memory is the largest of these rows; bytes are means over similar folders in ``store``. Costs
+    ``measured`` on this machine replace those of rows.
     """
     todo = [cell for cell in plan.cells if cell.id not in done]
     kinds = {training.id: kind_of(training.config) for training in {cell.training for cell in plan.cells}}
@@ -90,7 +90,7 @@ def costs(plan: Plan, done: Collection[str], results: Path, store: Path, measure
 
 
 def _new(cells: dict[str, Cell], folder: Path) -> list[Cell]:
-    """Return the cells whose id is no folder in ``folder``."""
+    """Return the cells without a folder in ``folder``."""
     return [cell for id, cell in cells.items() if not (folder / id).is_dir()]
 
 
@@ -109,7 +109,7 @@ def _mean(known: Known, key: str) -> float | None:
 
 
 def _times(wanted: Collection[str], results: Path) -> tuple[Known, float | None, str]:
-    """Return seconds by what took them, the largest peak of memory in bytes, and the machine of one of the rows."""
+    """Return the seconds by key, the largest peak memory in bytes, and the machine of one of the rows."""
     times: Known = {}
     peak, machine = None, ""
     for config, cost, line in _rows(results) if wanted else ():
@@ -129,15 +129,15 @@ def _times(wanted: Collection[str], results: Path) -> tuple[Known, float | None,
 
 
 def _rows(results: Path) -> Iterator[tuple[Config, dict[str, Any], str]]:
-    """Yield config, costs and line of the rows of all suites; the rest of a row, most of it, is not parsed."""
+    """Yield config, costs and line of the rows of all suites, without parsing the rest of a row."""
     for path in sorted(results.glob("*/rows.jsonl")):
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
                     config, end = _DECODER.raw_decode(line, len('{"config":'))
-                    if line.startswith(',"costs":', end):  # a row that failed has none
+                    if line.startswith(',"costs":', end):  # failed rows have no costs
                         yield config, _DECODER.raw_decode(line, end + len(',"costs":'))[0], line
-                except (ValueError, IndexError):  # 'vitmem tables' says what is wrong with a row
+                except (ValueError, IndexError):  # 'vitmem tables' reports invalid rows
                     continue
 
 
@@ -154,9 +154,9 @@ def _stored(
     new: Collection[Cell],
     measured: Mapping[tuple[str, str], float],
 ) -> float | None:
-    """Return the bytes that ``new`` ones will add to ``folder``, as ``measured`` or by those of ``cells`` there.
+    """Estimate the bytes of ``new`` cells in ``folder``, as ``measured`` or from the folders of other ``cells`` there.
 
-    ``None`` when none of the kind is known: ``kinds`` has that of each training.
+    ``kinds`` maps training ids to kinds; ``None`` if a kind of ``new`` is unknown.
     """
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     sizes: Known = {kind: [size] for (stage, kind), size in measured.items() if stage == folder.name}

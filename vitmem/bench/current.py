@@ -1,4 +1,4 @@
-"""Which rows of a suite are current, and whether the config of a row belongs to its id. No torch."""
+"""Current and outdated rows of a suite, and the check of a row's config against its id. No torch."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from vitmem.rows import Row, read_rows
 
 
 def rows_of(path: Path) -> list[Row]:
-    """Return the rows in the file ``path``, none where there is no file; raises as ``read_rows`` does."""
+    """Return the rows in the file ``path``, none without a file; raises as ``read_rows`` does."""
     return read_rows(path, RowIds().belongs) if path.exists() else []
 
 
 def finished_ids(rows: Iterable[Row]) -> set[str]:
-    """Return the ids of the rows that did not fail and were made by the metrics of now."""
+    """Return the ids of the successful rows with the current versions of the metrics."""
     current = Currency().current
     return {row["id"] for row in rows if row["status"] == "ok" and current(row)}
 
 
 def outdated_ids(rows: Iterable[Row]) -> set[str]:
-    """Return the ids of the rows that did not fail and were made by other metrics than those of now."""
+    """Return the ids of the successful rows with other versions of the metrics."""
     current = Currency().current
     return {row["id"] for row in rows if row["status"] == "ok" and not current(row)}
 
 
 class RowIds:
-    """Makes ids of the configs of rows, those of the trainings that they share once."""
+    """Computes ids from the configs of rows, with a cache of training ids."""
 
     def __init__(self) -> None:
         self._trainings: dict[str, frozenset[str]] = {}
 
     def belongs(self, row: Row) -> bool:
-        """Say whether the config of ``row`` gives its ids, by the versions of now or earlier ones of what it names.
+        """Return whether the config of ``row`` gives its ids, for current or earlier versions of its entries.
 
-        Of a plug-in's entry that is not registered here this cannot be told, and is believed.
+        True for a row with an unregistered entry, such as one of a plug-in.
         """
         config, ids = row["config"], row["ids"]
         try:
@@ -71,12 +71,12 @@ class RowIds:
                 for versions in _up_to([one.version for one in edit.chain()])
             )
             return any(row_id(evaluation, views) == row["id"] for evaluation in evaluations)
-        except (InputError, KeyError, TypeError, ValueError, AttributeError):  # a config that no suite gives
+        except (InputError, KeyError, TypeError, ValueError, AttributeError):  # no suite has such a config
             return False
 
 
 def _known(config: Mapping[str, Any]) -> bool:
-    """Say whether everything that ``config`` names is registered here."""
+    """Return whether all entries of ``config`` are registered."""
     edits = [config["edit"], *([inner] if isinstance(inner := config["edit"].get(AFTER), dict) else [])]
     try:
         _training_versions(config)
@@ -101,5 +101,5 @@ def _statistics_id(config: Mapping[str, Any], training: str, edit: Edit) -> str 
 
 
 def _up_to(versions: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """Yield all versions that entries may have had, the latest first."""
+    """Yield all combinations of current and earlier versions, the latest first."""
     return itertools.product(*(range(version, 0, -1) for version in versions))

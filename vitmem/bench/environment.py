@@ -1,4 +1,4 @@
-"""What a row says about the machine that made it: versions, device, threads, the state of git."""
+"""The environment of a row: versions, device, threads, the state of git."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import vitmem
 def environment(device: torch.device, devices: int = 1) -> dict[str, Any]:
     """Return versions, device and git state as plain JSON types (no host name and no path).
 
-    Of several ``devices`` the number is there too.
+    The number of ``devices`` is included if it is above 1.
     """
     return {
         "python": platform.python_version(),
@@ -52,7 +52,7 @@ def _device_name(device: torch.device) -> str:
 
 @cache
 def _git(*arguments: str) -> str | None:
-    """Return what git says in the folder of the package, or ``None`` outside a checkout."""
+    """Return the output of git in the folder of the package, ``None`` outside a checkout."""
     folder = Path(vitmem.__file__).parent
     try:
         out = subprocess.run(["git", *arguments], cwd=folder.parent, capture_output=True, text=True, timeout=10)

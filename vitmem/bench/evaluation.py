@@ -1,6 +1,6 @@
-"""The last stage: edit the trained network, predict everything once, measure from what is stored.
+"""The last stage: edit the trained network, store its predictions, compute the metrics from them.
 
-Per-example predictions are kept, so a new metric needs no training and no GPU.
+Stored per-example predictions let a new metric be computed without training and without a GPU.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ HALVES = ("report", "selection")
 
 
 def ensure_evaluation(session: Session, cell: Cell) -> EditRecord:
-    """Edit the trained network and predict everything, or read both from the store.
+    """Edit the trained network and store its predictions, or find both in the store.
 
-    Returns the content of ``result.json``; the predictions lie beside it.
+    Returns the content of ``result.json``; the predictions are in the same folder.
     """
     folder = session.places.store.make(
         "evaluation",
         cell.evaluation_id,
         lambda folder: _evaluate(session, cell, folder),
-        # the network that knows nothing, which an oracle is measured beside, has weights of its own
+        # the unedited network beside an oracle has other weights than this session
         made_from=session.made_from if cell.training.id == session.training.id else None,
     )
     return cast(EditRecord, read_json(folder / "result.json"))
@@ -59,7 +59,7 @@ def ensure_unedited(session: Session) -> None:
 
 
 def ensure_ablated(session: Session, cell: Cell) -> None:
-    """Predict images with the matrices that ``cell`` edits at zero; nothing is done when it edits none."""
+    """Predict images with the matrices edited by ``cell`` at zero; does nothing without edited matrices."""
     if cell.ablated is not None and session.experiment.predicts_ablated:
         ensure_evaluation(session, cell.ablated)
 
@@ -112,7 +112,7 @@ def _edit(session: Session, cell: Cell, factors: Factors | None, second: Factors
 
 @dataclass(frozen=True)
 class Measured:
-    """What a row says of its cell's predictions: metrics of both halves, and packed outcomes of the report half."""
+    """The measured part of a row: metrics of both halves, and packed outcomes of the report half."""
 
     metrics: dict[str, float]
     selection: dict[str, float]
@@ -120,9 +120,9 @@ class Measured:
 
 
 def compute_metrics(session: Session, cell: Cell) -> Measured:
-    """Return every metric of ``cell`` beside the unedited network of the same training.
+    """Compute every metric of ``cell``, compared with the unedited network of the same training.
 
-    The predictions of the cell are read once, those of the unedited network once a training.
+    Reads the predictions of the cell once and those of the unedited network once per training.
     """
     plain = session.training.unedited
     if session.base is None:
@@ -144,7 +144,7 @@ def _both_halves(session: Session, stored: Mapping[str, Tensor]) -> dict[str, An
 
 
 def _ablated(session: Session, cell: Cell) -> dict[str, AnyPredictions]:
-    """Return predictions by half without the matrices that ``cell`` edits; they are read once for all its edits."""
+    """Return half -> predictions with the matrices edited by ``cell`` at zero, cached for edits of these matrices."""
     ablated = cell.ablated
     if ablated is None or not session.experiment.predicts_ablated:
         return {}

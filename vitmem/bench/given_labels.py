@@ -1,4 +1,4 @@
-"""The images of a data set with the labels that a noise model gives them, the same wherever they are asked for."""
+"""The images of a data set with the given labels of a noise model, the same for every caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def noisy_images(
 ) -> NoisyImages:
     """Load the images and draw their given labels.
 
-    Raises InputError for data that cannot be read and noise that cannot be drawn on them.
+    Raises InputError for unreadable data and for noise that does not fit them.
     """
     named, shared = without_validation(data), data.shared
     images = load_data(
@@ -45,10 +45,10 @@ def as_trained(training: Training) -> ChosenData:
 
 
 def image_halves(noisy: NoisyImages, training: Training) -> Halves:
-    """Return the halves of the images of a training that choose and report, the same for every model."""
+    """Return the selection and report halves of the images of a training, the same for every model."""
     return noisy.halves(seed_from("halves", without_validation(training.data), training.noise.config, training.seed))
 
 
 def without_validation(data: ChosenData) -> Config:
-    """Return the part of a data set's config that seeds depend on: training images alone."""
+    """Return a data set's config without the number of validation images, on which no seed depends."""
     return {k: v for k, v in data.config.items() if k != "validation"}

@@ -1,4 +1,4 @@
-"""A job: the cells of one training, one after another, each ending as a row."""
+"""Execution of a job: a row for each cell of one training, one after another."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vitmem.rows import Row
 
 
 def run_job(job: Job, suite: str, places: Places) -> Iterator[Row]:
-    """Yield a row for every cell of ``job``, kept in the store; a cell that fails is a row too and the others go on.
+    """Yield a row for every cell of ``job`` and keep it in the store; a failed cell has a row too.
 
-    Raises InputError when the data cannot be read, the network cannot be built as the user asked or an
-    edit names what it has not, and DiskFullError: nothing has been done then that a second call would not find.
+    Raises InputError for unreadable data, an invalid network or an edit of missing layers, and DiskFullError. The store
+    keeps all finished work for the next call.
     """
     for cell, row in _rows(job, suite, places):
         try:
             keep_row(places.store, row)
         except (InputError, DiskFullError):
             raise
-        except VitmemError as error:  # a metric is no number
+        except VitmemError as error:  # a metric is not finite
             row = failed_row(cell, suite, reason(error), places.store.failed(cell.id, error))
             keep_row(places.store, row)
         yield row

@@ -1,7 +1,7 @@
-"""Rows in the store: each training appends its own, so that several processes, or machines, can work on one suite.
+"""Rows in the store, one file per training, so that several processes or machines can work on one suite.
 
-``<store>/rows/<suite>/<training>.jsonl`` has every row that was made of the training's cells, the newest last. They are
-kept when they are in the suite's results: another folder of results takes them from there.
+``<store>/rows/<suite>/<training>.jsonl`` has every row of the training's cells, the newest last. The rows stay there
+after they are written to the suite's results, for other folders of results.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ log = logging.getLogger(__name__)
 
 
 def journal(store: Path, suite: str, training: str) -> Path:
-    """Return where the rows of a training's cells are in the store."""
+    """Return the path of the rows of a training's cells in the store."""
     return store / "rows" / suite / f"{training}.jsonl"
 
 
 def keep_row(store: Store, row: Row) -> None:
-    """Append ``row`` to those of its training; raises as ``append_row`` does, DiskFullError on a full disk."""
+    """Append ``row`` to the rows of its training; raises as ``append_row`` does, and DiskFullError on a full disk."""
     path = journal(store.root, row["suite"], row["ids"]["training"])
     with translate_disk_errors(store.root), lock(path.with_suffix(".lock")):
         append_row(path, row)
 
 
 def rows_in_store(plan: Plan, store: Path, done: Collection[str]) -> list[Row]:
-    """Return the rows of cells of ``plan`` that are in the store and whose id is not in ``done``, oldest first.
+    """Return the rows in the store for cells of ``plan`` that are not in ``done`` (cell ids), oldest first.
 
-    Rows that other metrics made are left out: their cells are measured again. A damaged file is set aside, with a
-    warning.
+    Rows with other versions of the metrics are omitted: their cells are measured again. A damaged file is moved aside
+    with a warning.
     """
     current = Currency().current
     found = []
@@ -48,7 +48,7 @@ def rows_in_store(plan: Plan, store: Path, done: Collection[str]) -> list[Row]:
 
 
 def failed_after(store: Path, row: Row, moment: float) -> bool:
-    """Say whether ``row`` failed after ``moment``, by the time of its traceback in the folder ``store``."""
+    """Return whether ``row`` failed after ``moment``, seconds since 1970, by its traceback file in ``store``."""
     traceback = store / row.get("traceback", "")
     return row["status"] == "failed" and traceback.is_file() and traceback.stat().st_mtime > moment
 
@@ -58,12 +58,12 @@ def _rows(path: Path) -> list[Row]:
         return appended_rows(path)
     except InputError:
         pass
-    with lock(path.with_suffix(".lock")):  # another process may append, or have set it aside
+    with lock(path.with_suffix(".lock")):  # another process may be appending, or may have moved the file aside
         try:
             return appended_rows(path)
         except InputError as error:
             numbered = (path.with_name(f"{path.name}.damaged-{n}") for n in itertools.count(1))
             aside = next(name for name in numbered if not name.exists())
             path.replace(aside)
-            log.warning(f"{error}; it is set aside as {aside.name} and its cells are measured again")
+            log.warning(f"{error}; the file is set aside as {aside.name} and its cells are measured again")
             return []

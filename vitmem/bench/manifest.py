@@ -1,6 +1,6 @@
-"""The manifest of a stage's folder: size and SHA-256 of each file, so that no run believes what was damaged. No torch.
+"""The manifest of a stage's folder: size and SHA-256 of each file, to detect damage. No torch.
 
-Covered are the files of the folder itself. What a training logs lies in folders below it and is read by no run.
+It covers the files of the folder itself, not its subfolders, which have the logs of a training.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ MANIFEST = "digests.json"
 
 
 def write_manifest(folder: Path, made_from: Mapping[str, str]) -> None:
-    """Write the manifest of all files in ``folder``, which are on the disk with the user's rights before it is.
+    """Flush all files in ``folder`` to disk with the user's permissions, then write their manifest.
 
-    ``made_from`` has digests, by name, of what the files were made from. Hidden files, the leftovers of a write that
-    was killed, go.
+    ``made_from`` maps names to digests of the inputs of the files. Deletes hidden files, which killed writes leave.
     """
     for path in (p for p in folder.iterdir() if p.is_file() and hidden(p.name)):
         path.unlink()
@@ -34,14 +33,14 @@ def write_manifest(folder: Path, made_from: Mapping[str, str]) -> None:
 
 
 def listed(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file that the manifest of ``folder`` names; raises InputError without a whole one."""
+    """Return name -> SHA-256 from the manifest of ``folder``; raises InputError if it is missing or damaged."""
     return {name: entry["sha256"] for name, entry in _read(folder)["files"].items()}
 
 
 def fault(folder: Path, made_from: Mapping[str, str] | None = None) -> str | None:
-    """Return what is wrong with the files of a finished ``folder``, a part of a sentence; ``None`` when all are whole.
+    """Return the damage of a finished ``folder`` as a clause, ``None`` if all files agree with the manifest.
 
-    All content is read. With ``made_from`` it is also wrong to have been made from something else.
+    Reads all content. With ``made_from``, other digests of the inputs are a fault too.
     """
     try:
         manifest = _read(folder)
@@ -56,12 +55,12 @@ def fault(folder: Path, made_from: Mapping[str, str] | None = None) -> str | Non
     except (InputError, OSError) as error:
         return str(error)
     if made_from is not None and manifest["made_from"] != made_from:
-        return "it was made from another " + " and ".join(sorted(made_from.keys() | manifest["made_from"].keys()))
+        return "it was made from other " + " and ".join(sorted(made_from.keys() | manifest["made_from"].keys()))
     return None
 
 
 def checked(folder: Path, what: str) -> Path:
-    """Return the finished ``folder``; raises InputError naming it when a file in it is damaged or missing."""
+    """Return the finished ``folder``; raises InputError if a file in it is damaged or missing."""
     if (wrong := fault(folder)) is not None:
         raise InputError(f"{folder}: {wrong}; {what} cannot be read, the same 'vitmem run' makes the folder again")
     return folder

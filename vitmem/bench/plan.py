@@ -1,4 +1,4 @@
-"""From a suite to its cells, and to jobs: the cells of one training. No torch."""
+"""The plan of a suite: its cells, and its jobs, each with the cells of one training. No torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from vitmem.recipe import shown_call
 
 @dataclass(frozen=True)
 class Job:
-    """The cells of one training: what an executor runs in one place.
+    """The cells of one training, the unit of work of an executor.
 
-    ``differs`` are the parts of the config, such as ``("recipe", "epochs")``, that not all jobs of its plan share.
+    ``differs`` has the parts of the config, such as ``("recipe", "epochs")``, that vary between jobs of the plan.
     """
 
     training: Training
@@ -42,23 +42,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a suite, and which entries they need."""
+    """All cells of a suite."""
 
     suite: Suite
     cells: tuple[Cell, ...]
 
     def only(self, ids: Iterable[str]) -> Plan:
-        """Return the plan of the cells whose id begins with one of ``ids``; raises InputError for one that none has."""
+        """Return the plan of the cells with one of ``ids`` as a prefix; raises InputError for an unknown prefix."""
         for id in (wanted := list(ids)):
             if not any(cell.id.startswith(id) for cell in self.cells):
                 raise InputError(
                     f"--only: suite '{self.suite.name}' has no cell '{id}'; 'vitmem plan --json' lists the ids, which "
-                    "change with the suite and with the version of what it names"
+                    "change with the suite and with the versions of its entries"
                 )
         return Plan(self.suite, tuple(cell for cell in self.cells if cell.id.startswith(tuple(wanted))))
 
     def jobs(self, done: Iterable[str] = ()) -> list[Job]:
-        """Return the jobs with cells that are not in ``done`` (cell ids), in the order of the suite."""
+        """Return the jobs of the cells that are not in ``done`` (cell ids), in the order of the suite."""
         finished = set(done)
         groups: dict[str, list[Cell]] = {}
         for cell in self.cells:
@@ -67,14 +67,14 @@ class Plan:
         differs = _differs([cells[0].training.config for cells in groups.values()])
         jobs = []
         for cells in groups.values():
-            # one set of statistics after the other, and blocks together: what is kept in memory for them is bounded
+            # group cells by statistics and blocks to bound the memory for cached statistics
             ordered = sorted(cells, key=lambda cell: (cell.statistics_id or "", str(cell.edit.config.get("blocks"))))
             jobs.append(Job(cells[0].training, tuple(ordered), differs))
         return jobs
 
 
 def _differs(configs: Sequence[Config]) -> tuple[tuple[str, str], ...]:
-    """Return what differs between trainings of the same data and model, the names of which tell the others apart."""
+    """Return the config keys that vary between trainings with the same names of data and model."""
     alike: dict[tuple[str, str], list[Config]] = {}
     for config in configs:
         alike.setdefault((config["data"]["name"], config["model"]["name"]), []).append(config)
@@ -89,9 +89,9 @@ def _differs(configs: Sequence[Config]) -> tuple[tuple[str, str], ...]:
 
 
 def make_plan(suite: Suite, path: Path, data_dir: Path | None = None) -> Plan:
-    """Resolve every cell of ``suite`` (read from ``path``); equal cells are kept once.
+    """Resolve every cell of ``suite`` (read from ``path``), without duplicates.
 
-    Files that the suite names lie in ``data_dir`` or anywhere; ids have their content.
+    Relative file names of the suite are looked up in ``data_dir`` too; ids depend on the content of these files.
     """
     cells: dict[str, Cell] = {}
     for cell in cells_of(suite, path, data_dir):

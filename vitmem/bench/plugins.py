@@ -1,4 +1,4 @@
-"""Finding plug-ins that a suite or a command names: by module name or by file path."""
+"""Import of the plug-ins of a suite or a command, by module name or file path."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from vitmem.errors import InputError
 from vitmem.files import check_readable, expand
 from vitmem.registry import PLUGIN_FILE, guarded
 
-_loaded: dict[str, None] = {}  # in order: one may need another
-# Folders of plug-in files: what lies beside a plug-in it can import.
+_loaded: dict[str, None] = {}  # in order, since a plug-in may need an earlier one
+# Folders of plug-in files; a plug-in can import modules from its folder.
 _folders: set[str] = set()
 
 
 def placed(name: str, folder: Path) -> str:
-    """Return the plug-in ``name`` as one that is found from everywhere: a .py file lies relative to ``folder``."""
+    """Return the plug-in ``name`` with the path of a .py file, relative to ``folder``, made absolute."""
     return str((folder / expand(name)).resolve()) if name.endswith(".py") else name
 
 
 def load_plugins(names: Sequence[str]) -> None:
-    """Import every plug-in of ``names``; loading one twice does nothing.
+    """Import every plug-in of ``names`` once.
 
-    Raises InputError with the reason when one cannot be imported or registers a name that is taken;
-    what it had registered until then is taken back.
+    Raises InputError with the reason if the import fails or a registered name is taken; the entries of that plug-in are
+    then unregistered.
     """
     for name in names:
         key = placed(name, Path())
@@ -37,7 +37,7 @@ def load_plugins(names: Sequence[str]) -> None:
 
 
 def loaded() -> list[str]:
-    """Return the plug-ins of this process, as ``load_plugins`` of another one finds them."""
+    """Return the plug-ins of this process as arguments for ``load_plugins`` in another process."""
     return list(_loaded)
 
 
@@ -57,9 +57,9 @@ def _from_file(path: Path) -> None:
 
 
 def _open_folder(folder: Path) -> None:
-    """Let plug-ins import what lies in ``folder``; Python's own modules come first, installed ones after.
+    """Add ``folder`` to the import path, after the standard library and before installed packages.
 
-    Raises InputError when another plug-in has imported a module of the same name from its own folder.
+    Raises InputError if another plug-in imported a module of the same name from its own folder.
     """
     if str(folder) in _folders:
         return

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is trained, told in one sentence."""
+"""Checks before training, with one-sentence errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from vitmem.training.fit import pick_device
 
 
 def check_jobs(jobs: Sequence[Job], places: Places) -> None:
-    """Raise InputError for any of ``jobs``, as each of them would when it begins, before the first of them is trained.
+    """Run the checks of all ``jobs`` before the first training; raises InputError for an invalid job.
 
-    Jobs whose noise, network, recipe and oracle are those of earlier ones are passed over, and so is the first one,
-    which is checked when it begins. What fails for another reason becomes rows in its own time.
+    Skips jobs with the same noise, network, recipe and oracle as earlier ones, and the first job, which runs its checks
+    at its start. Other errors are ignored here and give failed rows later.
     """
     seen: set[Hashable] = set()
     for number, job in enumerate(jobs):
@@ -39,11 +39,11 @@ def check_jobs(jobs: Sequence[Job], places: Places) -> None:
 
 
 def check_cells(session: Session, cells: Sequence[Cell]) -> None:
-    """Raise InputError before anything is trained when a cell names blocks, layers or positions that are not there.
+    """Raise InputError before training if a cell does not fit the network, the data or the device.
 
-    The same holds for statistics of more images than there are, or of crops that leave nothing of them, for views
-    whose files are missing, belong to another order of the images or leave none of them, and for an oracle that has
-    nothing to train on, and for a recipe that the network or the device cannot be trained with.
+    Examples: missing blocks, layers or positions; statistics of too many images or with too small crops; views with
+    missing files or files in another order; an oracle without training images; a recipe unsupported by the network or
+    the device.
     """
     check_trainer(session.training, session.places)
     if (recipe := session.training.recipe) is not None:
@@ -58,7 +58,7 @@ def check_cells(session: Session, cells: Sequence[Cell]) -> None:
 
 
 def check_trainer(training: Training, places: Places) -> None:
-    """Raise InputError for options of the trainer that this machine or the data do not fit."""
+    """Raise InputError for trainer options unsupported by this machine or the data."""
     if training.recipe is None:
         return
     options = training.recipe.with_options(places.trainer).options
@@ -67,15 +67,13 @@ def check_trainer(training: Training, places: Places) -> None:
     devices, parts = options.devices or 1, options.accumulate_grad_batches or 1
     if training.protocol != "image" and devices * parts > 1:
         which = "devices" if devices > 1 else "accumulate_grad_batches"
-        raise InputError(
-            f"trainer: '{which}': networks on text are trained on one device, a batch at a time; leave it out"
-        )
+        raise InputError(f"trainer: '{which}': training on text uses one device and whole batches; leave it out")
     if devices == 1:
         return
     device = pick_device(places.device)
     if device.index is not None:
         raise InputError(
-            f"--device {places.device} is one device, trainer: 'devices' says {devices}; take --device cuda"
+            f"--device {places.device} is one device, but trainer: 'devices' is {devices}; use --device cuda"
         )
     if device.type == "cuda" and (there := torch.cuda.device_count()) < devices:
-        raise InputError(f"trainer: 'devices': this machine has {there} CUDA devices, got {devices}; take fewer")
+        raise InputError(f"trainer: 'devices': this machine has {there} CUDA devices, got {devices}; use fewer")

@@ -1,7 +1,7 @@
-"""The processes of a training on several devices: rank 0 is the one that has the job, the others are started here.
+"""The processes of a training on several devices: rank 0 is the process of the job, which starts the others.
 
-They meet in a file, as the default group of ``torch.distributed``, and run the same function. Only rank 0 writes to the
-store, so the others are killed without regard when it stops; when one of them dies rank 0 stops with one sentence.
+They form the default group of ``torch.distributed`` through a shared file and run the same function. Only rank 0 writes
+to the store, so the other ranks can be killed when it stops. If one of them dies, rank 0 stops with one sentence.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ import torch.distributed as dist
 from vitmem.bench.plugins import load_plugins, loaded
 from vitmem.errors import VitmemError
 
-# Makes ready what a rank runs, with its data and network.
+# Loads the data and network of a rank and returns the function to run.
 Prepare = Callable[..., Callable[[], object]]
-# Seconds that the others have to end when rank 0 is through, and to say why when it fails; seconds that rank 0 has to
-# find out itself that another one has died.
+# Seconds for the other ranks to end after rank 0, and to report their error if it fails; seconds for rank 0 to detect
+# the death of another rank itself.
 END, TELL, FIND = 60.0, 5.0, 30.0
 
 
 @dataclass(frozen=True)
 class Rank:
-    """A process beside rank 0 of ``ranks``; the group meets in the file ``meet``, for devices of type ``device``."""
+    """One of ``ranks`` processes on devices of type ``device``; ``meet`` is the shared file of the group."""
 
     rank: int
     ranks: int
@@ -46,24 +46,24 @@ class Rank:
     threads: int
 
     def join(self) -> None:
-        """Join the group, which waits for all."""
+        """Join the group; blocks until all ranks have joined."""
         if self.device == "cuda":
             torch.cuda.set_device(self.rank)
         backend = "nccl" if self.device == "cuda" else "gloo"
         dist.init_process_group(backend, f"file://{self.meet}", rank=self.rank, world_size=self.ranks)
 
     def run(self, pipe: Any, plugins: Sequence[str]) -> None:
-        """Run what comes through ``pipe`` in this process, which ends with the one that started it."""
-        for one in (signal.SIGINT, signal.SIGTERM):  # those of rank 0 count
+        """Run the function received through ``pipe``; the process ends with its parent."""
+        for one in (signal.SIGINT, signal.SIGTERM):  # rank 0 handles these for all
             signal.signal(one, signal.SIG_IGN)
         threading.Thread(target=end_with_parent, daemon=True).start()
-        # rank 0 says the same
+        # rank 0 logs the same
         logging.disable()
         warnings.simplefilter("ignore")
         torch.set_num_threads(self.threads)
         try:
             load_plugins(plugins)
-            prepare, args = pipe.recv()  # read here: it may be of a plug-in
+            prepare, args = pipe.recv()  # after the plug-ins, which may define them
             run = prepare(*args)
             pipe.send(None)
             pipe.recv()
@@ -77,25 +77,25 @@ class Rank:
 
 
 class Other:
-    """A process beside rank 0, as rank 0 has it; it is started when it is made."""
+    """Handle of rank 0 on another rank; the constructor starts its process."""
 
     def __init__(self, rank: Rank) -> None:
         context = multiprocessing.get_context("spawn")
         self.number = rank.rank
         self.pipe, theirs = context.Pipe()
-        # no daemon: it may not start the workers of a loader; it ends with this process by itself
+        # daemon processes may not start data loader workers; end_with_parent ends it instead
         self.process = context.Process(target=rank.run, args=(theirs, loaded()))
         self.process.start()
         theirs.close()
 
     def ready(self) -> None:
-        """Wait until it has its data and network; raises what keeps it from it."""
+        """Wait until its data and network are loaded; raises VitmemError if that fails."""
         wait([self.pipe, self.process.sentinel])
         if (error := self.error()) is not None:
             raise error
 
     def error(self) -> VitmemError | None:
-        """Return why it has ended, ``None`` for one that has not; what else it has said is read."""
+        """Return the error of an ended process, ``None`` while it runs; discards other messages."""
         try:
             said = self.pipe.recv() if self.pipe.poll() else None
         except (EOFError, OSError):
@@ -113,11 +113,11 @@ class Other:
 
 @contextmanager
 def ranks(count: int, device: torch.device, prepare: Prepare, *args: Any) -> Iterator[None]:
-    """Inside, this process is rank 0 of ``count``, each with a device of the type of ``device``.
+    """Make this process rank 0 of ``count`` inside the block, each on a device of the type of ``device``.
 
-    Nothing is done for a ``count`` of one. Each other one calls ``prepare(*args)``, and then what that returns; this
-    one does the same work in the block. The threads of this process are shared out between them. Raises VitmemError
-    when another process dies, and what it raises when that is a VitmemError.
+    The other ranks call ``prepare(*args)`` and then its result; the block does the same work on rank 0. The threads of
+    this process are divided between the ranks. Does nothing for a ``count`` of 1. Raises VitmemError if another rank
+    fails or dies.
     """
     if count == 1:
         yield
@@ -146,7 +146,7 @@ def ranks(count: int, device: torch.device, prepare: Prepare, *args: Any) -> Ite
                 other.process.join(END)
         except (VitmemError, KeyboardInterrupt):
             raise
-        except Exception as error:  # the group says that a connection is closed, not why
+        except Exception as error:  # the group reports a closed connection without its cause
             wait([other.process.sentinel for other in others], TELL)
             for other in others:
                 if (why := other.error()) is not None:
@@ -162,7 +162,7 @@ def ranks(count: int, device: torch.device, prepare: Prepare, *args: Any) -> Ite
 
 
 def _end_with(others: Sequence[Other], over: threading.Event) -> None:
-    """End this process, with one sentence, when one of ``others`` dies and it would wait for that inside of NCCL."""
+    """Exit with one sentence if one of ``others`` dies, since NCCL would wait for it forever."""
     while not over.wait(1):
         if any(other.process.exitcode for other in others) and not over.wait(FIND):
             for error in filter(None, (other.error() for other in others)):
@@ -171,7 +171,7 @@ def _end_with(others: Sequence[Other], over: threading.Event) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, killed or not: nobody would use what it does."""
+    """Wait for the end of the parent process, then exit; nobody uses the work after that."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

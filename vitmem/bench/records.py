@@ -1,4 +1,4 @@
-"""What the stages of a cell write beside their tensors: the JSON files of a store."""
+"""The JSON records of the stages in the store."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing_extensions import TypedDict
 
 
 class Cost(TypedDict):
-    """Of every stage: the largest memory in bytes, and versions and device."""
+    """Common fields of all stages: the peak memory in bytes, and versions and device."""
 
     peak_memory_bytes: int
     environment: NotRequired[dict[str, Any]]
 
 
 class TrainingRecord(Cost):
-    """``training.json``: seconds in all sittings, and ``stopped`` where the weights are of an earlier epoch."""
+    """``training.json``: total seconds including resumed runs; ``stopped`` for early-stopped weights."""
 
     config: dict[str, Any]
     training_seconds: float
@@ -24,7 +24,7 @@ class TrainingRecord(Cost):
 
 
 class StatisticsRecord(Cost):
-    """``statistics.json``: the request, the layers that were collected together, and the number of images or rows."""
+    """``statistics.json``: the request, the layers of the same pass, and the number of images or rows."""
 
     request: dict[str, Any]
     positions: str
@@ -35,7 +35,7 @@ class StatisticsRecord(Cost):
 
 
 class EditRecord(Cost):
-    """``result.json``: what ``LayerReport`` says of each edited matrix, and passes of the data for gradients."""
+    """``result.json``: the ``LayerReport`` of each edited matrix, and the gradient passes over the data."""
 
     layers: dict[str, dict[str, float]]
     passes: NotRequired[float]

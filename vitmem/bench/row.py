@@ -1,4 +1,4 @@
-"""A row: what the stages of a cell left in the store, as raw numbers in one record."""
+"""A row: the results of a cell's stages in the store, as raw numbers in one record."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from vitmem.rows import ROW_SCHEMA, Row
 
 
 def failed_row(cell: Cell, suite: str, why: str, traceback: str) -> Row:
-    """Return the row of a cell that failed; ``traceback`` is where it lies in the store."""
+    """Return the row of a failed cell; ``traceback`` is the path of its traceback in the store."""
     return {**_identity(cell, suite), "status": "failed", "reason": why, "traceback": traceback}
 
 
 def finished_row(session: Session, cell: Cell, suite: str, result: EditRecord) -> Row:
-    """Join what the stages left in the store; ``result`` is what ``ensure_evaluation`` gave."""
+    """Return the row of a finished cell from its stages in the store; ``result`` is that of ``ensure_evaluation``."""
     stages = _stages(session, cell, result)
     facts, found = session.experiment.metadata(), compute_metrics(session, cell)
     if stages.statistics is not None:
@@ -42,7 +42,7 @@ def finished_row(session: Session, cell: Cell, suite: str, result: EditRecord) -
         "data": facts["data"],
         "edit": _edit_report(cell, result),
         "costs": stages.costs(),
-        # a stage may have been made on another machine than the row
+        # the machine of a stage may differ from that of the row
         "environment": result.get("environment") or environment(session.device),
         "environments": stages.environments(),
     }
@@ -59,7 +59,7 @@ def finished_row(session: Session, cell: Cell, suite: str, result: EditRecord) -
 
 @dataclass(frozen=True)
 class Stages:
-    """What the stages of a cell wrote: ``second`` is of the second set of statistics that an edit reads."""
+    """The records of a cell's stages; ``second`` is that of the second set of statistics."""
 
     training: TrainingRecord
     statistics: StatisticsRecord | None
@@ -67,7 +67,7 @@ class Stages:
     edit: EditRecord
 
     def costs(self) -> dict[str, float]:
-        """Return seconds and peaks of memory of the stages, and how many passes statistics take."""
+        """Return seconds and peak memory in bytes of the stages, and the number of passes of the statistics."""
         costs: dict[str, float] = {
             "training_seconds": self.training["training_seconds"],
             "training_resumed": self.training["training_resumed"],
@@ -77,7 +77,7 @@ class Stages:
             "edit_peak_bytes": self.edit["peak_memory_bytes"],
         }
         if self.statistics is not None:
-            # the moments along the eigenvectors take a pass of their own
+            # the moments along the eigenvectors need a second pass
             costs["statistics_passes"] = 2 if self.statistics["request"]["moments"] == "eigen" else 1
             costs["statistics_seconds"] = self.statistics["statistics_seconds"]
             costs["statistics_peak_bytes"] = self.statistics["peak_memory_bytes"]
@@ -92,7 +92,7 @@ class Stages:
         return {name: stage["environment"] for name, stage in stages.items() if stage and "environment" in stage}
 
     def sources(self) -> dict[str, dict[str, str]]:
-        """Return names and digests of the other data sets whose images the statistics were collected over."""
+        """Return names and digests of the other data sets of the statistics."""
         sets = {"first": self.statistics, "second": self.second}
         return {name: record["source"] for name, record in sets.items() if record and "source" in record}
 
@@ -105,7 +105,7 @@ def _stages(session: Session, cell: Cell, edit: EditRecord) -> Stages:
 
 
 def _identity(cell: Cell, suite: str) -> Row:
-    """Return what the rows of a cell have, whatever becomes of it."""
+    """Return the common fields of finished and failed rows of a cell."""
     ids: Ids = {"training": cell.training.id}
     if cell.statistics_id is not None:
         ids["statistics"] = cell.statistics_id
@@ -116,20 +116,20 @@ def _identity(cell: Cell, suite: str) -> Row:
 
 
 def _view_files(session: Session, cell: Cell) -> dict[str, str]:
-    """Return digests of the files that the views were read from."""
+    """Return view -> digest of its file."""
     name = session.training.data.name
     folders = view_folders(name, session.places.data_dir, session.places.cache_dir)
     return {view: file_sha256(need_view(view, name, folders)) for view in cell.views}
 
 
 def _edit_report(cell: Cell, result: EditRecord) -> EditReport:
-    """Return totals over the edited matrices, with the report of each, and what the method was given."""
+    """Return totals over the edited matrices, the report of each, and the information of the method."""
     report = _totals(result["layers"])
     if cell.edit.entry.role == "diagnostic":
         report["probe"] = True
     if (information := _information(cell)) is not None and cell.method != "none":
         report["information"] = information
-    # results of an edit that lie in a store may have been written without them
+    # older results in a store have no passes
     if passes := result.get("passes"):
         report["passes"] = passes
     return report
@@ -154,15 +154,15 @@ def _totals(layers: dict[str, dict[str, float]]) -> EditReport:
 
 
 def _information(cell: Cell) -> Information | None:
-    """Return what the method is given, where it says so."""
+    """Return the class of information of the method, ``None`` if it declares none."""
     information = cell.edit.entry.information
     return "noisy labels" if information == "unlabelled" and _reads_given(cell) else information
 
 
 def _reads_given(cell: Cell) -> bool:
-    """Say whether the given labels of images enter what the edit reads: those of text are the text itself."""
+    """Return whether the edit depends on the given labels of images; the labels of text are the text itself."""
     *_, reading = cell.edit.entry.chain()
-    # of the inputs alone; all others rank by gradients, one side of them too: it breaks ties in the basis of the other
+    # only FOOF uses inputs alone; the others rank by gradients, even with one side, which breaks ties by the other
     mixed = reading.reads_second and getattr(reading, "side", None) == "both"
     gradients = mixed or getattr(reading, "importance", "foof") != "foof"
     images = cell.training.protocol == "image"

@@ -1,4 +1,4 @@
-"""Run a suite: collect the rows that are in the store, run the cells that have none, write their rows."""
+"""Run a suite: collect the rows in the store, run the cells without a row, write their rows."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from vitmem.metrics.versions import predictions_kind
 from vitmem.progress import now_and_then
 from vitmem.rows import Row, write_rows
 
-# Makes the rows of a plan that are not done, of cells by id; plug-ins are imported first.
+# (plan, places, done ids, plug-ins to import first, callback): makes the missing rows of a plan.
 Execute = Callable[[Plan, Places, Collection[str], Sequence[str], OnEvent], None]
-# Seconds between two writes of the rows of a run: the whole file is written each time.
+# Seconds between two writes of the rows; each write rewrites the whole file.
 WRITE_EVERY = 60.0
 
 
 @dataclass
 class Progress:
-    """Counts of a run and what its parts took, from which the time left is estimated."""
+    """Counts and seconds of a run, for the estimate of the remaining time."""
 
     total: int
     trainings: int
@@ -48,7 +48,7 @@ class Progress:
         self.training_seconds[row["ids"]["training"]] = costs.get("training_seconds", 0.0)
 
     def left(self) -> float | None:
-        """Return the seconds that are left if trainings and cells to come take what the finished ones took."""
+        """Estimate the remaining seconds from the finished trainings and cells; ``None`` before the first cell."""
         if not self.cells:
             return None
         begun = self.training_seconds
@@ -59,9 +59,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: cells in the plan, rows that were there, rows made now, and how many failed.
+    """The counts of a run: cells in the plan, existing rows, new rows, and failed ones of these.
 
-    ``elsewhere`` are the cells that other workers are at.
+    ``elsewhere`` is the number of cells of other workers.
     """
 
     cells: int
@@ -72,7 +72,7 @@ class Outcome:
 
 
 def rows_path(results: Path, suite: str) -> Path:
-    """Return where the rows of ``suite`` are kept."""
+    """Return the path of the rows of ``suite``."""
     return results / suite / "rows.jsonl"
 
 
@@ -87,20 +87,19 @@ def run_suite(
     prune: bool = False,
     on_event: Callable[[Event, Progress], None] = lambda event, progress: None,
 ) -> Outcome:
-    """Make a row of every cell of ``plan`` that has none and return the counts.
+    """Make a row for every cell of ``plan`` without one and return the counts.
 
-    Rows that the store has of these cells are taken first, and at the end those that other workers have made meanwhile.
-    A row is in the store before the next cell begins, so a run that is killed loses at most the cell it was in; the
-    suite's file of rows is written now and then, and at the end. A row that was made by other metrics than those of now
-    is measured again, from what the store has. With ``prune`` the rows of cells that the suite no longer has go first.
-    ``execute`` makes the rows elsewhere than in
-    ``workers`` processes of this machine. Raises InputError when the user can mend what is wrong.
+    Collects existing rows from the store first, and those of other workers at the end. Each row is stored before the
+    next cell starts, so a killed run loses at most its current cell; the suite's rows are written once a minute and at
+    the end. Rows with other versions of the metrics are measured again from the store. ``prune`` deletes rows of cells
+    outside the suite. ``execute`` makes the rows on a cluster instead of in ``workers`` processes of this machine.
+    Raises InputError for an error of the user.
     """
     name = plan.suite.name
     path = rows_path(results, name)
     with translate_disk_errors(results), results_folder(path.parent):
         with lock(path.with_name(".lock")):
-            for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a run that was killed while it wrote
+            for left in path.parent.glob(f".{path.name}.*.tmp"):  # left by a run killed during a write
                 left.unlink()
         rows = rows_of(path)
         new = rows_in_store(plan, places.store.root, finished_ids(rows))
@@ -135,7 +134,7 @@ def run_suite(
             else:
                 execute(plan, places, done, named, handle)
         except BaseException:
-            with suppress(VitmemError, OSError):  # the user reads what ended the run; the next one takes the rows
+            with suppress(VitmemError, OSError):  # the first error is raised; the next run collects the rows
                 write()
             raise
         write()
@@ -148,20 +147,20 @@ def run_suite(
 
 
 def _merge(path: Path, rows: Sequence[Row], stale: Collection[str] = ()) -> None:
-    """Merge ``rows`` into the file ``path``, which other runs may write too."""
+    """Merge ``rows`` into the file ``path``, under a lock against other runs."""
     if rows or stale:
         with lock(path.with_name(".lock")):
             write_rows(path, rows, drop=stale)
 
 
 def stale_ids(plan: Plan, rows: Iterable[Row]) -> set[str]:
-    """Return the ids of the ``rows`` whose cell is not in ``plan`` (any more)."""
+    """Return the ids of ``rows`` without a cell in ``plan``."""
     return {row["id"] for row in rows} - {cell.id for cell in plan.cells}
 
 
 @contextmanager
 def results_folder(folder: Path) -> Iterator[None]:
-    """Make the folder of a suite's results; one that has nothing in the end goes, with those that were made for it."""
+    """Create the folder of a suite's results; remove it and its new parents if it stays empty."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:

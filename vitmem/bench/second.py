@@ -1,7 +1,4 @@
-"""Statistics as a suite asks for them: another data set as their source, and a second set beside those of a cell.
-
-No torch.
-"""
+"""Requests for statistics in a suite: another data set as ``source``, and the second set of an edit. No torch."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ SECOND = "second"
 
 
 def statistics_asked(value: Any, where: str, data_dir: Path | None = None) -> Iterator[Statistics]:
-    """Yield the resolved requests for statistics that ``value`` is, one for every combination of its lists.
+    """Yield the requests for statistics of ``value``, one for every combination of its lists.
 
-    A ``source`` is resolved like the data of a suite. Raises InputError for what is wrong with it.
+    A ``source`` is resolved like the data of a suite. Raises InputError, prefixed with ``where``, for invalid values.
     """
     if not isinstance(value, dict):
         raise InputError(f"{where}: expected a mapping such as {{held_out: true}}, got {shown(value)}")
@@ -40,7 +37,7 @@ def statistics_asked(value: Any, where: str, data_dir: Path | None = None) -> It
 
 
 def with_second(edit: Config, where: str, data_dir: Path | None = None) -> Config:
-    """Return ``edit`` as it is written with every second set of statistics in it resolved, in a list."""
+    """Return ``edit`` with each second set of statistics replaced by the list of its resolved requests."""
     inner = {
         key: [with_second(one, where, data_dir) if isinstance(one, dict) else one for one in many(edit[key])]
         for key in ("after",)
@@ -53,6 +50,6 @@ def with_second(edit: Config, where: str, data_dir: Path | None = None) -> Confi
 
 
 def _takes_second(edit: Config) -> bool:
-    """Say whether a method that ``edit`` names keeps what a second set needs; of an unknown name ``named`` tells."""
+    """Return whether a method of ``edit`` reads a second set; ``named`` reports unknown names."""
     names = {name for name in many(edit.get("method")) if isinstance(name, str)}
     return any(entry.reads_second for entry in EDITS.entries() if entry.name in names)

@@ -1,7 +1,6 @@
-"""The store: a content-addressed folder a stage, written under a temporary name and renamed when whole.
+"""The store: one content-addressed folder per stage, written under a temporary name and renamed when complete.
 
-What is read is checked against the digests that were written with it, once a process; a folder that was damaged is set
-aside and made again.
+Each process checks a folder against its digests before the first use; a damaged folder is moved aside and made again.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "os error 28")
-# Where tracebacks lie, and claims of workers.
+# The folders of tracebacks and of workers' claims.
 FAILURES, CLAIMS = "failures", "claims"
 
 
@@ -41,9 +40,9 @@ class Store:
     """Folders ``<root>/<stage>/<id>``, each with the digests of its files."""
 
     def __init__(self, root: Path) -> None:
-        """Open or make the store; raises InputError when another schema version wrote it.
+        """Open or create the store; raises InputError for another schema version.
 
-        A mark of the schema that cannot be read is written anew, with a warning: each folder has digests of its own.
+        A damaged schema file is rewritten with a warning, since each folder has its own digests.
         """
         self.root = root
         self.claims = Claims(root / CLAIMS)
@@ -56,19 +55,19 @@ class Store:
             if found is None:
                 write_json(mark, {"schema": SCHEMA_VERSION})
                 if not new:
-                    log.warning(f"{mark}: it was damaged and is written anew")
+                    log.warning(f"{mark}: the file was damaged and is written again")
             elif found != SCHEMA_VERSION:
                 raise InputError(
                     f"{root}: the store has schema {found}, this version writes {SCHEMA_VERSION}; "
-                    "give another folder with --store or move the old one away"
+                    "give another folder with --store, or move the old one away"
                 )
 
     def folder(self, stage: str, id: str) -> Path:
-        """Return where the finished stage ``id`` lies or will lie."""
+        """Return the path of the finished stage ``id``, which may not exist yet."""
         return self.root / stage / id
 
     def has(self, stage: str, id: str) -> bool:
-        """Say whether the stage ``id`` is finished and whole; a damaged folder is set aside, with a warning."""
+        """Return whether the stage ``id`` is finished and undamaged; a damaged folder is moved aside with a warning."""
         with translate_disk_errors(self.root):
             return self._sound(self.folder(stage, id), None)
 
@@ -81,14 +80,15 @@ class Store:
         resumed: str | None = None,
         made_from: Mapping[str, str] | None = None,
     ) -> Path:
-        """Return the folder of a finished stage; ``fill`` is called with an unfinished one if there is none.
+        """Return the folder of a finished stage; if there is none, call ``fill`` with a temporary folder first.
 
-        The folder gets its digests and then its name when ``fill`` returns. One that is damaged, or was made from
-        something else than ``made_from`` (digests by name; ``None``: not asked), is set aside, with a warning.
-        With ``resumed``, the name of a folder in the unfinished one that goes when it is whole, one process makes it at
-        a time, of all that share the store: others wait and take its work, and what one that was killed left is there
-        again (a training resumes from its checkpoint). Without it the folder starts empty, and of several processes
-        that make it at once one has its name.
+        After ``fill`` the folder gets its digests, then its final name. A damaged folder, or one with other digests of
+        its inputs than ``made_from`` (name -> digest; ``None``: no check), is moved aside with a warning.
+
+        ``resumed`` is the name of a checkpoint folder inside, deleted at the end. With it only one process at a time
+        makes the stage, of all processes on the store: the others wait for its result, and the next one after a kill
+        continues in the same temporary folder. Without it the folder starts empty, and the first of several concurrent
+        processes to finish gives the result.
         """
         final = self.folder(stage, id)
         with translate_disk_errors(self.root):
@@ -114,8 +114,8 @@ class Store:
                     except Exception as error:
                         if not self.claims.was_taken(claim):
                             raise
-                        # this process stood still for so long that another one went on from what it left
-                        log.warning(f"{stage}/{id}: another worker has taken it over ({reason(error)})")
+                        # this process was suspended for so long that another one took over its folder
+                        log.warning(f"{stage}/{id}: another worker took it over ({reason(error)})")
         return final
 
     def _fill(
@@ -126,7 +126,7 @@ class Store:
         made_from: Mapping[str, str] | None,
         resumed: str | None = None,
     ) -> None:
-        """Fill ``partial`` unless it is whole, and give it its name."""
+        """Fill ``partial`` unless it is complete, then rename it to ``final``."""
         partial.mkdir(parents=True, exist_ok=True)
         if not (partial / MANIFEST).exists():
             fill(partial)
@@ -137,25 +137,25 @@ class Store:
         try:
             os.replace(partial, final)
         except OSError:
-            if not self._sound(final, made_from):  # else another process was first
+            if not self._sound(final, made_from):  # otherwise another process was first
                 raise
             _drop(partial)
         flush(final.parent)
         self._whole.add(final)
 
     def failed(self, id: str, error: BaseException) -> str:
-        """Keep the traceback of what failed under ``id``, and return where it lies in the store."""
+        """Store the traceback of the failed cell or training ``id`` and return its path in the store."""
         place = f"{FAILURES}/{id}.txt"
         with translate_disk_errors(self.root):
             write_text(self.root / place, "".join(traceback.format_exception(error)))
         return place
 
     def succeeded(self, id: str) -> None:
-        """Forget a traceback of an earlier try."""
+        """Delete the traceback of an earlier attempt."""
         (self.root / FAILURES / f"{id}.txt").unlink(missing_ok=True)
 
     def _sound(self, final: Path, made_from: Mapping[str, str] | None) -> bool:
-        """Say whether there is a finished folder that is whole; another one is set aside."""
+        """Return whether ``final`` exists and is undamaged; a damaged folder is moved aside."""
         if not _is_there(final):
             self._whole.discard(final)
             return False
@@ -168,12 +168,12 @@ class Store:
         aside_name = next(path for path in aside if not path.exists())
         with suppress(OSError):  # another process was first
             os.replace(final, aside_name)
-        log.warning(f"{final}: {wrong}; it is set aside as {aside_name.name} and made again")
+        log.warning(f"{final}: {wrong}; the folder is set aside as {aside_name.name} and made again")
         return False
 
 
 def _is_there(folder: Path) -> bool:
-    """Say whether ``folder`` is there; a file system of a network may know it from a look at its parent alone."""
+    """Return whether ``folder`` exists; network file systems may show new folders only in a listing of the parent."""
     if folder.is_dir():
         return True
     with suppress(OSError):
@@ -182,7 +182,7 @@ def _is_there(folder: Path) -> bool:
 
 
 def _take_over(partial: Path, id: str) -> None:
-    """Give what a process that was killed left of ``id`` the name ``partial``: no other process writes there then."""
+    """Rename the temporary folder of a killed process for ``id`` to ``partial``, so that only this process uses it."""
     for left in sorted(partial.parent.glob(f"{id}*.partial"), key=lambda path: path.stat().st_mtime):
         if left != partial:
             _drop(partial)
@@ -192,25 +192,25 @@ def _take_over(partial: Path, id: str) -> None:
 
 
 def _drop_left(final: Path) -> None:
-    """Drop unfinished folders of processes of this host that have gone."""
+    """Delete temporary folders of ended processes of this host."""
     for left in final.parent.glob(f"{final.name}.{socket.gethostname()}-*.partial"):
         if not is_running(int(left.name.rpartition("-")[0].rpartition("-")[2])):
             _drop(left)
 
 
 def _usable(partial: Path) -> bool:
-    """Say whether what a killed run left may be gone on from: it has no digests yet, or all that it has agree."""
+    """Return whether a killed run's folder can be resumed: it has no digests yet, or all digests agree."""
     if not (partial / MANIFEST).exists():
         return True
     if (wrong := fault(partial)) is not None:
-        log.warning(f"{partial}: {wrong}; it was left by a run that was stopped and is made anew")
+        log.warning(f"{partial}: {wrong}; the folder of a stopped run is made again")
     return wrong is None
 
 
 def _schema(mark: Path) -> int | None:
-    """Return the version in the mark of a store, ``None`` when there is none or it cannot be read."""
+    """Return the version in the schema file of a store, ``None`` if it is missing or damaged."""
     try:
-        found = parse_json(read_text(mark, "the mark of a store"), str(mark))
+        found = parse_json(read_text(mark, "the schema file of a store"), str(mark))
         return int(found["schema"]) if {*found} == {"schema"} else None
     except (InputError, KeyError, TypeError, ValueError):
         return None
@@ -229,28 +229,28 @@ def _drop(folder: Path) -> None:
 
 @contextmanager
 def lock(path: Path, *, busy: str | None = None) -> Iterator[None]:
-    """Hold the file lock ``path``; wait for it, or raise InputError(``busy``) when that is given."""
+    """Hold the file lock ``path``; wait for it, or with ``busy`` raise InputError with that text."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
             if not lock_descriptor(handle.fileno(), blocking=busy is None):
                 raise InputError(str(busy))
             if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
-                continue  # its last holder has removed it
+                continue  # the last holder removed the file
             yield
             return
 
 
 @contextmanager
 def translate_disk_errors(root: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one sentence: DiskFullError or InputError.
+    """Raise DiskFullError for a full disk and InputError for a read-only one, each with one sentence.
 
-    It names the folder of the file that the system names, or ``root`` where it names none.
+    The sentence names the folder of the file in the system's error, or ``root`` without one.
     """
     try:
         yield
     except Exception as error:
-        # safetensors and torch.save have errors of their own, which keep only the system's words
+        # safetensors and torch.save raise their own errors with only the system's message
         number = error.errno if isinstance(error, OSError) else None
         named = error.filename if isinstance(error, OSError) else None
         where = Path(named).parent if isinstance(named, str) else root
@@ -266,10 +266,10 @@ def translate_disk_errors(root: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON, whole or not at all."""
+    """Write ``value`` as JSON, atomically."""
     write_text(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False))
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of the store; raises InputError for one that cannot be read."""
+    """Return the content of a JSON file of the store; raises InputError for an unreadable file."""
     return parse_json(read_text(path, "a file of the store"), str(path))

@@ -1,4 +1,4 @@
-"""What the store still has of rows: curves of trainings and predictions of cells, as arrays. Nothing is made here."""
+"""Readers of the store for reports: curves of trainings and predictions of cells, as arrays."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """The images of a training's config, and the positions (r,) of the wrongly labelled ones that report."""
+    """The images of a training's config, and the positions (r,) of the wrongly labelled ones in the report half."""
 
     noisy: NoisyImages
     noisy_report: NDArray[np.int64]
 
     def belong_to(self, stored: Mapping[str, NDArray[Any]]) -> bool:
-        """Say whether ``stored`` predictions, (n, ...) each, are of these images with these labels."""
+        """Return whether ``stored`` predictions, (n, ...) each, are of these images with these labels."""
         pairs = ((stored["index"], self.noisy.data.train.index), (stored["given"], self.noisy.given))
         return all(np.array_equal(there, here.numpy()) for there, here in pairs)
 
 
 def stored_curve(store: Path, training: str) -> Arrays | None:
-    """Return the columns (n,) float64 of the curves of the training with that id, ``None`` when there are none.
+    """Return name -> column (n,) float64 of the curves of the training with the id ``training``, ``None`` without any.
 
-    Raises InputError for a folder that is damaged, and for a file that is no table of numbers.
+    Raises InputError for a damaged folder and for a file with other values than numbers.
     """
     path = store / "training" / training / CURVES
     if not path.parent.is_dir():
@@ -57,11 +57,11 @@ def stored_curve(store: Path, training: str) -> Arrays | None:
 
 
 def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
-    """Return what is kept of the predictions of a row's cell, (n, ...) each, ``None`` when there is nothing.
+    """Return the stored predictions of a row's cell, (n, ...) each, ``None`` without any.
 
-    Raises InputError for a folder that is damaged, and for a method that is not known.
+    Raises InputError for a damaged folder and for an unknown method.
     """
-    # views are measured on predictions that lie under the id of the cell without them
+    # the predictions of a cell with views have the id of the cell without views
     views = "views" in row
     id = as_cell(row["config"]).evaluation_id if views else row["id"]
     path = store / "evaluation" / id / PREDICTIONS
@@ -75,15 +75,15 @@ def stored_predictions(store: Path, row: Mapping[str, Any]) -> Arrays | None:
 
 
 def labelled_images(config: Mapping[str, Any], data_dir: Path | None, cache_dir: Path) -> LabelledImages:
-    """Return the training images of a row's config with their labels; the validation images are left out.
+    """Return the training images of a row's config with their labels, without the validation images.
 
-    Raises InputError for data that cannot be read, and for such as would be downloaded for want of ``data_dir``.
+    Raises InputError for unreadable data, and for data that would need a download without ``data_dir``.
     """
     training = as_training(config)
     if data_dir is None and training.data.entry.downloads:
         raise InputError(f"the images of {training.data.name} are not in a package; give their folder with --data-dir")
     noisy = noisy_images(training.data, training.noise, training.seed, data_dir, cache_dir)
     report = image_halves(noisy, training).noisy_report.numpy()
-    # only training images are shown, and a part of a file that is mapped keeps the whole of it in memory, seed by seed
+    # drop the validation images: a slice of a memory-mapped file keeps the whole file in memory for each seed
     shown = replace(noisy.data, validation=noisy.data.validation.take(torch.arange(0)))
     return LabelledImages(replace(noisy, data=shown), report)

@@ -1,4 +1,4 @@
-"""Lists where one value is expected: every combination of them, and which cells a pattern takes out. No torch."""
+"""Sweeps of a suite: all combinations of lists of values, and matching of exclude patterns. No torch."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from vitmem.entries import AFTER, Entry
 from vitmem.errors import InputError, shown
 from vitmem.specs import FILE, Spec, explain
 
-# A product of more is a slip: none of its cells would be there in a lifetime.
+# A larger product is a mistake in the suite.
 MOST_CELLS = 200_000
 P = typing.TypeVar("P", bound=Spec)
 
 
 def many(value: Any) -> list[Any]:
-    """Return ``value`` as a list, one of itself when it is none."""
+    """Return ``value`` if it is a list, else a list with it."""
     return value if isinstance(value, list) else [value]
 
 
 def plain(value: Config, spec: type[P], where: str) -> Iterator[P]:
-    """Yield ``value`` by ``spec``, defaults filled in, for every combination of its lists."""
+    """Yield ``value`` parsed by ``spec``, with defaults, for every combination of its lists."""
     for one in _sweep(value, where, spec):
         yield parsed(one, spec, where)
 
 
 def parsed(value: Config, spec: type[P], where: str) -> P:
-    """Return ``value`` by ``spec``; raises InputError, beginning with ``where``, for what is wrong with it."""
+    """Return ``value`` parsed by ``spec``; raises InputError, prefixed with ``where``, for invalid values."""
     try:
         return spec.model_validate(value)
     except ValidationError as error:
@@ -46,10 +46,10 @@ def parsed(value: Config, spec: type[P], where: str) -> P:
 
 
 def named(value: Config, shared: type[S], where: str, data_dir: Path | None = None) -> Iterator[Chosen[Any, S]]:
-    """Resolve an entry's name, or several, and its parameters, those that all entries share apart.
+    """Yield the entries of ``value``: every combination of its names and parameters.
 
-    Files among them, in ``data_dir`` or anywhere, get the digest of their content. A parameter of a plug-in that has
-    the name of a shared one is its own.
+    Files, looked up in ``data_dir`` too, get the digest of their content. An entry's own parameter takes precedence
+    over a shared one of the same name. Raises InputError, prefixed with ``where``, for invalid values.
     """
     key = shared.key
     if not isinstance(value, dict) or key not in value:
@@ -63,7 +63,7 @@ def named(value: Config, shared: type[S], where: str, data_dir: Path | None = No
             entry: type[Entry] = shared.registry.get(name)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        inner = AFTER if AFTER in entry.model_fields else ""  # an edit itself, with sweeps of its own
+        inner = AFTER if AFTER in entry.model_fields else ""  # the inner edit, with its own sweeps
         made = [c.config for v in many(value.get(inner, [])) for c in named(v, InnerShared, f"{where}: '{inner}'")]
         for one in _sweep({**value, key: name, **({inner: made} if made else {})}, where, entry, shared):
             common, own = shared.split(one, entry)
@@ -72,7 +72,7 @@ def named(value: Config, shared: type[S], where: str, data_dir: Path | None = No
 
 
 def _sweep(value: Config, where: str, *specs: type[Spec]) -> Iterator[Config]:
-    """Yield the product over every list that stands where the specs expect one value."""
+    """Yield the product of all lists in place of one value, by the fields of ``specs``."""
     keys, axes = [], []
     for key, item in value.items():
         found = next((spec.model_fields[key] for spec in specs if key in spec.model_fields), None)
@@ -90,12 +90,12 @@ def _sweep(value: Config, where: str, *specs: type[Spec]) -> Iterator[Config]:
 
 
 def _levels(field: FieldInfo) -> int:
-    """Return how many lists lie around the values of a field: a list one level deeper is a sweep."""
+    """Return the list depth of a field's type; a value one level deeper is a sweep."""
     return 0 if any(isinstance(mark, Swept) for mark in field.metadata) else _lists_in(field.annotation)
 
 
 def _lists_in(annotation: Any) -> int:
-    """Return how many lists a type has inside each other, of several types the most."""
+    """Return the list depth of a type, the largest of a union."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return max(map(_lists_in, inner))
@@ -107,18 +107,18 @@ def _lists_in(annotation: Any) -> int:
 
 
 def check_size(lengths: Sequence[int], where: str) -> None:
-    """Raise InputError when lists of these lengths have more combinations than anybody runs."""
+    """Raise InputError if lists of these lengths have more than MOST_CELLS combinations."""
     if (product := math.prod(lengths)) > MOST_CELLS:
         raise InputError(f"{where}: {product:.3g} combinations, more than {MOST_CELLS:,}; shorten its lists")
 
 
 def _depth(value: Any) -> int:
-    """Return how many lists lie around the values of ``value``."""
+    """Return the list depth of ``value``."""
     return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
 
 def holds(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether ``cell`` has everything that ``wanted`` names (a list in ``wanted`` means any of)."""
+    """Return whether ``cell`` matches all keys of ``wanted`` (a list in ``wanted`` means any of its values)."""
     for key, value in wanted.items():
         got = cell.get(key)
         if isinstance(got, Mapping) and got.keys() == FILE and not isinstance(value, dict):

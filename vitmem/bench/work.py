@@ -1,6 +1,6 @@
-"""Work on a suite: take the next training that nobody holds, make its rows, go on until none is left.
+"""One worker of a suite: take the next free training, make its rows, repeat until none is left.
 
-The store is the queue: any number of workers, on any machine that sees the store, work on one suite.
+The store is the queue of any number of workers, on all machines with access to it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ OnEvent = Callable[[Event], None]
 
 
 def work(plan: Plan, places: Places, done: Collection[str], on_event: OnEvent, since: float | None = None) -> None:
-    """Make a row of every cell of ``plan`` that has none and that no other worker is at; tell ``on_event`` of each.
+    """Make a row for every cell of ``plan`` that is neither done nor held by another worker; call ``on_event`` on each.
 
-    ``done`` are ids of cells that need none. What failed in another worker after ``since``, a time by the clock of the
-    store (``None``: now), would fail here and is not tried. Raises what ``run_job`` raises.
+    ``done`` has ids of finished cells. Cells that failed in another worker after ``since`` (seconds since 1970 by the
+    clock of the store; ``None``: now) are not tried again. Raises as ``run_job`` does.
     """
     claims, name = places.store.claims, plan.suite.name
     since = claims.now() if since is None else since
@@ -46,7 +46,7 @@ def work(plan: Plan, places: Places, done: Collection[str], on_event: OnEvent, s
 
 
 def _do(job: Job, plan: Plan, places: Places, on_event: OnEvent, since: float) -> None:
-    """Make the rows of ``job`` that are not in the store; what failed before ``since`` is tried again."""
+    """Make the rows of ``job`` that are not in the store; retry cells that failed before ``since``."""
     made = rows_in_store(replace(plan, cells=job.cells), places.store.root, ())
     ids = {row["id"] for row in made if row["status"] == "ok" or failed_after(places.store.root, row, since)}
     left = tuple(cell for cell in job.cells if cell.id not in ids)

@@ -1,4 +1,4 @@
-"""How strongly memorized and other examples enter each layer, by band of the spectrum of its inputs or its weight."""
+"""Input norms of memorized and other examples in each layer, by band of the spectrum of its inputs or its weight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitmem.kfac.bands import band_norms, compare_bands
 from vitmem.kfac.capture import entering
 from vitmem.kfac.layers import eval_mode
 
-# Examples that go through the network at a time.
+# Examples per forward pass.
 BATCH = 8
 Bases = Mapping[str, Tensor]
 
@@ -21,9 +21,9 @@ Bases = Mapping[str, Tensor]
 def bands(context: AnalysisContext) -> Iterator[Row]:
     """Yield a row for each band of each layer, in the eigenvectors of A (kfac) and right singular vectors of W (svd).
 
-    ``ratio`` is that of the mean norms inside the band, memorized over other; ``share_ratio`` that of the mean shares
-    of the squared norm, on which long rows have no more weight than short ones (arXiv 2510.24256, figure 2). No example
-    to forget, no row.
+    ``ratio`` is the ratio of the mean norms in the band, memorized to other; ``share_ratio`` the ratio of the mean
+    shares of the squared norm, which weights long and short rows equally (arXiv 2510.24256, figure 2). Yields nothing
+    without memorized examples.
     """
     if not len(context.sets()[0][0]):
         return
@@ -55,14 +55,14 @@ def _eigenvectors(context: AnalysisContext) -> Bases:
 
 
 def _singular_vectors(context: AnalysisContext) -> Bases:
-    """Return the right singular vectors (q, q) of each W (p, q), with those that W sends to zero as the last."""
+    """Return the right singular vectors (q, q) of each W (p, q), with a basis of its null space last."""
     weights = {path: weight_matrix(layer).double().cpu() for path, layer in context.layers.items()}
     return {path: torch.linalg.svd(weight, full_matrices=True).Vh.T for path, weight in weights.items()}
 
 
 @torch.no_grad()
 def _norms(context: AnalysisContext, vectors: Bases, pair: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-    """Return the norms (n, B) by path of the positions that count in a set of examples."""
+    """Return path -> norms (n, B) of the positions of a set of examples, B bands."""
     experiment = context.session.experiment
     task, _ = experiment.task(context.request)
     found: dict[str, list[Tensor]] = {path: [] for path in context.layers}

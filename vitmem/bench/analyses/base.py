@@ -1,4 +1,4 @@
-"""One training as the analyses see it, and what every line of theirs begins with."""
+"""The input of an analysis: one training with its statistics."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from vitmem.specs import Statistics
 Row = dict[str, Any]
 # Path -> the first eigenvectors of A (q, k) and of G (p, l) of a layer
 Tops = Mapping[str, tuple[Tensor, Tensor]]
-# Examples of each of the two sets at most.
+# Largest number of examples in each of the two sets.
 EXAMPLES = 400
 
 
 @dataclass(frozen=True)
 class AnalysisContext:
-    """A trained network with the statistics that ``cell`` reads; ``layers`` are what these cover, by path.
+    """A trained network with the statistics of ``cell``; ``layers`` maps paths to the layers of the statistics.
 
-    ``cells`` are all of this training.
-    ``request`` is how the statistics were collected. ``seeds`` has the first eigenvectors of other seeds of the same
-    training, each analysed before.
+    ``cells`` are all cells of this training, ``request`` has the options of the statistics, and ``seeds`` maps the
+    seeds analysed before to the first eigenvectors of the same training with that seed.
     """
 
     session: Session
@@ -39,12 +38,15 @@ class AnalysisContext:
 
     @property
     def head(self) -> Row:
-        """What a line begins with: the id of the training, its model and its seed."""
+        """The first columns of each row: the id of the training, its model and its seed."""
         training = self.cell.training
         return {"training": training.id, "model": training.model.name, "seed": training.seed}
 
     def sets(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Return as many memorized examples of the selection half as others trained on: inputs and labels (n, ...)."""
+        """Return equal numbers of memorized examples of the selection half and other training examples.
+
+        Each set has inputs (n, ...) and labels (n, ...).
+        """
         examples = self.session.experiment.examples()
         count = min(EXAMPLES, len(examples.forget[0]), len(examples.keep[0]))
         one, other = ((inputs[:count], labels[:count]) for inputs, labels in (examples.forget, examples.keep))

@@ -1,4 +1,4 @@
-"""Finding the wrong labels from the features of the network, each image judged by a classifier that has not seen it."""
+"""Detection of wrong labels from the features of the network, with cross-validated classifiers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from vitmem.kfac.layers import eval_mode
 from vitmem.lazy import extra
 from vitmem.metrics.detection import detect, loss, negative_margin
 
-FOLDS, BATCH, MOST = 5, 250, 2000  # parts of the images, images at a time, iterations of L-BFGS
+FOLDS, BATCH, MOST = 5, 250, 2000  # folds, images per batch, iterations of L-BFGS
 WHO = "analysis 'detection'"
 Scores = dict[str, Tensor]
 
 
 def detection(context: AnalysisContext) -> Iterator[Row]:
-    """Yield AUROC and average precision of scores of training images: the report half of the noisy against all clean.
+    """Yield AUROC and average precision of scores of training images: noisy images of the report half, all clean ones.
 
-    loss and margin are those of the network on the given labels. The cleanlab scores are from probabilities of a
-    logistic regression on the features of the network, in five folds: self-confidence and normalised margin (Northcutt
-    et al. 2021, "Confident Learning", arXiv 1911.00068). The network itself has seen all labels. ``flagged`` is the
-    share of the images that cleanlab's rule without a threshold calls wrong. Text yields nothing.
+    Loss and margin are those of the network on the given labels. The cleanlab scores, self-confidence and normalised
+    margin (Northcutt et al. 2021, "Confident Learning", arXiv 1911.00068), use out-of-fold probabilities of a logistic
+    regression on the features of the network, which was trained on all labels itself. ``flagged`` is the share of
+    images with a label issue by cleanlab's threshold-free rule. Yields nothing for text.
     """
     found = context.session.experiment.images
     if found is None or not len(found[1].noisy_report):
@@ -76,7 +76,7 @@ def _seen(net: nn.Module, data: ImageData) -> tuple[Tensor, Tensor]:
 
 
 def cross_validated(features: NDArray[np.float64], given: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return probabilities (n, K) of each image from a logistic regression on the others' folds of features (n, q)."""
+    """Return out-of-fold probabilities (n, K) of a logistic regression on features (n, q) and labels (n,)."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     out: NDArray[np.float64] = cross_val_predict(model, features, given, cv=folds, method="predict_proba")
@@ -84,7 +84,7 @@ def cross_validated(features: NDArray[np.float64], given: NDArray[np.int64]) -> 
 
 
 def cleanlab_scores(probabilities: NDArray[np.float64], given: NDArray[np.int64]) -> Scores:
-    """Return cleanlab's two scores (n,), high = suspect, from held-out probabilities (n, K) and given labels (n,)."""
+    """Return cleanlab's two scores (n,), high = suspect, of out-of-fold probabilities (n, K) and given labels (n,)."""
     rank = extra("cleanlab.rank", "cleanlab")
     scored = {
         "cleanlab_self_confidence": rank.get_self_confidence_for_each_label,
@@ -94,6 +94,6 @@ def cleanlab_scores(probabilities: NDArray[np.float64], given: NDArray[np.int64]
 
 
 def flagged(probabilities: NDArray[np.float64], given: NDArray[np.int64]) -> float:
-    """Return the share that cleanlab calls wrongly labelled, of probabilities (n, K) and given labels (n,)."""
+    """Return the share of label issues found by cleanlab for probabilities (n, K) and given labels (n,)."""
     found = extra("cleanlab.filter", "cleanlab").find_label_issues(given, probabilities, n_jobs=1)
     return float(np.mean(found))

@@ -1,4 +1,4 @@
-"""Whose Fisher it is: the gradients of memorized and other examples, and the curvature that all have along them."""
+"""Share of memorized examples in the Fisher: their gradients and those of others, and the curvature along them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vitmem.kfac.fit import backward_passes
 from vitmem.kfac.labels import LabelMode
 from vitmem.specs import seed_from
 
-# Labels drawn from the network's own probabilities make the Fisher, the given ones the empirical Fisher.
+# Labels sampled from the network's probabilities give the Fisher, the given labels the empirical Fisher.
 MODES: tuple[tuple[LabelMode, str], ...] = (("sampled", ""), ("given", "_given"))
 
 
 def fisher(context: AnalysisContext) -> Iterator[Row]:
     """Yield a row for each layer: mean ‖∇W‖² of an example of each set, and the curvature along its gradient.
 
-    ``noisy_share`` is the part of the trace of the Fisher that the wrongly labelled examples own, from these means and
-    the number of such examples: absent where that is not known. ``own_*`` are means, ``along_*`` medians of multiples
-    of the layer's mean curvature; ``_given`` marks those under the given labels. No example to forget, no row.
+    ``noisy_share`` is the share of the wrongly labelled examples in the trace of the Fisher, from these means and the
+    number of such examples, ``None`` if that is unknown. ``own_*`` are means, ``along_*`` medians in units of the
+    layer's mean curvature; ``_given`` marks values under the given labels. Yields nothing without memorized examples.
     """
     if not len(context.sets()[0][0]):
         return
@@ -41,7 +41,7 @@ def fisher(context: AnalysisContext) -> Iterator[Row]:
 
 
 def _sharpness(context: AnalysisContext, mode: LabelMode, pair: tuple[Tensor, Tensor]) -> dict[str, Sharpness]:
-    """Return the sharpness of a set of examples by path; each goes through the network alone."""
+    """Return path -> sharpness of a set of examples, one example per pass."""
     experiment = context.session.experiment
     task, _ = statistics_task(context.session, context.request)
     sums = {path: Sharpness(path, context.factors.layers[path]) for path in context.layers}
@@ -52,7 +52,7 @@ def _sharpness(context: AnalysisContext, mode: LabelMode, pair: tuple[Tensor, Te
 
 
 def _share(counts: dict[str, Any], memorized: float, other: float) -> float | None:
-    """Return the part of the noisy among all examples, each set weighted by its number; ``None`` without numbers."""
+    """Return the share of the noisy examples in the total, weighted by set sizes; ``None`` without sizes."""
     if "noisy" not in counts or "train" not in counts:
         return None
     noisy = counts["noisy"] * memorized

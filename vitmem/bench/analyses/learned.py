@@ -1,4 +1,4 @@
-"""Which memorized images go back under an edit, by when the training had first learned them."""
+"""Outcome of an edit on memorized images, by the epoch of their first memorization."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from vitmem.specs import LEARNED, PREDICTIONS
 
 
 def learned(context: AnalysisContext) -> Iterator[Row]:
-    """Yield, for each edit with stored predictions, what became of the images whose wrong label the network recites.
+    """Yield outcomes of memorized images of the report half, for each edit with stored predictions.
 
-    They are those of the report half, a row for each epoch of the training's curves at which they were predicted as
-    given for the first time (``of`` how many epochs): how many there are, the shares that are still memorized and that
-    are recovered, and the mean rise of the loss on the given label, nats. Text yields nothing, nor does a training that
-    kept no such epochs.
+    There is a row for each epoch of the first prediction of the given label (``of``: the total number of epochs). It
+    has the number of images, the shares of still memorized and of recovered ones, and the mean rise of the loss on the
+    given label in nats. Yields nothing for text and for trainings without stored epochs.
     """
     experiment, store = context.session.experiment, context.session.places.store
     path = store.folder("training", context.cell.training.id) / LEARNED
@@ -43,9 +42,9 @@ def learned(context: AnalysisContext) -> Iterator[Row]:
 
 
 def first_learned(hits: Tensor, epochs: Tensor) -> Tensor:
-    """Return the first of ``epochs`` (E,) at which each image was predicted as given, (n,), from ``hits`` (E, n).
+    """Return the first of ``epochs`` (E,) with a predicted given label for each image, (n,); 0 for images without one.
 
-    0 for one that never was.
+    ``hits`` (E, n) has the images with a predicted given label at each epoch.
     """
     return torch.where(hits.any(0), epochs[hits.int().argmax(0)], 0)
 

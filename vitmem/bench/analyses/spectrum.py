@@ -1,4 +1,4 @@
-"""How the curvature and the weight of each layer are spread over directions."""
+"""Spectra of the curvature and the weight of each layer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.kfac import weight_matrix
 from vitmem.kfac.spectrum import effective_rank
 
-# The first so many per cent of the directions, whose part of the trace is told.
+# Percentages of leading directions with a column for their share of the trace.
 FIRST = (1, 2, 5, 10, 20, 50)
 
 
 def spectrum(context: AnalysisContext) -> Iterator[Row]:
-    """Yield a row for each layer of W (p, q): effective ranks, as shares of the full rank, and what a few vectors hold.
+    """Yield a row for each layer of W (p, q): effective ranks as shares of the full rank, and shares of the trace.
 
-    The rank of W is that of its singular values, those of A and G that of their eigenvalues. ``a_5`` is the part of the
-    trace of A in the first 5 % of its eigenvectors, at least one; of W it is the part of ‖W‖².
+    The effective rank of W uses its singular values, those of A and G their eigenvalues. ``a_5`` is the share of the
+    trace of A in the first 5 % of its eigenvectors, at least one; for W it is the share of ‖W‖².
     """
     for path, layer in context.layers.items():
         found, weight = context.factors.layers[path], weight_matrix(layer).double().cpu()
@@ -40,6 +40,6 @@ def spectrum(context: AnalysisContext) -> Iterator[Row]:
 
 
 def _held(values: Tensor, first: int) -> float:
-    """Return the part of the sum of ``values`` (n,), descending, in the first so many per cent; 0 of zeros."""
+    """Return the share of the first ``first`` % of ``values`` (n,), descending, in their sum; 0 for zeros."""
     total = float(values.sum())
     return float(values[: max(1, round(first / 100 * len(values)))].sum()) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""Whether the bases that an edit reads are properties of the network: other data, other seeds, before training."""
+"""Stability of the bases of an edit: overlap with other data, other seeds and the untrained network."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vitmem.specs import seed_from
 
 
 def stability(context: AnalysisContext) -> Iterator[Row]:
-    """Yield how much of the space of the first 10 % of eigenvectors is the same, for A and G of each layer.
+    """Yield the overlap of the spaces of the first 10 % of eigenvectors, for A and G of each layer.
 
-    Compared ``with`` are the two halves of the batches of the statistics (``half``, absent for a single batch), the
-    network before training on all of them (``initial``, absent for one that came trained), and each other seed analysed
-    before (``seed 0``). ``overlap`` is 1 for the same space and ``chance`` for one drawn at random.
+    ``with`` names the comparison: the two halves of the batches (``half``, absent for a single batch), the untrained
+    network (``initial``, absent for a model that is trained already), and each seed analysed before (``seed 0``).
+    ``overlap`` is 1 for equal spaces and ``chance`` on average for a random one.
     """
     own = tops(context.factors, context.layers)
     net = context.session.experiment.net
@@ -68,7 +68,7 @@ def _batches(context: AnalysisContext) -> Iterable[Any]:
 
 
 def _fit(context: AnalysisContext, net: nn.Module, wanted: Callable[[int], bool]) -> Factors:
-    """Return statistics of ``net`` over the batches whose number is ``wanted``, as those of the suite are collected."""
+    """Return statistics of ``net`` over the batches with a ``wanted`` number, with the options of the suite."""
     request = context.request
     task, _ = statistics_task(context.session, request)
     layers: Mapping[str, nn.Module] = find_layers(net, list(context.layers))

@@ -1,4 +1,4 @@
-"""``vitmem analyse``: every analysis of every training of a suite, a file each beside the rows."""
+"""``vitmem analyse``: all analyses of the trainings of a suite, one CSV file each beside the rows."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ ANALYSES: Mapping[str, Analysis] = {
 def write_analyses(plan: Plan, places: Places, results: Path, names: Sequence[str] = ()) -> list[Path]:
     """Run the analyses ``names`` (none: all) on every training of ``plan`` that has statistics.
 
-    Returns the paths ``<results>/<suite>/analyses/<name>.csv``, which are written anew after each training. Trainings
-    and statistics (of several kinds the plainest) are read from the store, or made when it has none. Raises InputError
-    for an unknown name and when no cell of the suite reads statistics.
+    Returns the paths ``<results>/<suite>/analyses/<name>.csv``, which are rewritten after each training. Trainings and
+    statistics (of several kinds the one nearest to the defaults) come from the store, or are made. Raises InputError
+    for an unknown name and for a suite without statistics.
     """
     chosen = {name: _analysis(name) for name in (names or ANALYSES)}
     jobs = [(job, cells) for job in plan.jobs() if (cells := [c for c in job.cells if c.statistics is not None])]
     if not jobs:
         raise InputError(f"suite '{plan.suite.name}': no cell reads statistics; add an edit such as {{method: kfac}}")
     if "detection" in chosen:
-        extra("cleanlab", "cleanlab")  # before anything is trained
+        extra("cleanlab", "cleanlab")  # fail before training
     found: dict[str, list[Row]] = {name: [] for name in chosen}
     before: dict[str, dict[int, Tops]] = defaultdict(dict)
     folder = results / plan.suite.name / "analyses"
@@ -76,7 +76,7 @@ def _analysis(name: str) -> Analysis:
 
 
 def _plainness(cell: Cell) -> tuple[Any, ...]:
-    """Return a key by which statistics of all editable layers come first, collected in the plain way, at every seed."""
+    """Return a sort key: statistics of all editable layers first, then by distance from the defaults."""
     asked = as_config(cell.statistics or Statistics())
     odd = sum(getattr(Statistics(), key) != value for key, value in asked.items())
     return cell.layers is not None, odd, digest(asked)

@@ -1,1 +1,1 @@
-"""Where jobs run: an executor takes jobs and yields events as they happen."""
+"""Executors of a plan: local processes, Ray and SLURM."""

@@ -1,4 +1,4 @@
-"""Workers on this machine: this process, or several with a share of the cores (or a GPU) each."""
+"""Workers on this machine: this process, or several processes with their own cores or GPU."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from vitmem.progress import JobFormatter, Relay, Step, bars_shown, shown, shown_
 def run_local(
     plan: Plan, places: Places, done: Collection[str], workers: int, plugins: Sequence[str], on_event: OnEvent
 ) -> None:
-    """Make the rows of ``plan`` that are not ``done`` and tell ``on_event`` of each; one worker runs in this process.
+    """Make the rows of ``plan`` that are not ``done`` and call ``on_event`` on each; one worker uses this process.
 
-    What several workers log is logged here, and their bars are shown here. Raises InputError for several workers whose
-    trainings would take several devices each.
+    Log messages and progress bars of several workers appear in this process. Raises InputError for several workers
+    with several devices per training.
     """
     jobs = plan.jobs(done)
     workers = min(workers, len(jobs))
     devices = max((job.training.devices(places.trainer) for job in jobs), default=1)
     if workers > 1 and devices > 1:
         raise InputError(
-            f"--workers {workers} with trainings on {devices} devices each: expected one of them above 1; take fewer "
-            "workers, or 'devices: 1'"
+            f"--workers {workers} with trainings on {devices} devices each: only one of them can be above 1; use "
+            "--workers 1, or 'devices: 1'"
         )
     if workers == 1:
         work(plan, places, done, on_event)
@@ -50,15 +50,15 @@ def run_local(
 def _pool(
     plan: Plan, places: Places, done: Collection[str], workers: int, plugins: Sequence[str], on_event: OnEvent
 ) -> None:
-    """Work in ``workers`` fresh processes; they end with this one."""
+    """Work in ``workers`` new processes, which end with this one."""
     level = logging.getLogger("vitmem").getEffectiveLevel()
     context = multiprocessing.get_context("spawn")
-    plans: Any = context.Queue()  # unpickled in a worker when it has imported the plug-ins that it names
+    plans: Any = context.Queue()  # a worker unpickles the plan after the import of its plug-ins
     events: Any = context.Queue()
     for _ in range(workers):
         plans.put(plan)
     given = plans, events, level, bars_shown(), places, tuple(done), places.store.claims.now(), tuple(plugins)
-    # no daemons: they may not start the workers of a loader; each ends with this process by itself
+    # daemon processes may not start data loader workers; end_with_parent ends them instead
     pool = [context.Process(target=_work, args=(n, workers, *given)) for n in range(workers)]
     for process in pool:
         process.start()
@@ -103,10 +103,9 @@ def _work(
     since: float,
     plugins: Sequence[str],
 ) -> None:
-    """Work until nothing is left; cores and GPUs are shared out by worker number.
+    """Work until no training is left, on the cores and the GPU of the worker ``number``.
 
-    Rows, the error that ends it and what is logged from ``level`` on go to ``events``, and if ``relayed`` the steps of
-    long work.
+    Sends rows, the final error, log records from ``level`` on and, if ``relayed``, progress steps to ``events``.
     """
     threading.Thread(target=end_with_parent, daemon=True).start()
     handler = QueueHandler(events)
@@ -128,9 +127,9 @@ def _work(
 
 
 def _share_out(number: int, workers: int, device: str) -> str:
-    """Give this process its own cores (threads of two trainings on the same cores slow both down) and device.
+    """Pin this process to its own cores, since two trainings on the same cores slow each other down; return the device.
 
-    Where there are more workers than cores each has one thread, on whatever core is free.
+    With more workers than cores each worker has one thread on any core.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     mine = cores if workers > len(cores) else cores[number::workers]

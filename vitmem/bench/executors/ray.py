@@ -1,4 +1,4 @@
-"""Trainings on a Ray cluster, one task each; rows come back through the store that all nodes see, and as events."""
+"""Trainings on a Ray cluster, one task each; rows return through the shared store and as events."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from vitmem.bench.work import Event, OnEvent, work
 from vitmem.errors import InputError, VitmemError, one_line, unknown
 
 LOCAL = "local"
-# Seconds within which the head of a cluster answers.
+# Timeout in seconds for the head of a cluster.
 REACH = 10.0
-# What a task may ask for, by Ray's names.
+# Ray's names of the task options.
 OPTIONS = ("num_cpus", "num_gpus", "memory", "resources", "accelerator_type", "max_retries")
 
 
 @dataclass(frozen=True)
 class RayCluster:
-    """The Ray cluster at ``address`` (``local``: one of this machine); ``options`` are what a training asks for.
+    """The Ray cluster at ``address`` (``local``: one on this machine) with task ``options``.
 
-    ``num_gpus: 0.25`` lets four trainings share a GPU. A task whose node is lost is begun again up to ``max_retries``
-    times, from the last epoch.
+    ``num_gpus: 0.25`` lets four trainings share a GPU. After the loss of a node, a task restarts from the last epoch,
+    up to ``max_retries`` times.
     """
 
     address: str
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        """Raise InputError for an option that a task has not, or without Ray."""
+        """Raise InputError for an unknown task option, or without Ray."""
         for name in self.options:
             if name not in OPTIONS:
                 raise unknown("option of Ray", name, OPTIONS)
@@ -45,13 +45,13 @@ class RayCluster:
     def __call__(
         self, plan: Plan, places: Places, done: Collection[str], plugins: Sequence[str], on_event: OnEvent
     ) -> None:
-        """Make the rows of ``plan`` that are not ``done`` and tell ``on_event`` of each when its training is over."""
+        """Make the rows of ``plan`` that are not ``done``; call ``on_event`` on each at the end of its training."""
         ray = importlib.import_module("ray")
         with self._joined(ray):
             task = ray.remote(**{"num_cpus": 1, "max_retries": 3, **self.options})(_make_rows)
             since = places.store.claims.now()
             left = [
-                # in a list: Ray unpickles the plan when the task asks for it, its plug-ins imported
+                # a reference in a list: the task unpickles the plan itself, after the import of its plug-ins
                 task.remote([ray.put(replace(plan, cells=job.cells))], places, since, tuple(plugins))
                 for job in plan.jobs(done)
             ]
@@ -73,18 +73,18 @@ class RayCluster:
 
     @contextmanager
     def _joined(self, ray: Any) -> Iterator[None]:
-        """Be a driver of the cluster; it is never one that an environment variable names."""
-        if ray.is_initialized():  # by who calls this from Python
+        """Connect to the cluster, ignoring the address in Ray's environment variables."""
+        if ray.is_initialized():  # by a Python caller
             yield
             return
         try:
-            if self.address not in (LOCAL, "auto"):  # Ray itself would try for minutes
+            if self.address not in (LOCAL, "auto"):  # ray.init would retry for minutes
                 host, _, port = self.address.rpartition(":")
                 socket.create_connection((host, int(port)), timeout=REACH).close()
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"--address: no Ray cluster at '{self.address}' ({one_line(error)[:200]}); expected host:port of one, "
+                f"--address: no Ray cluster at '{self.address}' ({one_line(error)[:200]}); expected its host:port, "
                 f"or '{LOCAL}'"
             ) from error
         try:
@@ -94,7 +94,7 @@ class RayCluster:
 
 
 def _make_rows(plan: Sequence[Any], places: Places, since: float, plugins: Sequence[str]) -> list[Event]:
-    """Make the rows of one training, in a process of Ray; ``plan`` is its reference, in a list."""
+    """Make the rows of one training in a Ray process; ``plan`` is a list with a reference to the plan."""
     load_plugins(plugins)
     events: list[Event] = []
     work(importlib.import_module("ray").get(plan[0]), places, (), events.append, since)

@@ -1,7 +1,7 @@
-"""Workers on a SLURM cluster through submitit: an array of tasks, each with one worker or several. No torch.
+"""Workers on a SLURM cluster through submitit: an array of tasks with one or several workers each. No torch.
 
-Nothing has to live on the login node. A task whose time is over, or that is preempted, is put into the queue again and
-its workers go on from the last epoch; the store says what is left.
+No process stays on the login node. At its time limit or after preemption a task is requeued, and its workers resume
+from the last epoch; the store has the remaining work.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from typing import Any
 
 from vitmem.errors import InputError, VitmemError, unknown
 
-# Seconds before a task's end at which it is told, and those that its workers have to stop.
+# Seconds between SLURM's signal and a task's end, and for the workers to stop.
 TOLD, GRACE = 90, 60.0
 MPS = "nvidia-cuda-mps-control"
-# The options of a task that are not submitit's.
+# Options of a task beyond those of submitit, with defaults.
 OWN = {"slots": 1}
-# As submitit spells them for any cluster, beside SLURM's own names.
+# submitit's cluster-independent names of options.
 GENERAL = ("name", "timeout_min", "mem_gb", "tasks_per_node")
 _running: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
 class Workers:
-    """What a task does: ``slots`` processes of ``command`` with a share of its cores each, until nothing is left."""
+    """A task of the array: ``slots`` processes of ``command``, which divide its cores between them."""
 
     command: tuple[str, ...]
     slots: int = 1
 
     def __call__(self) -> None:
-        """Start the workers and wait for them; raises VitmemError when one ends with an error."""
+        """Start the workers and wait for them; raises VitmemError if one fails."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK", cores))
         threads = {"OMP_NUM_THREADS": str(max(cores // self.slots, 1))}
@@ -51,21 +51,21 @@ class Workers:
             ]
             codes = [process.wait() for process in _running]
         if any(codes):
-            raise VitmemError(f"workers ended with exit codes {codes}; 'vitmem status' says what failed")
+            raise VitmemError(f"workers ended with exit codes {codes}; 'vitmem status' shows the failures")
 
     def checkpoint(self) -> Any:
-        """Stop the workers and return what submitit puts into the queue again: the task's time is over."""
+        """Stop the workers at the time limit and return the task for submitit to requeue."""
         stop()
         return importlib.import_module("submitit").helpers.DelayedSubmission(self)
 
 
 def _deaf() -> None:
-    """Leave the signal before a task's end, which SLURM sends to all its processes, to the one that submitit runs."""
+    """Ignore SLURM's signal before a task's end, which the parent process handles for all workers."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def stop() -> None:
-    """End the workers of this task as Ctrl-C does, and kill those that take longer than ``GRACE``."""
+    """Interrupt the workers of this task, and kill those still running after ``GRACE`` seconds."""
     for process in _running:
         process.send_signal(signal.SIGINT)
     end = time.monotonic() + GRACE
@@ -78,7 +78,7 @@ def stop() -> None:
 
 @contextmanager
 def _shared_gpu(slots: int) -> Iterator[None]:
-    """Share the task's GPU between its workers by MPS, where that is installed."""
+    """Share the task's GPU between its workers by MPS, if installed."""
     if slots < 2 or shutil.which(MPS) is None:
         yield
         return
@@ -92,11 +92,11 @@ def _shared_gpu(slots: int) -> Iterator[None]:
 
 
 def submit(suite: str, work: Sequence[str], logs: Path, count: int, options: Mapping[str, Any]) -> list[str]:
-    """Submit an array of ``count`` tasks and return their job ids; ``work`` are the arguments of ``vitmem work``.
+    """Submit an array of ``count`` tasks and return their job ids; ``work`` has the arguments of ``vitmem work``.
 
-    ``options`` are submitit's for SLURM (``partition``, ``timeout_min``, ``gpus_per_node`` ...) and ``slots``, the
-    workers of a task. What tasks print lies in ``logs``, which all nodes see. Raises InputError for an option that
-    neither knows, where SLURM or submitit is not installed, or when SLURM refuses.
+    ``options`` are submitit's options for SLURM (``partition``, ``timeout_min``, ``gpus_per_node`` ...) and ``slots``,
+    the workers per task. ``logs`` is the folder of the output, accessible to all nodes. Raises InputError for an
+    unknown option, without SLURM or submitit, and if SLURM rejects the jobs.
     """
     executor = _executor(logs)
     own = {name: options.get(name, value) for name, value in OWN.items()}
@@ -110,7 +110,7 @@ def submit(suite: str, work: Sequence[str], logs: Path, count: int, options: Map
             jobs = [executor.submit(workers) for _ in range(count)]
     except Exception as error:
         said = " ".join(str(error).split())[:300]
-        raise InputError(f"SLURM refuses the jobs: {said}; see 'sinfo' for partitions and their limits") from error
+        raise InputError(f"SLURM rejects the jobs: {said}; see 'sinfo' for partitions and their limits") from error
     return [job.job_id for job in jobs]
 
 
@@ -122,7 +122,7 @@ def _executor(logs: Path) -> Any:
             "no SLURM here: 'sbatch' and 'srun' are not found; log in to the cluster, or use 'vitmem work'"
         )
     logs.mkdir(parents=True, exist_ok=True)
-    # as often as it takes: each time goes on from the last epoch
+    # practically unlimited requeues, each of which resumes from the last epoch
     return importlib.import_module("submitit").SlurmExecutor(folder=logs, max_num_timeout=10_000)
 
 
@@ -131,7 +131,7 @@ def _slurm_name(name: str) -> str:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Raise InputError for an option that submitit does not know."""
+    """Raise InputError for an option unknown to submitit."""
     slurm = importlib.import_module("submitit.slurm.slurm")
     known = [*slurm._get_default_parameters(), *GENERAL, *OWN]
     for name in options:
