@@ -11,6 +11,7 @@ from vitmem.bench.plan import Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.errors import InputError
+from vitmem.reports.documents import write_documents
 from vitmem.reports.files import write_tables
 from vitmem.shipped import find_suite
 from vitmem.trainer import from_command_line
@@ -80,5 +81,8 @@ def load_rows(suite: str | Path, *, results: str | Path = "results") -> pd.DataF
 
 
 def tables(results: str | Path = "results", *, suite: str | None = None) -> list[Path]:
-    """Write the tables of all suites in ``results``, or of one, from their rows; returns the files."""
-    return write_tables(Path(results), suite)
+    """Write the tables of all suites in ``results``, or of one, from their rows, and the documents that include them.
+
+    Returns the files of the tables, then the documents that changed.
+    """
+    return [*write_tables(Path(results), suite), *write_documents(Path(results), suite)]

@@ -158,6 +158,7 @@ class Table(Entry):
     """A table of the rows of a suite: ``columns`` are ``vitmem.reports.render.Column``, ``notes`` define terms.
 
     With ``over_suites`` it is one table over all suites, and ``rows`` receives the results of ``observe`` for each.
+    ``suite_notes``: whether the notes and the footer of the suite stand below it.
     """
 
     kind = "table"
@@ -165,6 +166,7 @@ class Table(Entry):
     columns: ClassVar[tuple[Any, ...]] = ()
     notes: ClassVar[tuple[str, ...]] = ()
     over_suites: ClassVar[bool] = False
+    suite_notes: ClassVar[bool] = True
 
     def rows(self, report: Any) -> Iterable[tuple[Any, ...]]:
         """Yield the cells of each row of a ``vitmem.reports.report.Report``; a table without rows is left out."""

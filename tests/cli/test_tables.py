@@ -55,10 +55,18 @@ def test_an_unknown_table_is_one_sentence(results: Path) -> None:
 def test_what_was_written_is_a_line_a_folder(results: Path) -> None:
     lines = CliRunner().invoke(app, ["tables", "--results", str(results)]).output.splitlines()
     assert lines[0].startswith("wrote change, chosen, comparison") and lines[0].endswith(f"in {results}/demo/tables")
-    assert lines[1:] == [f"wrote glossary in {results}"]
+    assert lines[1:] == [
+        f"wrote suites, glossary in {results}", f"wrote README in {results}/demo", f"wrote README in {results}"
+    ]  # fmt: skip
     for end in ("tex", "csv"):
-        (line,) = CliRunner().invoke(app, ["tables", "--results", str(results), "--format", end]).output.splitlines()
-        assert line == lines[0] and (results / "demo" / "tables" / f"chosen.{end}").is_file()
+        own, over_all = (
+            CliRunner().invoke(app, ["tables", "--results", str(results), "--format", end]).output.splitlines()
+        )
+        assert (
+            own == lines[0]
+            and over_all == f"wrote suites in {results}"
+            and (results / "demo" / "tables" / f"chosen.{end}").is_file()
+        )
     error = CliRunner().invoke(app, ["tables", "--results", str(results), "--format", "pdf"]).exception
     assert isinstance(error, InputError) and "unknown format 'pdf'" in str(error)
 

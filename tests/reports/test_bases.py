@@ -155,7 +155,7 @@ def test_which_suites_and_trainings_take_part(rows: list[Row]) -> None:
 def test_the_files_lie_beside_the_suites(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(tmp_path / "toy" / "rows.jsonl", rows)
     own = write_tables(tmp_path, "toy")
-    missing = [tmp_path / "bases.md"]
+    missing = [tmp_path / "bases.md", tmp_path / "suites.md"]
     assert check_tables(tmp_path) == missing and check_tables(tmp_path, "toy") == []
     assert [path for path in write_tables(tmp_path) if path not in own] == missing
     assert check_tables(tmp_path) == []

@@ -155,8 +155,10 @@ def test_same_bytes_whatever_the_order(toy: list[Row], tmp_path: Path) -> None:
 
 def test_check(toy: list[Row], tmp_path: Path) -> None:
     write_rows(tmp_path / "toy" / "rows.jsonl", toy)
-    assert len(check_tables(tmp_path)) == 8
+    assert len(check_tables(tmp_path)) == 10
     files = write_tables(tmp_path, "toy")
+    assert check_tables(tmp_path, "toy") == [] and check_tables(tmp_path) == [tmp_path / "suites.md"]
+    write_tables(tmp_path)
     assert check_tables(tmp_path) == []
     files[0].write_text("by hand")
     files[4].unlink()

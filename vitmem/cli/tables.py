@@ -16,8 +16,8 @@ from vitmem.cli.options import Plugin, Results
 from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.progress import bars
 from vitmem.registry import TABLES
+from vitmem.reports.documents import check_documents, write_documents
 from vitmem.reports.files import (
-    GLOSSARY,
     MARKDOWN,
     OverSuites,
     check_tables,
@@ -26,8 +26,7 @@ from vitmem.reports.files import (
     tables_of,
     write_tables,
 )
-from vitmem.reports.readme import check_documents, write_documents
-from vitmem.reports.render import RENDERERS, Table
+from vitmem.reports.render import GLOSSARY, RENDERERS, Table
 from vitmem.reports.terminal import terminal
 from vitmem.rows import Row
 
@@ -47,12 +46,14 @@ def _row_ids() -> Any:
 def tables(
     results: Results = Path("results"),
     suite: Suite = None,
-    check: Annotated[bool, typer.Option("--check", help="write nothing; fail when a committed table differs")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="write nothing; fail when a committed table or page differs")
+    ] = False,
     show: Annotated[str | None, typer.Option("--print", help="print this table, such as chosen; writes none")] = None,
     format: Annotated[str, typer.Option(help="md, tex (booktabs) or csv (fractions, all columns)")] = "md",
     plugin: Plugin = None,
 ) -> None:
-    """Write the tables of all suites from their rows.
+    """Write the tables of all suites from their rows, fill the documents that include them and add missing pages.
 
     Example: vitmem tables --check
     """
@@ -65,17 +66,21 @@ def tables(
     gc.disable()
     if check:
         with bars():
-            wrong = [*check_tables(results, suite, _belongs), *check_documents(results)]
+            wrong = [*check_tables(results, suite, _belongs), *check_documents(results, suite)]
         if wrong:
             named = ", ".join(map(str, wrong[:3])) + (f" and {len(wrong) - 3} others" if len(wrong) > 3 else "")
-            raise VitmemError(f"tables that differ from their rows: {named}; run 'vitmem tables' and commit them")
+            raise VitmemError(
+                f"tables and pages that differ from their rows: {named}; run 'vitmem tables' and commit them"
+            )
         print("all tables agree with their rows")
         return
     if show is not None:
         _show(results, suite, show, format)
         return
     with bars():
-        written = [*write_tables(results, suite, _belongs, format), *write_documents(results)]
+        written = write_tables(results, suite, _belongs, format)
+        if format == MARKDOWN:
+            written += write_documents(results, suite)
     folders = suite_folders(results, suite)
     if not folders:
         print(f"no rows in {results}: run a suite first ('vitmem run')")

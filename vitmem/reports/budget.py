@@ -1,4 +1,4 @@
-"""The information a method uses and the cost of finding its setting. Does not import torch.
+"""The information a method uses, the cost of finding its setting and the hours of a suite. Does not import torch.
 
 Older rows without these records have no values.
 """
@@ -6,10 +6,10 @@ Older rows without these records have no values.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vitmem.reports.aggregate import Estimate, Group, at, estimate
-from vitmem.reports.render import Column
+from vitmem.reports.render import Column, fixed
 from vitmem.rows import Row
 
 INFORMATION = Column(
@@ -30,6 +30,8 @@ TUNING_COLUMNS = (
         "selection halves",
     ),
 )
+STAGES = ("training", "statistics", "edit", "evaluate")
+SPENT = {"training": "training", "statistics": "statistics", "edit": "edits", "evaluate": "evaluation"}
 
 
 def passes(row: Row) -> float | None:
@@ -59,3 +61,22 @@ def _total(rows: Sequence[Row]) -> float:
     shared = {row["ids"]["statistics"]: row["costs"]["statistics_passes"] for row in rows if "statistics" in row["ids"]}
     shared |= {row["ids"]["second"]: row["costs"]["second_passes"] for row in rows if "second" in row["ids"]}
     return math.fsum([*shared.values(), *(at("edit", "passes")(row) or 0.0 for row in rows)])
+
+
+def hours(rows: Iterable[Row]) -> dict[str, tuple[float, int]]:
+    """Return the hours of each stage and how often it ran, counting each training and set of statistics once."""
+    seconds: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
+    for row in rows:
+        ids = {stage: str(id) for stage, id in row["ids"].items()} | {"edit": row["id"], "evaluate": row["id"]}
+        for stage in STAGES:
+            value = at("costs", f"{stage}_seconds")(row)
+            if value is not None and stage in ids:
+                # statistics of layers may come from several passes, and each row counts its own
+                seconds[stage][ids[stage]] = max(value, seconds[stage].get(ids[stage], 0.0))
+    return {stage: (math.fsum(found.values()) / 3600, len(found)) for stage, found in seconds.items() if found}
+
+
+def hours_text(spent: Mapping[str, tuple[float, int]]) -> str:
+    """Return the hours of ``hours`` as a text: their sum, then those of each stage with the number of runs."""
+    parts = [f"{SPENT[stage]} {fixed(own, 2)} ({count})" for stage, (own, count) in spent.items()]
+    return f"{fixed(math.fsum(own for own, _ in spent.values()), 2)}: {', '.join(parts)}"

@@ -14,13 +14,11 @@ from vitmem.progress import track
 from vitmem.registry import TABLES
 from vitmem.reports.analyses import read_analyses
 from vitmem.reports.glossary import glossary, rules
-from vitmem.reports.render import RENDERERS, Table
+from vitmem.reports.render import ABOVE, GLOSSARY, RENDERERS, Table
 from vitmem.reports.report import Report
 from vitmem.rows import Belongs, read_rows
 
 MARKDOWN = "md"
-# Beside the folders of the suites: definitions of the columns and the rules of all tables.
-GLOSSARY = "glossary.md"
 
 
 def make_table(entry: TableEntry, report: Any, notes: Sequence[str] = (), footer: Sequence[str] = ()) -> Table | None:
@@ -29,16 +27,17 @@ def make_table(entry: TableEntry, report: Any, notes: Sequence[str] = (), footer
     if not rows:
         return None
     columns, remarks = entry.columns_of(report), tuple(entry.remarks(report, rows))
-    return Table(
-        entry.name, entry.about(report), columns, rows, remarks, tuple(notes), rules(columns, entry), tuple(footer)
-    )
+    below = (tuple(notes), rules(columns, entry), tuple(footer))
+    place = GLOSSARY if entry.over_suites else ABOVE + GLOSSARY
+    return Table(entry.name, entry.about(report), columns, rows, remarks, *below, place)
 
 
 def tables_of(report: Report, *names: str) -> dict[str, Table]:
     """Return the non-empty tables of ``report``, or those of ``names``, by name."""
     known = [TABLES.get(name) for name in names] if names else TABLES.entries()
     entries = [entry() for entry in known if not entry.over_suites]
-    tables = {entry.name: make_table(entry, report, report.notes, report.footer) for entry in entries}
+    below = {True: (report.notes, report.footer), False: ()}
+    tables = {entry.name: make_table(entry, report, *below[entry.suite_notes]) for entry in entries}
     return {name: table for name, table in tables.items() if table is not None}
 
 

@@ -32,20 +32,20 @@ PACKAGES = ("python", "torch", "torchvision", "timm", "lightning", "vitmem")
 def describe(suite: str, rows: Sequence[Row]) -> str:
     """Return the sentence above a table: the suite, its data and its noise with the realised rates."""
     finished = [row for row in rows if row["status"] == "ok"]
-    data = sorted({_data(row["config"]["data"]) for row in rows})
+    data = sorted({data_name(row["config"]["data"]) for row in rows})
     noise = sorted({_noise(row["config"]["noise"]) for row in rows})
     if len(noise) > FEW:
         noise = sorted({str(row["config"]["noise"]["name"]) for row in rows})
     counts = [row["counts"]["train"] for row in finished if "train" in row.get("counts", {})]
     rates = [row["noise"]["realised"] for row in finished if "realised" in row.get("noise", {})]
     unit = "rows of text" if any("strings" in row.get("counts", {}) for row in finished) else "images"
-    images = f", {_range([float(c) for c in counts], ',.0f')} training {unit}" if counts else ""
-    realised = f" (realised {_range([100 * r for r in rates], '.2f')} %)" if rates else ""
+    images = f", {span([float(c) for c in counts], ',.0f')} training {unit}" if counts else ""
+    realised = f" (realised {span([100 * r for r in rates], '.2f')} %)" if rates else ""
     noisy = "" if noise == ["none"] else f", noise {' and '.join(noise)}{realised}"
     return f"{suite}: {' and '.join(data)}{images}{noisy}."
 
 
-def _data(config: Mapping[str, object]) -> str:
+def data_name(config: Mapping[str, object]) -> str:
     """Return the name of a dataset; for a folder, the folder's name, and on the Hub, its name there."""
     if config["name"] == "hub" and str(config["path"])[0] not in "/~.":
         return str(config["path"])
@@ -68,7 +68,8 @@ def _size(value: object) -> str:
     return f"{len(rows)}x{len(rows[0])}" if rows and isinstance(rows[0], list | tuple) else ""
 
 
-def _range(values: Sequence[float], form: str) -> str:
+def span(values: Sequence[float], form: str = ",.0f") -> str:
+    """Return the smallest and the largest of ``values`` as a text; one text if they are equal."""
     low, high = format(min(values), form), format(max(values), form)
     return low if low == high else f"{low} to {high}"
 
@@ -88,7 +89,7 @@ def reference_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     if len(scores) <= FEW:
         return [f"{name}: {intro} {fixed(m, 1)}, recovered {fixed(r, 1)}" for name, (m, r) in scores.items()]
     memorized, recovered = zip(*scores.values(), strict=True)
-    return [f"{intro} {_range(memorized, '.1f')}, recovered {_range(recovered, '.1f')}"]
+    return [f"{intro} {span(memorized, '.1f')}, recovered {span(recovered, '.1f')}"]
 
 
 def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
@@ -113,7 +114,7 @@ def oracle_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     for training in trainings:
         epochs = [e for g in training.oracles for e in g.values(at("stopped", "epoch")).values()]
         if epochs:
-            lines.append(f"{names.training(training)}: stopped early after epoch {_range(epochs, '.0f')}")
+            lines.append(f"{names.training(training)}: stopped early after epoch {span(epochs, '.0f')}")
     return lines
 
 
@@ -196,5 +197,10 @@ def _machine(environment: dict[str, object]) -> str:
     device, name = environment.get("device"), environment.get("device_name")
     count = environment.get("threads") if device == "cpu" else None
     threads = f", {counted(count, 'thread')}" if isinstance(count, int) else ""
-    versions = ", ".join(f"{p} {environment[p]}" for p in PACKAGES if environment.get(p))
-    return f"{device} ({name}{threads}); {versions}" if name else f"{device}{threads}; {versions}"
+    made = versions(environment)
+    return f"{device} ({name}{threads}); {made}" if name else f"{device}{threads}; {made}"
+
+
+def versions(environment: Mapping[str, object]) -> str:
+    """Return the versions of Python and the packages that made a row."""
+    return ", ".join(f"{p} {environment[p]}" for p in PACKAGES if environment.get(p))

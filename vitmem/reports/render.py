@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
+from urllib.parse import quote
 
 from vitmem.reports.aggregate import Estimate
 from vitmem.reports.escape import beyond_latin, latex_row, latex_text, markdown_row, markdown_text
@@ -18,18 +19,23 @@ Cell = str | int | Estimate | None
 # and passes: one decimal
 Kind = Literal["text", "count", "percent", "change", "measure", "share", "number", "seconds", "passes"]
 SPREAD = ("percent", "change", "measure")
-# Path of the glossary from the tables of a suite.
-GLOSSARY = "../../glossary.md"
+# Name of the glossary, and its place from the tables of a suite.
+GLOSSARY = "glossary.md"
+ABOVE = "../../"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its key in CSV, its title elsewhere, the kind of its cells, and their meaning ``about``."""
+    """One column: its key in CSV, its title elsewhere, the kind of its cells, and their meaning ``about``.
+
+    ``page``: the cells are names of suites, in markdown links to their pages.
+    """
 
     key: str
     title: str
     kind: Kind = "text"
     about: str = ""
+    page: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Table:
     """Rows of cells with a sentence above.
 
     ``said`` are sentences that summarise the rows, also on a terminal; ``notes`` belong to the suite, ``rules`` to
-    every table of the name; ``footer`` has cells, devices and versions.
+    every table of the name; ``footer`` has cells, devices and versions. ``glossary`` is the path to its definitions.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Table:
     notes: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
+    glossary: str = ABOVE + GLOSSARY
 
     @cached_property
     def texts(self) -> list[list[str]]:
@@ -79,9 +86,13 @@ def markdown(table: Table) -> str:
     lines = [f"**{markdown_text(table.about)}**", ""]
     lines.append(f"| {markdown_row([c.title for c in table.columns])} |")
     lines.append("|" + "|".join("---" if c.kind == "text" else "---:" for c in table.columns) + "|")
-    lines += [f"| {markdown_row(row)} |" for row in table.texts]
-    lines += ["", *(f"- {markdown_text(note)}" for note in (*table.said, *table.notes, *table.footer))]
-    lines += ["", f"[What the columns and the rules are]({GLOSSARY}#{table.name})"]
+    pages = [n for n, column in enumerate(table.columns) if column.page]
+    for row in table.texts:
+        linked = [f"[{text}]({quote(text)}/README.md)" if n in pages else text for n, text in enumerate(row)]
+        lines.append(f"| {markdown_row(linked if pages else row)} |")
+    if below := (*table.said, *table.notes, *table.footer):
+        lines += ["", *(f"- {markdown_text(note)}" for note in below)]
+    lines += ["", f"[What the columns and the rules are]({table.glossary}#{table.name})"]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

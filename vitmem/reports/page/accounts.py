@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vitmem.reports.aggregate import Estimate, Group, Reader, at, estimate
-from vitmem.reports.render import Cell, Column, Table, fixed
+from vitmem.reports.budget import STAGES, hours, hours_text
+from vitmem.reports.render import Cell, Column, Table
 from vitmem.reports.report import Report, oracles
 from vitmem.rows import Row
 
-STAGES = ("training", "statistics", "edit", "evaluate")
-SPENT = {"training": "training", "statistics": "statistics", "edit": "edits", "evaluate": "evaluation"}
 PEAKS = ("training", "statistics", "edit")
 GIB = 2**30
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "transformers", "vitmem")
@@ -57,17 +55,8 @@ def _mean(rows: Iterable[Row], read: Reader) -> Estimate | None:
 
 def total(rows: Iterable[Row]) -> str:
     """Return the hours of all stages, counting each training and set of statistics once, as a sentence."""
-    seconds: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
-    for row in rows:
-        ids = {stage: str(id) for stage, id in row["ids"].items()} | {"edit": row["id"], "evaluate": row["id"]}
-        for stage in STAGES:
-            value = at("costs", f"{stage}_seconds")(row)
-            if value is not None and stage in ids:
-                # statistics of layers may come from several passes, and each row counts its own
-                seconds[stage][ids[stage]] = max(value, seconds[stage].get(ids[stage], 0.0))
-    sums = {stage: math.fsum(found.values()) / 3600 for stage, found in seconds.items()}
-    parts = [f"{SPENT[s]} {fixed(hours, 2)} ({len(seconds[s])})" for s, hours in sums.items() if seconds[s]]
-    return f"Hours of all cells together: {fixed(math.fsum(sums.values()), 2)}: {', '.join(parts)}." if parts else ""
+    spent = hours(rows)
+    return f"Hours of all cells together: {hours_text(spent)}." if spent else ""
 
 
 def environments(report: Report, rows: Iterable[Row]) -> Table:

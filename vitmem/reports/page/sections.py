@@ -22,7 +22,7 @@ from vitmem.reports.render import Table
 # Number of open figures of one kind; further ones are folded, because suites have many trainings.
 OPEN = 3
 # Tables with their own sections; the others are shown with the figure of the same name, or together.
-APART = ("chosen", "front", "sweep")
+APART = ("chosen", "facts", "front", "sweep")
 # Figures beside the chosen settings; the page draws memorized against validation itself.
 AT_A_GLANCE, ELSEWHERE = ("methods", "verdict"), ("tradeoff",)
 
@@ -121,8 +121,9 @@ def cost(material: Material) -> Section | None:
 
 def environment(material: Material) -> Section | None:
     """Return counts of cells, devices and versions."""
-    table = environments(material.report, material.rows)
-    parts = [Part("list", material.report.footer), *([_table(table, "By stage")] if table.rows else [])]
+    table, facts = environments(material.report, material.rows), material.tables.get("facts")
+    first = Part("list", material.report.footer) if facts is None else _table(facts, _title("facts"))
+    parts = [first, *([_table(table, "By stage")] if table.rows else [])]
     return Section("environment", "Environment", tuple(parts))
 
 

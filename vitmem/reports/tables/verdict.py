@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from vitmem.entries import Table
 from vitmem.registry import TABLES
@@ -39,6 +40,18 @@ class Verdict:
     edit: Group | None
     shrinkage: Group | None
     sentence: str
+
+    @cached_property
+    def lead(self) -> Estimate | None:
+        """Memorized under the shrinkage minus that under the edit, paired over the seeds; ``None`` without both."""
+        if self.edit is None or self.shrinkage is None:
+            return None
+        return difference(self.shrinkage, self.edit, at("metrics", "memorized"))
+
+    @cached_property
+    def ends(self) -> Ends | None:
+        """The ends of the 95 % interval of ``lead``, ``None`` without one."""
+        return None if self.edit is None or self.shrinkage is None else _ends(self.shrinkage, self.edit)
 
 
 @TABLES.register("verdict")
@@ -76,7 +89,7 @@ def verdicts(report: Report) -> list[Verdict]:
 
 def _verdict(report: Report, training: Training) -> Verdict | None:
     methods = report.methods(training)
-    edits = [g for g in methods if _is_edit(g[0])]
+    edits = [g for g in methods if is_edit(g[0])]
     shrinking = [g for g in methods if shrinks(g[0])]
     base = training.base
     memorized = None if base is None else base.estimate(at("metrics", "memorized"))
@@ -86,7 +99,7 @@ def _verdict(report: Report, training: Training) -> Verdict | None:
     if judged(base) and memorized.mean < GATE:
         small = f"the base memorizes {_percent(memorized)} %, and below {100 * GATE:g} % nothing is judged"
         return Verdict(training, None, None, f"{about}: nothing to take away: {small}.")
-    edit, control = best_without_loss(edits, base), best_without_loss(shrinking, base)
+    edit, control = best_setting(edits, base), best_setting(shrinking, base)
     if edit is None:
         names = _listed(report.names.method(g[0]) for g in edits)
         sentence = f"{about}: no setting of {names} keeps the accuracy of the base"
@@ -97,13 +110,16 @@ def _verdict(report: Report, training: Training) -> Verdict | None:
     return Verdict(training, edit, control, sentence)
 
 
-def best_without_loss(methods: Iterable[Sequence[Group]], base: Group) -> Group | None:
-    """Return the setting of all ``methods`` with the largest drop of selection memorized at no loss, or ``None``."""
-    chosen = [group for groups in methods if (group := choose(groups, base, 0.0).group) is not None]
+def best_setting(methods: Iterable[Sequence[Group]], base: Group, drop: float = 0.0) -> Group | None:
+    """Return the setting of all ``methods`` with the largest drop of selection memorized, or ``None``.
+
+    It loses at most ``drop`` of the selection accuracy of ``base``.
+    """
+    chosen = [group for groups in methods if (group := choose(groups, base, drop).group) is not None]
     return max(chosen, key=lambda group: _mean(differences(base, group, MEMORIZED)), default=None)
 
 
-def _is_edit(group: Group) -> bool:
+def is_edit(group: Group) -> bool:
     """Return whether ``group`` reads no labels and is not a control; if not recorded, whether it has statistics."""
     information = information_of(group)
     without = information in WITHOUT_LABELS if information is not None else "statistics" in group.config

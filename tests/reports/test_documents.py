@@ -12,18 +12,53 @@ import pytest
 
 from vitmem import files
 from vitmem.errors import DiskFullError, InputError, VitmemError
+from vitmem.registry import TABLES
+from vitmem.reports.documents import check_documents, included, write_documents
 from vitmem.reports.files import suite_folders, write_tables
-from vitmem.reports.readme import check_documents, included, write_documents
 from vitmem.rows import write_rows
 
 Row = dict[str, Any]
 DOCUMENT = "# A\n<!-- include {} -->\nold\n<!-- end -->\nafter\n"
 
 
+def filled(name: str, root: Path, document: str = "README.md") -> str:
+    """Return a document in ``root`` that includes ``name``, filled."""
+    return included(DOCUMENT.format(name), root / document, root / "results")
+
+
 def test_an_include_is_filled_and_a_missing_one_emptied(tmp_path: Path) -> None:
     (tmp_path / "table.md").write_text("| a |\n\n")
-    assert included(DOCUMENT.format("table.md"), tmp_path) == DOCUMENT.format("table.md").replace("old", "| a |")
-    assert included(DOCUMENT.format("none.md"), tmp_path) == DOCUMENT.format("none.md").replace("old\n", "")
+    assert filled("table.md", tmp_path) == DOCUMENT.format("table.md").replace("old", "| a |")
+    assert filled("none.md", tmp_path) == DOCUMENT.format("none.md").replace("old\n", "")
+
+
+@pytest.mark.parametrize(
+    ("document", "own", "other"),
+    [
+        ("README.md", "results/toy/tables/chosen.md", "results/glossary.md#chosen"),
+        ("results/README.md", "toy/tables/chosen.md", "glossary.md#chosen"),
+        ("results/toy/README.md", "tables/chosen.md", "../glossary.md#chosen"),
+        ("docs/more/toy.md", "../../results/toy/tables/chosen.md", "../../results/glossary.md#chosen"),
+    ],
+)
+def test_links_of_an_included_file_lead_to_the_same_place(tmp_path: Path, document: str, own: str, other: str) -> None:
+    (tmp_path / "results" / "toy" / "tables").mkdir(parents=True)
+    kept = "[c](https://example.org/a) [d](#here) [e](/root) 0.5](1"
+    text = "[a](chosen.md) [b](../../glossary.md#chosen)"
+    (tmp_path / "results" / "toy" / "tables" / "x.md").write_text(f"{text} {kept}\n")
+    found = filled("results/toy/tables/x.md", tmp_path, document)
+    assert found == DOCUMENT.format("results/toy/tables/x.md").replace("old", f"[a]({own}) [b]({other}) {kept}")
+
+
+def test_a_folder_is_listed(tmp_path: Path) -> None:
+    tables = tmp_path / "results" / "toy" / "tables"
+    tables.mkdir(parents=True)
+    for name in ("verdict.md", "chosen.md", "of_no_table.md", "chosen.csv", "b.png", "a.png"):
+        (tables / name).write_text("")
+    found = filled("results/toy/tables", tmp_path, "results/toy/README.md").splitlines()[2:-2]
+    assert found[:3] == ["![a](tables/a.png)", "", "![b](tables/b.png)"]
+    names = ("chosen", "verdict")
+    assert found[3:] == [f"- [{name}](tables/{name}.md): {TABLES.get(name).summary}" for name in names]
 
 
 @pytest.mark.parametrize(
@@ -36,20 +71,18 @@ def test_an_include_reads_nothing_outside_the_folder(tmp_path: Path, name: str) 
     (root / "link.md").symlink_to(tmp_path / "secret.md")
     (root / "folder").symlink_to(tmp_path)
     with pytest.raises(InputError, match="expected a file below"):
-        included(DOCUMENT.format(name), root)
+        filled(name, root)
 
 
-@pytest.mark.parametrize("kind", ["fifo", "folder", "binary"])
+@pytest.mark.parametrize("kind", ["fifo", "binary"])
 def test_an_include_of_no_text_is_one_sentence(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.md"
     if kind == "fifo":
         os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
     else:
         path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="expected a table"):
-        included(DOCUMENT.format("x.md"), tmp_path)
+        filled("x.md", tmp_path)
 
 
 def test_writing_tables_leaves_documents_alone(toy: list[Row], tmp_path: Path) -> None:
@@ -58,8 +91,9 @@ def test_writing_tables_leaves_documents_alone(toy: list[Row], tmp_path: Path) -
     readme.write_text(before := DOCUMENT.format("results/toy/tables/chosen.md"))
     write_tables(results)
     assert readme.read_text() == before
-    assert check_documents(results) == [readme]
-    assert write_documents(results) == [readme]
+    pages = [results / "toy" / "README.md", results / "README.md"]
+    assert check_documents(results) == [*pages, readme]
+    assert write_documents(results) == [*pages, readme]
     assert "K-FAC" in readme.read_text() and check_documents(results) == [] == write_documents(results)
 
 
