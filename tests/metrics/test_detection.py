@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from vitmem.metrics.detection import detect, detection, loss, negative_margin
-from vitmem.metrics.predictions import Predictions
+import vitmem.metrics.predictions as predictions
+from vitmem.metrics.detection import detect, detection
+from vitmem.metrics.predictions import Predictions, loss, made_up, negative_margin
 
 
 @settings(max_examples=50, deadline=None)
@@ -30,6 +31,18 @@ def test_scores_by_hand() -> None:
     assert negative_margin(logits, labels).tolist() == [-1.0, 2.0]
     p = logits.double().softmax(1)
     assert loss(logits, labels).tolist() == pytest.approx([-float(p[0, 0].log()), -float(p[1, 2].log())])
+
+
+@pytest.mark.parametrize("at_once", [1, 25, 10**6])
+def test_some_rows_at_a_time_are_all_rows_to_the_bit(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = made_up(0)
+    monkeypatch.setattr(predictions, "AT_ONCE", at_once)
+    logits, given = found.train_logits, found.given
+    whole = torch.nn.functional.cross_entropy(logits.double(), given, reduction="none")
+    assert torch.equal(found.losses, whole) and torch.equal(loss(logits[7:9], given[7:9]), whole[7:9])
+    others = [[x for k, x in enumerate(row) if k != label] for row, label in zip(logits, given.tolist(), strict=True)]
+    margins = [float(max(rest) - row[label]) for rest, row, label in zip(others, logits, given.tolist(), strict=True)]
+    assert found.negative_margins.tolist() == margins
 
 
 def test_loss_rise_finds_what_the_edit_forgets() -> None:

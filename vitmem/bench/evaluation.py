@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -136,7 +137,9 @@ def compute_metrics(session: Session, cell: Cell) -> Measured:
 
 
 def _stored(session: Session, cell: Cell) -> dict[str, Tensor]:
-    return load_file(session.places.store.folder("evaluation", cell.evaluation_id) / PREDICTIONS)
+    """Return what is stored of ``cell``; logits are converted here, once for both halves."""
+    stored = load_file(session.places.store.folder("evaluation", cell.evaluation_id) / PREDICTIONS)
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in stored.items()}
 
 
 def _both_halves(session: Session, stored: Mapping[str, Tensor]) -> dict[str, AnyPredictions]:

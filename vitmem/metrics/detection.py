@@ -12,18 +12,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def loss(logits: Tensor, given: Tensor) -> Tensor:
-    """Return the cross-entropy of each image on its given label, (n,) float64, from (n, K) and (n,)."""
-    return torch.nn.functional.cross_entropy(logits.double(), given, reduction="none")
-
-
-def negative_margin(logits: Tensor, given: Tensor) -> Tensor:
-    """Return the largest other logit minus the given label's, (n,) float64, from (n, K) and (n,)."""
-    own = logits.gather(1, given[:, None])  # (n, 1)
-    others = logits.scatter(1, given[:, None], -torch.inf)  # (n, K)
-    return (others.amax(dim=1) - own[:, 0]).double()
-
-
 def detect(score: Tensor, noisy: Tensor) -> tuple[float, float]:
     """Return AUROC and average precision of ``score`` (n,), high = suspect, for ``noisy`` (n,) bool.
 
@@ -49,10 +37,9 @@ def detection(predictions: Predictions, base: Predictions) -> dict[str, float]:
     if len(predictions.noisy_rows) == 0 or len(predictions.clean_rows) == 0:
         return {}
     noisy = torch.arange(len(rows)) < len(predictions.noisy_rows)
-    given = predictions.given[rows]
-    before = loss(base.train_logits[rows], given)
-    rise = loss(predictions.train_logits[rows], given) - before
-    scores = {"loss": before, "margin": negative_margin(base.train_logits[rows], given)}
+    before = base.losses[rows]
+    rise = predictions.losses[rows] - before
+    scores = {"loss": before, "margin": base.negative_margins[rows]}
     if bool((rise != 0).any()):
         scores["loss_rise"] = rise
     out: dict[str, float] = {}

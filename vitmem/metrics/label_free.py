@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitmem.lazy import torch
-from vitmem.metrics.detection import loss
 from vitmem.metrics.predictions import Predictions
 from vitmem.registry import METRICS
 
@@ -40,8 +39,8 @@ def label_free(predictions: Predictions, base: Predictions) -> dict[str, float]:
     predicted against their given label, with and without their neighbours' vote.
     """
     given, logits = predictions.given, predictions.train_logits
-    losses = loss(logits, given)
-    rise = losses - loss(base.train_logits, given)
+    losses = predictions.losses
+    rise = losses - base.losses
     out = {
         "given_train": float((predictions.predicted == given).double().mean()),
         "train_changed": float((predictions.predicted != base.predicted).double().mean()),
@@ -68,8 +67,7 @@ def mixtures(predictions: Predictions, base: Predictions) -> dict[str, float]:
     estimate of the share of wrong labels. loss_rise_separation: Ashman's D of the two components of the rise, above 2
     when they are separate (Ashman et al. 1994). Values with too little variation for two components are left out.
     """
-    given = predictions.given
-    after, before = loss(predictions.train_logits, given), loss(base.train_logits, given)
+    after, before = predictions.losses, base.losses
     own, risen = two_components(after.numpy()), two_components((after - before).numpy())
     out = {} if own is None else {"loss_upper_share": own[0]}
     return out if risen is None else {**out, "loss_rise_separation": risen[1]}

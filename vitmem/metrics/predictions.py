@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -12,6 +12,9 @@ from vitmem.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Logits that are copied at a time, 128 MiB as float64.
+AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,16 @@ class Predictions:
         return self.train_logits.argmax(dim=1)
 
     @cached_property
+    def losses(self) -> Tensor:
+        """The cross-entropy of each training image on its given label, (N,) float64."""
+        return loss(self.train_logits, self.given)
+
+    @cached_property
+    def negative_margins(self) -> Tensor:
+        """The largest other logit of each training image minus that of its given label, (N,) float64."""
+        return negative_margin(self.train_logits, self.given)
+
+    @cached_property
     def validation_predicted(self) -> Tensor:
         """The predicted classes of the measured validation images, (v,) int64."""
         return self.validation_logits[self.validation_rows].argmax(dim=1)
@@ -80,6 +93,32 @@ class Predictions:
             "recovered": predicted == self.true[rows],
             "validation": self.validation_predicted == self.validation_labels,
         }
+
+
+def loss(logits: Tensor, given: Tensor) -> Tensor:
+    """Return the cross-entropy of each image on its given label, (n,) float64, from (n, K) and (n,)."""
+
+    def of(logits: Tensor, given: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(logits.double(), given, reduction="none")
+
+    return _by_rows(of, logits, given)
+
+
+def negative_margin(logits: Tensor, given: Tensor) -> Tensor:
+    """Return the largest other logit minus the given label's, (n,) float64, from (n, K) and (n,)."""
+
+    def of(logits: Tensor, given: Tensor) -> Tensor:
+        own = logits.gather(1, given[:, None])  # (n, 1)
+        others = logits.scatter(1, given[:, None], -torch.inf)  # (n, K)
+        return (others.amax(dim=1) - own[:, 0]).double()
+
+    return _by_rows(of, logits, given)
+
+
+def _by_rows(of: Callable[[Tensor, Tensor], Tensor], logits: Tensor, given: Tensor) -> Tensor:
+    """Return ``of`` some rows of (n, K) and (n,) at a time, (n,): copies of all logits may not fit in memory."""
+    rows = max(1, AT_ONCE // max(logits.shape[1], 1))
+    return torch.cat([of(*parts) for parts in zip(logits.split(rows), given.split(rows), strict=True)])
 
 
 def made_up(seed: int, items: int = 60, classes: int = 10) -> Predictions:

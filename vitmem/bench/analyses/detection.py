@@ -19,7 +19,8 @@ from vitmem.data.sets import ImageData
 from vitmem.edits.training import classifier, collect_features
 from vitmem.kfac.layers import eval_mode
 from vitmem.lazy import extra
-from vitmem.metrics.detection import detect, loss, negative_margin
+from vitmem.metrics.detection import detect
+from vitmem.metrics.predictions import loss, negative_margin
 
 FOLDS, BATCH, MOST = 5, 250, 2000  # folds, images per batch, iterations of L-BFGS
 WHO = "analysis 'detection'"

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vitmem.bench.analyses.base import AnalysisContext, Row
 from vitmem.bench.cells import Cell
-from vitmem.metrics.detection import loss
 from vitmem.metrics.predictions import Predictions
 from vitmem.specs import LEARNED, PREDICTIONS
 
@@ -50,7 +49,7 @@ def first_learned(hits: Tensor, epochs: Tensor) -> Tensor:
 
 
 def _groups(edited: Predictions, base: Predictions, recited: Tensor, epochs: Tensor) -> Iterator[Row]:
-    rise = loss(edited.train_logits, edited.given) - loss(base.train_logits, base.given)
+    rise = edited.losses - base.losses
     for epoch in epochs[recited].unique().tolist():
         rows = recited[epochs[recited] == epoch]
         said = edited.predicted[rows]
