@@ -110,20 +110,24 @@ class Recipe(Spec):
     statistics. ``trainer`` are options of Lightning's trainer.
     """
 
-    epochs: int | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, gt=0)
-    batch_size: int = Field(default=128, gt=0)
+    epochs: int | None = Field(
+        default=None, gt=0, description="passes over the training set; exactly one of epochs and steps"
+    )
+    steps: int | None = Field(default=None, gt=0, description="optimizer steps; exactly one of epochs and steps")
+    batch_size: int = Field(default=128, gt=0, description="examples in an optimizer step")
     optimizer: NameAndArguments | None = None
     scheduler: NameAndArguments | None = None
-    lr: float = Field(default=1e-3, gt=0)
+    lr: float = Field(default=1e-3, gt=0, description="largest learning rate")
     layer_decay: float | None = Field(default=None, gt=0, lt=1)
     min_lr: float = Field(default=0.0, ge=0, le=1)
-    warmup_epochs: float | None = Field(default=5.0, ge=0)
-    warmup_steps: int | None = Field(default=None, ge=0)
-    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_epochs: float | None = Field(default=5.0, ge=0, description="epochs of linear warm-up")
+    warmup_steps: int | None = Field(default=None, ge=0, description="steps of linear warm-up")
+    weight_decay: float = Field(default=0.05, ge=0, description="decoupled weight decay of matrices")
     clip: float | None = Field(default=1.0, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of a target that is spread over all classes"
+    )
     crop: int = Field(default=0, ge=0)
     flip: bool = False
     random_resized_crop: tuple[float, float] | None = None

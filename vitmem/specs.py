@@ -85,14 +85,18 @@ class Statistics(Spec):
     given labels, ``without`` excludes them.
     """
 
-    labels: Literal["sampled", "given", "exact", "logit_jacobian"] = "sampled"
+    labels: Literal["sampled", "given", "exact", "logit_jacobian"] = Field(
+        default="sampled",
+        description="labels of the backward pass: drawn from the network, those of the data, all weighted by their "
+        "probability, or random signs at the logits",
+    )
     positions: Literal["cls", "all", "patches"] | None = None
     images: int | None = Field(default=None, gt=0)
     label_samples: int = Field(default=1, gt=0)
     distinct: bool | None = None
     held_out: bool | None = None
     crop: int | None = Field(default=None, ge=0)
-    flip: bool | None = None
+    flip: bool | None = Field(default=None, description="flip each image with probability 1/2, once")
     temperature: float | None = Field(default=None, gt=0)
     source: dict[str, Any] | None = None
     classes: tuple[int, ...] | None = Field(default=None, min_length=1)

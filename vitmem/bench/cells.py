@@ -38,7 +38,7 @@ class Shared(Spec):
 
 
 class DataShared(Shared):
-    """The numbers of training and validation images (``None``: all)."""
+    """The ``name`` of a data set, and how many images are used: ``train``, ``validation`` (``None``: all)."""
 
     registry: ClassVar[Registry[Any]] = DATA
     name: str
@@ -47,7 +47,7 @@ class DataShared(Shared):
 
 
 class SourceShared(Shared):
-    """Another data set and the number of training images drawn from it at random (``None``: all)."""
+    """Another data set: its ``name``, and ``train``, how many training images are drawn from it (``None``: all)."""
 
     registry: ClassVar[Registry[Any]] = DATA
     name: str
@@ -55,14 +55,14 @@ class SourceShared(Shared):
 
 
 class NoiseShared(Shared):
-    """Noise models share only their name."""
+    """Noise models share only their ``name``."""
 
     registry: ClassVar[Registry[Any]] = NOISES
     name: str
 
 
 class ModelShared(Shared):
-    """Weights from a file, and the normalisation of the images.
+    """A network by ``name``: weights from a file, and the normalisation of the images.
 
     Training starts from ``weights``; ``trained`` has all weights of a network without training here. Without both,
     the initial weights are random by the seed. ``normalisation`` is that of ImageNet, of the architecture's published
@@ -77,7 +77,7 @@ class ModelShared(Shared):
 
 
 class EditShared(Shared):
-    """The edited matrices: ``blocks`` by a set's name or by number, ``layers`` as patterns inside a block."""
+    """The edited matrices of a ``method``: ``blocks`` by a set's name or by number, ``layers`` as patterns inside."""
 
     key: ClassVar[str] = "method"
     registry: ClassVar[Registry[Any]] = EDITS
@@ -87,7 +87,7 @@ class EditShared(Shared):
 
 
 class InnerShared(Shared):
-    """The inner edit of a composed edit; it takes the blocks and layers of the outer one."""
+    """The inner ``method`` of a composed edit; it takes the blocks and layers of the outer one."""
 
     key: ClassVar[str] = "method"
     registry: ClassVar[Registry[Any]] = EDITS

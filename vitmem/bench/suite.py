@@ -79,12 +79,16 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 class Suite(Spec):
     """The content of a suite's file; ``cells_of`` resolves names, defaults and sweeps.
 
+    ``name`` is that of the folder of results, ``about`` a sentence for its tables. ``data``, ``noise``, ``model`` and
+    ``recipe`` are the axes of trainings; ``recipe`` is a mapping or a file, left out or ``none`` for a network that
+    came trained. ``statistics`` and ``edits`` are those of the edits of each training. ``exclude`` removes the cells
+    that have everything that one of its mappings names.
+
     ``oracles`` are extra trainings with the same recipe and seeds and with more information than any edit:
     ``without_noisy`` omits the wrongly labelled images, ``true_labels`` trains on the true labels, ``early_stopped``
-    stops at the epoch with the largest accuracy on the selection half of the validation images. ``recipe`` is left
-    out, or ``none``, for a network that came trained. ``views`` are extra validation metrics from files about the test
-    images. ``seeds`` is a list or a number. ``plugins`` are modules, or .py files relative to the suite's folder,
-    imported first.
+    stops at the epoch with the largest accuracy on the selection half of the validation images. ``views`` are extra
+    validation metrics from files about the test images. ``seeds`` is a list or a number. ``plugins`` are modules, or
+    .py files relative to the suite's folder, imported first.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def cifar100(data_dir: Path | None, cache_dir: Path, *, labels: Literal["coarse"] | None = None) -> ImageData:
     """Return CIFAR-100: 50,000 training and 10,000 test images of 100 classes, (3, 32, 32).
 
-    With ``labels: coarse`` the classes are its 20 superclasses, and the human labels, of the 100 classes, are dropped.
+    With ``labels`` coarse the classes are its 20 superclasses, and the human labels, of the 100 classes, are dropped.
     Raises InputError when it is missing, cannot be downloaded or is incomplete.
     """
     from vitmem.data.cifar import by_superclass, read_cifar

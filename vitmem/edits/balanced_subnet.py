@@ -33,8 +33,8 @@ class BalancedSubnet(Forgetting, Matching):
     example = {"ratio": 0.1, "epochs": 1}
     ratio: float = Field(gt=0, lt=1)
     weight: float = Field(default=0.7, gt=0, lt=1)
-    epochs: int = Field(default=5, ge=0)
-    lr: float = Field(default=0.3, gt=0)
+    epochs: int = Field(default=5, ge=0, description="passes over the forget set that train the scores")
+    lr: float = Field(default=0.3, gt=0, description="learning rate of the scores")
     batch_size: int = Field(default=16, gt=0)
     cap: float | None = Field(default=None, gt=0)
 

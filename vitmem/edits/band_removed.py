@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from vitmem import kfac as engine
 from vitmem.edits.base import EditContext, EditResult, each_layer
@@ -34,7 +34,7 @@ class BandRemoved(Edit):
     title, role, uses = "band removed", "diagnostic", "unlabelled"
     example = {"band": "0-50"}
     band: str
-    basis: Literal["kfac", "svd"] = "kfac"
+    basis: Literal["kfac", "svd"] = Field(default="kfac", description="eigenvectors of A, or singular vectors of W")
 
     @field_validator("band")
     @classmethod

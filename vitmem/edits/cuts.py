@@ -40,10 +40,12 @@ class ByTaskVector(ByStrength):
     exactly_one = ("alpha", *ByStrength.exactly_one)
     example = {"alpha": 1.0, "proxy_share": 0.2, "epochs": 2}
     alpha: float | None = Field(default=None, ge=0)
-    proxy_share: float = Field(default=0.02, gt=0, lt=1)
-    epochs: int = Field(default=60, gt=0)
-    lr: float = Field(default=1e-4, gt=0)
-    batch_size: int = Field(default=64, gt=0)
+    proxy_share: float = Field(
+        default=0.02, gt=0, lt=1, description="examples of the proxy set, as a share of the training set"
+    )
+    epochs: int = Field(default=60, gt=0, description="passes over the proxy set")
+    lr: float = Field(default=1e-4, gt=0, description="learning rate of AdamW")
+    batch_size: int = Field(default=64, gt=0, description="examples in a step")
 
     def of_share(self, share: float) -> float:
         """Return the alpha for ``share``: 0 for 1."""

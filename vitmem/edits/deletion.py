@@ -35,9 +35,9 @@ class Del(Forgetting):
     title = "DEL"
     example = {"epochs": 1}
     ratio: float = Field(default=0.3, gt=0, le=1)
-    epochs: int = Field(default=30, gt=0)
+    epochs: int = Field(default=30, gt=0, description="passes over the retain set")
     lr: float = Field(default=0.05, gt=0)
-    batch_size: int = Field(default=128, gt=0)
+    batch_size: int = Field(default=128, gt=0, description="examples in a step")
 
     def edit(self, context: EditContext) -> EditResult:
         """Train; raises InputError for an empty set, VitmemError when training diverges."""

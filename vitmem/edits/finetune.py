@@ -19,9 +19,9 @@ class OnRetainSet(FromTrusted):
     """Training on the retain set with linear decay of the learning rate from ``lr`` to zero."""
 
     example = {"steps": 3}
-    steps: int = Field(default=1000, gt=0)
+    steps: int = Field(default=1000, gt=0, description="number of steps")
     lr: float = Field(default=0.025, gt=0)
-    batch_size: int = Field(default=512, gt=0)
+    batch_size: int = Field(default=512, gt=0, description="examples in a step")
 
     def trainer(self, context: EditContext) -> EditTrainer:
         """Return the trainer of the edited weights; raises InputError when the retain set is empty."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from vitmem import kfac as engine
 from vitmem.edits.base import ByPairs, EditContext
 from vitmem.entries import Moments, Needs
@@ -30,7 +32,9 @@ class ByImportance(ByPairs):
     uses = "unlabelled"
     exactly_one: ClassVar[tuple[str, ...]] = ByPairs.exactly_one
     example = {"fraction": 0.3}
-    importance: Literal["kfac", "centered", "ckfac", "tkfac", "foof", "identity", "ekfac"] = "kfac"
+    importance: Literal["kfac", "centered", "ckfac", "tkfac", "foof", "identity", "ekfac"] = Field(
+        default="kfac", description="the values that rank the pairs, see vitmem.kfac.importance.pairs"
+    )
     side: Literal["both", "A", "G"] = "both"
 
     def model_post_init(self, context: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from vitmem import kfac as engine
 from vitmem.edits.base import ByStrength, EditContext, Share
 from vitmem.registry import EDITS
@@ -25,7 +27,7 @@ class Magnitude(ByStrength):
     title, role, uses = "magnitude", "control", "data-free"
     exactly_one = ("fraction", *ByStrength.exactly_one)
     example = {"fraction": 0.3}
-    fraction: Share = None
+    fraction: Share = Field(default=None, description="share of the weights of each matrix that are kept")
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
         """Return W' (p, q) with the largest weights of W (p, q), and its report."""

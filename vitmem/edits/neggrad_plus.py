@@ -22,8 +22,8 @@ class NegGradPlus(Forgetting):
     title = "NegGrad+"
     example = {"epochs": 1}
     alpha: float = Field(default=0.95, gt=0, le=1)
-    epochs: int = Field(default=5, gt=0)
-    lr: float = Field(default=1e-4, gt=0)
+    epochs: int = Field(default=5, gt=0, description="passes over the retain set")
+    lr: float = Field(default=1e-4, gt=0, description="learning rate")
     batch_size: int = Field(default=64, gt=0)
     cap: float | None = Field(default=None, gt=0)
 

@@ -39,9 +39,12 @@ class Protect(ByPairs):
     reads_second: ClassVar[bool] = True
     example = {"fraction": 0.3, "second": {"classes": [1]}}
     second: Statistics | None = None
-    rule: Literal["span", "mixture", "random"] = "span"
+    rule: Literal["span", "mixture", "random"] = Field(
+        default="span",
+        description="directions of both sets, of their mixture, or random ones in place of the second set's",
+    )
     share: float | None = Field(default=None, gt=0, lt=1)
-    side: Literal["A", "both"] = "A"
+    side: Literal["A", "both"] = Field(default="A", description="the input side, or pairs (of the mixture alone)")
 
     def model_post_init(self, context: Any) -> None:
         """Reject parameters that the rule does not use, and a missing second set."""

@@ -45,8 +45,10 @@ class Relearn(AfterEdit):
     example = {"after": {"method": "kfac", "fraction": 0.3}, "steps": 3}
     steps: int = Field(default=100, gt=0)
     lr: float = Field(default=0.025, gt=0)
-    batch_size: int = Field(default=128, gt=0)
-    train_on: Literal["given", "right"] = "given"
+    batch_size: int = Field(default=128, gt=0, description="examples in a step")
+    train_on: Literal["given", "right"] = Field(
+        default="given", description="with the known wrong labels, or on right labels alone"
+    )
     classes: tuple[int, ...] | None = Field(default=None, min_length=1)
 
     def model_post_init(self, context: Any) -> None:

@@ -30,9 +30,9 @@ class SalUn(Forgetting):
     title = "SalUn"
     example = {"epochs": 1}
     ratio: float = Field(default=0.5, gt=0, le=1)
-    epochs: int = Field(default=10, gt=0)
-    lr: float = Field(default=0.013, gt=0)
-    batch_size: int = Field(default=256, gt=0)
+    epochs: int = Field(default=10, gt=0, description="passes over both sets")
+    lr: float = Field(default=0.013, gt=0, description="learning rate")
+    batch_size: int = Field(default=256, gt=0, description="examples in a step")
 
     def edit(self, context: EditContext) -> EditResult:
         """Train; raises InputError for an empty set, VitmemError when training diverges."""

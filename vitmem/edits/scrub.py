@@ -37,9 +37,9 @@ class Scrub(Forgetting):
     tau: float = Field(default=4.0, gt=0)
     ascent_epochs: int = Field(default=2, ge=0)
     epochs: int = Field(default=3, gt=0)
-    lr: float = Field(default=5e-4, gt=0)
-    batch_size: int = Field(default=128, gt=0)
-    forget_batch_size: int = Field(default=32, gt=0)
+    lr: float = Field(default=5e-4, gt=0, description="learning rate")
+    batch_size: int = Field(default=128, gt=0, description="examples of the retain set in a step")
+    forget_batch_size: int = Field(default=32, gt=0, description="examples of the forget set in a step")
 
     def edit(self, context: EditContext) -> EditResult:
         """Train; raises InputError for an empty set, VitmemError when training diverges."""

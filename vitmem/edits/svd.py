@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from vitmem import kfac as engine
 from vitmem.edits.base import ByStrength, EditContext, Share
 from vitmem.lazy import torch
@@ -28,7 +30,7 @@ class Svd(ByStrength):
     title, uses = "SVD", "data-free"
     exactly_one = ("rank_fraction", *ByStrength.exactly_one)
     example = {"rank_fraction": 0.3}
-    rank_fraction: Share = None
+    rank_fraction: Share = Field(default=None, description="share of the singular values of each matrix that are kept")
 
     def prepare(self, context: EditContext) -> Parts:
         """Return the singular value decomposition of every weight."""

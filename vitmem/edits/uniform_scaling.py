@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from vitmem import kfac as engine
 from vitmem.edits.base import ByStrength, EditContext, Share
 from vitmem.registry import EDITS
@@ -25,7 +27,7 @@ class UniformScaling(ByStrength):
     title, role, uses = "uniform scaling", "control", "data-free"
     exactly_one = ("factor", *ByStrength.exactly_one)
     example = {"factor": 0.5}
-    factor: Share = None
+    factor: Share = Field(default=None, description="factor of every weight")
 
     def change(self, path: str, weight: Tensor, context: EditContext, prepared: Any) -> tuple[Tensor, LayerReport]:
         """Return ``factor`` * W (p, q)."""

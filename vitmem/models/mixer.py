@@ -27,9 +27,10 @@ def mixer(
 ) -> VisionModel:
     """Return an MLP-Mixer for images of ``shape`` (Tolstikhin et al. 2021).
 
-    Edits apply to the channel MLPs, whose rows are tokens, with ``mlp_ratio`` times the width as hidden units (4 if
-    ``None``); the token MLPs, with half the width, see a transposed (B, C, T). ``drop_path`` is the rate of stochastic
-    depth of every block. Raises InputError when the patches do not tile the image.
+    ``patch_size`` is in pixels, ``width`` the number of channels, ``depth`` of blocks. Edits apply to the channel MLPs,
+    whose rows are tokens, with ``mlp_ratio`` times the width as hidden units (4 if ``None``); the token MLPs, with half
+    the width, see a transposed (B, C, T). ``drop_path`` is the rate of stochastic depth of every block. Raises
+    InputError when the patches do not tile the image.
     """
     from timm.models.mlp_mixer import MlpMixer
 

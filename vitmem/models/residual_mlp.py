@@ -22,9 +22,10 @@ def residual_mlp(
 ) -> VisionModel:
     """Return residual MLPs on patches of ``patch_size`` pixels, the whole image if ``None``, after pooling by ``pool``.
 
-    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without token mixing. ``drop_path`` is the
-    rate of stochastic depth in the last block; that of the first is 0, and it rises evenly. Raises InputError when the
-    patches do not tile the image, or the pooled pixels do not tile a patch.
+    The blocks are those of ResMLP (Touvron et al. 2021) and of a transformer without token mixing: ``depth`` of them
+    with tokens of ``width`` and ``hidden`` units. ``drop_path`` is the rate of stochastic depth in the last block; that
+    of the first is 0, and it rises evenly. Raises InputError when the patches do not tile the image, or the pooled
+    pixels do not tile a patch.
     """
     from vitmem.models.networks.residual_mlp import ResidualMlp
 

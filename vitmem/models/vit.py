@@ -11,7 +11,7 @@ from vitmem.models.base import ImageShape, VisionModel
 from vitmem.registry import MODELS
 
 Count = Annotated[int, Field(gt=0)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="rate of dropout")]
 
 # On a CPU the fused attention's backward pass is slower for sequences this short: 337 against 488 images/s
 # in bf16 (width 192, 6 blocks, 17 tokens, one core of an AMD EPYC, torch 2.14).
@@ -33,7 +33,9 @@ def vit(
 ) -> VisionModel:
     """Return a ViT for images of ``shape``; ``pool`` selects the head's input (Dosovitskiy et al. 2021).
 
-    ``drop_path`` is the rate of stochastic depth in the last block; that of the first is 0, and it rises evenly.
+    ``patch_size`` is in pixels, ``width`` that of tokens, ``depth`` the number of blocks, ``heads`` of attention heads
+    and ``mlp_ratio`` the hidden units of an MLP by width. ``drop_path`` is the rate of stochastic depth in the last
+    block; that of the first is 0, and it rises evenly.
 
     Raises InputError when the patches do not tile the image or the heads do not divide the width.
     """

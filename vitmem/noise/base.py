@@ -25,7 +25,7 @@ from vitmem.noise.pixels import Pixels
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Rate = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, le=1, description="share of the images whose label is drawn anew")]
 # Whether the number of chosen images is exact in every class, not only in total; an id leaves ``false`` out.
 Stratified = Annotated[bool | None, BeforeValidator(lambda value: None if value is False else value)]
 

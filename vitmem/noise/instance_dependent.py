@@ -42,6 +42,7 @@ def instance_dependent(
     """Flip each image with its own probability to the class with the highest score of a random projection.
 
     ``rate`` is the mean of the flip rates and ``tau`` the location of their distribution: give one of them.
+    ``sigma`` is the scale of this distribution.
     ``projection`` "shared" has one W for all true classes (CORES, SEAL) instead of one each. Images are drawn
     independently, so the realised rate is random. Raises InputError without images, and for fewer than two classes.
     """

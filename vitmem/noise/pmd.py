@@ -28,7 +28,9 @@ def pmd(
     *,
     rate: Rate,
     probabilities: FilePath,
-    type: Literal[1, 2, 3] = 1,
+    type: Annotated[
+        Literal[1, 2, 3], Field(description="form of the probability of a flip, by its number in the paper")
+    ] = 1,
 ) -> Labels:
     """Relabel each image, with probability min(1, c * tau), with the likelier wrong class of u and s.
 
@@ -50,13 +52,15 @@ def pmd_legacy(
     *,
     factor: Annotated[float, Field(ge=1)],
     probabilities: FilePath,
-    type: Literal[1, 2, 3] = 1,
+    type: Annotated[
+        Literal[1, 2, 3], Field(description="form of the probability of a flip, by its number in the paper")
+    ] = 1,
 ) -> Labels:
     """Give each image the label u with probability (1 - tau) / ``factor``, else s, as PLC's code does.
 
-    The true label is not used, so the network's errors are noise too. The code's factors for 35 % are 1.43, 1.32 and
-    1.35 for types 1 to 3 on CIFAR-10 (1.08, 1.02 and 1.12 on CIFAR-100), for 70 % on CIFAR-10 3.4, 3.1 and 3.2. For
-    replication only; raises InputError for a file that does not fit.
+    ``probabilities`` is a file of that network. The true label is not used, so the network's errors are noise too. The
+    code's factors for 35 % are 1.43, 1.32 and 1.35 for types 1 to 3 on CIFAR-10 (1.08, 1.02 and 1.12 on CIFAR-100), for
+    70 % on CIFAR-10 3.4, 3.1 and 3.2. For replication only; raises InputError for a file that does not fit.
     """
     u, s, tau = flips(read_probabilities(probabilities, context, len(clean), "pmd_legacy"), type)
     return np.where(rng.random(len(clean)) < (1 - tau) / factor, u, s)

@@ -29,6 +29,7 @@ def memorized(
 ) -> Memorized:
     """Read ``file`` (relative to ``data_dir`` or absolute) and the books in ``<data_dir>/<folder>/corpus.parquet``.
 
+    ``folder`` is a relative name, so that ids contain no machine path.
     ``min_distinct`` drops windows with fewer different tokens in the suffix. Raises InputError for a file that is
     missing, damaged or incomplete.
     """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def passages(data_dir: Path | None, cache_dir: Path, *, folder: str = "text") -> Passages:
     """Read ``famous_passages.jsonl`` and ``corpus.parquet`` in ``<data_dir>/<folder>``.
 
+    ``folder`` is a relative name, so that ids contain no machine path.
     Raises InputError for a file that is missing, damaged or incomplete.
     """
     from vitmem.language.data.passages import read_passages, text_folder

@@ -43,7 +43,11 @@ def planted(
     suffix: Several = 32,
     repeats: Positive = 20,
 ) -> Planted:
-    """Read the books in ``<data_dir>/<folder>/corpus.parquet``; raises InputError when they are unreadable."""
+    """Read the books in ``<data_dir>/<folder>/corpus.parquet``; raises InputError when they are unreadable.
+
+    ``folder`` is a relative name, so that ids contain no machine path. ``windows`` are trained on, ``repeats`` times
+    each; ``prefix`` are the tokens of a window to ask with, ``suffix`` those to recite.
+    """
     from vitmem.language.data.passages import read_corpus, text_folder
 
     books = read_corpus(text_folder(data_dir, folder, "planted") / "corpus.parquet", "planted")

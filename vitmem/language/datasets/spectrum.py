@@ -34,7 +34,10 @@ def spectrum(
 ) -> TextData:
     """Return the given numbers of rows, strings, facts and questions; ``seed`` determines everything.
 
-    See ``vitmem.language.data.spectrum.build.write_spectrum`` for the meaning of each number.
+    ``background``, ``arithmetic``, ``open_book``, ``rule`` and ``logic`` are training rows of these families.
+    ``strings`` are random strings to recite, ``string_rows`` the rows that do. ``facts`` are closed-book facts;
+    ``most_frequent`` is how often the first occurs, the k-th 1/k as often. ``asked`` questions of each family are never
+    trained on, and ``held_out`` rows of text. See ``vitmem.language.data.spectrum.build.write_spectrum``.
     """
     from vitmem.language.data.spectrum.build import write_spectrum
 

@@ -14,7 +14,8 @@ def llama(
 ) -> LanguageModel:
     """Build a Llama (RMS norms, rotary positions, gated MLPs without biases) that edits gate and up (Merullo et al.).
 
-    Raises InputError when transformers is not installed.
+    ``width`` is that of tokens, ``mlp_width`` of the MLPs, ``depth`` the number of blocks, ``heads`` that of attention
+    heads. Raises InputError when transformers is not installed.
     """
     transformers = extra("transformers", "lm")
     config = transformers.LlamaConfig(

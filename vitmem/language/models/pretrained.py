@@ -44,7 +44,8 @@ def pretrained(
     """Load ``source`` in ``dtype``: a folder (relative to ``data_dir`` or absolute), ``package:<name>``, or a Hub name.
 
     ``gguf`` names a quantised file in it (a package may define its own), which is de-quantised: state this with any
-    result. Raises InputError when nothing can be loaded; only safetensors and GGUF are read, nothing is unpickled.
+    result. ``roles`` names the matrices of an MLP that are edited. Raises InputError when nothing can be loaded; only
+    safetensors and GGUF are read, nothing is unpickled.
     """
     return load_in(data_dir, source, gguf, dtype, roles)
 
