@@ -8,7 +8,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-.PHONY: install run test lint bench bench-quick lowest
+.PHONY: install run test lint bench bench-quick lowest docs linkcheck
 install: $(VENV)/.installed
 
 run: $(VENV)/.installed
@@ -27,6 +27,12 @@ bench-quick: $(VENV)/.installed
 
 lowest:
 	.ci/lowest
+
+docs: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+
+linkcheck: $(VENV)/.installed
+	GALLERY=0 $(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
