@@ -1,4 +1,4 @@
-"""The pages of ``docs``: what they show is run, every command parses, every suite and edit they name is valid."""
+"""README and the pages of ``docs``: what they show runs, every command parses, every suite and edit they name is valid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vitmem.rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.parts))
+PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if not {"_build", "generated"} & set(p.parts))]
 HOW_TO = sorted((DOCS / "howto").glob("*.md"))
 FENCE = re.compile(r"(?:<!-- ([^\n]*?) -->\n)?```(python|yaml|console)\n(.*?)```", re.DOTALL)
 # One of the twelve blocks is enough to see the way.

@@ -16,7 +16,7 @@ from vitmem.reports.page.material import Material
 from vitmem.reports.page.sections import comparisons, figures
 from vitmem.rows import write_rows
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "table_or_figure.md"
 FIGURE = """
 from matplotlib.figure import Figure
 from vitmem.registry import FIGURES
@@ -37,9 +37,9 @@ def forgotten() -> Iterator[None]:
 
 
 def plugged(tmp_path: Path, toy: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write the plug-ins, the table that of the README, and the rows of a suite."""
+    """Write the plug-ins, the table that of the documentation, and the rows of a suite."""
     monkeypatch.chdir(tmp_path)
-    code = re.search(r"```python\n(# mytable\.py\n.*?)```", README.read_text(), re.DOTALL)
+    code = re.search(r"```python\n(# mytable\.py\n.*?)```", PAGE.read_text(), re.DOTALL)
     assert code is not None
     stem = tmp_path.name.replace("-", "_")  # modules of plug-ins go by the name of their file
     Path(f"{stem}_table.py").write_text(code[1])
