@@ -149,7 +149,7 @@ def test_a_class_without_held_out_images_is_told(pets: Path) -> None:
         if by_hand(name.encode(), 0.1):
             (pets / name).unlink()
     (remark,) = load(pets).remarks
-    assert remark.endswith("by the digest of the file name; none of 1 classes")
+    assert remark.endswith("by the digest of the file name; number of classes without any: 1")
 
 
 def test_parquet_files_of_one_split_by_the_images(tmp_path: Path, real: Path) -> None:

@@ -58,7 +58,7 @@ def held_out_remark(data: ImageData, share: float, key: str) -> str:
     """Return a sentence about a split by ``held_apart``, where ``key`` names what the digests are of."""
     held, total = len(data.validation), len(data.train) + len(data.validation)
     none = data.num_classes - len(torch.unique(data.validation.labels))
-    rest = f"; none of {none} classes" if none else ""
+    rest = f"; number of classes without any: {none}" if none else ""
     return (
         f"data '{data.name}': {held} of {total} images are held out for validation, about {share:g} of each class by "
         f"the digest of {key}{rest}"
