@@ -1,4 +1,4 @@
-"""README and the pages of ``docs``: what they show runs, every command parses, every suite and edit they name is valid."""
+"""README and the pages of ``docs``: what they show runs, commands parse, suites and edits that they name are valid."""
 
 from __future__ import annotations
 
