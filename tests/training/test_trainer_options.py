@@ -23,6 +23,7 @@ from vitmem.errors import InputError
 from vitmem.models.base import VisionModel
 from vitmem.recipe import Recipe
 from vitmem.trainer import TrainerOptions
+from vitmem.training.extras import check_loggers
 from vitmem.training.fit import train
 from vitmem.training.processes import check_normalised
 
@@ -103,6 +104,15 @@ def test_what_does_not_fit_is_said_before_anything_is_trained(
     places = Places(Store(tmp_path / "store"), None, tmp_path, device, TrainerOptions.model_validate(options))
     with pytest.raises(InputError, match=message):
         check_trainer(training, places)
+
+
+def test_mlflow_needs_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError, match="mlflow logs where MLFLOW_TRACKING_URI says, which is not set"):
+        check_loggers(["csv", "mlflow"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    check_loggers(["csv", "mlflow", "wandb"])
 
 
 @pytest.mark.parametrize(

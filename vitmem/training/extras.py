@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def loggers(names: Sequence[str] | None, folder: Path) -> list[Logger]:
     """Return the loggers ``names`` of the training in ``folder``; ``None`` are CSV, and TensorBoard's if installed.
 
     CSV writes ``logs/version_<n>`` for the n-th sitting. Weights & Biases and MLflow write where their own environment
-    variables say. Raises InputError for one that is not installed.
+    variables say. Raises what ``check_loggers`` raises.
     """
     if names is None:
         names = ("csv", "tensorboard") if importlib.util.find_spec("tensorboard") else ("csv",)
@@ -39,10 +40,15 @@ def loggers(names: Sequence[str] | None, folder: Path) -> list[Logger]:
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Raise InputError for a logger that is not installed."""
+    """Raise InputError for a logger that is not installed, or without a place to write to."""
     for name in names:
         if name != "csv" and importlib.util.find_spec(name) is None:
             raise InputError(f"trainer: 'logger': {name} is not installed; pip install {name}, or take 'csv'")
+        if name == "mlflow" and not os.environ.get("MLFLOW_TRACKING_URI"):  # newer ones refuse a folder
+            raise InputError(
+                "trainer: 'logger': mlflow logs where MLFLOW_TRACKING_URI says, which is not set; set it, such as to "
+                "sqlite:///mlflow.db or http://localhost:5000"
+            )
 
 
 def close(made: Sequence[Logger]) -> None:
