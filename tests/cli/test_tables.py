@@ -76,4 +76,4 @@ def test_a_suite_of_which_nothing_is_finished_is_named(tmp_path: Path) -> None:
     failed = {key: row[key] for key in ("schema", "id", "ids", "suite", "config")}
     write_rows(tmp_path / "toy" / "rows.jsonl", [{**failed, "status": "failed", "reason": "ValueError: no"}])
     out = CliRunner().invoke(app, ["tables", "--results", str(tmp_path)])
-    assert out.output.splitlines()[0] == "toy: no table, as no cell of it is finished"
+    assert out.output.splitlines()[0] == "toy: no table, since no cell is finished"

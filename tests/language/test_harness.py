@@ -277,7 +277,7 @@ def test_a_base_that_does_not_fit(tmp_path: Path) -> None:
     [
         ([], "expected either --tasks or --preset"),
         (["--tasks", "a", "--preset", "b"], "expected either --tasks or --preset"),
-        (["--tasks", " , "], "expected names with commas between them"),
+        (["--tasks", " , "], "expected names separated by commas"),
         (["--tasks", "a", "--base", "nowhere.json"], "nowhere.json: no such file"),
         (["--tasks", "a", "--base", "base.json"], "was made with --limit 3, this is --limit none"),
     ],

@@ -1,4 +1,4 @@
-"""``vitmem analyse``: what is inside the trained networks of a suite."""
+"""``vitmem analyse``: analyses of the trained networks of a suite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from vitmem.progress import bars
 def analyse(
     suite: SuiteFile,
     only: Annotated[
-        list[str] | None, typer.Option(help="bands, spectrum, fisher, stability, detection or learned; again for more")
+        list[str] | None,
+        typer.Option(help="bands, spectrum, fisher, stability, detection or learned; may be repeated"),
     ] = None,
     data_dir: DataDir = None,
     results: Results = Path("results"),
@@ -23,7 +24,7 @@ def analyse(
     device: Device = "auto",
     plugin: Plugin = None,
 ) -> None:
-    """Look inside the trained networks of a suite: one file for each analysis in results/<suite>/analyses.
+    """Analyse the trained networks of a suite: one CSV file per analysis in results/<suite>/analyses.
 
     Example: vitmem analyse demo --only spectrum
     """

@@ -21,7 +21,7 @@ from vitmem.reports.files import suite_folders
 from vitmem.row_schema import row_schema
 from vitmem.rows import read_rows
 
-WIDTH = 100  # letters of a line
+WIDTH = 100  # characters per line
 
 
 def list_entries(
@@ -29,7 +29,7 @@ def list_entries(
     plugin: Plugin = None,
     as_json: Json = False,
 ) -> None:
-    """List what can be named in a suite, one entry a line, its name first.
+    """List the entries of one kind for use in a suite, one per line, name first.
 
     Example: vitmem list methods
     """
@@ -54,7 +54,7 @@ def list_entries(
 
 
 def _of_edit(entry: type[Entry]) -> dict[str, str | None]:
-    """Return an edit's role and its class of information, ``None`` where that depends on what it is applied after."""
+    """Return an edit's role and its class of information, ``None`` if that depends on the inner edit."""
     return {"role": entry.role, "information": entry.uses} if issubclass(entry, Edit) else {}
 
 
@@ -63,7 +63,7 @@ def show(
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Show one row: its config, its metrics, what it cost and where it ran.
+    """Show one row: config, metrics, costs and environment.
 
     Example: vitmem show 3f2a
     """
@@ -72,7 +72,7 @@ def show(
     found = [row for row in rows if row["id"].startswith(id)]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
-        raise InputError(f"{what} in {results} with an id that begins with '{id}'; ids are in rows.jsonl")
+        raise InputError(f"{what} in {results} with an id that starts with '{id}'; ids are in rows.jsonl")
     print(json.dumps(found[0]) if as_json else readable_row(found[0]))
 
 
@@ -85,22 +85,22 @@ def schema() -> None:
 
 
 def readable_row(row: Mapping[str, Any]) -> str:
-    """Return ``row`` in sections, numbers rounded to four digits, what a person cannot read left out."""
+    """Return ``row`` as text in sections, numbers rounded to four digits, without packed outcomes."""
     head = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
     lines = [" ".join(f"{key} {value}" for key, value in sorted(head.items(), key=lambda item: _place(item[0])))]
     for name in sorted((key for key in row if key not in head), key=_place):
         value = row[name]
-        if name == "environments":  # those of stages that ran elsewhere, or with another version
+        if name == "environments":  # only stages with another environment than the row
             value = {stage: where for stage, where in value.items() if where != row.get("environment")}
         if name == "outcomes":
             counts = {key: f"{text.partition(':')[0]} items" for key, text in value.items()}
-            lines += ["", "outcomes (of single items; --json prints them)", *_lines(counts, 1)]
+            lines += ["", "outcomes (per item; --json prints them)", *_lines(counts, 1)]
         elif value:
             lines += ["", name, *_lines(value, 1)]
     return "\n".join(lines)
 
 
-# What a person looks for first.
+# The sections of a row in the order of display; other sections follow by name.
 SECTIONS = ("id", "suite", "status", "reason", "config", "metrics", "selection", "edit", "counts", "noise", "costs")
 
 
@@ -109,12 +109,12 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _lines(value: Any, depth: int) -> Iterator[str]:
-    """Yield the lines of a mapping or a list, a level in; values that are none of these stand beside each other."""
+    """Yield the indented lines of a mapping or a list; scalar values share lines."""
     indent = "  " * depth
     inner = dict(enumerate(value)) if isinstance(value, list) else value
     plain = {key: one for key, one in inner.items() if not isinstance(one, dict | list)}
     if plain:
-        pairs = ", ".join(f"{key}\xa0{_text(one)}" for key, one in plain.items())  # a name stays with its value
+        pairs = ", ".join(f"{key}\xa0{_text(one)}" for key, one in plain.items())  # no break inside a pair
         lines = textwrap.wrap(pairs, WIDTH, initial_indent=indent, subsequent_indent=indent)
         yield from (line.replace("\xa0", " ") for line in lines)
     for key, one in inner.items():

@@ -1,4 +1,4 @@
-"""``vitmem check``: run the contract of a plug-in and print what it keeps and what it breaks."""
+"""``vitmem check``: run the contract tests of a plug-in and print the results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vitmem.errors import VitmemError, unknown
 
 
 def check(
-    kind: Annotated[str, typer.Argument(help="what to check: model, method or noise")],
+    kind: Annotated[str, typer.Argument(help="the kind of plug-in: model, method or noise")],
     name: Annotated[str, typer.Argument(help="its name, such as vit, timm/resmlp_12_224, kfac or symmetric")],
-    param: Annotated[list[str] | None, typer.Option(help="key=value, a parameter of it; may be repeated")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="key=value, one of its parameters; may be repeated")] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Run the contract that a plug-in has to keep.
+    """Run the contract tests of a plug-in.
 
     Example: vitmem check model vit --param width=64
     """

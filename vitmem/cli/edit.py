@@ -1,4 +1,4 @@
-"""``vitmem edit``: edit the files of a language model or a classifier and print what was done to each matrix."""
+"""``vitmem edit``: edit the files of a language model or a classifier and print a report of each matrix."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from vitmem.offline.vision import Edited
 
 HEADS = ("kept pairs %", "kept mass %", "kept energy %", "‖ΔW‖/‖W‖", "cast error")
-# The headings of its options.
+# Headings of the groups of options.
 LANGUAGE, IMAGES, RECORDS = "A language model's folder", "A classifier's file", "The record of an edit"
-# Which options each kind of edit reads, beside the argument and --out.
+# The options of each kind of edit, besides the argument and --out.
 FOR_LANGUAGE = ("factors", "mass", "blocks", "layers")
 FOR_IMAGES = (
     *("model", "images", "method", "settings", "mass", "blocks", "layers", "param", "size", "mean", "std", "count"),
@@ -43,29 +43,29 @@ def edit(
             ".pth; or the .json of an edit"
         ),
     ],
-    out: Annotated[Path, typer.Option(help="the folder or .safetensors file to write, which must not be there")],
-    mass: Annotated[float | None, typer.Option(help="the share of the importance that is kept, 0 to 1")] = None,
+    out: Annotated[Path, typer.Option(help="the folder or .safetensors file to write, which must not exist")],
+    mass: Annotated[float | None, typer.Option(help="the share of the importance to keep, 0 to 1")] = None,
     blocks: Annotated[
         str | None,
-        typer.Option(help="such as 23-25 or last; if left out, all with statistics, or a classifier's last_half"),
+        typer.Option(help="such as 23-25 or last (default: all with statistics, or a classifier's last_half)"),
     ] = None,
     layers: Annotated[
         list[str] | None, typer.Option(help="a pattern inside a block, such as mlp.gate_proj; may be repeated")
     ] = None,
     factors: Annotated[
         Path | None,
-        typer.Option(help="what 'vitmem fit' wrote, or factors.safetensors", rich_help_panel=LANGUAGE),
+        typer.Option(help="the factors from 'vitmem fit', such as factors.safetensors", rich_help_panel=LANGUAGE),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="timm/<name>, torchvision/<name> or that of a plug-in", rich_help_panel=IMAGES),
+        typer.Option(help="timm/<name>, torchvision/<name> or the name of a plug-in", rich_help_panel=IMAGES),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="a folder of images; no labels are read", rich_help_panel=IMAGES)
+        Path | None, typer.Option(help="a folder of images, without labels", rich_help_panel=IMAGES)
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="kfac (if left out), or another of 'vitmem list methods'", rich_help_panel=IMAGES),
+        typer.Option(help="a method of 'vitmem list methods' (default: kfac)", rich_help_panel=IMAGES),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -73,41 +73,47 @@ def edit(
     ] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(help="key=value, what the model was made with; may be repeated", rich_help_panel=IMAGES),
+        typer.Option(help="key=value, a parameter of the model; may be repeated", rich_help_panel=IMAGES),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="pixels, if not the published ones", rich_help_panel=IMAGES)
+        int | None,
+        typer.Option(min=1, help="image size in pixels (default: the published one)", rich_help_panel=IMAGES),
     ] = None,
     mean: Annotated[
-        str | None, typer.Option(help="such as 0.5,0.5,0.5, if not the published one", rich_help_panel=IMAGES)
+        str | None,
+        typer.Option(help="channel means, such as 0.5,0.5,0.5 (default: the published ones)", rich_help_panel=IMAGES),
     ] = None,
-    std: Annotated[str | None, typer.Option(help="likewise", rich_help_panel=IMAGES)] = None,
+    std: Annotated[
+        str | None, typer.Option(help="channel standard deviations (default: as --mean)", rich_help_panel=IMAGES)
+    ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="draw so many of the images; all if left out", rich_help_panel=IMAGES)
+        int | None, typer.Option(min=1, help="number of images to sample (default: all)", rich_help_panel=IMAGES)
     ] = None,
     positions: Annotated[
-        str | None, typer.Option(help="tokens that count: cls, all or patches", rich_help_panel=IMAGES)
+        str | None, typer.Option(help="tokens for the statistics: cls, all or patches", rich_help_panel=IMAGES)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="0 if left out", rich_help_panel=IMAGES)] = None,
+    seed: Annotated[int | None, typer.Option(help="random seed (default: 0)", rich_help_panel=IMAGES)] = None,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="leave out images that cannot be decoded", rich_help_panel=IMAGES)
+        bool, typer.Option("--skip-broken", help="skip images that cannot be decoded", rich_help_panel=IMAGES)
     ] = False,
     replay: Annotated[
-        Path | None, typer.Option(help="the .json of an edit to do again on --images", rich_help_panel=IMAGES)
+        Path | None, typer.Option(help="the .json of an edit to repeat on --images", rich_help_panel=IMAGES)
     ] = None,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:<n>, for the statistics", rich_help_panel=IMAGES)
+        str, typer.Option(help="device of the statistics: auto, cpu, cuda or cuda:<n>", rich_help_panel=IMAGES)
     ] = "auto",
     undo: Annotated[
-        bool, typer.Option("--undo", help="write the checkpoint as it was, bit for bit", rich_help_panel=RECORDS)
+        bool, typer.Option("--undo", help="write the original checkpoint, bit for bit", rich_help_panel=RECORDS)
     ] = False,
     dial: Annotated[
         float | None,
-        typer.Option(help="write the one in between: 0 is edited, 1 as it was", rich_help_panel=RECORDS),
+        typer.Option(
+            help="write an interpolation: 0 is the edited checkpoint, 1 the original", rich_help_panel=RECORDS
+        ),
     ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Edit the files of a language model or an image classifier, or take an edit back, all of it or a part.
+    """Edit the files of a language model or an image classifier, or undo an edit, fully or in part.
 
     Example: vitmem edit OLMo-2-1124-7B --factors factors.safetensors --mass 0.6 --out edited
 
@@ -131,7 +137,7 @@ def edit(
 
 
 def _only(options: Mapping[str, Any], read: tuple[str, ...], what: str) -> dict[str, Any]:
-    """Return those of ``options`` that are ``read``; raises InputError for another one that was given."""
+    """Return the ``read`` ones of ``options``; raises InputError if another one is given."""
     for name, value in options.items():
         if name not in read and value and value != "auto":
             option = {"settings": "set"}.get(name, name).replace("_", "-")
@@ -167,13 +173,11 @@ def _images(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
 
 
 def _request(weights: Path, options: Mapping[str, Any]) -> Request:
-    """Return what the options ask for; raises InputError for values of another kind."""
+    """Return the request of the options; raises InputError for invalid values."""
     from vitmem.offline.request import Request
 
     if options["model"] is None:
-        raise InputError(
-            f"edit: expected --model, the one that {weights} was saved from, such as timm/vit_tiny_patch16_224"
-        )
+        raise InputError(f"edit: expected --model, the architecture of {weights}, such as timm/vit_tiny_patch16_224")
     settings = key_values(options["settings"] or [], "--set")
     if options["mass"] is not None:
         settings["mass"] = options["mass"]

@@ -1,4 +1,4 @@
-"""How a command ends: an exit code and at most one sentence, whatever stopped it."""
+"""The end of a command: an exit code and at most one sentence for any error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what is stderr when a line comes: it may be another one than before."""
+    """Writes to the current ``sys.stderr``, which may change between records."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -36,16 +36,16 @@ _stderr.setFormatter(JobFormatter())
 
 
 def log_to_stderr(level: int) -> None:
-    """Write what the package logs from ``level`` on to stderr, a line each; ``DEBUG`` has tracebacks of errors."""
+    """Write the package's log records from ``level`` on to stderr; ``DEBUG`` includes tracebacks of errors."""
     logger = logging.getLogger("vitmem")
     logger.addHandler(_stderr)
     logger.setLevel(level)
 
 
 def guarded(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return ``verb`` with a leading ``~`` of any option as the home folder, whether a shell has seen it or not.
+    """Return ``verb`` with a leading ``~`` in its options expanded to the home folder, with or without a shell.
 
-    It raises VitmemError when a plug-in calls ``sys.exit``: a run ends with an error or with all that was asked for.
+    It raises VitmemError if a plug-in calls ``sys.exit``, so that no incomplete run ends as a success.
     """
 
     @functools.wraps(verb)
@@ -90,12 +90,12 @@ def exit_code(command: Callable[[], int | None]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _usage(error)  # of typer: an option or argument that is not there, or not of its kind
+        return _usage(error)  # typer's error for an unknown or invalid option or argument
     return code
 
 
 def _usage(error: Any) -> int:
-    """Print what is wrong with the command line; where nothing was asked for, the help was printed."""
+    """Print a usage error of the command line, or the help if no command is given."""
     text, context = error.format_message(), getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         print(text, end="")
@@ -105,7 +105,7 @@ def _usage(error: Any) -> int:
 
 
 def _failed_output(error: OSError) -> int:
-    """End without a traceback where nobody reads the output any more, or where something cannot be written."""
+    """Return the exit code for a closed output or a failed write, without a traceback."""
     if error.filename is not None:
         return _fail(one_line(error), 1)
     _drop_output()
@@ -115,7 +115,7 @@ def _failed_output(error: OSError) -> int:
 
 
 def _drop_output() -> None:
-    """Send what is left in the buffer nowhere: it would fail again when Python ends."""
+    """Redirect stdout to the null device, since flushing the buffer would fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

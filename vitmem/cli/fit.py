@@ -1,4 +1,4 @@
-"""``vitmem fit``: the statistics of a language model on texts of one's own, or what they would cost."""
+"""``vitmem fit``: the statistics of a language model on the user's texts, or an estimate of their cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vitmem.language.offline.presets import FitSettings, Preset
 
 LABELS, ROLES = ("sampled", "given"), ("gate", "up", "gate_up", "down")
-# Tokens that are counted when none are asked for.
+# Number of tokens in the estimate without --tokens.
 SOME = 1_000_000
 
 
@@ -30,17 +30,21 @@ def fit(
     blocks: Annotated[str | None, typer.Option(help="such as 23-25, 0,5 or last_half")] = None,
     out: Annotated[Path, typer.Option(help="the file to write, which must not exist")] = Path("factors.safetensors"),
     preset: Annotated[str | None, typer.Option(help="a paper's settings: merullo2025-olmo2-7b")] = None,
-    roles: Annotated[str | None, typer.Option(help="of gate, up, gate_up, down; all but down if left out")] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="the most tokens that are read; all if left out")] = None,
-    length: Annotated[int | None, typer.Option(min=2, help="tokens in a row; 512 if left out")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="rows in a batch; 8 if left out")] = None,
-    dtype: Annotated[str | None, typer.Option(help="bfloat16 (if left out), float16 or float32")] = None,
-    labels: Annotated[str | None, typer.Option(help="sampled (if left out) from the model, or given")] = None,
-    seed: Annotated[int | None, typer.Option(help="of the sampled labels; 0 if left out")] = None,
+    roles: Annotated[
+        str | None, typer.Option(help="layers among gate, up, gate_up, down (default: all but down)")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="largest number of tokens (default: all)")] = None,
+    length: Annotated[int | None, typer.Option(min=2, help="tokens per row (default: 512)")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="rows per batch (default: 8)")] = None,
+    dtype: Annotated[str | None, typer.Option(help="bfloat16 (default), float16 or float32")] = None,
+    labels: Annotated[str | None, typer.Option(help="sampled from the model (default), or given")] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of the sampled labels (default: 0)")] = None,
     device: Device = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what it would cost; no weights are read")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the estimated cost without reading weights")
+    ] = False,
 ) -> None:
-    """Collect the statistics of a language model on texts of your own, for 'vitmem edit'.
+    """Collect the statistics of a language model on your own texts, for 'vitmem edit'.
 
     Example: vitmem fit OLMo-2-1124-7B --text texts/ --blocks 23-25 --tokens 20000000 --out factors.safetensors
     """
@@ -81,7 +85,7 @@ def fit(
 
 
 def _settings(known: Preset | None, **options: Any) -> FitSettings:
-    """Return the settings of a preset, or the usual ones, with what was asked for; raises InputError for bad values."""
+    """Return the settings of a preset, or the defaults, updated by ``options``; raises InputError for bad values."""
     from vitmem.language.offline.estimate import DTYPES
     from vitmem.language.offline.presets import FitSettings
 
@@ -103,7 +107,7 @@ def _settings(known: Preset | None, **options: Any) -> FitSettings:
 
 
 def _print_cost(source: str, shipped: bool, known: Preset | None, settings: FitSettings, device: torch.device) -> None:
-    """Print the memory, operations and time of a run; the sizes of a preset's model come with it."""
+    """Print the memory, operations and time of a run; a preset includes the sizes of its model."""
     from vitmem.language.models.skeleton import skeleton_of
     from vitmem.language.offline.estimate import DTYPES, cost_of, rate
 
@@ -120,7 +124,7 @@ def _print_cost(source: str, shipped: bool, known: Preset | None, settings: FitS
     print(f"operations: {cost.model_operations:.2g} of the model, {cost.product_operations:.2g} of A and G in float32")
     seconds = cost.model_operations / rate(device, DTYPES[settings.dtype])
     seconds += cost.product_operations / rate(device, torch.float32)
-    print(f"time on this machine ({device.type}), by its products measured now: about {seconds / 3600:,.1f} h")
+    print(f"time on this machine ({device.type}), from its measured matrix products: about {seconds / 3600:,.1f} h")
     if known is not None:
         print(f"then: vitmem edit FOLDER --factors factors.safetensors --mass {known.mass} --out edited")
 

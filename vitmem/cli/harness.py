@@ -1,4 +1,4 @@
-"""``vitmem lm-eval``: tasks of lm-evaluation-harness on a model, beside a base when there is one."""
+"""``vitmem lm-eval``: tasks of lm-evaluation-harness on a model, with an optional comparison to a base."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vitmem.lazy import extra
 
 def lm_eval(
     model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
-    tasks: Annotated[str | None, typer.Option(help="names of lm-eval with commas between them")] = None,
+    tasks: Annotated[str | None, typer.Option(help="names of lm-eval tasks, separated by commas")] = None,
     preset: Annotated[str | None, typer.Option(help="a list of tasks: merullo2025, or a YAML file")] = None,
-    include: Annotated[Path | None, typer.Option(help="a folder of tasks of your own; code in it is run")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="questions of a task (default: all)")] = None,
+    include: Annotated[Path | None, typer.Option(help="a folder of your own tasks; vitmem runs code in it")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="questions per task (default: all)")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
-    base: Annotated[Path | None, typer.Option(help="the --out of the unedited model, to compare with")] = None,
+    base: Annotated[Path | None, typer.Option(help="the --out file of the unedited model, for a comparison")] = None,
 ) -> None:
-    r"""Ask a language model tasks of lm-evaluation-harness (pip install 'vitmem\[lm-eval]').
+    r"""Evaluate a language model on tasks of lm-evaluation-harness (pip install 'vitmem\[lm-eval]').
 
     Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
     """
@@ -44,11 +44,11 @@ def lm_eval(
         net, tokenizer, list(families), model=model, include=include, limit=limit, batch_size=batch_size
     )
     if out is not None:
-        scores.save(out)  # before the comparison: hours of answers are not lost to a base that does not fit
+        scores.save(out)  # before the comparison, so that a bad --base loses no answers
     for line in _lines(compare(scores, before), families, before is not None):
         print(line)
     if missing:
-        print(f"not in lm-eval: {', '.join(missing)}; tasks of these names in a folder of --include are asked too")
+        print(f"not in lm-eval: {', '.join(missing)}; --include FOLDER adds your own tasks of these names")
     if out is not None:
         print(f"wrote {out}")
 
@@ -62,7 +62,7 @@ def _base(path: Path, limit: int | None) -> Scores:
 
 
 def _chosen(tasks: str | None, preset: str | None, include: Path | None) -> tuple[dict[str, str], list[str]]:
-    """Return task -> family (no family: empty), and the tasks of a preset that are nowhere."""
+    """Return task -> family (empty without one), and the missing tasks of a preset."""
     if (tasks is None) == (preset is None):
         raise InputError("lm-eval: expected either --tasks or --preset")
     from vitmem.language.harness import load_preset, own_tasks
@@ -72,12 +72,12 @@ def _chosen(tasks: str | None, preset: str | None, include: Path | None) -> tupl
         return chosen.tasks(own), chosen.missing(own)
     names = [name.strip() for name in (tasks or "").split(",") if name.strip()]
     if not names:
-        raise InputError(f"--tasks: expected names with commas between them, got '{tasks}'")
+        raise InputError(f"--tasks: expected names separated by commas, got '{tasks}'")
     return dict.fromkeys(names, ""), []
 
 
 def _lines(changes: Sequence[Change], families: Mapping[str, str], beside: bool) -> list[str]:
-    """Return a table of text: a line for each value, its columns aligned."""
+    """Return the lines of a text table with aligned columns, one line per value."""
     by_family = any(families.values())
     head = [*(["family"] if by_family else []), "task", "metric", "value"]
     head += ["base", "retention", "right->wrong", "wrong->right"] if beside else []

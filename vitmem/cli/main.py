@@ -1,4 +1,4 @@
-"""The names of the verbs. The module of one is imported when it is called, or when its own help is asked for."""
+"""The commands, each imported only for its call or its own help."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ SETTINGS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-# name: (module and function, how the first sentence of its docstring begins)
+# name: (module and function, start of the first sentence of its docstring)
 VERBS = {
-    "plan": ("plan:plan", "Show what a suite would run and what has rows already"),
-    "run": ("run:run", "Run a suite: every cell without a row gets one, then the tables are written"),
-    "work": ("work:work", "Work on a suite beside other workers that see the same store"),
-    "submit": ("submit:submit", "Submit workers of a suite to SLURM and go"),
-    "status": ("status:status", "Show how far a suite is: done, running where, failed and why, still to do"),
+    "plan": ("plan:plan", "Show the cells of a suite, finished and missing"),
+    "run": ("run:run", "Run all cells of a suite without a row, then write the tables"),
+    "work": ("work:work", "Work on a suite together with other workers on the same store"),
+    "submit": ("submit:submit", "Submit workers of a suite to SLURM"),
+    "status": ("status:status", "Show the progress of a suite: finished, running, failed and missing cells"),
     "tables": ("tables:tables", "Write the tables of all suites from their rows"),
     "figures": ("tables:figures", "Draw the figures of all suites from their rows"),
-    "report": ("report:report", "Write a page of each suite that opens from disk"),
-    "list": ("catalogue:list_entries", "List what can be named in a suite"),
-    "show": ("catalogue:show", "Show one row: its config, its metrics, what it cost and where it ran"),
+    "report": ("report:report", "Write a self-contained HTML page for each suite"),
+    "list": ("catalogue:list_entries", "List the entries of one kind for use in a suite"),
+    "show": ("catalogue:show", "Show one row: config, metrics, costs and environment"),
     "schema": ("catalogue:schema", "Print the JSON Schema of a row"),
-    "check": ("check:check", "Run the contract that a plug-in has to keep"),
-    "noise": ("noise:noise", "Show the labels that a noise model gives"),
-    "mine": ("mine:mine", "Find the windows of texts that a language model recites"),
-    "fit": ("fit:fit", "Collect the statistics of a language model on texts of your own"),
-    "edit": ("edit:edit", "Edit the files of a language model or an image classifier, or take an edit back"),
-    "lm-eval": ("harness:lm_eval", "Ask a language model tasks of lm-evaluation-harness"),
-    "analyse": ("analyse:analyse", "Look inside the trained networks of a suite"),
+    "check": ("check:check", "Run the contract tests of a plug-in"),
+    "noise": ("noise:noise", "Show the labels of a noise model"),
+    "mine": ("mine:mine", "Find memorized windows of texts in a language model"),
+    "fit": ("fit:fit", "Collect the statistics of a language model on your own texts"),
+    "edit": ("edit:edit", "Edit the files of a language model or an image classifier, or undo an edit"),
+    "lm-eval": ("harness:lm_eval", "Evaluate a language model on tasks of lm-evaluation-harness"),
+    "analyse": ("analyse:analyse", "Analyse the trained networks of a suite"),
 }
 
 
 class Verbs(TyperGroup):
-    """The verbs by name and first sentence, until one is called."""
+    """The group of all commands, with names and first sentences only until a call."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the verb that ``args`` begin with, its options and what it does, and the other ``args``."""
+        """Return the name and command of the first of ``args``, imported now, and the other ``args``."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command if name is None else _command(name), rest
 
@@ -74,14 +74,14 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of an error too")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of an error")] = False,
 ) -> None:
-    """What has a vision transformer memorized, and what is left when it is edited out?"""
+    """Measure and edit memorization in vision transformers."""
     log_to_stderr(logging.DEBUG if debug else logging.INFO)
 
 
 def main() -> None:
-    """Run the command line: 2 is what the user can mend, 1 what failed, 130 an interruption."""
+    """Run the command line; exit codes: 2 for an error of the user, 1 for a failure, 130 for an interruption."""
     sys.exit(exit_code(partial(app, standalone_mode=False)))
 
 

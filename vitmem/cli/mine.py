@@ -1,4 +1,4 @@
-"""``vitmem mine``: find what a language model has memorized of texts, and write it as a file of windows."""
+"""``vitmem mine``: find memorized parts of texts in a language model, and write them as a file of windows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from vitmem.errors import VitmemError
 def mine(
     model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
     text: Annotated[Path, typer.Option(help="a file or folder of texts: .txt, .jsonl or .parquet with 'text'")],
-    out: Annotated[Path, typer.Option(help="the file of windows that is written")],
-    data_dir: Annotated[Path | None, typer.Option(help="a folder that the model's folder lies in")] = None,
-    gguf: Annotated[str | None, typer.Option(help="the model's file, when it is a quantised one")] = None,
-    prefix: Annotated[int, typer.Option(min=2, help="tokens that the model is asked with")] = 64,
-    suffix: Annotated[int, typer.Option(min=1, help="tokens that it has to recite")] = 48,
-    starts: Annotated[int, typer.Option(min=1, help="windows of each text, at random places")] = 4,
-    seed: Annotated[int, typer.Option(help="decides the places")] = 17,
-    limit: Annotated[int | None, typer.Option(min=1, help="look at no more windows than this")] = None,
-    min_distinct: Annotated[int, typer.Option(min=1, help="different tokens that a suffix has at least")] = 16,
-    batch_size: Annotated[int, typer.Option(min=1, help="windows in a forward pass")] = 8,
+    out: Annotated[Path, typer.Option(help="the file of windows to write")],
+    data_dir: Annotated[Path | None, typer.Option(help="the parent folder of the model's folder")] = None,
+    gguf: Annotated[str | None, typer.Option(help="the file of a quantised model")] = None,
+    prefix: Annotated[int, typer.Option(min=2, help="tokens of the prompt")] = 64,
+    suffix: Annotated[int, typer.Option(min=1, help="tokens to recite")] = 48,
+    starts: Annotated[int, typer.Option(min=1, help="windows per text, at random positions")] = 4,
+    seed: Annotated[int, typer.Option(help="seed of the positions")] = 17,
+    limit: Annotated[int | None, typer.Option(min=1, help="largest number of windows")] = None,
+    min_distinct: Annotated[int, typer.Option(min=1, help="smallest number of distinct tokens in a suffix")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="windows per forward pass")] = 8,
     device: Device = "auto",
 ) -> None:
-    """Find the windows of texts that a language model recites, for the data 'memorized' of a suite.
+    """Find memorized windows of texts in a language model, for the data 'memorized' of a suite.
 
     Example: vitmem mine allenai/OLMo-2-0425-1B --text texts/ --out memorized.jsonl --starts 16
     """

@@ -1,4 +1,4 @@
-"""``vitmem noise``: draw the labels of a noise model and say how wrong they are, in numbers and in pictures."""
+"""``vitmem noise``: draw the labels of a noise model and show their error rates, with example images."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from vitmem.data.noisy import NoisyImages
 
 SHOWN = 48
-# A wider matrix is no longer read as one: each class then has its three likeliest wrong labels.
+# Largest number of classes with a printed matrix; beyond, each class has its three likeliest wrong labels.
 WIDEST = 12
 
 
 def noise(
-    name: Annotated[str, typer.Argument(help="a noise model, such as symmetric; 'vitmem list noises' has all")],
+    name: Annotated[str, typer.Argument(help="a noise model of 'vitmem list noises', such as symmetric")],
     data: Annotated[str, typer.Option(help="images: a name, or a mapping as in a suite")] = "mnist5k",
     data_dir: DataDir = None,
-    rate: Annotated[float | None, typer.Option(help="the rate, where the noise has one")] = None,
+    rate: Annotated[float | None, typer.Option(help="the rate, for a noise model with one")] = None,
     seed: Annotated[int, typer.Option(help="the seed of the suite's cell")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter; may be repeated")] = None,
     sheet: Annotated[Path | None, typer.Option(help="write example images with both labels to this PNG")] = None,
@@ -40,7 +40,7 @@ def noise(
     plugin: Plugin = None,
     as_json: Json = False,
 ) -> None:
-    """Show the labels that a noise model gives: rates, transition matrix, hash, and images.
+    """Show the labels of a noise model: rates, transition matrix, hash, and images.
 
     Example: vitmem noise instance_dependent --data cifar10 --data-dir ~/data --rate 0.1 --sheet sheet.png
     """
@@ -66,7 +66,7 @@ def noise(
 
 
 def _data(text: str) -> dict[str, Any]:
-    """Return what ``--data`` says: a name, or a mapping as a suite has it."""
+    """Return the value of ``--data`` as a mapping of a suite; a name stands for ``{name: ...}``."""
     value = yaml_value(text, "--data")
     if not isinstance(value, str | dict):
         raise InputError(f"--data: expected a name or a mapping such as {{name: ...}}, got '{text}'")
@@ -117,7 +117,7 @@ def _text(noisy: NoisyImages, facts: dict[str, Any]) -> str:
 
 
 def _classes(noisy: NoisyImages) -> list[str]:
-    """Return a line a true class: images, share of wrong labels, and its row of the matrix in percent."""
+    """Return a line per true class: images, share of wrong labels, and its row of the matrix in percent."""
     labels, names = noisy.labels, noisy.data.classes
     width = max(10, *map(len, names))
     counts = np.bincount(labels.clean, minlength=len(names))
@@ -137,7 +137,7 @@ def _top(row: np.ndarray, true: int, names: Sequence[str]) -> str:
 
 
 def _write_sheet(noisy: NoisyImages, path: Path, title: str) -> None:
-    """Show wrong labels, or right ones where none is wrong: some at random, the same each time, by true class."""
+    """Write a fixed random sample of images with wrong labels (or right ones, without any), sorted by true class."""
     labels, names = noisy.labels, noisy.data.classes
     rows = np.flatnonzero(labels.changed) if labels.changed.any() else np.arange(len(labels.given))
     some = np.random.default_rng(0).permutation(rows)[:SHOWN]

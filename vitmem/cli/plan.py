@@ -1,4 +1,4 @@
-"""``vitmem plan``: what a suite would run, and what that takes. Loads no torch."""
+"""``vitmem plan``: the cells of a suite and their estimated cost. Loads no torch."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, size_text
 from vitmem.rows import read_rows
 
-# With more cells than this a line for each is printed only when asked for.
+# Largest number of cells with a line each by default.
 FEW = 60
 
 
 def plan(
     suite: SuiteFile,
     data_dir: Annotated[
-        Path | None, typer.Option(help="the folder of files that it names: ids have their content")
+        Path | None, typer.Option(help="the folder of files in the suite; ids depend on their content")
     ] = None,
     results: Results = Path("results"),
     store: Store = Path("store"),
     plugin: Plugin = None,
-    cells: Annotated[bool, typer.Option("--cells", help="a line for each cell, however many there are")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="print a line for each cell of a large suite too")] = False,
     as_json: Json = False,
     measure: Annotated[
         bool, typer.Option("--measure", help="measure a few steps of each network here, instead of reading rows")
@@ -46,10 +46,10 @@ def plan(
     device: Device = "auto",
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
 ) -> None:
-    """Show what a suite would run and what has rows already, with the ids that 'show' and 'run --only' take.
+    """Show the cells of a suite, finished and missing, with the ids for 'show' and 'run --only'.
 
-    Time, memory and disk are those of rows, and of folders in the store, of the same data and network; with --measure
-    those of a few steps on this machine.
+    Estimates of time, memory and disk use come from rows and stored folders of the same data and network, with
+    --measure from a few steps on this machine.
 
     Example: vitmem plan demo
     """
@@ -86,12 +86,12 @@ def _summary(made: Plan, summary: dict[str, Any], rows: Path) -> Iterator[str]:
     yield f"{made.suite.name}: {cells}, {trainings}, {summary['statistics']} statistics; {summary['done']} done"
     if stale := summary["stale"]:
         belong = f"{counted(stale, 'row')} in {rows} {'belongs' if stale == 1 else 'belong'} to no cell of this suite"
-        yield f"{belong}; 'vitmem run --prune' drops what is left over"
+        yield f"{belong}; 'vitmem run --prune' deletes such rows"
     yield from remarks(made.cells)
 
 
 def _costs(left: Costs, source: str) -> Iterator[str]:
-    """Yield what is left to do will take, by ``source``, and of how much of it nothing is known."""
+    """Yield the estimated cost of the missing cells, by ``source``, and the number of those without an estimate."""
     if not left.edits:
         return
     unknown = [
@@ -109,7 +109,7 @@ def _costs(left: Costs, source: str) -> Iterator[str]:
 
 
 def _lines(made: Plan, done: set[str], cells: bool) -> Iterator[str]:
-    """Yield a line for each training and, where they are few or asked for, for each cell."""
+    """Yield a line for each training and, for few cells or with ``cells``, for each cell."""
     short = _unique([cell.id for cell in made.cells])
     listed = cells or len(made.cells) <= FEW
     for job in made.jobs():
@@ -117,7 +117,7 @@ def _lines(made: Plan, done: set[str], cells: bool) -> Iterator[str]:
         for cell in job.cells if listed else ():
             yield f"    {cell.id[:short]}  {_label(cell)}{', done' if cell.id in done else ''}"
     if not listed:
-        yield "'vitmem plan --cells' adds the id of each cell, which 'vitmem show' and 'vitmem run --only' take"
+        yield "'vitmem plan --cells' adds the id of each cell, for 'vitmem show' and 'vitmem run --only'"
 
 
 def _training(job: Job, done: set[str]) -> str:
@@ -132,5 +132,5 @@ def _label(cell: Cell) -> str:
 
 
 def _unique(ids: Sequence[str]) -> int:
-    """Return how many digits tell ``ids`` apart, eight at least."""
+    """Return the shortest length, at least eight, of unique prefixes of ``ids``."""
     return next((n for n in range(8, 16) if len({id[:n] for id in ids}) == len(ids)), 16)

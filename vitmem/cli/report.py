@@ -1,4 +1,4 @@
-"""``vitmem report``: rows and what the store has of them, as one page a suite. Loads torch for images alone."""
+"""``vitmem report``: one page per suite from its rows and the store. Loads torch only for images."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from vitmem.shipped import shipped
 
 
 def report(
-    suites: Annotated[list[str] | None, typer.Argument(help="names of suites with rows; all if left out")] = None,
+    suites: Annotated[list[str] | None, typer.Argument(help="names of suites with rows (default: all)")] = None,
     results: Results = Path("results"),
     out: Annotated[Path, typer.Option(help="the folder of the pages and their figures")] = Path("report"),
     store: Store = Path("store"),
-    data_dir: Annotated[Path | None, typer.Option(help="the folder with the data, to show images of it")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="the folder of the data, for example images")] = None,
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
 ) -> None:
-    """Write a page of each suite that opens from disk: tables, figures, images, cost, and how to run each cell again.
+    """Write a self-contained HTML page for each suite: tables, figures, images, costs, and a command for each cell.
 
     Example: vitmem report demo --store store
     """
@@ -57,10 +57,10 @@ def report(
 
 
 def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) -> Material:
-    """Return the rows in ``folder`` with what the store has of them and, for images, the data."""
+    """Return the rows in ``folder`` with curves and galleries from the store and the data, if available."""
     rows = rows_of(folder / "rows.jsonl")
     own, came = (place / f"{folder.name}.yaml" for place in (Path("configs/suites"), shipped("suites")))
-    # what the page says to run again: a file of the user's own, or the name of a shipped suite
+    # the suite in the page's commands: the user's file, or the name of a shipped suite
     name, file = (str(own), own) if own.is_file() else (folder.name, came) if came.is_file() else (own.name, None)
     source = None if file is None else file.read_text()
     material = Material(folder.name, rows, name, source, analyses=read_analyses(folder))
@@ -76,7 +76,7 @@ def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) ->
 
 
 def _curves(store: Path, rows: Sequence[Row]) -> tuple[dict[str, Curve], str]:
-    """Return the curves by training, and why there is none."""
+    """Return training id -> curves, and the reason for their absence."""
     stored = importlib.import_module("vitmem.bench.stored")
     ids = dict.fromkeys(row["ids"]["training"] for row in rows)
     try:
@@ -87,7 +87,7 @@ def _curves(store: Path, rows: Sequence[Row]) -> tuple[dict[str, Curve], str]:
 
 
 def _pictures(material: Material, store: Path, data_dir: Path | None, cache_dir: Path) -> tuple[list[Pictures], str]:
-    """Return the galleries, and why there is none."""
+    """Return the galleries, and the reason for their absence."""
     stored = importlib.import_module("vitmem.bench.stored")
     cells = wanted(material.report)
     found: list[Pictures] = []

@@ -1,4 +1,4 @@
-"""``vitmem status``: how far a suite is, wherever it is being run. It reads store and rows alone and loads no torch."""
+"""``vitmem status``: the progress of a suite on all machines, from store and rows alone. Loads no torch."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from vitmem.progress import duration
 from vitmem.reports.render import counted
 from vitmem.rows import Row
 
-# Failed cells that are told of, and lines of the traceback of each.
+# Largest number of printed failures, and lines of the traceback of each.
 FEW, LINES = 5, 3
 
 
 def status(
     suite: SuiteFile,
     data_dir: Annotated[
-        Path | None, typer.Option(help="the folder of files that it names: ids have their content")
+        Path | None, typer.Option(help="the folder of files in the suite; ids depend on their content")
     ] = None,
     store: Store = Path("store"),
     results: Results = Path("results"),
     plugin: Plugin = None,
 ) -> None:
-    """Show how far a suite is: done, running where, failed and why, still to do, time left.
+    """Show the progress of a suite: finished, running, failed and missing cells, and the time left.
 
     Example: vitmem status cifar10_noise10_small --store /shared/store
     """

@@ -34,7 +34,7 @@ Suite = Annotated[str | None, typer.Option(help="only this suite")]
 
 
 def _belongs(row: Row) -> bool:
-    """Say whether the config of a row without a digest belongs to its id; what makes ids is imported only here."""
+    """Return whether the config of a row without a digest belongs to its id; imports the ids only when needed."""
     return bool(_row_ids().belongs(row))
 
 
@@ -47,9 +47,9 @@ def tables(
     results: Results = Path("results"),
     suite: Suite = None,
     check: Annotated[
-        bool, typer.Option("--check", help="write nothing; fail when a committed table or page differs")
+        bool, typer.Option("--check", help="write nothing; fail if a committed table or page differs")
     ] = False,
-    show: Annotated[str | None, typer.Option("--print", help="print this table, such as chosen; writes none")] = None,
+    show: Annotated[str | None, typer.Option("--print", help="only print this table, such as chosen")] = None,
     format: Annotated[str, typer.Option(help="md, tex (booktabs) or csv (fractions, all columns)")] = "md",
     plugin: Plugin = None,
 ) -> None:
@@ -62,7 +62,7 @@ def tables(
     if format not in RENDERERS:
         raise unknown("format", format, RENDERERS)
     load_plugins(plugin or [])
-    # rows are millions of objects without cycles: looking for garbage among them takes a fifth of the time
+    # rows are millions of objects without cycles; garbage collection would take a fifth of the time
     gc.disable()
     if check:
         with bars():
@@ -86,14 +86,14 @@ def tables(
         print(f"no rows in {results}: run a suite first ('vitmem run')")
     for folder in folders:
         if not any(path.is_relative_to(folder) for path in written):
-            print(f"{folder.name}: no table, as no cell of it is finished")
+            print(f"{folder.name}: no table, since no cell is finished")
     for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
         names = list(dict.fromkeys(path.stem for path in paths))
         print(f"wrote {', '.join(names)} in {folder}")
 
 
 def _show(results: Path, suite: str | None, name: str, format: str) -> None:
-    """Print the table ``name`` of each suite that has it, or over all: for a terminal, or in another ``format``."""
+    """Print the table ``name`` of each suite and over all suites, for a terminal or in another ``format``."""
     TABLES.get(name)
     over_all = OverSuites()
     found: list[tuple[Path, Table]] = []
