@@ -1,4 +1,4 @@
-"""What a suite will take on a machine: its plan, what travels to it, and the time by one epoch measured there."""
+"""Cost estimate of a suite on a machine: its plan, the files to transfer, and the time from one measured epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def vitmem(python: str, verb: str, options: argparse.Namespace, *more: str, suit
 
 
 def plan_of(python: str, options: argparse.Namespace, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the plan of the suite as ``vitmem plan --json`` gives it; ends with what vitmem says when it is wrong."""
+    """Return the output of ``vitmem plan --json`` for the suite; exits with vitmem's message on an error."""
     found = subprocess.run(
         vitmem(python, "plan", options, "--json"), env=dict(variables), capture_output=True, text=True
     )
@@ -33,7 +33,7 @@ def plan_of(python: str, options: argparse.Namespace, variables: Mapping[str, st
 
 
 def data_names(suite: Path) -> list[str]:
-    """Return the names of the data sets of a suite; its file is read as text, since no package may be there yet."""
+    """Return the names of the data sets of a suite, from its text, since no package may be installed yet."""
     text = re.sub(r"#.*", "", suite.read_text(encoding="utf-8"))
     part = re.split(r"\n(?=\w)", re.split(r"(?:^|\n)data:", text, maxsplit=1)[1], maxsplit=1)[0]
     names = re.findall(r"(?:folder|name|path):\s*(\[[^\]]*\]|[\w./-]+)", part)
@@ -47,7 +47,7 @@ def megabytes(count: float) -> str:
 
 
 def told(python: str, options: argparse.Namespace, files: Mapping[str, Path], variables: Mapping[str, str]) -> int:
-    """Print the plan, the bytes that travel and the time; with ``--measure`` that of an epoch on this machine."""
+    """Print the plan, the bytes to transfer and, with ``--measure``, the time from one epoch on this machine."""
     printed = subprocess.run(vitmem(python, "plan", options), env=dict(variables), capture_output=True, text=True)
     print("\n".join((printed.stdout or printed.stderr).splitlines()[:12]))
     if printed.returncode:
@@ -62,9 +62,9 @@ def told(python: str, options: argparse.Namespace, files: Mapping[str, Path], va
 
 
 def measured(python: str, options: argparse.Namespace, variables: Mapping[str, str]) -> None:
-    """Train one epoch of the first training of the suite and print what all of them would take, one at a time.
+    """Train one epoch of the first training of the suite and print the estimated time of all trainings in sequence.
 
-    Workers share the GPU, so the true time lies between this over their number and this.
+    Workers share the GPU, so the real time lies between this estimate divided by their number and the estimate.
     """
     left = plan_of(python, options, variables)["trainings"]
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +81,7 @@ def measured(python: str, options: argparse.Namespace, variables: Mapping[str, s
 def _one_epoch(
     python: str, options: argparse.Namespace, variables: Mapping[str, str], folder: Path
 ) -> tuple[dict[str, Any], int]:
-    """Return the row of one epoch of the first training, and how many epochs the suite gives it."""
+    """Return the row of one epoch of the first training, and its number of epochs in the suite."""
     script = (
         "import sys, yaml; from pathlib import Path; from vitmem.bench.suite import load_suite, cells_of; "
         "path = Path(sys.argv[1]); c = next(cells_of(load_suite(path), path, None)).config; r = c['recipe']; "

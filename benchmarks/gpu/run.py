@@ -1,8 +1,8 @@
-"""One suite on one GPU within a time limit: environment, MPS, workers, and one archive to bring back.
+"""One suite on one GPU within a time limit: environment, MPS, workers, and one archive of the results.
 
     python3 benchmarks/gpu/run.py configs/suites/cifar10_noise10_one.yaml --data-dir data --workers 6 --minutes 27
 
-Standard library alone: it makes the environment that the rest runs in. See README.md beside it.
+Uses only the standard library, since it creates the environment of the rest. See README.md beside it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pathlib import Path
 import estimate
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a machine needs of the code; the rest of the repository stays.
+# The files of the repository that a machine needs.
 CODE = ("vitmem", "configs", "benchmarks/gpu", "pyproject.toml", "README.md", "LICENSE")
-# What a run of one suite brings back.
+# The results of a run of one suite.
 ROWS = "rows.jsonl"
-# Seconds that a run has to end after Ctrl-C; what it has not written by then is made again.
+# Seconds between Ctrl-C and a kill; the next run repeats unwritten work.
 GRACE = 60
-# Ends with 0 where every requirement of its arguments is met, each a name, >= and a version.
+# Exits with 0 if all requirements in its arguments are met, each a name, >= and a version.
 CHECK = """
 import re, sys
 from importlib.metadata import version
@@ -41,9 +41,9 @@ MPS = "nvidia-cuda-mps-control"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; return the exit code: that of the run, 0 too when the time was up."""
+    """Run the command line and return the exit code: that of the run, 0 after the time limit."""
     options = _options(arguments)
-    # a scheduler's end of the job is Ctrl-C too; in the background ('nohup ... &') that is ignored, here and in the run
+    # treat a scheduler's SIGTERM as Ctrl-C, which background jobs ('nohup ... &') ignore by default, as does their run
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     python = environment(options)
@@ -70,30 +70,34 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("suite", type=Path)
     parser.add_argument("--data-dir", type=Path, help="the folder of the data sets")
-    parser.add_argument("--workers", type=int, default=4, help="trainings at a time on the GPU (default 4)")
-    parser.add_argument("--minutes", type=float, default=27.0, help="stop cleanly after these (default 27)")
+    parser.add_argument("--workers", type=int, default=4, help="parallel trainings on the GPU (default 4)")
+    parser.add_argument("--minutes", type=float, default=27.0, help="time limit of the run (default 27)")
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--store", type=Path, default=ROOT / "store")
-    parser.add_argument("--archive", type=Path, help="what to bring back (default <suite>.tar.gz)")
-    parser.add_argument("--resume", type=Path, help="an archive that was brought back: its rows are not made again")
-    parser.add_argument("--wheels", type=Path, help="a folder of wheels to install what is missing from, offline")
-    parser.add_argument("--venv", type=Path, default=ROOT / ".venv" / "gpu", help="made where packages are missing")
+    parser.add_argument("--archive", type=Path, help="the archive of the results (default <suite>.tar.gz)")
+    parser.add_argument("--resume", type=Path, help="an archive of an earlier run; its rows are kept")
+    parser.add_argument("--wheels", type=Path, help="a folder of wheels for an offline installation")
+    parser.add_argument(
+        "--venv", type=Path, default=ROOT / ".venv" / "gpu", help="the environment for missing packages"
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--dry-run", action="store_true", help="print the plan, what travels and the time, and end")
-    parser.add_argument("--measure", action="store_true", help="as --dry-run, with the time of one epoch measured here")
-    parser.add_argument("--pack", type=Path, help="write what travels, code and data, to this archive, and end")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the plan, the transfer sizes and the time, then exit"
+    )
+    parser.add_argument("--measure", action="store_true", help="as --dry-run, with the measured time of one epoch")
+    parser.add_argument("--pack", type=Path, help="write code and data to this archive, then exit")
     return parser.parse_args(arguments)
 
 
 def _variables(**more: str) -> dict[str, str]:
-    """Return the variables of a process that imports this copy of the package."""
+    """Return the environment variables of a process that imports this copy of the package."""
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 def environment(options: argparse.Namespace) -> str:
-    """Return a Python that has all dependencies: this one, or one of a virtual environment that is made.
+    """Return a Python with all dependencies: this one, or that of a new virtual environment.
 
-    The environment sees the packages of this Python, so only what is missing is installed.
+    The environment includes the packages of this Python, so only missing ones are installed.
     """
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     inside = options.venv / "bin" / "python"
@@ -109,12 +113,12 @@ def environment(options: argparse.Namespace) -> str:
 
 
 def satisfied(python: str, needed: Sequence[str]) -> bool:
-    """Say whether ``python`` has all of ``needed``, requirements such as ``torch>=2.6``."""
+    """Return whether ``python`` has all of ``needed``, requirements such as ``torch>=2.6``."""
     return subprocess.run([python, "-c", CHECK, *needed], capture_output=True).returncode == 0
 
 
 def travels(options: argparse.Namespace) -> dict[str, Path]:
-    """Return the files that a machine needs, by their place in the archive: code, and the data that the suite names."""
+    """Return path in the archive -> file, for the code and the data of the suite."""
     found = {str(path.relative_to(ROOT)): path for place in CODE for path in _files(ROOT / place)}
     for name in estimate.data_names(options.suite):
         folder = (options.data_dir or Path("data")) / name
@@ -131,7 +135,7 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def pack(archive: Path, files: Mapping[str, Path]) -> None:
-    """Write ``files`` by their place to ``archive``, uncompressed: images are compressed already."""
+    """Write ``files`` to ``archive`` without compression, since images are compressed already."""
     with tarfile.open(archive, "w") as tar:
         for place, path in files.items():
             tar.add(path, f"vitmem/{place}")
@@ -141,7 +145,7 @@ def pack(archive: Path, files: Mapping[str, Path]) -> None:
 
 
 def resume(archive: Path, results: Path, store: Path) -> None:
-    """Put the rows of ``archive`` where the run looks for them; what lies there already stays."""
+    """Extract the rows of ``archive`` to the folders of the run, without overwriting files."""
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
             content = tar.extractfile(member)
@@ -159,7 +163,7 @@ def resume(archive: Path, results: Path, store: Path) -> None:
 
 @contextmanager
 def shared_gpu(workers: int) -> Iterator[None]:
-    """Share the GPU between processes by MPS for as long as a block lasts, where that runs and is of use."""
+    """Share the GPU between processes by MPS inside the block, if MPS is available and useful."""
     if workers < 2 or shutil.which(MPS) is None:
         yield
         return
@@ -177,9 +181,9 @@ def shared_gpu(workers: int) -> Iterator[None]:
 
 
 def run(python: str, options: argparse.Namespace, log: Path) -> int:
-    """Run the suite until it ends or the time is up, what it prints in ``log`` too; return its exit code, 0 if stopped.
+    """Run the suite until its end or the time limit, with a copy of its output in ``log``; return its exit code.
 
-    What is stopped loses nothing that has a row: rows are on the disk as they come.
+    The exit code after the time limit is 0. A stopped run loses no finished row, since each is on disk at once.
     """
     command = estimate.vitmem(python, "run", options, "--workers", str(options.workers), "--device", options.device)
     end = time.monotonic() + 60 * options.minutes
@@ -200,7 +204,7 @@ def run(python: str, options: argparse.Namespace, log: Path) -> int:
 
 
 def end_of(process: subprocess.Popen[bytes]) -> None:
-    """End a run as Ctrl-C does; kill it when that takes longer than ``GRACE``."""
+    """Interrupt a run as Ctrl-C does; kill it after ``GRACE`` seconds."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(GRACE)
@@ -210,9 +214,9 @@ def end_of(process: subprocess.Popen[bytes]) -> None:
 
 
 def bring_back(archive: Path, folder: Path, stored: Path, log: Path) -> None:
-    """Write the rows in ``folder`` and those ``stored`` by training, and the ``log``, to ``archive``.
+    """Write the rows in ``folder``, those ``stored`` by training and the ``log`` to ``archive``.
 
-    A run that has made no row leaves no archive.
+    A run without rows leaves no archive.
     """
     rows = {f"store/rows/{folder.name}/{path.name}": path for path in sorted(stored.glob("*.jsonl"))}
     if (folder / ROWS).exists():

@@ -1,9 +1,9 @@
-"""Start-up, planning and tables: asserts what the command line promises.
+"""Start-up, planning and tables: asserts the limits of the command line.
 
 ``vitmem --help`` under 0.5 s of its own imports, ``vitmem plan`` on 5,000 cells under 3 s, ``vitmem tables --check``
-over the committed rows under 6 s and 500 MB, without torch. Each figure is the median of five whole processes: seconds
-of a processor, which other programs on the machine change little, and peak memory. ``--quick``: one process of each,
-and three times the seconds, for a slow machine.
+over the committed rows under 6 s and 500 MB, without torch. Each figure is the median of five processes: CPU seconds,
+which depend little on other programs, and peak memory. ``--quick``: one process each and three times the seconds, for a
+slow machine.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ edits:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a process took: seconds of a processor and peak memory in MB."""
+    """The cost of a process: CPU seconds and peak memory in MB."""
 
     seconds: float
     memory: float
 
 
 def spent(*command: str, repeats: int) -> Spent:
-    """Return the medians over ``repeats`` whole processes of ``command``; raises SystemExit when one fails."""
+    """Return the medians over ``repeats`` processes of ``command``; raises SystemExit if one fails."""
     found = [_once(command) for _ in range(repeats)]
     return Spent(statistics.median(f.seconds for f in found), statistics.median(f.memory for f in found))
 
@@ -62,7 +62,7 @@ def _once(command: tuple[str, ...]) -> Spent:
 
 
 def claim(what: str, value: float, limit: float, unit: str = "s") -> None:
-    """Print the figure beside its limit and fail when it is over."""
+    """Print the figure with its limit; fail if it is above."""
     print(f"{what}: {value:.2f} {unit} (limit {limit:g} {unit})")
     assert value < limit, what
 

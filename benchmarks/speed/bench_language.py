@@ -1,4 +1,4 @@
-"""The cost of the statistics of a language model, as a ratio within one run: asserts what the engine promises.
+"""The cost of the statistics of a language model, as a ratio within one run: asserts the limits of the engine.
 
 gate, up and down of the last three blocks of a Llama of 135 M parameters (the sizes of SmolLM2, random
 weights), float32. The floor is the forward pass and the backward pass down to the lowest edited block of the
@@ -6,7 +6,7 @@ same batches with frozen weights. Times are the least CPU seconds of one thread 
 four blocks, short rows, a twelfth of the vocabulary, a wide limit.
 
 - statistics: at most 1.3 floors
-- aᵀa of gate and up, which read the same tensor, is made once
+- aᵀa is computed once for gate and up, which share their input
 - no logits larger than one chunk
 """
 
@@ -83,7 +83,7 @@ def main() -> None:
 
     LayerMoments.add_inputs, LanguageTask.logits = counted_inputs, counted_logits  # type: ignore[method-assign]
     fit(model, layers, task, batches, seed=0)
-    # gate and up are given one product between them, down makes its own
+    # gate and up share one product, down has its own
     print(f"products of inputs: {sum(made)} made, {len(made) - sum(made)} shared")
     print(f"largest logits: {max(largest)} numbers (limit {CHUNK})")
     assert task.split and max(largest) <= CHUNK

@@ -1,12 +1,12 @@
 """Editing one 11008 x 4096 matrix of a file, float32, from stored factors: asserts memory and time.
 
-The matrix is that of gate or up in a model of 7 B parameters; G alone takes 969 MB in float64. Each step runs in a
-process of its own. Peaks are the largest resident sets (getrusage), less that of an interpreter that imported torch.
+The matrix has the size of gate or up in a model of 7 B parameters; G alone takes 969 MB in float64. Each step runs in
+its own process. Peaks are the largest resident sets (getrusage), minus that of an interpreter with torch imported.
 
 - under 2 GB (2e9 bytes) at the peak, everything included: reading, copying the file, digests, the imports of the edit
-- at most 1.5 times two eigendecompositions by torch and the two products, on matrices that are in memory
+- at most 1.5 times two eigendecompositions by torch and the two products, on matrices in memory
 
-Other sizes: bench_offline_edit.py 2752 1024. ``--quick``: 1376 x 512, whose time and memory are those of small things.
+Other sizes: bench_offline_edit.py 2752 1024. ``--quick``: 1376 x 512, where overheads dominate time and memory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def peak() -> int:
 
 
 def moment(size: int, generator: torch.Generator) -> torch.Tensor:
-    """Return the mean outer product (size, size) float64 of rows whose columns fall as a power."""
+    """Return the mean outer product (size, size) float64 of rows with a power law over columns."""
     rows = torch.randn(size + 500, size, generator=generator) * torch.arange(1, size + 1) ** -0.5
     return (rows.T @ rows / len(rows)).double()
 
@@ -58,7 +58,7 @@ def prepare(folder: Path, p: int, q: int) -> dict[str, float]:
 
 
 def reference(folder: Path) -> dict[str, float]:
-    """Time the decompositions and products that an edit cannot do without, and keep what they give."""
+    """Time the decompositions and products needed for an edit, and keep their result."""
     stored = StoredFactors.open(folder / "factors.safetensors")
     a, g = stored.read(PATH, "a"), stored.read(PATH, "g")
     weight = stored_tensors(folder / "model" / "model.safetensors")[0][f"{PATH}.weight"].read().double()
@@ -84,7 +84,7 @@ def edit(folder: Path) -> dict[str, float]:
 
 
 def apart(folder: Path) -> dict[str, float]:
-    """Return how far the edited weight in the file is from the reference's, relative to its norm."""
+    """Return the distance of the edited weight in the file from the reference's, relative to its norm."""
     mine = stored_tensors(folder / "out" / "model.safetensors")[0][f"{PATH}.weight"].read()
     known = stored_tensors(folder / "reference.safetensors")[0]["new"].read()
     return {"apart": float((mine - known).norm() / known.norm())}
@@ -93,7 +93,7 @@ def apart(folder: Path) -> dict[str, float]:
 def in_process(*arguments: str) -> dict[str, float]:
     """Run python with ``arguments`` and return the JSON it prints.
 
-    A process begins with the peak of the one that started it, so a small shell stands between.
+    A child process inherits the peak of its parent, so a small shell runs in between.
     """
     command = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The cost of the statistics, as ratios within one run: asserts what the engine promises.
+"""The cost of the statistics, as ratios within one run: asserts the limits of the engine.
 
 fc1 and fc2 of all blocks of a ViT (width 192, 6 blocks, 65 tokens), float32. The floor is the forward and
 backward pass of the same batches with frozen weights, started at the input of the first block. Times are the least
@@ -54,7 +54,7 @@ def floor(net: nn.Module, batches: list[Batch]) -> None:
 
 
 def products(layers: dict[str, nn.Module]) -> Callable[[], None]:
-    """Return what multiplies aᵀa and gᵀg for every layer and batch: the least that all positions cost."""
+    """Return a function with the products aᵀa and gᵀg of every layer and batch: the smallest cost of all positions."""
     generator = torch.Generator().manual_seed(2)
     widths = [n for layer in layers.values() for n in weight_matrix(layer).shape]
     rows = {n: torch.randn(BATCH * TOKENS, n, generator=generator) for n in set(widths)}
@@ -70,7 +70,7 @@ def products(layers: dict[str, nn.Module]) -> Callable[[], None]:
 def curvlinops_factors(
     net: nn.Module, layers: dict[str, nn.Module], batches: list[Batch], kind: str
 ) -> KFACLinearOperator:
-    """Return curvlinops' factors of the same weights; only those weights require a gradient meanwhile."""
+    """Return curvlinops' factors of the same weights; only these weights require a gradient during the call."""
     weights = [layer.weight for layer in layers.values()]
     for weight in weights:
         weight.requires_grad_(True)
@@ -98,7 +98,7 @@ def check_factors(net: nn.Module, layers: dict[str, nn.Module], batches: list[Ba
     theirs = curvlinops_factors(net, layers, batches, "empirical")
     apart = []
     for path, layer in ours.layers.items():
-        # theirs is the sum over images and positions, ours the mean over positions
+        # curvlinops sums over images and positions, vitmem takes the mean over positions
         g = theirs._gradient_covariances[path].double() / layer.count
         for mine, other in ((layer.a, theirs._input_covariances[path].double()), (layer.g, g)):
             apart.append(float((mine - other).norm() / other.norm()))
@@ -107,7 +107,7 @@ def check_factors(net: nn.Module, layers: dict[str, nn.Module], batches: list[Ba
 
 
 def ratios(net: nn.Module, layers: dict[str, nn.Module], batches: list[Batch], quick: bool) -> Claims:
-    """Time all contenders in turn and return the ratios beside their limits."""
+    """Time all contenders in turn and return the ratios with their limits."""
     contenders: dict[str, Callable[[], object]] = {
         "floor": lambda: floor(net, batches),
         "cls": lambda: fit(net, layers, VisionTask("cls"), batches, seed=0),

@@ -1,8 +1,8 @@
 """A sweep over the last block of a ViT with 12 blocks: asserts its cost against full evaluations, and equal logits.
 
-Predictions of all images under sixteen edits of the last block, through the stage that evaluates a cell, float32.
-Times are CPU seconds of one thread. The first edit also pays for what is kept: two passes of the unedited network,
-of which one is full. ``--quick``: half the blocks, edits and images.
+Predictions of all images under sixteen edits of the last block, through the evaluation stage, float32. Times are CPU
+seconds of one thread. The first edit includes the cost of the cache: two passes of the unedited network, one of them
+full. ``--quick``: half the blocks, edits and images.
 
 - the sweep takes at most 0.25 times the same sweep by full passes
 - the same logits
@@ -28,7 +28,7 @@ from vitmem.kfac import find_layers
 from vitmem.protocols.image import ImageExperiment, image_experiment
 from vitmem.training.tail import BUDGET_BYTES, Tails
 
-# Of a sweep by full passes: two passes and a twelfth (a sixth) of one an edit, and room for what is not counted.
+# Relative to a sweep by full passes: two passes, a twelfth (a sixth) of one per edit, and a margin for overhead.
 LIMIT, QUICK_LIMIT = 0.25, 0.6
 CONFIG: dict[str, Any] = {
     "data": {"name": "digits", "train": 600, "validation": 200},
@@ -40,7 +40,7 @@ CONFIG: dict[str, Any] = {
 
 
 def sweep(experiment: ImageExperiment, count: int, budget: int) -> tuple[float, list[dict[str, Tensor]]]:
-    """Return the CPU seconds of a sweep of ``count`` edits with ``budget`` bytes to keep, and what each gives."""
+    """Return the CPU seconds of a sweep of ``count`` edits with a cache of ``budget`` bytes, and the logits of each."""
     context = EditContext(experiment.net, find_layers(experiment.net, experiment.patterns("last", None)), None, seed=0)
     edits = [Svd(rank_fraction=n / (count + 1)).edit(context).weights for n in range(1, count + 1)]
     experiment.tails = Tails(experiment.net, experiment.model.blocks, budget)
@@ -50,7 +50,7 @@ def sweep(experiment: ImageExperiment, count: int, budget: int) -> tuple[float, 
 
 
 def compared(experiment: ImageExperiment, count: int, limit: float) -> Claims:
-    """Time both sweeps, assert that they predict the same, and return the ratio beside its limit."""
+    """Time both sweeps, assert equal predictions, and return the ratio with its limit."""
     whole, full = sweep(experiment, count, budget=0)
     tail, reused = sweep(experiment, count, BUDGET_BYTES)
     apart = max(

@@ -1,10 +1,9 @@
-"""Training through Lightning beside a bare loop: asserts at least 0.9 of its images/s.
+"""Training through Lightning against a plain loop: asserts at least 0.9 of its images/s.
 
-Both train the same ViT on the same uint8 tensors in memory with the same crops, flips, precision, clip
-and schedule. The Lightning side is ``vitmem.training.fit.train`` as it is, logging and checkpoint
-included; its last epoch, which measures the curves, is left out as the first is, which warms up. Epochs
-of both are measured in turns; the ratio is the median of those within a turn, so that a busy machine slows
-both sides. ``--quick``: a few images in float32, of which the checkpoint of an epoch takes most of the time.
+Both train the same ViT on the same uint8 tensors in memory with the same crops, flips, precision, clip and schedule.
+The Lightning side is ``vitmem.training.fit.train`` with logging and checkpoints; its first epoch (warm-up) and last
+epoch (curves) are excluded. Epochs of both are measured in turns; the ratio is the median over turns, so that a busy
+machine slows both sides. ``--quick``: a few images in float32, where the checkpoint takes most of the time.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from vitmem.registry import MODELS, NOISES
 from vitmem.training.optim import optimizer, schedule
 
 LIMIT = 0.9
-EPOCHS = 2  # measured in a turn
+EPOCHS = 2  # epochs per turn
 SHAPE = ImageShape(channels=3, size=32, num_classes=10)
 
 
 class Timed(fit.ModelCheckpoint):
-    """Notes the time after each epoch's checkpoint."""
+    """Records the time after each epoch's checkpoint."""
 
     ends: list[float]
 
@@ -45,7 +44,7 @@ class Timed(fit.ModelCheckpoint):
 
 
 def problem(images: int) -> NoisyImages:
-    """Return random images with a tenth of the labels wrong."""
+    """Return random images with 10 % wrong labels."""
     generator = torch.Generator().manual_seed(0)
     parts = []
     for count in (images, 128):

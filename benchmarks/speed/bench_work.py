@@ -1,8 +1,8 @@
-"""The queue: asserts that claims and records of 1,000 trainings of nothing take two workers at most 30 s.
+"""The queue: asserts that two workers need at most 30 s for claims and records of 1,000 empty trainings.
 
-The trainings are those of a plug-in that trains for no time on 60 digits. What is left is what the package does for
-each: claim, folders of the store, their lists of digests, the row, and images and networks of 60 digits. ``--quick``
-takes 40 trainings and a wide limit.
+A plug-in replaces the training on 60 digits by none. The remaining cost is the overhead of the package: claims, folders
+of the store with their manifests, rows, and images and networks of 60 digits. ``--quick``: 40 trainings and a wide
+limit.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ WORKERS, SEEDS, MOST_SECONDS = 2, 100, 30.0
 
 
 def main() -> None:
-    """Run the suite with two workers; print and assert what the trainings took."""
+    """Run the suite with two workers; print and assert the time of the trainings."""
     quick = options(__doc__).parse_args().quick
     trainings, limit = (40, 60.0) if quick else (1000, MOST_SECONDS)
     suite = {
@@ -87,7 +87,7 @@ def main() -> None:
             plan, places, root / "results", workers=WORKERS, on_event=lambda *_: seen.append(time.perf_counter())
         )
         assert (outcome.made, outcome.failed) == (trainings, 0)
-        # from the first row on: before it the workers import torch
+        # from the first row on, to exclude the imports of the workers
         seconds = seen[-1] - seen[0]
     print(f"{trainings} trainings of nothing, {WORKERS} workers: {seconds:.1f} s (limit {limit:.0f} s)")
     assert seconds <= limit, f"{seconds:.1f} s for {trainings} trainings of nothing, expected at most {limit:.0f} s"

@@ -1,4 +1,4 @@
-"""What the benchmarks share: CPU seconds of one thread, ratios that a busy machine leaves alone, a second try."""
+"""Helpers of the benchmarks: CPU seconds of one thread, ratios robust to a busy machine, a second attempt."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping
 import torch
 
 Run = Callable[[], object]
-# What a ratio is, and what it may be at most.
+# Name -> (ratio, its limit)
 Claims = Mapping[str, tuple[float, float]]
 
 
 def options(about: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the option that all benchmarks have."""
+    """Return a parser with the common option of all benchmarks."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes and wide limits: whether it still runs")
     return parser
 
 
 def least_seconds(contenders: Mapping[str, Run], repeats: int) -> dict[str, float]:
-    """Return the least CPU seconds of each of ``contenders``, run in turn ``repeats`` times after one to warm up.
+    """Return the minimum CPU seconds of each of ``contenders``, run in turn ``repeats`` times after one warm-up.
 
-    In one thread: what others run at the same time only adds to it, which the least of several tells the least of.
+    Uses one thread. Other programs only add to the time, so the minimum is the least affected.
     """
     torch.set_num_threads(1)
     times: dict[str, list[float]] = {name: [] for name in contenders}
@@ -37,7 +37,7 @@ def least_seconds(contenders: Mapping[str, Run], repeats: int) -> dict[str, floa
 
 
 def assert_claims(measure: Callable[[], Claims]) -> None:
-    """Print what ``measure()`` claims and assert it; what is above its limit is measured once more."""
+    """Print and assert the ratios of ``measure()``; repeat the measurement once if one is above its limit."""
     claims = _told(measure)
     if any(value > limit for value, limit in claims.values()):
         print("above the limit, measured once more:")

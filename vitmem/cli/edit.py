@@ -54,7 +54,7 @@ def edit(
     ] = None,
     factors: Annotated[
         Path | None,
-        typer.Option(help="the factors from 'vitmem fit', such as factors.safetensors", rich_help_panel=LANGUAGE),
+        typer.Option(help="the factors.safetensors from 'vitmem fit', or of a store", rich_help_panel=LANGUAGE),
     ] = None,
     model: Annotated[
         str | None,
@@ -84,7 +84,8 @@ def edit(
         typer.Option(help="channel means, such as 0.5,0.5,0.5 (default: the published ones)", rich_help_panel=IMAGES),
     ] = None,
     std: Annotated[
-        str | None, typer.Option(help="channel standard deviations (default: as --mean)", rich_help_panel=IMAGES)
+        str | None,
+        typer.Option(help="channel standard deviations (default: the published ones)", rich_help_panel=IMAGES),
     ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, help="number of images to sample (default: all)", rich_help_panel=IMAGES)

@@ -64,7 +64,7 @@ def run(
         str | None, typer.Option(help="address of the Ray cluster, host:port; 'local' starts one here")
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("-E", help="a resource of each Ray task, such as num_gpus=0.25; may be repeated")
+        list[str] | None, typer.Option("-E", help="an option of each Ray task, such as num_gpus=0.25; may be repeated")
     ] = None,
     plugin: Plugin = None,
     progress: Annotated[bool, typer.Option(help="show progress bars on a terminal")] = True,

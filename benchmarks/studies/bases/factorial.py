@@ -1,4 +1,4 @@
-"""What pairs of directions are read from: two bases, an importance and labels, as edits vary them. No torch."""
+"""Factors of an edit's selection of direction pairs: two bases, an importance and labels. No torch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vitmem.reports.naming import title_of, variant
 
 LABELS = "statistics.labels"
 SAMPLED = "sampled"
-# Counted of images alone: what texts recite is another measure.
+# Only images have this count; text has other metrics.
 IMAGES = at("counts", "noisy_report")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to rank pairs of directions: ``parameters`` of ``method``, and in words what it reads.
+    """A ranking of direction pairs: ``parameters`` of ``method``, and a description of its bases and importance.
 
-    ``labelled`` says whether the labels of the statistics matter to it.
+    ``labelled``: whether it depends on the labels of the statistics.
     """
 
     method: str
@@ -36,7 +36,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """The method's name with what makes it this kind."""
+        """The method's name with its parameters."""
         return " ".join([title_of(self.method), *(f"{key}={value}" for key, value in self.parameters)])
 
 
@@ -68,10 +68,11 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Observed:
-    """What one kind leaves memorized on one training at no loss, less what another does: means over its seeds.
+    """Differences in memorized at no loss between one kind and two references on one training: means over its seeds.
 
-    ``over_input`` is against the input side, ``stand_in`` says that this is K-FAC with ``side=A``; ``None`` where a
-    training has neither, and ``over_kfac`` for K-FAC itself. ``edited`` says whether any setting loses nothing.
+    ``over_kfac`` is against K-FAC (``None`` for K-FAC itself), ``over_input`` against the input side (``None`` without
+    one); ``stand_in``: whether K-FAC with ``side=A`` is used as the input side. ``edited``: whether any setting has no
+    loss.
     """
 
     kind: Kind
@@ -86,20 +87,20 @@ class Observed:
 
     @cached_property
     def name(self) -> str:
-        """The kind's name, with the labels of its statistics where they are not drawn from the network."""
+        """The kind's name, with the labels of its statistics unless they are sampled from the network."""
         return self.kind.name if self.labels in (SAMPLED, "") else f"{self.kind.name} labels={self.labels}"
 
 
 def observed(suite: str, trainings: Iterable[Training]) -> list[Observed]:
-    """Return what the kinds of a suite of images do on each training that memorizes enough; none of fewer than two."""
+    """Return the differences of all kinds on each training that passes the gate; empty for fewer than two kinds."""
     found = [one for training in trainings if _judged(training) for one in _of(suite, training)]
     return found if len({one.name for one in found}) > 1 else []
 
 
 def once(found: Iterable[Observed]) -> list[Observed]:
-    """Return each kind on each training once: of the suites that share a training one counts.
+    """Return each kind once per training, without duplicates from suites that share a training.
 
-    It is that with the most seeds, then one that has the input side, then that with the most kinds.
+    Prefers the suite with the most seeds, then one with the input side, then the one with the most kinds.
     """
     found = list(found)
     kinds = Counter((one.suite, one.training) for one in found)
@@ -114,7 +115,7 @@ def once(found: Iterable[Observed]) -> list[Observed]:
 
 
 def _judged(training: Training) -> bool:
-    """Say whether the network is one of images whose base memorizes enough for there to be something to remove."""
+    """Return whether the training is on images and its base passes the gate on memorized."""
     if training.base is None or training.base.estimate(IMAGES) is None:
         return False
     before = training.base.estimate(MEMORIZED)
@@ -122,7 +123,7 @@ def _judged(training: Training) -> bool:
 
 
 def _of(suite: str, training: Training) -> Iterator[Observed]:
-    """Yield what each kind does on one training, averaged over its sets of layers."""
+    """Yield the differences of each kind on one training, averaged over its sets of layers."""
     lines: dict[tuple[int, str], list[tuple[int, float, float | None, bool, bool]]] = {}
     for site in sites(training):
         plain = site.settings("kfac")
@@ -155,7 +156,7 @@ def _of(suite: str, training: Training) -> Iterator[Observed]:
 
 
 def _kinds(site: Site, plain: Group) -> dict[tuple[int, str], list[Group]]:
-    """Return the settings by kind (its place in KINDS) and labels, of statistics that differ in labels alone."""
+    """Return (index in KINDS, labels) -> settings, for statistics that differ only in labels."""
     same = _statistics(plain)
     found: dict[tuple[int, str], list[Group]] = {}
     for group in site.groups:
@@ -171,7 +172,7 @@ def _kinds(site: Site, plain: Group) -> dict[tuple[int, str], list[Group]]:
 
 
 def _statistics(group: Group) -> dict[str, Any]:
-    """Return how statistics are collected, but for the labels."""
+    """Return the options of the statistics without the labels."""
     return {key: value for key, value in variant(group).items() if key.startswith("statistics.") and key != LABELS}
 
 

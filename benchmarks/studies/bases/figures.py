@@ -25,11 +25,11 @@ class Bases(FigureEntry):
     over_suites = True
 
     def observe(self, report: Report) -> list[Observed]:
-        """Return what each variant does on each training of one suite."""
+        """Return the differences of each variant on each training of one suite."""
         return observed(report.suite, report.trainings)
 
     def draw(self, report: Sequence[Observed]) -> Figure | None:
-        """Return the figure; ``None`` where no variant stands against K-FAC on enough trainings."""
+        """Return the figure; ``None`` if no variant has enough trainings with K-FAC."""
         return _figure(report) if has_bases(report) else None
 
 

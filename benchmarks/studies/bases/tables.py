@@ -61,17 +61,17 @@ class Line:
 
     @property
     def over_kfac(self) -> list[float]:
-        """Memorized less that of K-FAC, by training."""
+        """Memorized minus that of K-FAC, by training."""
         return [one.over_kfac for one in self.found if one.over_kfac is not None]
 
     @property
     def over_input(self) -> list[float]:
-        """Memorized less that of the input side, by training."""
+        """Memorized minus that of the input side, by training."""
         return [one.over_input for one in self.found if one.over_input is not None]
 
 
 def lines(found: Sequence[Observed]) -> list[Line]:
-    """Return the variants in the order of ``KINDS``, labels that are drawn from the network first."""
+    """Return the variants in the order of ``KINDS``, sampled labels first."""
     by_name: dict[str, list[Observed]] = {}
     for one in sorted(once(found), key=lambda one: (KINDS.index(one.kind), one.labels != "sampled", one.labels)):
         by_name.setdefault(one.name, []).append(one)
@@ -79,7 +79,7 @@ def lines(found: Sequence[Observed]) -> list[Line]:
 
 
 def has_bases(found: Sequence[Observed]) -> bool:
-    """Say whether any variant stands against K-FAC on enough trainings for an interval."""
+    """Return whether any variant has enough trainings with K-FAC for an interval."""
     return any(len(line.over_kfac) >= FEWEST for line in lines(found))
 
 
@@ -93,15 +93,15 @@ class Bases(Table):
     over_suites = True
 
     def observe(self, report: Report) -> list[Observed]:
-        """Return what each variant does on each training of one suite."""
+        """Return the differences of each variant on each training of one suite."""
         return observed(report.suite, report.trainings)
 
     def about(self, report: Sequence[Observed]) -> str:
-        """Return what the table is of."""
+        """Return the sentence above the table."""
         return f"bases: memorized at no loss by what pairs of directions are read from, {_count(report)}."
 
     def rows(self, report: Sequence[Observed]) -> Iterator[tuple[Cell, ...]]:
-        """Yield a row for each variant, where any stands against K-FAC on enough trainings."""
+        """Yield a row for each variant, if any has enough trainings with K-FAC."""
         shown = lines(report) if has_bases(report) else []
         kfac = _tested([line.over_kfac for line in shown])
         inner = _tested([line.over_input for line in shown])
@@ -110,7 +110,7 @@ class Bases(Table):
             yield (line.name, *counts, *against, *other, kind.output, kind.input, kind.importance, line.labels)
 
     def remarks(self, report: Sequence[Observed], rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield what the input side is, and the trainings by suite."""
+        """Yield the definition of the input side, and the numbers of trainings by suite."""
         yield _stand_in(report)
         suites = {one.suite for one in report}
         counts = {name: len({one.training for one in once(report) if one.suite == name}) for name in suites}
@@ -122,7 +122,7 @@ def _count(found: Sequence[Observed]) -> str:
 
 
 def _stand_in(found: Sequence[Observed]) -> str:
-    """Return on how many trainings the input side is K-FAC in its own output basis, for want of the other."""
+    """Return a sentence with the number of trainings that use K-FAC with ``side=A`` as the input side."""
     told = {one.training: one.stand_in for one in once(found) if one.over_input is not None}
     if not told:
         return f"memorized - {INPUT}: no training has it"
@@ -131,7 +131,7 @@ def _stand_in(found: Sequence[Observed]) -> str:
 
 
 def _tested(values: Sequence[Sequence[float]]) -> list[tuple[Cell, ...]]:
-    """Return the mean difference, how often it is below 0, and p of each variant, corrected for all of them."""
+    """Return the mean difference, the number of negative ones, p and Holm's p of each variant."""
     means: list[Estimate | None] = [estimate(some) for some in values]
     tests = [None if mean is None else t_test(mean) for mean in means]
     better = [f"{sum(d < 0 for d in some)} of {len(some)}" if some else None for some in values]

@@ -1,4 +1,4 @@
-"""Figures of what lies inside the trained networks: memorized against other inputs by band, and spectra. No torch."""
+"""Figures of the analyses: memorized against other inputs by band, and spectra. No torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vitmem.reports.style import DASHES, bar, name_bars
 
 from .tables import BANDS, BASES, SIDES
 
-# A suite of more trainings than this has tables of them alone.
+# Largest number of trainings with figures; larger suites have only tables.
 MOST = 4
 SHORT = ("0-10", "10-25", "25-50", "50-100")
 FIRST = (1, 2, 5, 10, 20, 50)
@@ -27,7 +27,7 @@ Seeds = Mapping[int, Sequence[Line]]
 
 
 def _analysed(report: Report, analysis: str) -> list[Training]:
-    """Return the trainings that there is an analysis of; none of a suite of many."""
+    """Return the trainings with an analysis; empty for a suite of many trainings."""
     some, lines = [training for training, _ in report.judged], report.analyses.get(analysis, ())
     return [training for training in some if lines_of(training, lines)] if len(some) <= MOST else []
 
@@ -135,7 +135,7 @@ def _of_layer(layer: str, column: str, line: Line) -> float | None:
 
 
 def _in_words(report: Report, training: Training) -> str:
-    """Return the largest and the smallest share ratio of K-FAC's bands, for who does not see the figure."""
+    """Return the largest and the smallest share ratio of K-FAC's bands, as alternative text of the figure."""
     seeds = lines_of(training, report.analyses["bands"])
     found: list[tuple[Estimate, str, str]] = []
     for layer, _ in _styles(seeds):

@@ -1,4 +1,4 @@
-"""Tables of images: which labels are wrong by which score, and which recited ones go back under an edit. No torch."""
+"""Tables of images: detection of wrong labels by score, and outcomes of memorized images under an edit. No torch."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def detection(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _rises(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
-    """Yield the loss rise under each method at its chosen setting, where it has one."""
+    """Yield the loss rise under each method with a chosen setting."""
     for method, group in _chosen(report, training):
         auroc = group.estimate(at("metrics", "auroc_loss_rise"))
         if auroc is not None:
@@ -74,7 +74,7 @@ def _rises(report: Report, training: Training) -> Iterator[tuple[Cell, ...]]:
 
 
 def _chosen(report: Report, training: Training) -> Iterator[tuple[str, Group]]:
-    """Yield each method that has a chosen setting, by its name."""
+    """Yield each method with a chosen setting, by its name."""
     if training.base is None:
         return
     for groups in report.methods(training):
@@ -111,7 +111,7 @@ def learned(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _learned_in(seeds: Found, half: str, part: str) -> Estimate | None:
-    """Return the mean over the seeds of ``part``, over the images first learned in one half of the training."""
+    """Return the mean over the seeds of ``part`` for the images first learned in one half of the training."""
     values = []
     for some in seeds.values():
         lines = [x for x in some if x["epoch"] != "0" and (_late(x) == (half == "late"))]

@@ -1,4 +1,4 @@
-"""Tables of what lies inside the trained networks: bands, spectra, curvature, stability, detection. No torch."""
+"""Tables of the analyses of trained networks: bands, spectra, curvature, stability. No torch."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _shared_with(name: str, line: Line) -> float | None:
 
 
 def _columns(names: Iterable[str]) -> Callable[[Found], Iterator[Cell]]:
-    """Return what gives the mean over the seeds of each of the columns ``names`` of the files."""
+    """Return a function to the mean over the seeds of each of the columns ``names`` of the files."""
 
     def cells(found: Found) -> Iterator[Estimate | None]:
         for name in names:

@@ -1,4 +1,4 @@
-"""What becomes of a class that the statistics have not seen, and whether a second set protects it. No torch."""
+"""Accuracy of classes left out of the statistics, with and without a second set that protects them. No torch."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def protected(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _left_out(group: Group) -> tuple[int, ...]:
-    """Return the classes that the statistics of ``group`` were collected without."""
+    """Return the classes left out of the statistics of ``group``."""
     return tuple(group.config.get("statistics", {}).get(LEFT_OUT) or ())
 
 
 def _bare(group: Group) -> Config:
-    """Return the config without the classes that are left out and protected."""
+    """Return the config without the classes left out and protected."""
     statistics = {key: value for key, value in group.config["statistics"].items() if key != LEFT_OUT}
     edit: Mapping[str, Any] = group.config["edit"]
     if isinstance(second := edit.get(SECOND), Mapping) and tuple(second.get("classes") or ()) == _left_out(group):
@@ -69,7 +69,7 @@ def _bare(group: Group) -> Config:
 
 
 def _of_all(training: Training, group: Group) -> Group | None:
-    """Return the same edit by statistics of all classes; an edit with a second set has none."""
+    """Return the same edit with statistics of all classes; ``None`` if it was not run."""
     wanted = canonical_text(_bare(group))
     return next((g for g in training.edits if not _left_out(g) and canonical_text(g.config) == wanted), None)
 
@@ -86,7 +86,7 @@ def _order(report: Report, group: Group) -> tuple[Any, ...]:
 
 
 def _cells(told: Sequence[tuple[Sequence[int], Group]], base: Group) -> Iterator[Cell]:
-    """Yield the counts and the estimates of the groups, each with the classes that were left out for it."""
+    """Yield the counts and the estimates of the groups, each paired with its left-out classes."""
     by_seed: dict[int, list[tuple[float, float, float, float, float]]] = {}
     for classes, group in told:
         for seed in sorted(group.rows.keys() & base.rows.keys()):

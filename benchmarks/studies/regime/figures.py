@@ -19,14 +19,14 @@ from vitmem.reports.report import Report
 
 from .outcomes import ENOUGH, MEMORIZED, NOTHING, WORKS, Outcome, edited_layers, has_regime, outcomes
 
-# What the lower panels are drawn against: the loss where rows have it.
+# The x axis of the lower panels: the training loss if rows have it.
 LOSS = at("selection", "train_loss")
 MARKS: Mapping[str, Mapping[str, Any]] = {
     WORKS: {"marker": "o", "mfc": "black", "mec": "black"},
     "no": {"marker": "o", "mfc": "white", "mec": "black"},
     NOTHING: {"marker": "x", "mfc": "grey", "mec": "grey"},
 }
-# How a cell is marked, beside its shade.
+# Marks of the cells by verdict, in addition to their shade.
 CELLS: Mapping[str, Mapping[str, Any]] = {
     WORKS: {"fill": False, "edgecolor": "black", "lw": 2},
     NOTHING: {"facecolor": "white", "edgecolor": "#bbbbbb", "hatch": "////", "lw": 0},
@@ -37,18 +37,18 @@ CAPTION = (
     "percent, on the report halves: framed where it is at least 60 and validation did not fall, hatched where the base "
     "memorizes too little, a dash where no setting loses nothing. Below, the same against the unedited network."
 )
-# Methods stand beside each other up to this width in inches, as many as this at least; maps of many networks are high
-# and narrow, so that more of them do.
+# Largest width of the figure in inches, smallest number of methods in a row, and the width for narrow maps with many
+# networks.
 WIDEST, PER_ROW, WIDEST_HIGH = 9.0, 3, 14.0
-# Of more networks than this, and than recipes, each has a row in place of a column.
+# With more networks than this, and than recipes, networks are rows instead of columns.
 MANY = 12
 
 
 @FIGURES.register("regime", caption=CAPTION)
 def regime(report: Report) -> Figure | None:
-    """A map of where each method works, two panels a method: a cell a training setting, below it a point.
+    """Two panels per method: a map with a cell per training setting, and below it a scatter plot with a point each.
 
-    Rows are recipes and noises, columns models and data; of many models it is the other way round.
+    Rows are recipes and noises, columns models and data; for many models they are swapped.
     """
     if not has_regime(report):
         return None
@@ -114,7 +114,7 @@ def _against(found: Sequence[Outcome]) -> tuple[Reader, str]:
 
 
 def _map(axes: Axes, cells: Mapping[tuple[str, str], Outcome], down: Sequence[str], across: Sequence[str]) -> None:
-    """Draw a cell for each training setting: light where little is gone, dark where all is, a number in each."""
+    """Draw a cell for each training setting: light for a small relative fall, dark for a large one, with its number."""
     for (row, column), outcome in cells.items():
         x, y = across.index(column), down.index(row)
         fall = estimate(list(outcome.falls.values()))
@@ -136,7 +136,7 @@ def _map(axes: Axes, cells: Mapping[tuple[str, str], Outcome], down: Sequence[st
 
 
 def _points(axes: Axes, found: Sequence[Outcome], read: Reader) -> None:
-    """Draw the fall against what ``read`` finds of the base, means over the seeds, marked by the verdict."""
+    """Draw the relative fall against ``read`` of the base, means over the seeds, marked by the verdict."""
     for outcome in found:
         place, fall = outcome.base.estimate(read), estimate(list(outcome.falls.values()))
         if place is not None and fall is not None:

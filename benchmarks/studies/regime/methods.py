@@ -1,4 +1,4 @@
-"""What each method takes out over all the ways to train of a suite, and against the line K-FAC. No torch."""
+"""Relative fall of memorized under each method over all training settings of a suite, and against K-FAC. No torch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _cells(own: Sequence[Outcome]) -> tuple[Cell, ...]:
 
 
 def _more(own: Sequence[Outcome], plain: Sequence[Outcome]) -> list[float]:
-    """Return how much more of memorized falls than under K-FAC, by setting that both have; empty for itself."""
+    """Return the relative fall of memorized minus that under K-FAC, by common setting; empty for K-FAC itself."""
     theirs = {id(o.training): _mean(o.falls) for o in plain}
     if own is plain:
         return []

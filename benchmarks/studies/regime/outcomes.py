@@ -1,4 +1,4 @@
-"""Where an edit takes most of what was memorized out at no loss, and where not, by training setting. No torch."""
+"""Success of each edit at no loss of accuracy, by training setting. No torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vitmem.reports.naming import setting
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
-# Losses of accuracy that are allowed, and the relative fall of memorized that counts as working.
+# Allowed losses of accuracy, and the smallest relative fall of memorized of an edit that works.
 ALLOWED = (0.0, 0.01)
 ENOUGH = 0.6
-# Of so few settings of a training there is no map.
+# Largest number of training settings without a map.
 FEW = 4
 WORKS, NOTHING, NO = "works", "nothing to remove", "no"
 MEMORIZED, VALIDATION = at("metrics", "memorized"), at("metrics", "validation")
@@ -49,7 +49,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """One method on one training setting at what was chosen for an allowed loss; ``first`` is any of its settings."""
+    """The choice of one method on one training setting for an allowed loss; ``first`` is any of its settings."""
 
     training: Training
     base: Group
@@ -76,12 +76,12 @@ class Outcome:
 
     @property
     def judged(self) -> bool:
-        """Whether the base memorizes enough, on average over the seeds, for there to be something to remove."""
+        """Whether the base passes the gate on memorized, on average over the seeds."""
         before = self.base.estimate(MEMORIZED)
         return before is not None and before.mean >= GATE - ROUNDING
 
     def works(self, fall: Estimate | float | None, change: Estimate | float | None) -> bool:
-        """Say whether a fall of memorized, relative, with a change of validation is enough at the allowed loss."""
+        """Return whether a relative fall of memorized and a change of validation meet the rule at the allowed loss."""
         down, kept = (value.mean if isinstance(value, Estimate) else value for value in (fall, change))
         if down is None or kept is None:
             return False
@@ -89,7 +89,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """What the means over the seeds say."""
+        """The verdict from the means over the seeds."""
         if not self.judged:
             return NOTHING
         enough = self.works(estimate(list(self.falls.values())), estimate(list(self.changes.values())))
@@ -97,22 +97,22 @@ class Outcome:
 
 
 def has_regime(report: Report) -> bool:
-    """Say whether networks that memorize labels were trained in more than four ways, data, model and recipe counted."""
+    """Return whether the suite trains memorizing networks in more than four settings of data, model and recipe."""
     found = [t.config for t in report.trainings if t.base is not None and t.edits and t.base.estimate(MEMORIZED)]
     ways = {canonical_text({k: c.get(k) for k in ("data", "model", "recipe")}) for c in found if c.get("recipe")}
     return len(ways) > FEW
 
 
 def edited_layers(found: Sequence[Outcome]) -> str | None:
-    """Return the layers that what was chosen edits, where a suite names them; ``None`` for those of the model."""
+    """Return the layers of the chosen edit if the suite names them; ``None`` for those of the model."""
     edits = [o.choice.group.config["edit"] for o in found if o.choice.group is not None]
     return " or ".join(sorted({"+".join(e["layers"]) for e in edits if e.get("layers") is not None})) or None
 
 
 def outcomes(report: Report, allowed: float) -> Iterator[Outcome]:
-    """Yield what each method does to each training at what is chosen for the loss ``allowed`` (a share of images).
+    """Yield the outcome of each method on each training at its choice for the loss ``allowed`` (a share of images).
 
-    The ablation is none of them: there is nothing to choose, and it tells what the edited matrices carry.
+    The ablation is excluded: it has no choice and measures the contribution of the edited matrices.
     """
     for training in report.trainings:
         if training.base is None or training.base.estimate(MEMORIZED) is None:
@@ -138,7 +138,7 @@ class Regime(Table):
             yield _row(report, outcome)
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield in how many settings each method works."""
+        """Yield the number of settings in which each method works."""
         yield from _counts(report, _all(report))
 
 
@@ -158,7 +158,7 @@ def _row(report: Report, outcome: Outcome) -> tuple[Cell, ...]:
 
 
 def _counts(report: Report, found: Sequence[Outcome]) -> Iterator[str]:
-    """Yield, for each allowed loss, in how many of the settings that can be judged each method works."""
+    """Yield, for each allowed loss, the number of judged settings in which each method works."""
     for allowed in ALLOWED:
         judged = [o for o in found if o.allowed == allowed and o.judged]
         names = dict.fromkeys(report.names.method(o.first) for o in judged)

@@ -1,4 +1,4 @@
-"""Whether anything measured on the unedited network tells beforehand that an edit will work on it. No torch."""
+"""Predictors of the success of an edit, measured on the unedited network. No torch."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from .outcomes import has_regime
 from .ranks import FEWEST_TESTED, Floats, Tested, from_resamples, rank_correlation, separation, weights
 from .targets import ENOUGH, LEADS, WORKS, Unit, targets
 
-# Measures of the base on the selection half, what needs no true label first; of constants nothing can be told.
+# Metrics of the base on the selection half, label-free ones first; constant ones are omitted.
 QUANTITIES = (
     "train_loss", "given_train", "loss_upper_share", "held_out_confidence", "knn_backed", "knn_unbacked",
     "clean_train", "memorized", "recovered", "validation", "gap", "ece", "nll", "auroc_loss",
 )  # fmt: skip
-# The same with the matrices at zero that an edit reaches, which its rows tell.
+# The same with the edited matrices at zero, from the rows of the edit.
 HEADROOM = ("ablated_memorized", "ablated_validation")
 TOKENS = "tokens"
-# Of fewer settings no rank correlation is computed.
+# Smallest number of settings for a rank correlation.
 FEWEST = 4
-# Quantities by the id of the training
+# Training id -> name -> quantity
 Analysed = Mapping[str, Mapping[str, float]]
 COLUMNS = (
     Column("target", "target"),
@@ -68,7 +68,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Sample:
-    """Trainings of one method: a quantity (n,), how far it goes (n,), whether that is a hit (n,), the setting (n,)."""
+    """Trainings of one method: a quantity, the score of the edit, whether it is a hit, and the setting, (n,) each."""
 
     quantity: Floats
     score: Floats
@@ -99,7 +99,7 @@ class Predictors(Table):
                     yield (*head, *_cells(sample), *_tests(sample, ranks[quantity], p))
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield how many quantities were tried."""
+        """Yield the number of tested quantities."""
         yield (
             f"{len({row[2] for row in rows})} quantities were tried for each method; Holm's correction is over the "
             "quantities of one target and method, so a p that is not corrected says little"
@@ -107,7 +107,7 @@ class Predictors(Table):
 
 
 def _sample(found: Sequence[Unit], analysed: Analysed, quantity: str) -> Sample | None:
-    """Return the trainings that have ``quantity``; ``None`` for few settings or where it is the same in all."""
+    """Return the trainings with ``quantity``; ``None`` for few settings or a constant quantity."""
     read: Reader = at("counts", TOKENS) if quantity == TOKENS else at("selection", quantity)
     lines: list[tuple[float, float, bool, int]] = []
     for unit in found:

@@ -1,4 +1,4 @@
-"""Rank correlation and separation of points that come in settings, with a bootstrap over the settings. No torch."""
+"""Rank correlation and separation of points grouped by setting, with a bootstrap over the settings. No torch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from vitmem.reports.aggregate import LEVEL
 from vitmem.reports.choose import ROUNDING
 
 RESAMPLES = 1999
-# Of fewer resamples no interval of 95 % has an end, of fewer settings nothing is tested: their resamples are alike.
+# Smallest number of resamples for a 95 % interval, and of settings for a test: fewer settings have similar resamples.
 LEAST, FEWEST_TESTED = 39, 10
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """How often each point is in each resample, ``weights`` (r, n)."""
+    """The counts of each point in each resample, ``weights`` (r, n)."""
 
     weights: Floats
     _below: dict[bytes, Floats] = field(default_factory=dict, init=False)
 
     def below(self, x: Floats) -> Floats:
-        """Return the weight (r, n) of the points with a smaller ``x`` (n,) than each, and half that of equal ones.
+        """Return the weight (r, n) of points with a smaller ``x`` (n,) than each, plus half the weight of equal ones.
 
-        It is kept: one quantity ranks several methods, one method is ranked by many quantities.
+        The result is cached, since several methods share a quantity and several quantities share a method.
         """
         key = x.tobytes()
         if key not in self._below:
@@ -40,7 +40,7 @@ class Resamples:
 
 @dataclass(frozen=True)
 class Tested:
-    """A measure with the ends of its interval and the p that agrees with it, ``None`` where it is not defined."""
+    """A measure with the ends of its interval and a consistent p, ``None`` if undefined."""
 
     value: float
     low: float
@@ -49,9 +49,9 @@ class Tested:
 
 
 def weights(setting: NDArray[np.int64]) -> tuple[Resamples, Resamples]:
-    """Return each point once, (1, n), and as often as each resample has it, (r, n); none of few settings.
+    """Return the weights of the points, one each (1, n), and of the resamples (r, n), empty for few settings.
 
-    ``setting`` (n,) is the setting of each point, numbers from 0.
+    ``setting`` (n,) has the number of each point's setting, from 0.
     """
     once = Resamples(np.ones((1, len(setting))))
     if int(setting.max()) + 1 < FEWEST_TESTED:
@@ -61,15 +61,15 @@ def weights(setting: NDArray[np.int64]) -> tuple[Resamples, Resamples]:
 
 @lru_cache(maxsize=4)
 def _drawn(setting: tuple[int, ...]) -> Resamples:
-    """Return the resamples of the settings; most quantities are known of the same ones."""
+    """Return the resamples of the settings, cached since most quantities share their settings."""
     return resampled(np.array(setting), RESAMPLES)
 
 
 def from_resamples(value: Floats, drawn: Floats, centre: float = 0.0) -> Tested:
     """Return a value (1,) with the 95 % percentile interval of its resamples (r,) and their p against ``centre``.
 
-    The ends are resamples, the p counts resamples: it is at most 0.05 exactly where the interval leaves out ``centre``.
-    Resamples in which the value is not defined do not count; of too few others there is none of it.
+    The ends are resamples, and p counts resamples: it is at most 0.05 exactly if the interval excludes ``centre``.
+    Resamples with an undefined value are ignored; with too few others there is neither interval nor p.
     """
     known = np.sort(drawn[~np.isnan(drawn)])
     if len(known) < LEAST:
@@ -80,7 +80,7 @@ def from_resamples(value: Floats, drawn: Floats, centre: float = 0.0) -> Tested:
 
 
 def resampled(setting: NDArray[np.int64], resamples: int) -> Resamples:
-    """Return how often each training (n,) is in each resample of the settings, numbers from 0, (resamples, n)."""
+    """Return the counts (resamples, n) of each training in each resample of the settings (n,), numbers from 0."""
     settings = int(setting.max()) + 1
     drawn = np.random.default_rng(0).multinomial(settings, np.full(settings, 1 / settings), size=resamples)
     return Resamples(drawn[:, setting].astype(np.float64))
@@ -104,12 +104,12 @@ def rank_correlation(x: Floats, y: Floats, resamples: Resamples) -> Floats:
 
 
 def separation(x: Floats, hits: NDArray[np.bool_], resamples: Resamples) -> Floats:
-    """Return how often a hit (n,) has a larger ``x`` (n,) than another point, ties by half: the area under the ROC.
+    """Return the area under the ROC curve of ``x`` (n,) for hits (n,), ties counted half.
 
-    It is found in each of ``resamples``, (r,); NaN where one of the two kinds is missing.
+    One value for each of ``resamples``, (r,); NaN without a hit or without another point.
     """
     positive = resamples.weights * hits
     count = positive.sum(1)
     pairs = count * (resamples.weights.sum(1) - count)
-    wins = (positive * resamples.below(x)).sum(1) - count**2 / 2  # less those of hits over hits
+    wins = (positive * resamples.below(x)).sum(1) - count**2 / 2  # minus pairs of two hits
     return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)

@@ -14,18 +14,18 @@ from vitmem.reports.report import Report
 from .outcomes import Outcome, outcomes
 
 WORKS, LEADS = "works", "beats shrinkage"
-# How much less memorized than under the best shrinkage counts as beating it.
+# Smallest lead over the best shrinkage that counts as beating it.
 ENOUGH = 0.05
-# Methods that read what a network does with its data, set against those that do not.
+# Methods with data-dependent statistics, compared with data-free ones.
 CURVATURE = ("kfac", "kfac_input")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One method on one training setting, by seed: how far it goes, and whether that is far enough.
+    """One method on one training setting: its score by seed, and whether the score is a hit.
 
-    ``base`` is the unedited model, ``ablated`` tells what it does with the edited matrices at zero; ``place`` is the
-    number of the training setting.
+    ``base`` is the unedited model, ``ablated`` the one with the edited matrices at zero; ``place`` is the number of the
+    training setting.
     """
 
     base: Group
@@ -39,7 +39,7 @@ Target = Mapping[str, list[Unit]]
 
 
 def targets(report: Report) -> dict[str, Target]:
-    """Return the units of each target by the method's name, those whose base memorizes too little left out."""
+    """Return target -> method name -> units, without those whose base fails the gate."""
     found = [outcome for outcome in outcomes(report, 0.0) if outcome.judged]
     place = {id(training): n for n, training in enumerate(report.trainings)}
     known = {id(o.training): sites(o.training) for o in found}
@@ -59,7 +59,7 @@ def targets(report: Report) -> dict[str, Target]:
 def _works(outcome: Outcome, known: list[Site], place: int) -> Unit:
     """Return the relative fall of memorized and whether it is enough at no loss.
 
-    Of several sets of layers that the method edits, what is told of the largest counts.
+    With several sets of layers, ``ablated`` is that of the largest.
     """
     falls, changes = outcome.falls, outcome.changes
     hits = {seed: outcome.works(fall, changes[seed]) for seed, fall in falls.items() if seed in changes}

@@ -1,4 +1,4 @@
-"""What comes back of the memory after an edit, by training on or by putting back what was removed: a line an edit."""
+"""Recovery of memorized images after an edit, by further training or by restoring the removed weights."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def dial(report: Report) -> Figure | None:
 
 
 def _figure(report: Report, probe: str) -> Figure | None:
-    """Return the figure of a ``probe``: means over the seeds in percent, with their intervals, a row a training.
+    """Return the figure of a ``probe``: means over the seeds in percent with their intervals, a row per training.
 
-    Steps, or shares put back, stand at equal distances, the edit alone at 0. Curves after the same edit share a colour.
+    Steps or restored shares are equally spaced, with the edit alone at 0. Curves after the same edit share a colour.
     """
     drawn = [(training, found) for training, _ in report.judged if (found := curves(report, training, probe))]
     if not drawn:
@@ -61,7 +61,7 @@ def _panel(axes: Axes, outcome: str, training: Training, found: Sequence[Curve],
         seen[after] = seen.get(after, 0) + 1
         points = [(number, value) for number, group in curve.points if (value := group.estimate(read)) is not None]
         axes.errorbar(
-            # beside each other: intervals at one place would hide each other
+            # shifted, so that intervals do not overlap
             [steps.index(number) + 0.05 * (n - (len(found) - 1) / 2) for number, _ in points],
             [100 * value.mean for _, value in points],
             yerr=[bar(value) for _, value in points],

@@ -1,4 +1,4 @@
-"""What else comes back when the wrong labels of some classes are put back after an edit. No torch."""
+"""Recovery of other classes after relearning the wrong labels of some classes after an edit. No torch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def put_back(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _alike(training: Training) -> list[list[Group]]:
-    """Return the groups of training on that differ in what is put back alone, where some classes are."""
+    """Return the groups of further training on the wrong labels of some classes that differ only in these classes."""
     found: dict[str, list[Group]] = {}
     for group in (g for g in training.probes if g.method == RELEARN and _measured(g)):
         found.setdefault(canonical_text(_bare(group).config), []).append(group)
@@ -71,13 +71,13 @@ def _alike(training: Training) -> list[list[Group]]:
 
 
 def _bare(group: Group) -> Group:
-    """Return the group without what says which labels are put back."""
+    """Return the group without the choice of the relearned labels."""
     edit = {k: v for k, v in group.config["edit"].items() if k not in ("classes", "train_on")}
     return Group({**group.config, "edit": edit}, group.rows)
 
 
 def _order(report: Report, among: Sequence[Group], groups: Sequence[Group]) -> tuple[Any, ...]:
-    """Return a key that sorts by the edit before as other tables do, then by the number of steps."""
+    """Return a key that sorts by the inner edit as in other tables, then by the number of steps."""
     group = groups[0]
     inner = group.inner
     assert inner is not None
@@ -97,7 +97,7 @@ def _rows(groups: Sequence[Group], first: Group) -> Iterator[tuple[Cell, ...]]:
 
 
 def _cells(groups: Sequence[Group], first: Group, same: bool) -> tuple[Cell, ...]:
-    """Return the means over the classes of each group that were put back (``same``), or over the others."""
+    """Return the means over the relearned classes of each group (``same``), or over the other classes."""
     read = at("metrics", "validation")
     reported, known = (_means(groups, first, same, half) for half in HALVES)
     moved: dict[int, list[float]] = {}
@@ -129,12 +129,12 @@ def _means(groups: Sequence[Group], first: Group, same: bool, half: Half) -> lis
 
 
 def _classes(group: Group) -> tuple[int, ...]:
-    """Return the classes that are put back; empty where all are, or none."""
+    """Return the relearned classes; empty for all or none."""
     return tuple(group.config["edit"].get("classes") or ())
 
 
 def _measured(group: Group) -> bool:
-    """Say whether memorized is there by class, in every row."""
+    """Return whether every row has memorized by class."""
     return all(_by_class(row["metrics"]) for row in group.rows.values())
 
 

@@ -1,4 +1,4 @@
-"""What probes show: where in the spectrum the memory sits, and whether it comes back after an edit. No torch."""
+"""Tables of probes: memorization by band of the spectrum, and its recovery after an edit. No torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
 RELEARN, DIAL, BANDS = "relearn", "dial", "band_removed"
-# What a curve of a probe runs along.
+# The parameter of a probe's curve.
 ALONG = {RELEARN: "steps", DIAL: "turn"}
 RELEARNING = (
     "steps of training the edited layers on after the edit, 0 being the edit alone; train_on given: on clean images "
@@ -36,7 +36,7 @@ BANDS_NOTE = (
 
 @dataclass(frozen=True)
 class Curve:
-    """One edit and what a probe makes of it: groups by steps or turn, the edit alone at 0 where it was run."""
+    """One edit and a probe after it: groups by steps or turn, with the edit alone at 0 if it was run."""
 
     name: str
     points: tuple[tuple[float, Group], ...]
@@ -48,12 +48,12 @@ class Curve:
 
 
 def _shown(group: Group, method: str) -> bool:
-    """Say whether a probe has a place on a curve: training on that puts some classes back alone has its own table."""
+    """Return whether a probe belongs to a curve; further training on some classes has its own table."""
     return group.method == method and not group.config["edit"].get("classes")
 
 
 def curves(report: Report, training: Training, probe: str = RELEARN) -> list[Curve]:
-    """Return the curves of a ``probe`` of ``training``, in order; a name says what differs."""
+    """Return the curves of a ``probe`` of ``training`` in order, named by their differences."""
     found: dict[str, list[Group]] = {}
     for group in (g for groups in report.probes(training) for g in groups if _shown(g, probe)):
         rest = {**group.config, "edit": {k: v for k, v in group.config["edit"].items() if k != ALONG[probe]}}
@@ -68,21 +68,21 @@ def curves(report: Report, training: Training, probe: str = RELEARN) -> list[Cur
 
 
 def _order(report: Report, curve: Curve) -> tuple[Any, ...]:
-    """Return a key that sorts curves: after no edit, then by the method and its strength, as other tables do."""
+    """Return a key that sorts curves: first those without an edit, then by method and strength as in other tables."""
     inner = curve.last.inner
     assert inner is not None
     return inner.method != "none", report.names.method_order(inner), setting_order(inner), curve.name
 
 
 def alone(training: Training, group: Group) -> Group | None:
-    """Return the group of the edit that ``group`` was made after, if it was run by itself."""
+    """Return the group of the inner edit of ``group``, if it was run alone."""
     inner = group.inner
     assert inner is not None
     for one in (training.base, *training.edits):
         if one is None or one.config.get("statistics") != inner.config.get("statistics"):
             continue
         edit = inner.config["edit"]
-        if "blocks" not in one.config["edit"]:  # it edits no blocks, wherever the training on is
+        if "blocks" not in one.config["edit"]:  # it edits no blocks, unlike the further training
             edit = {key: value for key, value in edit.items() if key not in ("blocks", "layers")}
         if one.config["edit"] == edit:
             return one
@@ -90,7 +90,7 @@ def alone(training: Training, group: Group) -> Group | None:
 
 
 def name_of(report: Report, group: Group, among: Sequence[Group]) -> str:
-    """Return the name of the edit before it, with what differs ``among`` the curves of one training."""
+    """Return the name of the inner edit, with its differences ``among`` the curves of one training."""
     inners = [inner for other in among if (inner := other.inner) is not None]
     inner = group.inner
     assert inner is not None
@@ -145,7 +145,7 @@ def dial(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _along(report: Report, probe: str) -> Iterator[tuple[tuple[Cell, ...], float, list[Cell]]]:
-    """Yield what names a row, how far along the curve it is, and its numbers."""
+    """Yield the head of a row, its position on the curve, and its numbers."""
     for training, _ in report.judged:
         for curve in curves(report, training, probe):
             inner, first = curve.last.inner, curve.points[0]
@@ -182,13 +182,13 @@ def bands_removed(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _place(group: Group) -> tuple[Any, ...]:
-    """Return a key that sorts by basis, blocks and where the band begins and ends."""
+    """Return a key that sorts by basis, blocks and the ends of the band."""
     edit = group.config["edit"]
     return edit["basis"], where(group), *(float(end) for end in edit["band"].split("-"))
 
 
 def _cells(group: Group, before: Group | None) -> list[Cell]:
-    """Return the number of seeds, what is measured, what differs from ``before`` and how far the weights have moved."""
+    """Return the number of seeds, the metrics, their differences from ``before`` and the relative weight change."""
     readers = [at("metrics", name) for name in MEASURES]
     changes = [None if before is None else difference(group, before, read) for read in readers]
     moved = group.estimate(CHANGE_OF_WEIGHTS)

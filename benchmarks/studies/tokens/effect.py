@@ -1,4 +1,4 @@
-"""The effect in one line a network: before the edit, after it, and after the best shrinkage. No torch."""
+"""One line per network: before the edit, after it, and after the best shrinkage. No torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitmem.reports.report import Report
 
 from .tables import BEST, Place, has_tokens, places
 
-# Methods with the parameters that make them what they are; the lead is that of the first.
+# Methods with their defining parameters; the lead is that of the first.
 SHOWN: tuple[tuple[str, Mapping[str, Any]], ...] = (("kfac_input", {}), ("sap", {}), ("kfac", {}))
 COLUMNS = (
     Column("family", "network"),
@@ -47,7 +47,7 @@ def effect(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 
 def _row(place: Place) -> tuple[Cell, ...] | None:
-    """Return the row of one place, ``None`` where the input side was not edited."""
+    """Return the row of one set of layers, ``None`` without an edit by the input side."""
     site = place.site
     chosen = {name: site.chosen(site.settings(name, **own)) for name, own in SHOWN if site.settings(name, **own)}
     first, _ = SHOWN[0]

@@ -20,9 +20,9 @@ from vitmem.reports.style import COLOURS, MARKERS, bar, name_bars
 
 from .tables import Place, contenders, has_tokens, places
 
-# Lines at the same number of tokens stand beside each other, this many octaves apart.
+# Horizontal distance, in octaves, between lines with the same number of tokens.
 APART = 0.09
-WIDE = 28  # letters of a line beside a panel
+WIDE = 28  # characters per line beside a panel
 CARRIED = {"ablated_memorized": "memorized", "ablated_validation": "validation"}
 LEAD = "lead over shrinkage (points)"
 LENGTH = {"epochs", "steps"}
@@ -30,7 +30,7 @@ LENGTH = {"epochs", "steps"}
 
 @dataclass(frozen=True)
 class Dot:
-    """The lead of one method in one place."""
+    """The lead of one method for one set of layers."""
 
     place: Place
     method: str
@@ -39,12 +39,12 @@ class Dot:
 
     @property
     def told(self) -> bool:
-        """Whether it is the input side where rows tell what its layers carry."""
+        """Whether the method is the input side and rows have the metrics with its matrices at zero."""
         return self.input_side and self.place.site.ablated is not None
 
 
 def dots(report: Report) -> list[Dot]:
-    """Return the lead of every method in every place."""
+    """Return the lead of every method for every set of layers."""
     found = []
     for place in places(report):
         for first, choice in contenders(place.site):
@@ -91,7 +91,7 @@ def tokens(report: Report) -> Figure | None:
 
 
 def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
-    """Return what differs between trainings of one family, number of images and of tokens, by place."""
+    """Return the differences between trainings with one family, number of images and of tokens."""
     parts = {id(p): dict(x.split("=", 1) for x in report.names.differing(p.site.training)) for p in found}
     varying: dict[str, set[str]] = {}
     for one in found:
@@ -99,7 +99,7 @@ def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
             if (one.family, one.images, one.tokens) == (other.family, other.images, other.tokens):
                 mine, theirs = parts[id(one)], parts[id(other)]
                 keys = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
-                # networks of different kinds are trained as long as each needs
+                # the length of training differs between families by design
                 varying.setdefault(one.family, set()).update(keys - LENGTH or keys)
     return {
         id(p): " ".join(f"{key}={value}" for key, value in parts[id(p)].items() if key in varying[p.family])
@@ -108,13 +108,13 @@ def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
 
 
 def _row(place: Place, extra: Mapping[int, str]) -> tuple[str, ...]:
-    """Return the lines that name a row: the family, what else differs, and the layers where an edit names them."""
+    """Return the label of a row: the family, other differences, and the layers if an edit names them."""
     layers = "" if place.site.layers is None else textwrap.fill(", ".join(place.site.layers), WIDE)
     return tuple(text for text in (place.family, extra[id(place)], layers) if text)
 
 
 def _panel(axes: Axes, found: Sequence[Dot], style: Mapping[str, tuple[str, float]]) -> None:
-    """Draw a line a method; the dotted line is what shrinkage does."""
+    """Draw a line per method; the dotted line is the best shrinkage."""
     axes.axhline(0, color="black", lw=0.7, ls=":")
     for method, (colour, shift) in style.items():
         own = sorted((dot for dot in found if dot.method == method), key=lambda dot: dot.place.tokens)
@@ -165,7 +165,7 @@ def headroom(report: Report) -> Figure | None:
 
 
 def _hollow(found: Sequence[Dot]) -> list[Line2D]:
-    """Return what a hollow dot means, where there is one."""
+    """Return the legend entry of hollow dots, if any."""
     label = f"base memorizes\nless than {100 * GATE:g} %"
     hollow = Line2D([], [], color="grey", marker="o", ms=5, mfc="white", ls="", label=label)
     return [] if all(dot.place.judged for dot in found) else [hollow]

@@ -1,4 +1,4 @@
-"""Whether curvature leads shrinkage, by how many tokens an image is, and by what the edited layers carry. No torch."""
+"""Lead of curvature over shrinkage by tokens per image and by the contribution of the edited layers. No torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
 TOKENS, IMAGES = at("counts", "tokens"), at("counts", "train")
-# What is set against shrinkage: methods with the parameters that make them what they are.
+# Methods compared with shrinkage, with their defining parameters.
 AGAINST: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("kfac", {}),
     ("kfac_input", {}),
@@ -69,13 +69,13 @@ class Place:
 
     @property
     def judged(self) -> bool:
-        """Whether the base memorizes enough for there to be something to remove."""
+        """Whether the base passes the gate on memorized."""
         before = self.site.base.estimate(MEMORIZED)
         return before is not None and before.mean >= GATE - ROUNDING
 
 
 def has_tokens(report: Report) -> bool:
-    """Say whether the networks of a suite make different numbers of tokens of an image."""
+    """Return whether the networks of a suite have different numbers of tokens per image."""
     return len({place.tokens for place in places(report)}) > 1
 
 
@@ -93,7 +93,7 @@ def places(report: Report) -> list[Place]:
 
 
 def contenders(site: Site) -> Iterator[tuple[Group, Choice]]:
-    """Yield each method that is set against shrinkage, as any setting of it, with what is chosen of it."""
+    """Yield each method compared with shrinkage: one of its settings, and its choice."""
     for method, parameters in AGAINST:
         groups = site.settings(method, **parameters)
         if groups:
@@ -123,7 +123,7 @@ class Tokens(Table):
                 yield (*head, title_of("ablate"), None, *measured(site.ablated, ABLATED), None)
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield how often each method is ahead of shrinkage and behind."""
+        """Yield the numbers of trainings in which each method is ahead of shrinkage and behind."""
         leads: dict[str, dict[int, list[Estimate]]] = {}
         for place in (place for place in places(report) if place.judged):
             for first, choice in contenders(place.site):
@@ -134,7 +134,7 @@ class Tokens(Table):
 
 
 def _counted(by_tokens: Mapping[int, list[Estimate]]) -> str:
-    """Return in how many places the whole interval of the lead lies above 0, and below it, by number of tokens."""
+    """Return the numbers of intervals of the lead entirely above 0 and entirely below 0, by number of tokens."""
     parts = []
     for count in sorted(by_tokens):
         ends = [t_interval(lead) for lead in by_tokens[count]]
