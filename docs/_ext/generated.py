@@ -30,10 +30,13 @@ def pages() -> dict[str, Callable[[], str]]:
         "row.schema.json": lambda: json.dumps(row_schema(), indent=1),
         "python.md": interface.python,
         "glossary.md": glossary,
-        "tables_and_figures.md": results_pages.index,
+        "results.md": results_pages.landing,
     }
     found |= {f"{kind}.md": partial(reference.entries, kind) for kind in REGISTRIES}
-    return found | {f"suites/{name}.md": partial(results_pages.page, name) for name in results_pages.suites()}
+    for name in results_pages.suites():
+        found[f"suites/{name}.md"] = partial(results_pages.suite, name)
+        found[f"suites/{name}_tables.md"] = partial(results_pages.tables, name)
+    return found
 
 
 def write(folder: Path) -> None:

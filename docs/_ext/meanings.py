@@ -105,21 +105,25 @@ def documentation(spec: type[BaseModel]) -> str:
 def meaning(spec: type[BaseModel], name: str) -> str:
     """Return what a key means, "" if nothing says so.
 
-    A clause of a docstring that begins with the key, then the field's description, then a sentence that has it.
+    A clause of a docstring that says what it is, then the field's description (which may be that of its type), then
+    a clause that begins with the key, then a sentence that has it.
     """
     texts = [documentation(spec), *(inspect.cleandoc(base.__doc__ or "") for base in spec.__mro__ if base is not spec)]
     sentences = [one for text in texts for one in _sentences(text) if f"``{name}``" in one]
-    for sentence in sentences:
-        clauses = re.split(r"[,;] (?:and )?(?=``)|(?<!^``\w``)(?<=[^`\s]) and (?=``)", sentence)
-        for clause in clauses:
-            if clause.startswith(f"``{name}``"):
-                whole = clause if len(clause.split()) > 2 else sentence
-                return whole.strip().rstrip(".;")
-    if description := spec.model_fields[name].description:
-        return description
+    clauses = [clause for sentence in sentences for clause in _clauses(sentence) if clause.startswith(f"``{name}``")]
+    defined = [clause for clause in clauses if re.match(rf"``{name}`` (is|are)\b", clause)]
+    begun = [clause for clause in clauses if len(clause.split()) > 2]
+    # a sentence that begins with another key is about that one first
     fields = "|".join(map(re.escape, spec.model_fields))
-    about = [one for one in sentences if not re.match(rf"``({fields})``(?! (and|or) |, ``)", one)]
-    return about[0].strip().rstrip(".;") if about else ""
+    sentences.sort(key=lambda one: re.match(rf"``(?!{name}``)({fields})``(?! (and|or) |, ``)", one) is not None)
+    description = spec.model_fields[name].description
+    found = [*defined, *([description] if description else []), *begun, *sentences, ""]
+    return found[0].strip().rstrip(".;")
+
+
+def _clauses(sentence: str) -> list[str]:
+    """Split a sentence where a clause about another key begins."""
+    return re.split(r"[,;] (?:and )?(?=``)|(?<=[^`\s]) and (?=``)", sentence)
 
 
 def _sentences(text: str) -> list[str]:

@@ -74,7 +74,7 @@ for name, edits in {
 print("after:  memorized {:.1f}, recovered {:.1f}, validation {:.1f}".format(*curves["K-FAC, input side"][2]))
 
 # %%
-# Down is less memorized, right is more accurate. One seed of a tiny network: :doc:`/results/index` has the measured
+# Down is less memorized, right is more accurate. One seed of a tiny network: :doc:`/generated/results` has the measured
 # ones.
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, points in curves.items():
