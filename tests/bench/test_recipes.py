@@ -23,8 +23,7 @@ from vitmem.recipe import Recipe
 from vitmem.reports.report import Report
 from vitmem.rows import Row, read_rows
 from vitmem.specs import Statistics
-from vitmem.training.checks import check_recipe
-from vitmem.training.fit import steps
+from vitmem.training.fit import check_recipe, steps
 from vitmem.training.optim import optimizer
 from vitmem.training.schedule import schedule
 

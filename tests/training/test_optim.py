@@ -19,8 +19,7 @@ from vitmem.errors import InputError
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.recipe import Recipe
 from vitmem.registry import MODELS
-from vitmem.training.checks import check_recipe
-from vitmem.training.fit import train
+from vitmem.training.fit import check_recipe, train
 from vitmem.training.optim import optimizer
 
 STEPS = {"epochs": 2, "batch_size": 50, "lr": 0.02, "warmup_epochs": 1, "clip": None, "flip": True}

@@ -11,9 +11,8 @@ from vitmem.bench.experiment import Places
 from vitmem.bench.plan import Job
 from vitmem.bench.stages import Session, open_session
 from vitmem.errors import InputError
-from vitmem.training.checks import check_recipe
 from vitmem.training.extras import check_loggers, user_callbacks
-from vitmem.training.fit import pick_device
+from vitmem.training.fit import check_recipe, pick_device
 
 
 def check_jobs(jobs: Sequence[Job], places: Places) -> None:

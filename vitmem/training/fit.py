@@ -17,6 +17,7 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import save_file
+from torch import nn
 
 from vitmem.data.augmentation import Augmentation, Mixing
 from vitmem.data.module import NoisyImagesModule
@@ -29,13 +30,14 @@ from vitmem.models.hidden import tied_layers
 from vitmem.recipe import Recipe
 from vitmem.specs import CURVES
 from vitmem.training.checkpoint import CHECKPOINTS, LAST, resumable
-from vitmem.training.checks import check_recipe
 from vitmem.training.curves import Curves
 from vitmem.training.early import KeepBest
 from vitmem.training.extras import close, loggers, user_callbacks
 from vitmem.training.frozen import frozen
 from vitmem.training.module import Classifier, Learner, TiedClassifier
+from vitmem.training.optim import optimizer
 from vitmem.training.processes import check_normalised, normalised, processes
+from vitmem.training.schedule import check_scheduler
 from vitmem.training.shown import ShowSteps
 from vitmem.training.tied import TiedUnits
 
@@ -82,6 +84,17 @@ def pick_device(name: str) -> torch.device:
 def emulates_bfloat16(device: torch.device) -> bool:
     """Say whether products of bfloat16 on ``device`` are slower than those of float32 (x86 before AVX-512)."""
     return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def check_recipe(recipe: Recipe, net: nn.Module, device: torch.device) -> None:
+    """Raise InputError for an optimizer or a scheduler that cannot be made, and for float16 on a processor."""
+    if recipe.precision == "16" and device.type != "cuda":
+        raise InputError(
+            f"recipe: precision '16' (float16 with a loss scale) needs a CUDA device, got {device.type}; take bf16"
+        )
+    optimizer(net, recipe)
+    if recipe.scheduler is not None:
+        check_scheduler(recipe.scheduler)
 
 
 def train(
