@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 from urllib.parse import quote
 
 from vitmem.errors import InputError
@@ -25,11 +25,10 @@ INCLUDE = re.compile(rf"({MARK}([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 def included(text: str, document: Path, results: Path) -> str:
     """Return the ``text`` of ``document`` with every include filled from a file or folder (empty when missing).
 
-    Paths of includes are relative to the folder of ``results``; links in an included file become relative to the
-    document. Raises InputError for a path outside of this folder, after resolving links.
+    Paths of includes are relative to the folder that ``results`` is in; links in an included file become relative to
+    the document. Raises InputError for a path outside of this folder, after resolving links.
     """
     root = results.absolute().parent
-    folder = PurePath(posixpath.relpath(document.absolute().parent.as_posix(), root.as_posix()))
 
     def fill(match: re.Match[str]) -> str:
         path = root / match[2]
@@ -39,12 +38,9 @@ def included(text: str, document: Path, results: Path) -> str:
                 "got one outside it"
             )
         place = path if path.is_dir() else path.parent
-        from_document = quote(posixpath.relpath(place.as_posix(), (root / folder).as_posix()))
-        return (
-            match[1]
-            + LINK.sub(lambda link: f"]({posixpath.normpath(f'{from_document}/{link[1]}')}", _content(path))
-            + match[3]
-        )
+        way = quote(posixpath.relpath(place.as_posix(), document.absolute().parent.as_posix()))
+        content = LINK.sub(lambda link: f"]({posixpath.normpath(f'{way}/{link[1]}')}", _content(path))
+        return match[1] + content + match[3]
 
     return INCLUDE.sub(fill, text)
 
