@@ -122,7 +122,7 @@ def ranks(count: int, device: torch.device, prepare: Prepare, *args: Any) -> Ite
     if count == 1:
         yield
         return
-    before = torch.get_num_threads()
+    before, hook = torch.get_num_threads(), sys.excepthook  # torch puts the rank before each line of a traceback
     threads = max(before // count, 1)
     others: list[Other] = []
     over = threading.Event()
@@ -155,6 +155,7 @@ def ranks(count: int, device: torch.device, prepare: Prepare, *args: Any) -> Ite
         finally:
             over.set()
             torch.set_num_threads(before)
+            sys.excepthook = hook
             for other in others:
                 other.process.kill()
             if dist.is_initialized():
