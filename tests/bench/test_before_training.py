@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-import vitmem.protocols.image as vision
+import vitmem.protocols.image_training as vision
 from vitmem.bench.experiment import Places
 from vitmem.bench.manifest import write_manifest
 from vitmem.bench.plan import make_plan

@@ -120,7 +120,7 @@ def test_a_plan_prints_ids_that_show_and_only_take(
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        ({"epochs": 3}, "the warm-up of 5 epochs outlasts the training of 3, whose"),
+        ({"epochs": 3}, "the warm-up of 5 epochs outlasts the training of 3, so"),
         ({"epochs": 1, "warmup_epochs": 1.5}, "the warm-up of 1.5 epochs outlasts the training of 1,"),
         ({"steps": 20, "batch_size": 10, "warmup_epochs": 3}, "outlasts the training of 2,"),
         ({"epochs": 5}, None),

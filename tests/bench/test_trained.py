@@ -170,7 +170,7 @@ def test_a_file_of_a_store_that_changes_in_its_place(home: Path, tmp_path: Path)
     changes = {"model": {**VIT, "trained": str(inside / "model.safetensors")}, "recipe": None}
     run(tmp_path, **changes)
     save_file({**vit_state(home), "head.bias": torch.ones(10)}, inside / "model.safetensors")
-    with pytest.raises(InputError, match="other trained weights"):
+    with pytest.raises(InputError, match="the trained weights of 'digits' changed"):
         run(tmp_path, **changes, edits=[{"method": "svd", "blocks": "all", "rank_fraction": 0.5}])
 
 

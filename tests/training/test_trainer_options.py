@@ -88,10 +88,10 @@ def test_loggers_by_name(
         ({"callbacks": ["mine.Other"]}, "'mine.Other' cannot be made: module .* has no attribute 'Other'"),
         ({"callbacks": ["mine.Needs"]}, "'mine.Needs' cannot be made: .* missing 1 required positional argument"),
         ({"callbacks": ["mine.nothing"]}, "expected a callback of Lightning, 'mine.nothing' is none"),
-        ({"devices": 2, "device": "cuda"}, "trainer: 'devices': this machine has 1 CUDA devices, got 2; take fewer"),
-        ({"devices": 2, "device": "cuda:0"}, "--device cuda:0 is one device, trainer: 'devices' says 2"),
-        ({"devices": 2, "protocol": "text"}, "trainer: 'devices': networks on text are trained on one device"),
-        ({"accumulate_grad_batches": 2, "protocol": "text"}, "trainer: 'accumulate_grad_batches': networks on text"),
+        ({"devices": 2, "device": "cuda"}, "trainer: 'devices': this machine has 1 CUDA devices, got 2; use fewer"),
+        ({"devices": 2, "device": "cuda:0"}, "--device cuda:0 is one device, but trainer: 'devices' is 2"),
+        ({"devices": 2, "protocol": "text"}, "trainer: 'devices': training on text uses one device"),
+        ({"accumulate_grad_batches": 2, "protocol": "text"}, "trainer: 'accumulate_grad_batches': training on text"),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_trained(
