@@ -21,7 +21,7 @@ extensions = [
     "mathml",
     "generated",
 ]
-exclude_patterns = ["_build", "_ext", "gallery"]
+exclude_patterns = ["_build", "_ext", "gallery", "sg_execution_times.rst"]
 suppress_warnings = ["config.cache"]
 smartquotes = False  # an option has two hyphens
 

@@ -49,7 +49,7 @@ class Block(NamedTuple):
     def commands(self) -> list[str]:
         """The commands of ``vitmem`` in it, without remarks behind them."""
         joined = self.text.replace("\\\n", " ")
-        return [re.sub(r"\s+#.*", "", line) for line in re.findall(r"^\$ vitmem (.*)$", joined, re.MULTILINE)]
+        return [re.sub(r"\s+#.*", "", line) for line in re.findall(r"^\$ vitmem ([a-z].*)$", joined, re.MULTILINE)]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -106,7 +106,7 @@ def play(page: Path) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     BEFORE.get(page.stem, lambda: None)()
@@ -165,7 +165,7 @@ def commands(page: Path) -> list[str]:
     return [line for block in blocks(page) for line in block.commands] + inside
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_verbs_and_options_of_a_page_exist(page: Path) -> None:
     group: Any = typer.main.get_command(app)
     context = group.make_context("vitmem", ["plan"], resilient_parsing=True)
@@ -175,7 +175,7 @@ def test_verbs_and_options_of_a_page_exist(page: Path) -> None:
         verb.make_parser(context).parse_args(args=rest)  # raises for an option that the verb does not have
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_suites_and_edits_of_a_page_are_valid(page: Path, tmp_path: Path) -> None:
     for block in blocks(page):
         if block.file:
