@@ -100,7 +100,7 @@ def recipe_lines(trainings: Sequence[Training], names: Names) -> list[str]:
 
 def average_lines(trainings: Sequence[Training], names: Names) -> list[str]:
     """Return a line for each training whose weights are an exponential moving average."""
-    decays = {names.training(training): training.config["recipe"].get("ema") for training in trainings}
+    decays = {names.training(training): training.config.get("recipe", {}).get("ema") for training in trainings}
     return [
         f"{name}: measured and edited with the exponential moving average of its weights, decay {decay:g} in each step"
         for name, decay in decays.items()
