@@ -17,6 +17,7 @@ def rows_of(make_row: Callable[..., Row]) -> list[Row]:
     def row(edit: Row, memorized: float, perplexity: float, selection: float) -> Row:
         made = make_row(0, edit, report=(memorized, 0.4), selection=(selection, 0.4))
         del made["config"]["recipe"]
+        made["config"]["noise"] = {"name": "none"}
         texts = {"perplexity": perplexity, "control_loss": 3.25, "control_recited": 0.0}
         counts = {"train": 900, "strings": 29, "famous_report": 14, "control_report": 16}
         return {**made, "metrics": {**made["metrics"], **texts}, "counts": counts}

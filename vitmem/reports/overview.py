@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.budget import hours
-from vitmem.reports.choose import GATE
+from vitmem.reports.choose import GATE, judged
 from vitmem.reports.lead import shrinks
 from vitmem.reports.naming import title_of
 from vitmem.reports.notes import data_name, span, versions
@@ -88,9 +88,10 @@ def networks(trainings: Sequence[Training], differing: Sequence[str] = ()) -> st
 
 
 def _enough(training: Training) -> bool:
-    """Return whether the base memorizes enough for something to be removed; a pretrained one is not judged so."""
-    before = None if training.base is None else training.base.estimate(at("metrics", "memorized"))
-    return not training.config.get("recipe") or before is None or before.mean >= GATE
+    """Return whether the base memorizes enough for something to be removed, where the gate applies."""
+    base = training.base
+    before = None if base is None or not judged(base) else base.estimate(at("metrics", "memorized"))
+    return before is None or before.mean >= GATE
 
 
 def _word(report: Report, training: Training, verdict: Verdict | None) -> str:
