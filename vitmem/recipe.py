@@ -100,14 +100,14 @@ class Recipe(Spec):
     final learning rate as a share of ``lr``, ``clip`` the maximum gradient norm. ``ema`` is the decay in each step of
     an exponential moving average of the weights, which is measured, saved and edited instead of them. ``crop`` is the
     padding in pixels of a random crop, ``flip`` a random horizontal flip. ``random_resized_crop`` is the least and the
-    most area of a random part, of aspect 3/4 to 4/3, that is scaled to the image; ``rand_augment`` applies random
-    operations; ``random_erasing`` is the probability of an erased rectangle; ``mixup`` and ``cutmix`` are the parameter
-    of the Beta distribution (of both, one is drawn for each batch). ``dropout`` and ``drop_path`` (stochastic depth)
-    override the model's own. ``precision`` 16 and bf16 are mixed; 16 needs CUDA. ``compile`` trains with
-    ``torch.compile``. ``curve_every`` is the number of epochs between two points of the training curves.
-    ``example_tied`` directs memorization to hidden units that the method ``drop_memory`` removes. ``freeze`` trains the
-    classifier alone: the trunk keeps its weights, and its batch normalisation its running statistics. ``trainer`` are
-    options of Lightning's trainer.
+    most area of a random part, of aspect 3/4 to 4/3, that is scaled to the image; parts are cut from files at their own
+    size if the data have a ``loading``. ``rand_augment`` applies random operations; ``random_erasing`` is the
+    probability of an erased rectangle; ``mixup`` and ``cutmix`` are the parameter of the Beta distribution (of both,
+    one is drawn for each batch). ``dropout`` and ``drop_path`` (stochastic depth) override the model's own.
+    ``precision`` 16 and bf16 are mixed; 16 needs CUDA. ``compile`` trains with ``torch.compile``. ``curve_every`` is
+    the number of epochs between two points of the training curves. ``example_tied`` directs memorization to hidden
+    units that the method ``drop_memory`` removes. ``freeze`` trains the classifier alone: the trunk keeps its weights,
+    and its batch normalisation its running statistics. ``trainer`` are options of Lightning's trainer.
     """
 
     epochs: int | None = Field(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from vitmem.data.augmentation import Augmentation
 from vitmem.data.streamed import Images, StreamedImages
@@ -97,4 +97,5 @@ def _stacked(images: list[Tensor | InputError]) -> Tensor | InputError:
     for image in images:
         if isinstance(image, InputError):
             return image
-    return torch.stack(images)  # type: ignore[arg-type]
+    stacked: Tensor = default_collate(images)  # of a worker, in shared memory at once
+    return stacked
