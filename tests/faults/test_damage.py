@@ -33,6 +33,7 @@ def test_no_damage_is_silent(tmp_path: Path, choice: str, seeds: list[int]) -> N
         assert found, out.stdout + out.stderr
         tried, noticed, harmless, silent, tracebacks = map(int, found.groups())
         assert silent == tracebacks == 0 and noticed + harmless == tried, out.stdout
-        assert tried >= (15 if choice == "some" else 80) and noticed > 0.8 * tried
+        assert tried >= (15 if choice == "some" else 80)
+        assert harmless <= (len(UNREAD) if choice == "some" else 0.2 * tried)
         named = re.findall(r"harmless: \w+ (\S+)", out.stdout)
         assert all(name.endswith(UNREAD) for name in named), named
