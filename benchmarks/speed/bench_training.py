@@ -26,7 +26,8 @@ from vitmem.data.sets import ImageSet, assemble
 from vitmem.models.base import ImageShape, VisionModel, build
 from vitmem.recipe import Recipe
 from vitmem.registry import MODELS, NOISES
-from vitmem.training.optim import optimizer, schedule
+from vitmem.training.optim import optimizer
+from vitmem.training.schedule import schedule
 
 LIMIT = 0.9
 EPOCHS = 2  # epochs per turn
