@@ -54,7 +54,7 @@ def test_rows_of_two_devices_are_those_of_one(tmp_path: Path) -> None:
         # a rank among neighbours may turn by rounding: one image of 301
         assert one["metrics"] == pytest.approx(two["metrics"], abs=1 / 200) and one["outcomes"] == two["outcomes"]
         assert two["environments"]["training"]["devices"] == 2 and "devices" not in one["environments"]["training"]
-    assert found["2"][-1]["environments"]["statistics"]["devices"] == 2
+    assert [row["environments"]["statistics"]["devices"] for row in found["2"] if "statistics" in row["ids"]] == [2]
     one, two = (next((tmp_path / n / "store" / "training").iterdir()) / "model.safetensors" for n in ("1", "2"))
     first, second = load_file(one), load_file(two)
     assert all((first[key] - second[key]).abs().max() < 1e-3 for key in first)  # Adam divides by small gradients
@@ -79,7 +79,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 600) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it does not happen"
@@ -93,12 +93,15 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
 def test_what_is_killed_ends_all_and_goes_on(tmp_path: Path, killed: str) -> None:
     epochs = 4000
     run = subprocess.Popen(command(tmp_path, "-T", "devices=2", epochs=epochs), stdout=-1, stderr=-1, text=True)
-    wait_for(lambda: list((tmp_path / "store" / "training").glob("*/checkpoints/last.ckpt")))
-    (other,) = children(run.pid)
-    sent = {"rank 1": (other, signal.SIGKILL), "told to stop": (run.pid, signal.SIGTERM)}
-    os.kill(*sent.get(killed, (run.pid, signal.SIGKILL)))
-    out, err = run.communicate(timeout=60)
-    wait_for(lambda: not alive(other), 30)
+    try:
+        wait_for(lambda: list((tmp_path / "store" / "training").glob("*/checkpoints/last.ckpt")))
+        (other,) = children(run.pid)
+        sent = {"rank 1": (other, signal.SIGKILL), "told to stop": (run.pid, signal.SIGTERM)}
+        os.kill(*sent.get(killed, (run.pid, signal.SIGKILL)))
+        out, err = run.communicate(timeout=300)
+    finally:
+        run.kill()
+    wait_for(lambda: not alive(other))
     if killed == "rank 1":
         assert run.returncode == 1
         said = "training: the process of device 1 ended with exit code -9; run the same command again"
