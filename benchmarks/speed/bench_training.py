@@ -3,7 +3,8 @@
 Both train the same ViT on the same uint8 tensors in memory with the same crops, flips, precision, clip and schedule.
 The Lightning side is ``vitmem.training.fit.train`` with logging and checkpoints; its first epoch (warm-up) and last
 epoch (curves) are excluded. Epochs of both are measured in turns; the ratio is the median over turns, so that a busy
-machine slows both sides. ``--quick``: a few images in float32, where the checkpoint takes most of the time.
+machine slows both sides. On a CPU both have one thread, as each worker of a suite has. ``--quick``: a few images in
+float32, where the checkpoint takes most of the time.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int)
     asked = parser.parse_args()
     device, limit = fit.pick_device(asked.device), 0.3 if asked.quick else LIMIT
+    if device.type == "cpu":
+        torch.set_num_threads(1)
     images = asked.images or (128 if asked.quick else 50_000 if device.type == "cuda" else 1_280)
     noisy = problem(images)
     precision = "32" if asked.quick else "bf16"

@@ -67,7 +67,8 @@ def decode_one(source: bytes | Path, where: str, size: int | None = None) -> Ten
 
     ``where`` names the image in the InputError for an unreadable one.
     """
-    return torch.from_numpy(_decode(source, where, size).transpose(2, 0, 1).copy())
+    # as torchvision's own, stored row by row of pixels: a batch is copied once, when its images are stacked
+    return torch.from_numpy(_decode(source, where, size).copy()).permute(2, 0, 1)
 
 
 def decode_readable(
