@@ -5,6 +5,7 @@ The files are a pure function of the rows: no date, and a fixed salt for ids ins
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,25 @@ def draw_figures(report: Report) -> dict[str, tuple[FigureEntry, Figure]]:
     return {entry.name: (entry, figure) for entry, figure in drawn if figure is not None}
 
 
+class DrawnOverSuites:
+    """The figures over all suites: caches the extract of each suite, not the rows."""
+
+    def __init__(self) -> None:
+        self.entries = [entry() for entry in FIGURES.entries() if entry.over_suites]
+        self.found: dict[str, list[Any]] = {entry.name: [] for entry in self.entries}
+
+    def observe(self, report: Report) -> None:
+        """Extract the data of the figures from one suite."""
+        for entry in self.entries:
+            self.found[entry.name].extend(entry.observe(report))
+
+    def draw(self) -> dict[str, tuple[FigureEntry, Figure]]:
+        """Return the non-empty figures, each with its entry, by name."""
+        with matplotlib.rc_context(STYLE):
+            drawn = [(entry, entry.draw(self.found[entry.name])) for entry in self.entries]
+        return {entry.name: (entry, figure) for entry, figure in drawn if figure is not None}
+
+
 def write_figures(results: Path, suite: str | None = None, belongs: Belongs | None = None) -> list[Path]:
     """Draw the figures of all suites in ``results``, or of one, as SVG and PNG; return the paths.
 
@@ -36,31 +56,29 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
     ``read_rows``. Raises InputError when ``suite`` has no rows.
     """
     written = []
-    over_all = [entry() for entry in FIGURES.entries() if entry.over_suites]
-    observed: dict[str, list[Any]] = {entry.name: [] for entry in over_all}
+    over_all = DrawnOverSuites()
     for folder, report in reports(results, suite, belongs):
         for name, (_, figure) in draw_figures(report).items():
             written += write_figure(figure, folder / "figures" / name, dpi=120)
-        for entry in over_all:
-            observed[entry.name].extend(entry.observe(report))
-    for entry in over_all if suite is None else ():
-        with matplotlib.rc_context(STYLE):
-            if (figure := entry.draw(observed[entry.name])) is not None:
-                written += write_figure(figure, results / entry.name, dpi=120)
+        over_all.observe(report)
+    for name, (_, figure) in over_all.draw().items() if suite is None else ():
+        written += write_figure(figure, results / name, dpi=120)
     return written
 
 
-def write_figure(figure: Figure, path: Path, dpi: int) -> list[Path]:
-    """Write ``figure`` to ``path`` with the suffixes .svg and .png, atomically; return both paths.
+def write_figure(figure: Figure, path: Path, dpi: int, kinds: Iterable[str] = ("svg", "png")) -> list[Path]:
+    """Write ``figure`` to ``path`` with each of the suffixes ``kinds``, atomically; return the paths.
 
     Raises InputError or DiskFullError when it cannot be written.
     """
-    kinds: dict[str, Any] = {"svg": {"metadata": {"Date": None, "Creator": None}}}
-    kinds["png"] = {"dpi": dpi, "metadata": {"Software": None}}
+    options_of: dict[str, dict[str, Any]] = {
+        "svg": {"metadata": {"Date": None, "Creator": None}},
+        "png": {"dpi": dpi, "metadata": {"Software": None}},
+    }
     written = []
-    for kind, options in kinds.items():
+    for kind in kinds:
         file = path.with_name(f"{path.name}.{kind}")
         with writing(file), matplotlib.rc_context(STYLE):
-            write_whole(file, partial(figure.savefig, format=kind, **options))
+            write_whole(file, partial(figure.savefig, format=kind, **options_of[kind]))
         written.append(file)
     return written

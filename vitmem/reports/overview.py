@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vitmem.reports.aggregate import Group, Training, at
-from vitmem.reports.budget import hours
+from vitmem.reports.budget import hours, information_of
 from vitmem.reports.choose import GATE, judged
 from vitmem.reports.lead import shrinks
 from vitmem.reports.naming import title_of
@@ -22,18 +23,52 @@ FEW = 2
 SHARED = "hours: of all processes together; a training that several suites share counts in each"
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: its cells, the leads of its networks as fractions, and the versions and devices of its rows."""
+class Named(NamedTuple):
+    """A method, or several with how often each is the best, and its numbers."""
 
-    cells: tuple[Cell, ...]
-    leads: tuple[float, ...]
-    made_by: frozenset[str]
+    title: str
+    numbers: str
 
     @property
-    def suite(self) -> str:
-        """The name of the suite."""
-        return str(self.cells[0])
+    def text(self) -> str:
+        """Both in one text."""
+        return f"{self.title}: {self.numbers}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line about the networks of a suite: texts, of which those that are missing are ``None``.
+
+    ``leads`` are those of its networks as fractions, ``made_by`` the devices and versions of its rows. ``facets`` are
+    the names of its data and networks, the methods tried and their information, by what they are.
+    """
+
+    suite: str
+    data: str
+    network: str
+    base: str | None
+    edit: Named | None
+    shrinkage: Named | None
+    lead: str | None
+    verdict: str
+    seeds: str
+    hours: str | None
+    leads: tuple[float, ...]
+    made_by: frozenset[str]
+    facets: Mapping[str, tuple[str, ...]]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of the landing tables."""
+        return (
+            self.suite,
+            f"{self.data}; {self.network}",
+            self.base,
+            self.edit and self.edit.text,
+            self.shrinkage and self.shrinkage.text,
+            ": ".join(text for text in (self.lead, self.verdict) if text),
+            ", ".join(text for text in (self.seeds, self.hours) if text),
+        )
 
 
 def lines(report: Report, verdicts: Iterable[Verdict], measures: Sequence[str]) -> list[Line]:
@@ -53,16 +88,33 @@ def _line(report: Report, part: Sequence[tuple[Training, Verdict | None]], measu
     rows = [row for training in trainings for group in report.cells(training) for row in group.rows.values()]
     spent = math.fsum(own for own, _ in hours(rows).values())
     seeds = span([len(training.base.rows) for training in trainings if training.base])
-    cells = (
+    return Line(
         report.suite,
-        f"{_data(report, trainings)}; {networks(trainings, _differing(report, trainings))}",
+        _data(report, trainings),
+        networks(trainings, _differing(report, trainings)),
         _numbers([training.base for training, _ in shown if training.base], measures),
         _named(report, [v.edit for v in verdicts if v.edit], measures),
         _named(report, [v.shrinkage for v in verdicts if v.shrinkage], measures[:1]),
-        ": ".join([*_lead(verdicts, leads), _counted(words)]),
-        f"{seeds}, {fixed(spent, 1 if spent >= 1 else 2)}" if spent else seeds,
+        _lead(verdicts, leads),
+        _counted(words),
+        seeds,
+        fixed(spent, 1 if spent >= 1 else 2) if spent else None,
+        leads,
+        frozenset(_maker(row["environment"]) for row in rows if row.get("environment")),
+        _facets(report, trainings),
     )
-    return Line(cells, leads, frozenset(_maker(row["environment"]) for row in rows if row.get("environment")))
+
+
+def _facets(report: Report, trainings: Sequence[Training]) -> dict[str, tuple[str, ...]]:
+    """Return what a reader may look for among the suites, sorted: data, networks, methods and their information."""
+    tried = [groups[0] for training in trainings for groups in report.methods(training)]
+    found: dict[str, set[str | None]] = {
+        "data": {data_name(training.config["data"]) for training in trainings},
+        "network": {str(training.config["model"]["name"]) for training in trainings},
+        "method": {title_of(group.method) for group in tried},
+        "information": {information_of(group) for group in tried},
+    }
+    return {facet: tuple(sorted(name for name in names if name)) for facet, names in found.items()}
 
 
 def _differing(report: Report, trainings: Sequence[Training]) -> list[str]:
@@ -138,19 +190,19 @@ def _numbers(groups: Sequence[Group], measures: Sequence[str]) -> str | None:
     return " / ".join(texts) if groups else None
 
 
-def _named(report: Report, groups: Sequence[Group], measures: Sequence[str]) -> str | None:
+def _named(report: Report, groups: Sequence[Group], measures: Sequence[str]) -> Named | None:
     """Return the name of a method with its numbers; of several groups, the titles by how often they are chosen."""
     numbers = _numbers(groups, measures)
     if numbers is None:
         return None
     titles = Counter(title_of(group.method) for group in groups)
     several = "; ".join(f"{title} ({count})" for title, count in titles.most_common())
-    return f"{report.names.method(groups[0]) if len(groups) == 1 else several}: {numbers}"
+    return Named(report.names.method(groups[0]) if len(groups) == 1 else several, numbers)
 
 
-def _lead(verdicts: Sequence[Verdict], leads: Sequence[float]) -> list[str]:
-    """Return the lead in points with its interval; of several networks, the smallest and the largest; or nothing."""
+def _lead(verdicts: Sequence[Verdict], leads: Sequence[float]) -> str | None:
+    """Return the lead in points with its interval; of several networks, the smallest and the largest."""
     texts = [fixed(100 * value, 1, sign=True) for value in sorted({min(leads), max(leads)})] if leads else []
     ends = [verdict.ends for verdict in verdicts if verdict.ends is not None]
     interval = f" ({ends_text(*ends[0])})" if len(leads) == 1 and ends else ""
-    return [f"{' to '.join(texts)}{interval}"] if texts else []
+    return f"{' to '.join(texts)}{interval}" if texts else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from vitmem.reports.files import suite_folders
@@ -61,14 +61,23 @@ def new_pages(results: Path, suite: str | None = None) -> Iterator[tuple[Path, s
     A suite's page shows its facts, its figures and the first of ``FIRST`` that it has, and links its other tables.
     """
     for folder in suite_folders(results, suite):
-        first = next((name for name in FIRST if (folder / "tables" / f"{name}.md").is_file()), None)
-        if first is not None and not (folder / PAGE).exists():
-            known = (shipped("suites") / f"{folder.name}.yaml").is_file()
-            file = folder.name if known else f"{folder.name}.yaml"
-            yield (
-                folder / PAGE,
-                SUITE.format(suite=folder.name, results=results.absolute().name, first=first, file=file),
-            )
+        text = suite_page(folder, {table.stem for table in folder.glob("tables/*.md")})
+        if text is not None and not (folder / PAGE).exists():
+            yield folder / PAGE, text
     over_suites = any((results / f"{name}.md").is_file() for name in ("suites", "text_suites"))
     if suite is None and over_suites and not (results / PAGE).exists():
-        yield results / PAGE, RESULTS.format(results=results.absolute().name)
+        yield results / PAGE, results_page(results)
+
+
+def suite_page(folder: Path, tables: Collection[str]) -> str | None:
+    """Return the page of the suite in ``folder`` with its ``tables``, includes empty; ``None`` without a first one."""
+    first = next((name for name in FIRST if name in tables), None)
+    if first is None:
+        return None
+    file = folder.name if (shipped("suites") / f"{folder.name}.yaml").is_file() else f"{folder.name}.yaml"
+    return SUITE.format(suite=folder.name, results=folder.absolute().parent.name, first=first, file=file)
+
+
+def results_page(results: Path) -> str:
+    """Return the page of all suites, includes empty."""
+    return RESULTS.format(results=results.absolute().name)

@@ -41,6 +41,15 @@ THREE_OF_TEXT = "three numbers of text: memorized / validation (the next token i
 TEXT_MEASURES = ("memorized", "validation", "perplexity")
 
 
+def ordered(found: Sequence[Line]) -> list[Line]:
+    """Return the lines, suites with the largest mean lead first, those without one last."""
+    leads: dict[str, list[float]] = {}
+    for line in found:
+        leads.setdefault(line.suite, []).extend(line.leads)
+    means = {suite: math.fsum(own) / len(own) if own else -math.inf for suite, own in leads.items()}
+    return sorted(found, key=lambda line: (-means[line.suite], line.suite))
+
+
 class _Suites(Table):
     """A table over suites; subclasses say which suites, and what is chosen."""
 
@@ -52,12 +61,8 @@ class _Suites(Table):
         return f"{self.title}."
 
     def rows(self, report: Sequence[Line]) -> Iterator[tuple[Cell, ...]]:
-        """Yield the lines, suites with the largest lead first, those without one last."""
-        leads: dict[str, list[float]] = {}
-        for line in report:
-            leads.setdefault(line.suite, []).extend(line.leads)
-        means = {suite: math.fsum(own) / len(own) if own else -math.inf for suite, own in leads.items()}
-        yield from (line.cells for line in sorted(report, key=lambda line: (-means[line.suite], line.suite)))
+        """Yield the lines in their order."""
+        yield from (line.cells for line in ordered(report))
 
     def remarks(self, report: Sequence[Line], rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
         """Yield the devices with the versions of packages, each with the suites that were made by them."""
