@@ -33,7 +33,7 @@ from vitmem.rows import Row
 Suite = Annotated[str | None, typer.Option(help="only this suite")]
 
 
-def _belongs(row: Row) -> bool:
+def belongs(row: Row) -> bool:
     """Return whether the config of a row without a digest belongs to its id; imports the ids only when needed."""
     return bool(_row_ids().belongs(row))
 
@@ -66,7 +66,7 @@ def tables(
     gc.disable()
     if check:
         with bars():
-            wrong = [*check_tables(results, suite, _belongs), *check_documents(results, suite)]
+            wrong = [*check_tables(results, suite, belongs), *check_documents(results, suite)]
         if wrong:
             named = ", ".join(map(str, wrong[:3])) + (f" and {len(wrong) - 3} others" if len(wrong) > 3 else "")
             raise VitmemError(
@@ -78,7 +78,7 @@ def tables(
         _show(results, suite, show, format)
         return
     with bars():
-        written = write_tables(results, suite, _belongs, format)
+        written = write_tables(results, suite, belongs, format)
         if format == MARKDOWN:
             written += write_documents(results, suite)
     folders = suite_folders(results, suite)
@@ -97,7 +97,7 @@ def _show(results: Path, suite: str | None, name: str, format: str) -> None:
     TABLES.get(name)
     over_all = OverSuites()
     found: list[tuple[Path, Table]] = []
-    for folder, report in reports(results, suite, _belongs):
+    for folder, report in reports(results, suite, belongs):
         if (table := tables_of(report, name).get(name)) is not None:
             found.append((folder / "tables", table))
         over_all.observe(report)
@@ -121,6 +121,6 @@ def figures(results: Results = Path("results"), suite: Suite = None, plugin: Plu
         raise InputError(f"--results: no such folder: {results}")
     load_plugins(plugin or [])
     with bars():
-        written = importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, _belongs)
+        written = importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, belongs)
     for path in written:
         print(f"wrote {path}")
