@@ -67,17 +67,17 @@ class Places:
         copied = self._copied(path)
         return None if copied is None else Drawn(copied, words, words)
 
-    def included(self, path: str) -> str | None:
-        """Return the path in ``results`` of an include, which is relative to the folder that has the results.
+    @staticmethod
+    def included(path: str) -> str:
+        """Return the path in the results of an include, which begins with the folder of the results, whatever its name.
 
-        That of this folder itself is ``"."``, and that of another place ``None``.
+        That of this folder itself is ``"."``.
         """
-        name, _, rest = posixpath.normpath(path).partition("/")
-        return (rest or ".") if name == self.results.absolute().name else None
+        return posixpath.normpath(path).partition("/")[2] or "."
 
     def asked(self, text: str) -> list[str]:
         """Return the paths in ``results`` of the includes of a document, in their order."""
-        return [path for match in INCLUDE.finditer(text) if (path := self.included(match[2])) is not None]
+        return [self.included(match[2]) for match in INCLUDE.finditer(text)]
 
     @staticmethod
     def below(path: str) -> str | None:

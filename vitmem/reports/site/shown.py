@@ -19,9 +19,10 @@ FACETS = {"data": "all data", "network": "all networks", "method": "all methods"
 
 @dataclass(frozen=True)
 class ShownTable:
-    """A table: ``said`` stand below it, ``notes`` behind a fold."""
+    """A table: ``said`` stand below it, ``notes`` behind a fold; ``summary`` is that of its entry."""
 
     name: str
+    summary: str
     about: str
     table: Tabled
     said: tuple[str, ...]
@@ -35,7 +36,13 @@ class ShownTable:
 
 def shown_table(table: Table) -> ShownTable:
     """Return ``table`` for a page, with the notes of its suite; its terms are in the glossary."""
-    return ShownTable(table.name, table.about, tabled(table), table.said, (*table.notes, *table.footer))
+    notes = (*table.notes, *table.footer)
+    return ShownTable(table.name, summary(table.name), table.about, tabled(table), table.said, notes)
+
+
+def summary(table: str) -> str:
+    """Return what the table of this name has, in a sentence."""
+    return f"{TABLES.get(table).summary.rstrip('.')}."
 
 
 @dataclass(frozen=True)

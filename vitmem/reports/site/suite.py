@@ -10,13 +10,12 @@ from matplotlib.figure import Figure
 
 from vitmem.entries import Figure as FigureEntry
 from vitmem.files import read_text
-from vitmem.registry import TABLES
 from vitmem.reports.drawing import draw_figures, write_figure
 from vitmem.reports.pages import FIRST, PAGE, suite_page
 from vitmem.reports.render import Table
 from vitmem.reports.report import Report
 from vitmem.reports.site.places import Drawn, Places
-from vitmem.reports.site.shown import ShownTable, shown_table
+from vitmem.reports.site.shown import ShownTable, shown_table, summary
 
 # The table that suites are compared by: the first of these that a suite has.
 HEADLINE = ("headline", *FIRST)
@@ -85,8 +84,3 @@ def draw(entry: FigureEntry, figure: Figure, words: str, path: str, places: Plac
     drawn = Drawn(f"{path}.svg", caption, words, (width, height))
     places.figures[path] = drawn
     return drawn
-
-
-def summary(table: str) -> str:
-    """Return what ``table`` has, in a sentence."""
-    return f"{TABLES.get(table).summary.rstrip('.')}."
