@@ -29,7 +29,7 @@ VERBS = {
     "tables": ("tables:tables", "Write the tables of all suites from their rows"),
     "figures": ("tables:figures", "Draw the figures of all suites from their rows"),
     "report": ("report:report", "Write a self-contained HTML page for each suite"),
-    "site": ("site:site", "Write all results as static pages in one folder"),
+    "site": ("site:site", "Write all results as static pages that open from disk"),
     "list": ("catalogue:list_entries", "List the entries of one kind for use in a suite"),
     "show": ("catalogue:show", "Show one row: config, metrics, costs and environment"),
     "schema": ("catalogue:schema", "Print the JSON Schema of a row"),
