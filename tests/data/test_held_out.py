@@ -133,6 +133,35 @@ def test_a_split_is_no_class(pets: Path, split: str) -> None:
         load(pets)
 
 
+@pytest.mark.parametrize("name", ["valid", "Val", "dev", "Test"])
+def test_a_validation_split_of_another_name_is_not_left_unread(pets: Path, name: str) -> None:
+    (pets / "train").mkdir()
+    for kind in ("ant", "bee"):
+        shutil.copytree(pets / kind, pets / name / kind)
+        (pets / kind).rename(pets / "train" / kind)
+    with pytest.raises(InputError, match=f"expected validation images in val, validation or test, got '{name}'"):
+        load(pets)
+    assert 10 < len(load(pets, held_out=0.3).validation) < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("valid.parquet", "valid"), ("Test-00000-of-00001.parquet", "Test"), ("dev_0.parquet", "dev")],
+)
+def test_parquet_files_of_another_name_are_not_left_unread(tmp_path: Path, real: Path, name: str, split: str) -> None:
+    table = pq.read_table(real / "imagenette64" / "train.parquet").slice(0, 120)
+    (tmp_path / "data" / "set").mkdir(parents=True)
+    for file in ("train.parquet", name):
+        pq.write_table(table, tmp_path / "data" / "set" / file)
+    says = f"got '{split}'"
+    with pytest.raises(InputError, match=f"{says}; rename its files"):
+        load(tmp_path / "data" / "set")
+    with pytest.raises(InputError, match=f"{says}; name it as 'validation_split'"):
+        hub = DATA.get("hub").parse({"path": "set", "size": 8}, "data")
+        load_data(hub, tmp_path / "data", tmp_path / "cache")
+    assert len(load(tmp_path / "data" / "set", held_out=0.3).validation) > 0
+
+
 def test_shares_that_leave_nothing(pets: Path) -> None:
     with pytest.raises(InputError, match=r"none of 80 images is held out at a share of 0.0001; raise 'held_out'"):
         load(pets, held_out=0.0001)

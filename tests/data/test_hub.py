@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -95,6 +96,14 @@ def test_a_folder_of_parquet_files(
     data = load(path="cifar", size=32)
     check_cifar(data, real)
     assert sorted((cifar.parents[1] / "cache").iterdir()) == cached and data.remarks == ()
+
+
+def test_parquet_files_in_two_places_are_refused(cifar: Path, load: Callable[..., ImageData]) -> None:
+    shutil.copy(cifar / "data" / "test-00000-of-00001.parquet", cifar / "train.parquet")
+    with pytest.raises(InputError, match=f"expected parquet files in {cifar} or in {cifar / 'data'}, got some in both"):
+        load(path="cifar")
+    (cifar / "train.parquet").rename(cifar / ".train.parquet")
+    assert len(load(path="cifar").train) == 90
 
 
 def test_a_saved_data_set(cifar: Path, real: Path, load: Callable[..., ImageData]) -> None:

@@ -162,12 +162,14 @@ def test_hidden_files_are_no_images_links_are_followed_and_the_rest_is_counted(f
     (train / "ant" / "._0.png").write_bytes(b"\0\5\x16\7")
     (train / "ant" / "clip.mp4").touch()
     (train / "bee" / "raw.dng").touch()
+    picture(train / "stray.png")
+    picture(folder / "set" / "extra" / "0.png")
     picture(folder / "elsewhere" / "2.jfif", 99)
     (train / "bee" / "linked").symlink_to(folder / "elsewhere")
     found = load(folder)
     assert found.classes == plain.classes and found.train.labels.tolist() == [0, 0, 1, 1, 1]
     (remark,) = found.remarks
-    assert remark.endswith(": 2 hidden, 1 of type .dng, 1 of type .mp4")
+    assert remark.endswith(": 1 folder 'extra', 3 hidden, 1 in no class, 1 of type .dng, 1 of type .mp4")
 
 
 def test_a_class_folder_may_be_a_link_and_a_name_has_one_spelling(folder: Path) -> None:

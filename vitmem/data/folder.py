@@ -23,11 +23,11 @@ from vitmem.data.decode import SUFFIXES
 from vitmem.data.decoder import Decoder
 from vitmem.data.parquet import count_rows, read_split
 from vitmem.data.sets import ImageData, ImageSet, assemble
-from vitmem.data.shards import find_split
-from vitmem.data.split import HELD_OUT_SHARE, apart, held_apart, held_out_remark
+from vitmem.data.shards import find_split, splits_in
+from vitmem.data.split import HELD_OUT_SHARE, apart, check_no_validation, held_apart, held_out_remark
 from vitmem.data.streamed import Loading, streams
 from vitmem.errors import InputError, unknown
-from vitmem.files import Walked, expand, same_name, subfolders, walk
+from vitmem.files import Walked, expand, hidden, same_name, subfolders, walk
 
 NAME = "image_folder"
 HELD_OUT = ("val", "validation", "test")
@@ -54,10 +54,14 @@ def read_folder(
     root = _root(folder, data_dir)
     parquet = find_split([root], "train"), find_split([root], *HELD_OUT)
     if all(parquet) or (parquet[0] and not os.path.isdir(root / "train")):
+        if held_out is None and not parquet[1]:
+            check_no_validation(splits_in(root), HELD_OUT, f"data '{NAME}': {root}", "rename its files")
         count = count_rows([*parquet[0], *parquet[1]])
         decoder = Decoder(NAME, cache_dir, size, streams(loading, count, size))
         return _read_parquet(root, *parquet, decoder, classes, held_out)
     train, validation = _splits(root)
+    if held_out is None and validation is None and train != root:
+        check_no_validation((f.name for f in subfolders(root)), HELD_OUT, f"data '{NAME}': {root}", "rename it")
     if held_out is not None or validation is None:
         return _read_one(train, cache_dir, classes, size, held_out or HELD_OUT_SHARE, loading)
     inside = {split: _by_class(split) for split in (train, validation)}
@@ -75,7 +79,9 @@ def read_folder(
         return assemble(NAME, first, second, names)
 
     data = decoder.data(files, (counts, size, names), decode)
-    return replace(data, remarks=(*data.remarks, *_left_out([found for members in walked for found in members], root)))
+    found = [*(found for members in walked for found in members), _beside(train), _beside(validation)]
+    unread = Counter(f"folder '{f.name[:40]}'" for f in subfolders(root) if f not in (train, validation))
+    return replace(data, remarks=(*data.remarks, *_left_out([*found, Walked((), unread)], root)))
 
 
 def _read_one(
@@ -103,7 +109,9 @@ def _read_one(
     counts = [len(some) for some in members]
     decoder = Decoder(NAME, cache_dir, size, streams(loading, len(files), size))
     data = decoder.data(files, (counts, size, names, np.flatnonzero(held).tolist()), decode)
-    return replace(data, remarks=(held_out_remark(data, share, "the file name"), *_left_out(walked, split)))
+    return replace(
+        data, remarks=(held_out_remark(data, share, "the file name"), *_left_out([*walked, _beside(split)], split))
+    )
 
 
 def _by_class(split: Path) -> dict[str, Path]:
@@ -124,6 +132,16 @@ def _check_equal(inside: Mapping[Path, Mapping[str, Path]], train: Path, held_ou
         raise InputError(
             f"data '{NAME}': class '{name}' is in {here} and not in {other}; add it, or choose others with 'classes'"
         )
+
+
+def _beside(split: Path) -> Walked:
+    """Return no file, and the count of what lies in ``split`` beside the folders of classes."""
+    names = Counter("hidden" if hidden(entry.name) else "in no class" for entry in os.scandir(split) if _other(entry))
+    return Walked((), names)
+
+
+def _other(entry: os.DirEntry[str]) -> bool:
+    return hidden(entry.name) or not entry.is_dir()
 
 
 def _left_out(walked: Sequence[Walked], root: Path) -> tuple[str, ...]:

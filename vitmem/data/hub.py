@@ -32,8 +32,8 @@ from vitmem.data.parquet import (
     split_of,
 )
 from vitmem.data.sets import ImageData, ImageSet, assemble
-from vitmem.data.shards import find_split
-from vitmem.data.split import HELD_OUT_SHARE, apart, held_apart, held_out_remark
+from vitmem.data.shards import find_split, splits_in
+from vitmem.data.split import HELD_OUT_SHARE, apart, check_no_validation, held_apart, held_out_remark
 from vitmem.data.streamed import Loading, streams
 from vitmem.errors import InputError, nearest, one_line, shown
 from vitmem.files import expand
@@ -96,6 +96,9 @@ def read_hub(data_dir: Path | None, cache_dir: Path, source: HubSource) -> Image
     elif source.held_out is None:
         others = (find(name) for name in VALIDATION if name != source.split)
         validation = next((split for split in others if split is not None), None)
+        if validation is None:
+            others_named = [name for name in names if name != source.split]
+            check_no_validation(others_named, VALIDATION, f"data '{NAME}'", "name it as 'validation_split'")
     share = None if validation is not None else source.held_out or HELD_OUT_SHARE
 
     decoder = _decoder(source, cache_dir, train.count + (validation.count if validation is not None else 0))
@@ -154,10 +157,12 @@ def _of_parquet(root: Path, source: HubSource) -> tuple[Find, Sequence[str]]:
         table, images = partial(read_table, files, schema), partial(read_images, files)
         return Split(str(files[0]), files, schema, count, table, images)
 
-    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.parquet"))]
-    if not files:
+    named = [names for folder in folders if (names := splits_in(folder))]
+    if not named:
         raise _error(f"expected parquet files of splits in {' or '.join(map(str, folders))}, found none; see 'config'")
-    return find, list(dict.fromkeys(re.split(r"[-_.]\d|\.parquet", file.name)[0] for file in files))
+    if len(named) > 1:
+        raise _error(f"expected parquet files in {folders[0]} or in {folders[1]}, got some in both; move one set away")
+    return find, named[0]
 
 
 def _saved(root: Path) -> Any:

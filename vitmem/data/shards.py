@@ -29,6 +29,12 @@ def find_split(folders: Sequence[Path], *splits: str) -> list[Path]:
     return []
 
 
+def splits_in(folder: Path) -> list[str]:
+    """Return the names of the splits that the parquet files of ``folder`` seem to be of; none without a folder."""
+    files = sorted(folder.glob("*.parquet")) if os.path.isdir(folder) else []
+    return list(dict.fromkeys(re.split(r"[-_. ]\(?\d|\.parquet", f.name)[0] for f in files if not hidden(f.name)))
+
+
 def _named_after(split: str, folder: Path) -> dict[str, Path]:
     """Return the files of ``folder`` by the part of the name between the split and ``.parquet``."""
     if not os.path.isdir(folder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitmem.data.sets import ImageData, ImageSet, assemble
-from vitmem.errors import InputError
+from vitmem.errors import InputError, shown
 from vitmem.noise.counts import apportion
 
 SPLIT_SEED = 0
 # Share of the images held out where a source has one split and the suite names no share.
 HELD_OUT_SHARE = 0.1
+# Names that people give to a split of validation images, in lower case.
+VALIDATION_NAMES = frozenset({"val", "valid", "validation", "dev", "eval", "test", "testing"})
 
 
 def stratified(labels: NDArray[np.int64], validation: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -46,6 +48,19 @@ def held_apart(digests: Sequence[bytes], labels: NDArray[np.int64], share: float
             f"{where}: all images of {lost} classes are held out at a share of {share:g}; lower 'held_out'"
         )
     return held
+
+
+def check_no_validation(found: Iterable[str], read: Sequence[str], where: str, hint: str) -> None:
+    """Raise InputError, prefixed with ``where``, if one of the ``found`` splits has validation images by its name.
+
+    None of them has a name in ``read``: those that are looked for. ``hint`` says how to name another one.
+    """
+    for name in found:
+        if name.lower() in VALIDATION_NAMES:
+            raise InputError(
+                f"{where}: expected validation images in {', '.join(read[:-1])} or {read[-1]}, got {shown(name)}; "
+                f"{hint}, or give 'held_out' to take a share of the training images"
+            )
 
 
 def apart(images: ImageSet, held: NDArray[np.bool_]) -> tuple[ImageSet, ImageSet]:
