@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,6 +164,34 @@ def test_loading_is_no_part_of_ids_and_goes_to_other_processes() -> None:
     plain, stream = (choose(DataShared, config) for config in configs)
     assert stream.config == plain.config and "loading" not in plain.config
     assert pickle.loads(pickle.dumps(stream)).entry.loading == "stream"
+
+
+@pytest.mark.parametrize("way", ["written over", "replaced", "another folder"])
+def test_other_images_of_the_old_names_sizes_and_times(home: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = [home, home / "second"]
+    for number, folder in enumerate(sets):
+        for name in [f"{split}/{kind}/{n}.bmp" for split in ("train", "val") for kind in CLASSES for n in range(2)]:
+            file = folder / "set" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng([number, *name.encode()]).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(file)
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+    options = {"folder": "set", "size": SIZE, "loading": "stream"}
+    pictures = DATA.get("image_folder").parse(options, "data")
+    monkeypatch.chdir(home)
+    first = load_data(pictures, Path(), home / "cache").fingerprint
+    for file in sorted((home / "second").rglob("*.bmp")):
+        old = home / file.relative_to(home / "second")
+        if way == "written over":
+            old.write_bytes(file.read_bytes())
+            os.utime(old, (1_000_000_000, 1_000_000_000))
+        elif way == "replaced":
+            file.replace(old)
+    if way == "another folder":
+        monkeypatch.chdir(home / "second")
+    second = load_data(pictures, Path(), home / "cache")
+    held = load_data(pictures.model_copy(update={"loading": "memory"}), Path(), home / "cache")
+    assert second.fingerprint == held.fingerprint != first
 
 
 def test_images_go_to_workers_of_any_kind(home: Path) -> None:

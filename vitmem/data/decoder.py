@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from vitmem.data.streamed import Images, StreamedImages
 from vitmem.files import check_readable, expand
 from vitmem.specs import digest
 
-# Keys of streamed files by the digest of their names, sizes and times: a set is large, and is read once a process.
+# Keys of streamed files by the digest of their paths and states: a set is large, and is read once a process.
 _KEYS: dict[str, str] = {}
 
 
@@ -82,7 +83,10 @@ def _key(files: Sequence[Path], *settings: Any) -> str:
 
 
 def _seen(file: Path) -> list[str | int]:
-    """Return what tells a file that has changed since this process has read it."""
+    """Return what tells a file that has changed since this process has read it.
+
+    A copy may keep the size and the time of its content, but not the file number and the time of the last change of it.
+    """
     check_readable(file, "a file of the data set")
     found = file.stat()
-    return [str(file), found.st_size, found.st_mtime_ns]
+    return [os.path.abspath(file), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
