@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 import vitmem.cli.main as main_module
 from vitmem import __version__
-from vitmem.cli.exits import guarded
+from vitmem.cli.exits import exit_code, guarded
 from vitmem.cli.main import VERBS, app
 from vitmem.errors import InputError, VitmemError
 
@@ -197,3 +198,23 @@ def test_show_is_readable_and_json_is_the_row() -> None:
     assert len(lines) < 120 and not any(packed[4:] in text for packed in row["outcomes"].values())
     assert f"memorized {row['metrics']['memorized']:.4g}, " in text and "metrics" in lines and "costs" in lines
     assert json.loads(runner.invoke(app, [*arguments, "--json"]).output) == row
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", LONG],
+        ["plan", "demo", "--results", LONG],
+        ["run", "demo", "--data-dir", LONG],
+        ["figures", "--results", LONG],
+    ],
+)
+def test_a_name_that_is_too_long_is_one_short_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(partial(app, arguments, standalone_mode=False)) == 2
+    said = capsys.readouterr().err
+    assert "too long; give a shorter one" in said and said.count("\n") == 1 and len(said) < 250

@@ -40,3 +40,12 @@ def test_what_is_read_first_is_there_and_what_is_the_same_stands_above() -> None
     assert first.split()[:2] == ["[red]kfac", "s0"]
     narrow = terminal(table, 50).splitlines()
     assert "validation" in narrow[2] and max(map(len, narrow)) <= 50
+
+
+@pytest.mark.parametrize("suite", ["demo", "methods_cifar10_small", "fashion_tokens"])
+def test_settings_of_a_sweep_are_named(suite: str) -> None:
+    table = tables_of(Report(suite, read_rows(RESULTS / suite / "rows.jsonl")), "sweep")["sweep"]
+    text = terminal(table)
+    head = text.split("\n\n", 1)[1].splitlines()[0].split()
+    assert {"method", "blocks", "strength", "memorized", "validation"} <= set(head)
+    assert max(map(len, text.splitlines())) <= 100

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import typer
 
 from vitmem.errors import InputError, VitmemError, one_line, raised_at, reason
-from vitmem.files import expand
+from vitmem.files import expand, short_name
 from vitmem.progress import JobFormatter
 
 INTERRUPTED = 130
@@ -106,6 +106,8 @@ def _usage(error: Any) -> int:
 
 def _failed_output(error: OSError) -> int:
     """Return the exit code for a closed output or a failed write, without a traceback."""
+    if error.errno == errno.ENAMETOOLONG and isinstance(error.filename, str):
+        return _fail(f"{short_name(error.filename)}: the name of this file is too long; give a shorter one", 2)
     if error.filename is not None:
         return _fail(one_line(error), 1)
     _drop_output()

@@ -15,8 +15,8 @@ from vitmem.reports.render import Table
 MOST_COLUMNS, WIDTH = 8, 100
 # Columns shown first; others follow in the order of the table while there is room.
 FIRST = (
-    *("model", "outcome", "method", "setting", "seeds", "memorized", "recovered", "validation", "perplexity"),
-    *("difference", "p"),
+    *("model", "outcome", "method", "setting", "blocks", "strength", "seeds"),
+    *("memorized", "recovered", "validation", "perplexity", "difference", "p"),
 )
 
 
