@@ -24,6 +24,7 @@ from vitmem.bench.store import Store
 from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError, VitmemError
+from vitmem.metrics.versions import metric_versions
 from vitmem.registry import EDITS, METRICS
 from vitmem.rows import read_rows
 from vitmem.training import fit
@@ -123,6 +124,36 @@ class TestMetrics:
             values.append({row["metrics"]["mine"] for row in rows(tmp_path)})
             monkeypatch.setattr(fit.Trainer, "fit", None)  # nothing is trained from here on
         assert values == [{0.25}, {0.75}]
+
+    @pytest.mark.parametrize(
+        ("how", "name"),
+        [
+            ("import helper", "helper.value"),
+            ("from helper import value", "value"),
+            ("from other import value", "value"),
+        ],
+    )
+    def test_what_a_plug_in_imports_from_its_folder_counts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, name: str
+    ) -> None:
+        for file, text in (("other", "from helper import value\n"), ("helper", "value = 0.25\n")):
+            (tmp_path / f"{file}.py").write_text(text)
+        mine = tmp_path / "plugin.py"
+        mine.write_text(f"{how}\n{MINE}    return {{'mine': {name}}}\n")
+        namespace: dict[str, Any] = {"METRICS": METRICS, "__name__": "plugin"}
+        monkeypatch.syspath_prepend(str(tmp_path))
+        try:
+            exec(compile(mine.read_text(), str(mine), "exec"), namespace)
+            before = metric_versions("image")["mine"]
+            (tmp_path / "helper.py").write_text("value = 0.75\n")
+            assert metric_versions("image")["mine"] != before
+            (tmp_path / "helper.py").write_text("value = 0.25\n")
+            (tmp_path / "unrelated.py").write_text("value = 1\n")
+            assert metric_versions("image")["mine"] == before
+        finally:
+            METRICS.discard("mine")
+            for module in ("helper", "other"):
+                sys.modules.pop(module, None)
 
     def test_a_bumped_version_of_a_built_in_metric(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run(tmp_path)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vitmem.entries import Dataset, Metric
 from vitmem.errors import InputError
 from vitmem.files import file_digest
 from vitmem.registry import DATA, METRICS
+from vitmem.specs import digest
 
 Versions = dict[str, str]
 
@@ -23,8 +25,8 @@ def metrics_of(protocol: str) -> list[type[Metric]]:
 def metric_versions(protocol: str) -> Versions:
     """Return the version of each metric of one kind of predictions, by name.
 
-    The version of a plug-in's metric ends with a digest of its file, so a change of the code is a change of the metric
-    even without a new version.
+    The version of a plug-in's metric ends with a digest of its file and of those that it imports from its folder, so a
+    change of the code is a change of the metric even without a new version.
     """
     return {entry.name: _version(entry) for entry in metrics_of(protocol)}
 
@@ -72,4 +74,30 @@ def _version(entry: type[Metric]) -> str:
         file = inspect.getsourcefile(entry.defined_by())
     except TypeError:  # a callable object, which has no source file
         file = None
-    return f"{entry.version}-{file_digest(Path(file))[:12]}" if file and Path(file).is_file() else str(entry.version)
+    return f"{entry.version}-{_code(Path(file))[:12]}" if file and Path(file).is_file() else str(entry.version)
+
+
+def _code(file: Path) -> str:
+    """Return the digest of ``file``, or of all files that it imports from its folder too, 64 hexadecimal digits."""
+    found, waiting = {}, [file]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = file_digest(path)
+            waiting += [beside for name in _imported(path) if (beside := file.parent / f"{name}.py").is_file()]
+    if len(found) == 1:
+        return found[file]
+    return digest([found.pop(file), *(found[path] for path in sorted(found))])
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Yield each part of the names that the Python source ``file`` imports; none of one that is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from node.module.split(".")
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (part for name in node.names for part in name.name.split("."))
