@@ -280,9 +280,18 @@ def test_packed_images_that_are_damaged(home: Path) -> None:
     path.unlink()
     assert load(home, folder="rows", loading="stream").fingerprint == read.fingerprint
     assert path.read_bytes() == content
-    index = path.with_suffix(".safetensors")
-    index.write_bytes(index.read_bytes()[:50])
-    assert torch.equal(load(home, folder="rows", loading="stream").train.images[:], read.train.images[:])
+
+
+@pytest.mark.parametrize("damage", ["flips", "cuts", "doubled"])
+def test_a_damaged_index_of_packed_images_is_written_anew(home: Path, damage: str) -> None:
+    read = load(home, folder="rows", loading="stream")
+    images, index = read.train.images[:], read.train.images.source.path.with_suffix(".safetensors")
+    whole, generator = index.read_bytes(), np.random.default_rng(0)
+    for place in generator.integers(0, len(whole), 40 if damage == "flips" else 5):
+        flipped = whole[:place] + bytes([whole[place] ^ 1 << int(generator.integers(8))]) + whole[place + 1 :]
+        index.write_bytes({"flips": flipped, "cuts": whole[:place], "doubled": whole + whole}[damage])
+        again = load(home, folder="rows", loading="stream")
+        assert again.fingerprint == read.fingerprint and torch.equal(again.train.images[:], images)
 
 
 def test_streamed_images_need_a_size(home: Path) -> None:

@@ -99,8 +99,9 @@ class Selected(Sequence[bytes | Path]):
 def packed(path: Path, parts: Callable[[], Parts], where: str, column: str) -> PackedImages:
     """Return the images that ``parts()`` yields from the file ``path``, which is written when it is not there.
 
-    A part is held in memory at a time. Ends and digests are in a safetensors file beside ``path``. Raises InputError
-    for an image that cannot be read, and when the files cannot be written.
+    A part is held in memory at a time. Ends and digests are in a safetensors file beside ``path``, with a digest of
+    both; a damaged one is written anew. Raises InputError for an image that cannot be read, and when the files cannot
+    be written.
     """
     index = path.with_suffix(".safetensors")
     if (found := _index(path, index)) is None:
@@ -117,21 +118,30 @@ def packed(path: Path, parts: Callable[[], Parts], where: str, column: str) -> P
         with writing(path):
             write_whole(path, write)
             found = {"ends": np.array(ends), "digests": np.frombuffer(digests, np.uint8).reshape(-1, 32)}
+            found["digest"] = _digest(found)
             write_whole(index, lambda temporary: save_file(found, temporary))
     return PackedImages(path, found["ends"], found["digests"], where, column)
 
 
 def _index(path: Path, index: Path) -> dict[str, NDArray[Any]] | None:
-    """Return the ends and digests of the images in ``path``, ``None`` unless both files are there and belong together.
+    """Return the ends and digests of the images in ``path``, ``None`` unless both files are whole and belong together.
 
-    Their contents are compared when an image is read: a set of images can be too large to be read once more.
+    The images are compared with their digests when one is read: a set of images can be too large to be read once more.
     """
     try:
         found = load_file(index)
-        whole = len(found["digests"]) == len(found["ends"]) and path.stat().st_size == found["ends"][-1]
+        whole = np.array_equal(found["digest"], _digest(found)) and path.stat().st_size == found["ends"][-1]
         return found if whole else None
-    except (OSError, SafetensorError, KeyError, IndexError):
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, IndexError):
         return None
+
+
+def _digest(found: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """Return the SHA-256 of types, shapes and values of ``ends`` (N,) and ``digests`` (N, 32), as (32,) uint8."""
+    state = hashlib.sha256()
+    for name in ("ends", "digests"):
+        state.update(f"{name} {found[name].dtype} {found[name].shape} ".encode() + found[name].tobytes())
+    return np.frombuffer(state.digest(), np.uint8)
 
 
 def _content(file: Path) -> bytes:
