@@ -70,3 +70,15 @@ def test_what_is_missing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty" / "x.jpg").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"x\.jpg: not a readable image"):
         unlabelled(tmp_path / "empty", 16, None, 0, skip_broken=True)
+
+
+@pytest.mark.parametrize("made", ["copies", "other formats", "other sizes"])
+def test_images_that_are_all_the_same_are_refused(tmp_path: Path, made: str) -> None:
+    names = ["1.png", "2.bmp", "3.tiff"] if made == "other formats" else ["1.png", "2.png", "3.png"]
+    for n, name in enumerate(names):
+        side = 20 + 10 * n if made == "other sizes" else 20
+        Image.new("RGB", (side, side), (7, 8, 9)).save(tmp_path / name)
+    with pytest.raises(InputError, match=f"--images: {tmp_path}: all 3 images are the same; check the files"):
+        unlabelled(tmp_path, 16, None, 0)
+    Image.new("RGB", (20, 20), (7, 8, 10)).save(tmp_path / "4.png")
+    assert len(unlabelled(tmp_path, 16, None, 0).images) == 4

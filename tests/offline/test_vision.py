@@ -247,3 +247,22 @@ def test_a_record_without_its_files(
     with pytest.raises(InputError, match=says):
         Record.open(tmp_path / "edited.json").undo(tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
+
+
+@pytest.mark.parametrize(("flat", "says"), [([2], "2 of 3"), ([0, 1], "0, 1 of 3"), ([], None)])
+def test_channels_without_variation_are_told(
+    saved: Callable[..., Path],
+    photos: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    flat: list[int],
+    says: Any,
+) -> None:
+    for file in photos.iterdir():
+        pixels = np.array(Image.open(file))
+        pixels[:, :, flat] = 9
+        Image.fromarray(pixels).save(file)
+    with caplog.at_level("WARNING", "vitmem"):
+        edit_checkpoint(saved(), photos, tmp_path / "e.safetensors", REQUEST)
+    told = [record.message for record in caplog.records if "no variation in channel" in record.message]
+    assert told == ([f"--images: {photos}: no variation in channel {says}; was the colour lost?"] if says else [])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from vitmem.data.sets import ImageData, ImageSet, all_the_same, flat_channels
+from vitmem.data.sets import ImageData, ImageSet, check_differ, flat_remark
 from vitmem.data.split import some_of
 from vitmem.entries import Dataset
-from vitmem.errors import InputError
 
 
 def load_data(
@@ -28,23 +27,13 @@ def load_data(
     whole: ImageData = data.load(data_dir=data_dir, cache_dir=cache_dir)
     where = f"data '{data.name}'"
     for split, images in (("training", whole.train), ("validation", whole.validation)):
-        if all_the_same(images.images):
-            raise InputError(f"{where}: all {len(images)} {split} images are the same; check the files that were read")
+        check_differ(images.images, where, split)
     return replace(
         whole,
         train=_part(whole.train, train, (seed, 0), f"{where}: 'train'"),
         validation=_part(whole.validation, validation, (seed, 1), f"{where}: 'validation'"),
-        remarks=(*whole.remarks, *_flat(whole)),
+        remarks=(*whole.remarks, *flat_remark(whole.std, where)),
     )
-
-
-def _flat(data: ImageData) -> tuple[str, ...]:
-    """Return a sentence about constant channels if other channels vary."""
-    flat = flat_channels(data.std)
-    if not 0 < len(flat) < data.channels:
-        return ()
-    which = ", ".join(str(number) for number in flat)
-    return (f"data '{data.name}': no variation in channel {which} of {data.channels}; was the colour lost?",)
 
 
 def _part(images: ImageSet, count: int | None, seed: tuple[int, int], where: str) -> ImageSet:

@@ -157,14 +157,23 @@ def _channel_statistics(images: Images) -> tuple[Tensor, Tensor]:
     return mean.float(), torch.where(std > 1e-6, std, torch.full_like(std, FLAT)).float()
 
 
-def flat_channels(std: Tensor) -> list[int]:
-    """Return the indices of the constant channels, from the ``std`` (C,) of ``channel_statistics``."""
-    return torch.nonzero(std == FLAT).flatten().tolist()
+def flat_remark(std: Tensor, where: str) -> tuple[str, ...]:
+    """Return a sentence, prefixed with ``where``, about constant channels if others vary.
+
+    ``std`` (C,) is that of ``channel_statistics``.
+    """
+    flat = torch.nonzero(std == FLAT).flatten().tolist()
+    if not 0 < len(flat) < len(std):
+        return ()
+    which = ", ".join(str(number) for number in flat)
+    return (f"{where}: no variation in channel {which} of {len(std)}; was the colour lost?",)
 
 
-def all_the_same(images: Images) -> bool:
-    """Return whether two or more ``images`` (N, C, H, W) all equal the first."""
-    return len(images) > 1 and all(bool((part == images[:1]).all()) for part in images.split(_chunk(images)))
+def check_differ(images: Images, where: str, kind: str = "") -> None:
+    """Raise InputError, prefixed with ``where``, if two or more ``images`` (N, C, H, W) are all the same."""
+    if len(images) > 1 and all(bool((part == images[:1]).all()) for part in images.split(_chunk(images))):
+        which = f"{len(images)} {kind} images" if kind else f"{len(images)} images"
+        raise InputError(f"{where}: all {which} are the same; check the files that were read")
 
 
 def _chunk(images: Images) -> int:

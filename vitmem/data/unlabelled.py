@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vitmem.data.decode import SUFFIXES, decode_readable
+from vitmem.data.sets import check_differ
 from vitmem.data.split import some_of
 from vitmem.errors import InputError
 from vitmem.files import file_digest, short_name, walk
@@ -33,8 +34,8 @@ def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broke
     """Return the images of ``folder`` at ``size`` pixels (shorter side, then centre crop), sorted by path.
 
     ``count`` of them are drawn by ``seed``; ``None`` takes all. Raises InputError for a folder that is missing, has no
-    images or fewer than ``count``, and for images that cannot be decoded, naming the first: with ``skip_broken`` those
-    are left out, unless there are no others.
+    images or fewer than ``count``, for images that are all the same, and for images that cannot be decoded, naming the
+    first: with ``skip_broken`` those are left out, unless there are no others.
     """
     files, left_out = _files(folder)
     if count is not None:
@@ -46,6 +47,7 @@ def unlabelled(folder: Path, size: int, count: int | None, seed: int, skip_broke
         more = f" (and {len(reasons) - 1} more of {len(files)})" if len(reasons) > 1 else ""
         hint = "" if len(images) == 0 else "; or leave such images out with --skip-broken"
         raise InputError(f"{next(iter(reasons.values()))}{more}{hint}")
+    check_differ(images, f"--images: {short_name(folder)}")
     good = [file for i, file in enumerate(files) if i not in reasons]
     return Unlabelled(images, _digest(good), tuple(files[i] for i in reasons), left_out)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vitmem.adapters.vision import VisionTask
 from vitmem.data.augment import normalise
+from vitmem.data.sets import channel_statistics, flat_remark
 from vitmem.data.unlabelled import Unlabelled, grey, unlabelled
 from vitmem.edits.base import EditContext, EditResult
 from vitmem.errors import InputError, VitmemError
@@ -75,6 +76,8 @@ def edit_checkpoint(
         read = unlabelled(images, request.size or 0, request.count, request.seed, request.skip_broken)
         if read.left_out:
             log.warning(f"left out in {images}: {read.left_out}")
+        for remark in flat_remark(channel_statistics(read.images)[1], f"--images: {images}"):
+            log.warning(remark)
         _check_same(read, images, again)
         if known.shape.channels == 1:
             read = replace(read, images=grey(read.images))
