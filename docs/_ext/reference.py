@@ -17,6 +17,7 @@ from vitmem.cli.main import VERBS, app
 from vitmem.entries import Dataset, Edit, Entry, Figure, Metric, Model, Table
 from vitmem.recipe import Recipe
 from vitmem.registry import REGISTRIES
+from vitmem.reports.meanings import meaning
 from vitmem.specs import Statistics
 
 LEADS = {
@@ -111,12 +112,14 @@ def entries(kind: str) -> str:
         lines += ["", f"## {heading}", "", prose(f"{entry.summary}."), ""]
         lines += [f"*{' · '.join(facts(entry))}*"] if kind not in ("tables", "figures") else []
         if issubclass(entry, Table):
-            columns = [(c.title, c.kind, prose(c.about)) for c in entry.columns]
-            lines += [*rows(("column", "kind", "meaning"), columns)] if columns else []
+            columns = [(c.title, f"`{c.key}`", c.kind, prose(meaning(c))) for c in entry.columns]
+            lines += [*rows(("column", "in CSV", "kind", "meaning"), columns)] if columns else []
             lines += [f"[Rules and definitions](glossary.md#{entry.name})"]
         elif issubclass(entry, Figure):
             lines += [prose(entry.caption)]
-        elif kind not in ("metrics", "protocols"):
+        elif issubclass(entry, Metric):
+            lines += [prose(documentation(entry))]
+        elif kind != "protocols":
             body = documentation(entry).partition("\n\n")
             lines += ["", prose(body[2] if entry.function is None else documentation(entry)), *keys(entry)]
             if entry.example:

@@ -59,6 +59,13 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return read_rows(rows_path(folder / "results", "current"))
 
 
+def plan_says(folder: Path) -> str:
+    """Return what ``vitmem plan`` says of finished cells."""
+    places = ["--results", str(folder / "results"), "--store", str(folder / "store")]
+    out = CliRunner().invoke(app, ["plan", str(folder / "current.yaml"), *places], catch_exceptions=False).output
+    return str(out.splitlines()[0].rpartition("; ")[2])
+
+
 def size(predictions: Any, base: Any) -> dict[str, float]:
     """Return how many images there are, and one."""
     return {"images_seen": float(len(predictions.given)), "one": 1.0}
@@ -160,7 +167,9 @@ class TestMetrics:
         entry = METRICS.get("labels")
         monkeypatch.setattr(entry, "version", 2)
         assert finished_ids(rows(tmp_path)) == set() and len(outdated_ids(rows(tmp_path))) == 4
+        assert plan_says(tmp_path).startswith("0 done, 4 of the others only to re-measure with the current metrics")
         assert run(tmp_path).made == 4
+        assert plan_says(tmp_path) == "4 done"
         assert {row["metric_versions"]["labels"] for row in rows(tmp_path)} == {"2"}
 
     def test_committed_rows_name_no_metrics_and_are_current(self, plugin: None) -> None:

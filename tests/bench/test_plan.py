@@ -37,6 +37,22 @@ def test_ids_are_unique_and_do_not_depend_on_order_or_place(write: Write, tmp_pa
     assert {c.id for c in first.cells} == {c.id for c in second.cells}
 
 
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        ([{"name": "column", "column": "a"}, {"name": "column", "column": "b"}], ["column=a", "column=b"]),
+        ([{"name": "symmetric", "rate": 0.1}, {"name": "symmetric", "rate": 0.2}], ["rate=0.1", "rate=0.2"]),
+        ([{"name": "symmetric", "rate": 0.1}, {"name": "pair", "rate": 0.2}], ["", ""]),
+    ],
+)
+def test_jobs_whose_noises_differ_have_different_labels(
+    write: Write, tmp_path: Path, noise: list[dict], said: list[str]
+) -> None:
+    plan = plan_of(write(data={"name": "hub", "path": "x"}, noise=noise, model={"name": "vit"}, seeds=[0]))
+    labels = [job.label for job in plan.jobs()]
+    assert labels == [f"hub {n['name']} vit {s} seed 0".replace("  ", " ") for n, s in zip(noise, said, strict=True)]
+
+
 def test_edits_share_trainings_and_statistics(write: Write, tmp_path: Path) -> None:
     plan = plan_of(write())
     assert len({c.training.id for c in plan.cells}) == len(plan.jobs()) == 8

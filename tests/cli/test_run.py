@@ -39,7 +39,10 @@ def test_failed_cells_are_an_error_and_their_rows_say_why(tmp_path: Path, monkey
     assert re.search(r"epoch 1 of 1: .*validation_all \d", out.output)
     assert re.search(r"none: .*, validation \d", out.output)
     table, where = out.output.rstrip().rsplit("\n\n", 1)
-    assert re.fullmatch(r"\d+ tables in results/failing/tables; .*: vitmem report failing", where)
+    assert re.fullmatch(
+        r"\d+ tables in results/failing/tables; what their columns mean: .*; .*: vitmem report failing",
+        where,
+    )
     shown = table[table.index("failing: digits, 100 training images") :].splitlines()
     assert shown[2].split()[:4] == ["method", "seeds", "memorized", "recovered"] and "validation" in shown[2]
     assert max(map(len, shown)) <= 100 and "wrote" not in out.output

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from vitmem.cli.main import app
 from vitmem.data.load import load_data
 from vitmem.data.noisy import NoisyImages, add_noise
+from vitmem.errors import InputError
 from vitmem.registry import DATA, NOISES
 from vitmem.rows import read_rows
 
@@ -93,12 +94,17 @@ def test_labels_of_the_file_are_those_of_the_column(folder: Path, real: Path) ->
 
 
 def test_the_published_file_of_human_labels_serves(folder: Path, real: Path) -> None:
-    """CIFAR-10N by ``file``: the array of the npz at the positions of the images."""
+    """CIFAR-10N by ``file``: of the first images, by their positions; its 50,000 labels alone are too many for them."""
     rows = pq.read_table(real / "cifar10" / "train.parquet").slice(0, COUNT)
     pq.write_table(rows, folder / "pictures" / "train.parquet")
-    noisy = load(folder, "file", path=str(real / "cifar10" / "cifar10n.npz"), key="worse_label")
-    with np.load(real / "cifar10" / "cifar10n.npz", allow_pickle=False) as published:
-        assert np.array_equal(noisy.labels.given, published["worse_label"][noisy.data.train.index])
+    file = real / "cifar10" / "cifar10n.npz"
+    with pytest.raises(InputError, match="expected 240 labels, .* got 50000; .* needs a column 'index'"):
+        load(folder, "file", path=str(file), key="worse_label")
+    with np.load(file, allow_pickle=False) as stored:
+        published = stored["worse_label"]
+    np.savez(folder / "placed.npz", worse_label=published, index=np.arange(len(published)))
+    noisy = load(folder, "file", path="placed.npz", key="worse_label")
+    assert np.array_equal(noisy.labels.given, published[noisy.data.train.index])
     assert 0.25 < noisy.labels.realised < 0.55
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitmem.errors import InputError
-from vitmem.noise.base import NoisyLabels
+from vitmem.noise.base import NoiseContext, NoisyLabels
 from vitmem.noise.label_file import read_labels
 
 Draw = Callable[..., NoisyLabels]
@@ -34,6 +34,10 @@ def table(path: Path, **columns: Any) -> Path:
 
 def context(folder: Path, **changes: Any) -> dict[str, Any]:
     return {"data_dir": folder, "classes": NAMES, "index": np.arange(COUNT), **changes}
+
+
+def read(path: Path, index: np.ndarray, num_classes: int, classes: tuple[str, ...], **known: Any) -> np.ndarray:
+    return read_labels(path, None, index, NoiseContext("x", num_classes, classes=classes, **known), "here")
 
 
 def named(labels: np.ndarray) -> list[str]:
@@ -77,8 +81,8 @@ def test_one_of_several_columns(draw: Draw, tmp_path: Path) -> None:
 
 def test_numbers_are_names_where_all_names_are_numbers(tmp_path: Path) -> None:
     table(tmp_path / "x.csv", label=[1, 2, 10])
-    assert read_labels(tmp_path / "x.csv", None, np.arange(3), 3, ("1", "2", "10"), "here").tolist() == [0, 1, 2]
-    assert read_labels(tmp_path / "x.csv", None, np.arange(3), 11, ("a",) * 11, "here").tolist() == [1, 2, 10]
+    assert read(tmp_path / "x.csv", np.arange(3), 3, ("1", "2", "10")).tolist() == [0, 1, 2]
+    assert read(tmp_path / "x.csv", np.arange(3), 11, ("a",) * 11).tolist() == [1, 2, 10]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.randoms())
@@ -90,7 +94,42 @@ def test_rows_with_positions_may_have_any_order(
     random.shuffle(rows)
     table(path, index=[row[0] for row in rows], label=[row[1] for row in rows])
     some = np.sort(np.array(random.sample(range(len(labels)), random.randint(1, len(labels)))))
-    assert read_labels(path, None, some, 4, (), "here").tolist() == [labels[i] for i in some]
+    assert read(path, some, 4, ()).tolist() == [labels[i] for i in some]
+
+
+FILES = np.array(["ant/1.jpg", "ant/2.jpg", "bee/2.jpg", "bee/é.jpg"], dtype=object)
+STORED = np.array([name.encode() for name in FILES])
+
+
+@pytest.mark.parametrize("names", [FILES, ["1.jpg", "./ant/2.jpg", "bee\\2.jpg", "e\u0301.jpg"]])
+def test_rows_with_files_may_have_any_order(tmp_path: Path, names: list[str]) -> None:
+    rows = [2, 0, 3, 1]
+    files = [*(names[row] for row in rows), "other/9.jpg"]
+    path = table(tmp_path / "x.csv", file=files, label=[f"{row % 2}" for row in rows] + ["0"])
+    for index in (np.arange(4), np.array([1, 3])):
+        assert read(path, index, 2, ("ant", "bee"), files=STORED).tolist() == (index % 2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (FILES[:3], "1 of 4 training images have no row, the first is 'bee/é.jpg'; the first row names 'ant/1.jpg'"),
+        ([*FILES, "1.jpg"], "'ant/1.jpg' has two rows, 0 and 4"),
+        (["2.jpg", *FILES], "row 0: several images have the name '2.jpg'; expected <class>/<name>"),
+    ],
+)
+def test_files_that_do_not_fit(tmp_path: Path, files: list[str], says: str) -> None:
+    path = table(tmp_path / "x.csv", file=files, label=["0"] * len(files))
+    with pytest.raises(InputError) as error:
+        read(path, np.arange(4), 2, (), files=STORED)
+    assert str(error.value) == f"here: {path}: {says}"
+
+
+@pytest.mark.parametrize("count", [39, 41])
+def test_a_part_of_the_images_needs_as_many_labels_as_there_are_images(tmp_path: Path, count: int) -> None:
+    path = table(tmp_path / "x.csv", label=np.resize(GIVEN, count))
+    with pytest.raises(InputError, match=f"expected 40 labels, one per image of the original .* got {count}"):
+        read(path, np.array([3, 5]), 4, NAMES, total=40)
 
 
 COLUMN = "x.csv: column 'label': expected numbers 0 to 3 or class names, got "

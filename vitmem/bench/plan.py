@@ -74,14 +74,16 @@ class Plan:
 
 
 def _differs(configs: Sequence[Config]) -> tuple[tuple[str, str], ...]:
-    """Return the config keys that vary between trainings with the same names of data and model."""
-    alike: dict[tuple[str, str], list[Config]] = {}
+    """Return the config keys that vary between trainings with the same names of data and model, and of noise."""
+    alike: dict[tuple[str, ...], list[Config]] = {}
     for config in configs:
-        alike.setdefault((config["data"]["name"], config["model"]["name"]), []).append(config)
+        names = config["data"]["name"], config["model"]["name"]
+        alike.setdefault(names, []).append(config)
+        alike.setdefault((*names, config["noise"]["name"]), []).append(config)
     found = dict.fromkeys(
         (section, key)
-        for some in alike.values()
-        for section in ("data", "model", "recipe")
+        for names, some in alike.items()
+        for section in (("data", "model", "recipe") if len(names) == 2 else ("noise",))
         for key in sorted({key for config in some for key in config[section]} - {"name", "example_tied"})
         if any(config[section].get(key) != some[0][section].get(key) for config in some)
     )

@@ -13,7 +13,7 @@ import typer
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.costs import Costs, costs
-from vitmem.bench.current import finished_ids
+from vitmem.bench.current import finished_ids, outdated_ids, rows_of
 from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
@@ -23,7 +23,6 @@ from vitmem.cli.options import CacheDir, Device, Json, Plugin, Results, Store, S
 from vitmem.progress import duration
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, size_text
-from vitmem.rows import read_rows
 
 # Largest number of cells with a line each by default.
 FEW = 60
@@ -56,15 +55,17 @@ def plan(
     load_plugins(plugin or ())
     made = make_plan(load_suite(suite), suite, data_dir)
     path = results / made.suite.name / "rows.jsonl"
-    rows = read_rows(path) if path.exists() else []
-    done = {row["id"] for row in rows if row["status"] == "ok"}
+    rows = rows_of(path)
+    done = finished_ids(rows)
     done |= finished_ids(rows_in_store(made, store, done))
+    outdated = outdated_ids(rows) - done
     summary: dict[str, Any] = {
         "suite": made.suite.name,
         "cells": len(made.cells),
         "trainings": len({c.training.id for c in made.cells}),
         "statistics": len({c.statistics_id for c in made.cells} - {None}),
         "done": sum(c.id in done for c in made.cells),
+        "outdated": sum(c.id in outdated for c in made.cells),
         "stale": len({row["id"] for row in rows} - {c.id for c in made.cells}),
     }
     measured = None
@@ -83,7 +84,8 @@ def plan(
 
 def _summary(made: Plan, summary: dict[str, Any], rows: Path) -> Iterator[str]:
     cells, trainings = counted(summary["cells"], "cell"), counted(summary["trainings"], "training")
-    yield f"{made.suite.name}: {cells}, {trainings}, {summary['statistics']} statistics; {summary['done']} done"
+    again = f", {n} of the others only to re-measure with the current metrics" if (n := summary["outdated"]) else ""
+    yield f"{made.suite.name}: {cells}, {trainings}, {summary['statistics']} statistics; {summary['done']} done{again}"
     if stale := summary["stale"]:
         belong = f"{counted(stale, 'row')} in {rows} {'belongs' if stale == 1 else 'belong'} to no cell of this suite"
         yield f"{belong}; 'vitmem run --prune' deletes such rows"

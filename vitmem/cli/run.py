@@ -36,7 +36,7 @@ from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.progress import Task, bars, duration
 from vitmem.reports.files import check_tables, tables_of, write_tables
 from vitmem.reports.naming import edit_label
-from vitmem.reports.render import counted
+from vitmem.reports.render import GLOSSARY, counted
 from vitmem.reports.report import Report
 from vitmem.reports.terminal import paragraph, terminal
 from vitmem.rows import Row
@@ -182,7 +182,8 @@ def _result(rows: Path, store: Path) -> str:
     places = {"--results": rows.parent.parent, "--store": store}
     given = [part for option, place in places.items() if str(place) != option[2:] for part in (option, str(place))]
     page = shlex.join(["vitmem", "report", name, *given])
-    return f"\n{shown}\n\n{count} in {tables}; a page with figures: {page}"
+    meanings = rows.parent.parent / GLOSSARY
+    return f"\n{shown}\n\n{count} in {tables}; what their columns mean: {meanings}; a page with figures: {page}"
 
 
 def _line(event: Event, progress: Progress, store: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vitmem.data.decode import SUFFIXES
 from vitmem.data.decoder import Decoder
@@ -81,7 +82,8 @@ def read_folder(
     data = decoder.data(files, (counts, size, names), decode)
     found = [*(found for members in walked for found in members), _beside(train), _beside(validation)]
     unread = Counter(f"folder '{f.name[:40]}'" for f in subfolders(root) if f not in (train, validation))
-    return replace(data, remarks=(*data.remarks, *_left_out([*found, Walked((), unread)], root)))
+    remarks = _left_out([*found, Walked((), unread)], root)
+    return replace(data, remarks=(*data.remarks, *remarks), files=_names(inside[train], names, splits[0]))
 
 
 def _read_one(
@@ -99,8 +101,8 @@ def _read_one(
     members = [sorted(found.files) for found in walked]
     files = [file for some in members for file in some]
     labels = np.repeat(np.arange(len(names)), [len(some) for some in members])
-    inside = [f"{names[c]}/{f.relative_to(by_class[names[c]]).as_posix()}" for c, f in zip(labels, files, strict=True)]
-    digests = [hashlib.sha256(same_name(name).encode()).digest() for name in inside]
+    inside = _names(by_class, names, members)
+    digests = [hashlib.sha256(name).digest() for name in inside.tolist()]
     held = held_apart(digests, labels, share, f"data '{NAME}': {split}")
 
     def decode() -> ImageData:
@@ -109,8 +111,19 @@ def _read_one(
     counts = [len(some) for some in members]
     decoder = Decoder(NAME, cache_dir, size, streams(loading, len(files), size))
     data = decoder.data(files, (counts, size, names, np.flatnonzero(held).tolist()), decode)
-    return replace(
-        data, remarks=(held_out_remark(data, share, "the file name"), *_left_out([*walked, _beside(split)], split))
+    remarks = held_out_remark(data, share, "the file name"), *_left_out([*walked, _beside(split)], split)
+    return replace(data, remarks=remarks, files=inside)
+
+
+def _names(by_class: Mapping[str, Path], names: Sequence[str], members: Sequence[Sequence[Path]]) -> NDArray[np.bytes_]:
+    """Return ``<class>/<name in its folder>`` of the files of each class, (N,) UTF-8."""
+    return np.array(
+        [
+            same_name(f"{name}/{file.relative_to(by_class[name]).as_posix()}").encode(errors="surrogateescape")
+            for name, files in zip(names, members, strict=True)
+            for file in files
+        ],
+        dtype=np.bytes_,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from vitmem.data.sets import ImageData, ImageSet, check_differ, flat_remark
 from vitmem.data.split import some_of
 from vitmem.entries import Dataset
@@ -33,7 +35,21 @@ def load_data(
         train=_part(whole.train, train, (seed, 0), f"{where}: 'train'"),
         validation=_part(whole.validation, validation, (seed, 1), f"{where}: 'validation'"),
         remarks=(*whole.remarks, *flat_remark(whole.std, where)),
+        total=_total(whole),
     )
+
+
+def _total(data: ImageData) -> int | None:
+    """Return the number of images of the original training set of a whole dataset.
+
+    These are the training images, with the validation images if both are parts of one set. It is unknown where a choice
+    of classes leaves out others.
+    """
+    train, validation = data.train.index, data.validation.index
+    for index in (torch.cat([train, validation]).sort().values, train):
+        if torch.equal(index, torch.arange(len(index))):
+            return len(index)
+    return None
 
 
 def _part(images: ImageSet, count: int | None, seed: tuple[int, int], where: str) -> ImageSet:

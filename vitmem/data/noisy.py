@@ -105,6 +105,8 @@ def add_noise(data: ImageData, noise: Noise, seed: int, data_dir: Path | None = 
         index=data.train.index.numpy(),
         data_dir=data_dir,
         classes=data.classes,
+        total=data.total,
+        files=data.files,
     )
     labels = make(noise, data.train.labels.numpy(), context, seed)
     remarks = _remarks(noise.name, labels, data.num_classes)

@@ -70,7 +70,8 @@ class ImageData:
 
     ``mean`` and ``std`` are those of all training pixels, (C,) float32, in units where white is 1; ``coarse`` is the
     superclass of each class, (K,), or ``None``. ``remarks`` are sentences for the user about left-out files and
-    suspicious content.
+    suspicious content. ``files`` are the names of all images of the original training set below the folder of their
+    classes, in its order, UTF-8, if they are files; ``total`` is their number, ``None`` where it is unknown.
     """
 
     name: str
@@ -81,6 +82,8 @@ class ImageData:
     mean: Tensor
     std: Tensor
     remarks: tuple[str, ...] = ()
+    files: NDArray[np.bytes_] | None = None
+    total: int | None = None
 
     def __post_init__(self) -> None:
         """Reject labels without a class name, and repeated names."""

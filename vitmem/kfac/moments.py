@@ -146,7 +146,8 @@ class LayerMoments:
         a, g = self.a.symmetric(), self.g.symmetric()
         if a is None or g is None or self.count == 0:
             raise VitmemError(
-                f"layer '{self.path}' saw no data: no position of its input or no gradient of its output reached it"
+                f"layer '{self.path}' saw no data: no position of its input or no gradient of its output reached it; "
+                "leave out a layer that the network does not call, such as the out_proj of nn.MultiheadAttention"
             )
         weighted = self.count * passes
         out: dict[str, Tensor] = {"a": a / self.count, "g": g / weighted}

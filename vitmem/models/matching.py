@@ -62,7 +62,8 @@ def match(weights: Weights, net: torch.nn.Module, name: str, optional: Collectio
         ]
         raise InputError(
             f"{short_name(weights.path)}: not the weights of {name}: of {len(expected)} tensors "
-            f"{' and '.join(problems)}; give the model that they were saved from, with its parameters"
+            f"{' and '.join(problems)}; give the model that they were saved from, with its "
+            "parameters (such as --param depth=4 of 'vitmem edit', 'arguments' of a suite's model)"
         )
     names = {key: inside[key] for key in expected if key in inside}
     taken = set(names.values())
@@ -110,6 +111,7 @@ def check_shapes(
         if tensor.shape != state[key].shape:
             raise InputError(
                 f"{short_name(weights.path)}: '{names[key][:80]}' is {tuple(state[key].shape)}, that of {what} is "
-                f"{tuple(tensor.shape)}; give the image size that it was trained at, or another model"
+                f"{tuple(tensor.shape)}; give the image size that it was trained at (--size of "
+                "'vitmem edit', 'image_size' of a suite's model), another parameter, or another model"
             )
     return state

@@ -36,7 +36,9 @@ class NoiseContext:
 
     ``coarse`` is the superclass of each class, (K,), if there are superclasses; ``extra_labels`` are further labels of
     the same n images by name, each (n,); ``pixels`` the images; ``index`` their positions in the original set, (n,);
-    ``data_dir`` the user's data folder; ``classes`` the names of the classes, (K,).
+    ``data_dir`` the user's data folder; ``classes`` the names of the classes, (K,). The original set has ``total``
+    images (``None``: unknown), and ``files`` are their names below the folder of the classes, (total,) UTF-8, if it is
+    a folder.
     """
 
     dataset: str
@@ -47,6 +49,8 @@ class NoiseContext:
     index: NDArray[np.integer] | None = None
     data_dir: Path | None = None
     classes: tuple[str, ...] = ()
+    total: int | None = None
+    files: NDArray[np.bytes_] | None = None
 
     def find(self, file: str) -> Path:
         """Return the path of ``file``, relative to the data folder or absolute; it need not exist."""

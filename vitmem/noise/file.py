@@ -16,8 +16,8 @@ def file(
 ) -> Labels:
     """Return the labels in the column ``key`` of the file ``path``, (n,); ``None`` is the only column of labels.
 
-    Row i has the label of image i of the original training set, or of the image at the position in the column
-    ``index``. Raises InputError for a file that does not fit, see ``read_labels``.
+    Row i has the label of image i of the original training set, or of the image that the column ``file`` names or whose
+    position the column ``index`` has. Raises InputError for a file that does not fit, see ``read_labels``.
     """
     index = np.arange(len(clean)) if context.index is None else np.asarray(context.index)
-    return read_labels(context.find(path), key, index, context.num_classes, context.classes, "noise 'file'")
+    return read_labels(context.find(path), key, index, context, "noise 'file'")

@@ -1,13 +1,14 @@
 """Read labels from a file: CSV with a header, or npz with an array of labels.
 
 A label is the name of a class or its number from 0. If all names are numbers, such as years, a number is a name. A
-column ``index``, or without a name as pandas writes it, has the positions of the rows in the original set.
+column ``file`` has the names of the images, ``<class>/<name>`` or the name alone; a column ``index``, or without a name
+as pandas writes it, their positions in the original set. Without both, row i has the label of image i.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +17,43 @@ from numpy.typing import NDArray
 
 from vitmem.errors import InputError, one_line, shown, unknown
 from vitmem.files import check_readable, read_text, same_name
-from vitmem.noise.base import Labels
+from vitmem.noise.base import Labels, NoiseContext
+from vitmem.noise.image_names import rows_of_files
 from vitmem.noise.probabilities import rows_of
 from vitmem.npz import read_npz
 
-INDEX = "index"
+INDEX, FILE = "index", "file"
 HINT = "give one inside --data-dir, or its whole path"
 Texts = NDArray[np.str_]
 
 
-def read_labels(
-    path: Path, key: str | None, index: NDArray[np.integer], num_classes: int, classes: Sequence[str], noise: str
-) -> Labels:
+def read_labels(path: Path, key: str | None, index: NDArray[np.integer], known: NoiseContext, noise: str) -> Labels:
     """Return the labels of the images at ``index`` (n,) of the original set, (n,) int64.
 
-    ``key`` is the column (``None``: the only one besides ``index``), ``classes`` are the names of the ``num_classes``
-    classes (none: labels are numbers). Raises InputError, prefixed with ``noise``, for a file that is missing or
-    unreadable, a label that is empty or no class, and images without a row or with several.
+    ``key`` is the column (``None``: the only one of labels); ``known`` has the classes (without names labels are
+    numbers), and the number and the files of the original images. Raises InputError, prefixed with ``noise``, for a
+    file that is missing or unreadable, a label that is empty or no class, and images without a row or with several.
     """
     where = f"{noise}: {path}"
     columns = _columns(path, where)
-    key = _key(columns, key, classes, where)
-    labels = _numbers(_texts(columns[key], f"{where}: '{key}'"), num_classes, classes, f"{where}: column '{key}'")
+    by_name = FILE in columns and known.files is not None
+    beside = {INDEX, FILE} if by_name else {INDEX}
+    key = _key(columns, key, beside, known.classes, where)
+    texts = _texts(columns[key], f"{where}: '{key}'")
+    labels = _numbers(texts, known.num_classes, known.classes, f"{where}: column '{key}'")
+    if by_name:
+        assert known.files is not None
+        return labels[rows_of_files(_texts(columns[FILE], f"{where}: '{FILE}'"), known.files, index, where)]
     if INDEX in columns:
         positions = _positions(_texts(columns[INDEX], f"{where}: '{INDEX}'"), where)
         return labels[rows_of(index, positions, len(labels), where)]
-    whole = np.array_equal(index, np.arange(len(index)))
-    if len(labels) != len(index) if whole else len(labels) <= index.max(initial=-1):
-        expected = f"{len(index)}" if whole else f"at least {index.max() + 1}"
+    total = len(index) if np.array_equal(index, np.arange(len(index))) and known.total is None else known.total
+    if len(labels) != total if total is not None else len(labels) <= index.max(initial=-1):
+        expected = f"{total}" if total is not None else f"at least {index.max() + 1}"
         raise InputError(
             f"{where}: expected {expected} labels, one per image of the original training set, got {len(labels)}; a "
             f"file of some images needs a column '{INDEX}' of their positions"
+            + (f", or '{FILE}' of their names" if known.files is not None else "")
         )
     return labels[index]
 
@@ -81,16 +88,20 @@ def _csv(text: str) -> dict[str, NDArray[Any]]:
     return dict(zip(names, table[1:].T, strict=True))
 
 
-def _key(columns: Mapping[str, Any], key: str | None, classes: Sequence[str], where: str) -> str:
-    """Return the name of the column of labels."""
-    names = [name for name in columns if name != INDEX]
+def _key(
+    columns: Mapping[str, Any], key: str | None, beside: Collection[str], classes: Sequence[str], where: str
+) -> str:
+    """Return the name of the column of labels, which is none ``beside`` them."""
+    names = [name for name in columns if name not in beside]
     if key is not None:
         if key not in names:
             raise unknown(f"column of {where}:", key, names)
         return key
     if len(names) != 1:
         got = ", ".join(names)[:200] or "none"
-        raise InputError(f"{where}: expected one column of labels, got {got}; name one as 'key'")
+        raise InputError(
+            f"{where}: expected one column of labels, got {got}; name one as 'key', the images of a folder in '{FILE}'"
+        )
     if names[0].isdecimal() or names[0] in classes:
         raise InputError(f"{where}: expected a header, such as 'label', in the first line, got {shown(names[0])}")
     return names[0]

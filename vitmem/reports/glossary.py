@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vitmem.entries import Table
 from vitmem.registry import TABLES
 from vitmem.reports.escape import markdown_text
+from vitmem.reports.meanings import READING, shared_meanings
 from vitmem.reports.notes import INTERVAL
 from vitmem.reports.render import SPREAD, Column, abouts
 
@@ -19,12 +20,14 @@ def rules(columns: Sequence[Column], entry: Table | type[Table]) -> tuple[str, .
 
 
 def glossary() -> str:
-    """Return the page in markdown: shared definitions, then a heading for each table with its own."""
+    """Return the page in markdown: the meaning of columns, shared definitions, and a heading for each table."""
     entries = {e: [*rules(e.columns, e), *abouts(e.columns)] for e in TABLES.entries()}
     counts = Counter(term for found in entries.values() for term in found)
     shared = [term for term, count in counts.items() if count > 1]
     lines = ["# The tables", "", "Written by `vitmem tables`. A word before a colon is a column or a part of one.", ""]
-    lines += ["## In several tables", "", *_items(shared)]
+    columns = [column for entry in TABLES.entries() for column in entry.columns]
+    lines += ["## How to read them", "", *_items(READING), "", "## Columns", "", *_items([*shared_meanings(columns)])]
+    lines += ["", "## In several tables", "", *_items(shared)]
     for entry, found in entries.items():
         lines += ["", f"## {entry.name}", "", f"{entry.summary}."]
         if own := [term for term in found if counts[term] == 1]:
