@@ -48,7 +48,7 @@ def test_every_verb_shows_an_example_and_begins_with_its_sentence(verb: str) -> 
 
 @pytest.mark.parametrize("kind", ["models", "data", "noises", "methods", "metrics"])
 def test_list_prints_an_entry_a_line_its_name_first(kind: str) -> None:
-    lines = runner.invoke(app, ["list", kind]).output.splitlines()
+    lines = runner.invoke(app, ["list", kind]).stdout.splitlines()
     found = [json.loads(x) for x in runner.invoke(app, ["list", kind, "--json"]).output.splitlines()]
     assert [line.split()[0].split("/")[0] for line in lines] == [entry["name"] for entry in found]
 

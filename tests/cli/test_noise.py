@@ -53,7 +53,7 @@ def test_rates_matrix_and_hash(call: Call) -> None:
     row = lines[4 + 7].split()  # seven is taken for one
     assert row[0] == "7" and float(row[2]) == pytest.approx(float(row[3 + 1])) and float(row[3 + 7]) < 100
     assert lines[4].split()[2:] == ["0.00", "100.00", *["."] * 9]
-    assert lines[-1].startswith("sha256 ") and lines[-1].endswith("(version 1)")
+    assert lines[-2].startswith("sha256 ") and lines[-2].endswith("(version 1)")
 
 
 def test_chosen_images_that_keep_their_label(call: Call) -> None:

@@ -98,7 +98,7 @@ def test_the_published_file_of_human_labels_serves(folder: Path, real: Path) -> 
     rows = pq.read_table(real / "cifar10" / "train.parquet").slice(0, COUNT)
     pq.write_table(rows, folder / "pictures" / "train.parquet")
     file = real / "cifar10" / "cifar10n.npz"
-    with pytest.raises(InputError, match="expected 240 labels, .* got 50000; .* needs a column 'index'"):
+    with pytest.raises(InputError, match=r"expected 240 labels, .* got 50000; .* needs a column 'index'"):
         load(folder, "file", path=str(file), key="worse_label")
     with np.load(file, allow_pickle=False) as stored:
         published = stored["worse_label"]

@@ -43,3 +43,4 @@ def analyse(
     with bars():
         for path in write_analyses(plan, places, results, only or ()):
             print(f"wrote {path}")
+    print(f"tables and figures of them: vitmem tables; vitmem figures; vitmem report {plan.suite.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,15 @@ from vitmem.row_schema import row_schema
 from vitmem.rows import read_rows
 
 WIDTH = 100  # characters per line
+# Where to look next after the list of a kind.
+NEXT = {
+    "models": "a suite names one as 'model: {name: ...}'; vitmem check model NAME says what can be edited in it",
+    "data": "a suite names one as 'data: {name: ...}'; vitmem noise symmetric --rate 0.1 --data NAME reads it",
+    "noises": "a suite names one as 'noise: {name: ...}'; vitmem noise NAME shows its labels",
+    "methods": "a suite names one as 'edits: [{method: ...}]'; vitmem check method NAME tries it",
+    "tables": "vitmem tables --print NAME prints one",
+    "figures": "vitmem figures draws all of them",
+}
 
 
 def list_entries(
@@ -51,6 +61,8 @@ def list_entries(
         shown = ", ".join(f"{k}={v}" for k, v in params.items())
         rest = [f"[{words}]" if words else "", f"({shown})" if shown else ""]
         print("  ".join([f"{name:<{width}} {entry.summary}", *filter(None, rest)]))
+    if not as_json:  # an entry a line on stdout, for programs
+        print(NEXT.get(kind, "what each is: the reference of the documentation ('make docs')"), file=sys.stderr)
 
 
 def _of_edit(entry: type[Entry]) -> dict[str, str | None]:
@@ -74,6 +86,9 @@ def show(
         what = "no row" if not found else f"{len(found)} rows"
         raise InputError(f"{what} in {results} with an id that starts with '{id}'; ids are in rows.jsonl")
     print(json.dumps(found[0]) if as_json else readable_row(found[0]))
+    if not as_json:
+        print(f"\nall digits: vitmem show {id} --json")
+        print(f"beside the others: vitmem tables --print chosen --suite {found[0]['suite']}")
 
 
 def schema() -> None:

@@ -35,3 +35,5 @@ def check(
     broken = [one.name for one in checks if not one.ok]
     if broken:
         raise VitmemError(f"{kind} '{name}' breaks its contract: {', '.join(broken)}")
+    named = {"model": f"model: {{name: {name}}}", "method": f"edits: [{{method: {name}}}]"}
+    print(f"a suite names it as '{named.get(kind, f'noise: {{name: {name}}}')}'; vitmem run SUITE runs it")

@@ -15,6 +15,7 @@ from vitmem.blocks import parse_blocks
 from vitmem.cli.exits import INTERRUPTED
 from vitmem.cli.options import Plugin, key_values, yaml_value
 from vitmem.errors import InputError
+from vitmem.progress import bars
 from vitmem.specs import explain
 
 if TYPE_CHECKING:
@@ -124,14 +125,15 @@ def edit(
     """
     options = {name: value for name, value in locals().items() if name not in ("weights", "out")}
     try:
-        if weights.suffix == ".json":
-            _record(weights, out, _only(options, FOR_RECORD, "the record of an edit"))
-        elif options["replay"] is not None:
-            _replay(weights, out, _only(options, FOR_REPLAY, "--replay"))
-        elif weights.is_dir() or options["factors"] is not None:
-            _language(weights, out, _only(options, FOR_LANGUAGE, "a language model"))
-        else:
-            _images(weights, out, _only(options, FOR_IMAGES, "a classifier's weights"))
+        with bars():
+            if weights.suffix == ".json":
+                _record(weights, out, _only(options, FOR_RECORD, "the record of an edit"))
+            elif options["replay"] is not None:
+                _replay(weights, out, _only(options, FOR_REPLAY, "--replay"))
+            elif weights.is_dir() or options["factors"] is not None:
+                _language(weights, out, _only(options, FOR_LANGUAGE, "a language model"))
+            else:
+                _images(weights, out, _only(options, FOR_IMAGES, "a classifier's weights"))
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -160,7 +162,7 @@ def _language(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
         layers=options["layers"] or None,
     )
     _print_table(reports)
-    print(f"wrote {out}")
+    print(f"wrote {out}; what it can still do: vitmem lm-eval {out} --preset merullo2025")
 
 
 def _images(weights: Path, out: Path, options: Mapping[str, Any]) -> None:
@@ -229,7 +231,7 @@ def _record(path: Path, out: Path, options: Mapping[str, Any]) -> None:
     record = Record.open(path)
     record.dial(1.0 if undo else t, out)
     what = "as it was before the edit, bit for bit" if undo else f"with {t:g} of what was removed"
-    print(f"wrote {out}: {record.facts['input']['file']} {what}")
+    print(f"wrote {out}: {record.facts['input']['file']} {what}; it is loaded as the original was")
 
 
 def _print_edited(out: Path, done: Edited) -> None:

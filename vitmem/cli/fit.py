@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitmem.blocks import parse_blocks
+from vitmem.cli.exits import INTERRUPTED
 from vitmem.cli.options import Device
 from vitmem.errors import InputError, unknown
 from vitmem.lazy import torch
@@ -28,21 +29,21 @@ def fit(
     model: Annotated[str | None, typer.Argument(help="a folder that transformers loads, or a name on the Hub")] = None,
     text: Annotated[Path | None, typer.Option(help="a .txt, .jsonl or .parquet file, or a folder of them")] = None,
     blocks: Annotated[str | None, typer.Option(help="such as 23-25, 0,5 or last_half")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="largest number of tokens (default: all)")] = None,
     out: Annotated[Path, typer.Option(help="the file to write, which must not exist")] = Path("factors.safetensors"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the estimated cost without reading weights")
+    ] = False,
+    device: Device = "auto",
     preset: Annotated[str | None, typer.Option(help="a paper's settings: merullo2025-olmo2-7b")] = None,
     roles: Annotated[
         str | None, typer.Option(help="layers among gate, up, gate_up, down (default: all but down)")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="largest number of tokens (default: all)")] = None,
     length: Annotated[int | None, typer.Option(min=2, help="tokens per row (default: 512)")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="rows per batch (default: 8)")] = None,
     dtype: Annotated[str | None, typer.Option(help="bfloat16 (default), float16 or float32")] = None,
     labels: Annotated[str | None, typer.Option(help="sampled from the model (default), or given")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of the sampled labels (default: 0)")] = None,
-    device: Device = "auto",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print the estimated cost without reading weights")
-    ] = False,
 ) -> None:
     """Collect the statistics of a language model on your own texts, for 'vitmem edit'.
 
@@ -79,9 +80,10 @@ def fit(
             done = fit_texts(source, text, out, settings, pick_device(device))
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     print(f"{done.tokens:,} tokens in {done.rows:,} rows; layers: {', '.join(done.layers)}")
-    print(f"wrote {out}")
+    mass = known.mass if known is not None else 0.6
+    print(f"wrote {out}; edit a model's folder by it: vitmem edit FOLDER --factors {out} --mass {mass} --out edited")
 
 
 def _settings(known: Preset | None, **options: Any) -> FitSettings:
@@ -125,7 +127,9 @@ def _print_cost(source: str, shipped: bool, known: Preset | None, settings: FitS
     seconds = cost.model_operations / rate(device, DTYPES[settings.dtype])
     seconds += cost.product_operations / rate(device, torch.float32)
     print(f"time on this machine ({device.type}), from its measured matrix products: about {seconds / 3600:,.1f} h")
-    if known is not None:
+    if known is None:
+        print("the same command without --dry-run collects the statistics")
+    else:
         print(f"then: vitmem edit FOLDER --factors factors.safetensors --mass {known.mass} --out edited")
 
 

@@ -19,16 +19,18 @@ def lm_eval(
     model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
     tasks: Annotated[str | None, typer.Option(help="names of lm-eval tasks, separated by commas")] = None,
     preset: Annotated[str | None, typer.Option(help="a list of tasks: merullo2025, or a YAML file")] = None,
-    include: Annotated[Path | None, typer.Option(help="a folder of your own tasks; vitmem runs code in it")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="questions per task (default: all)")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
-    device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
     base: Annotated[Path | None, typer.Option(help="the --out file of the unedited model, for a comparison")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the values and every answer to this JSON file")] = None,
+    include: Annotated[Path | None, typer.Option(help="a folder of your own tasks; vitmem runs code in it")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="questions per forward pass")] = 8,
+    device: Device = "auto",
 ) -> None:
     r"""Evaluate a language model on tasks of lm-evaluation-harness (pip install 'vitmem\[lm-eval]').
 
     Example: vitmem lm-eval store/edited --preset merullo2025 --limit 200 --base store/base.json
+
+    Example: vitmem lm-eval allenai/OLMo-2-0425-1B --tasks boolq,piqa --out base.json
     """
     from vitmem.language.harness import evaluate_tasks
     from vitmem.language.models.pretrained import load
@@ -49,8 +51,10 @@ def lm_eval(
         print(line)
     if missing:
         print(f"not in lm-eval: {', '.join(missing)}; --include FOLDER adds your own tasks of these names")
-    if out is not None:
-        print(f"wrote {out}")
+    if out is None:
+        print("--out FILE keeps every answer, for --base of another model")
+    else:
+        print(f"wrote {out}; compare another model with it: vitmem lm-eval MODEL --base {out} and the same tasks")
 
 
 def _base(path: Path, limit: int | None) -> Scores:

@@ -15,11 +15,11 @@ def mine(
     model: Annotated[str, typer.Argument(help="a folder, package:<name>, or a name on the Hub")],
     text: Annotated[Path, typer.Option(help="a file or folder of texts: .txt, .jsonl or .parquet with 'text'")],
     out: Annotated[Path, typer.Option(help="the file of windows to write")],
+    starts: Annotated[int, typer.Option(min=1, help="windows per text, at random positions")] = 4,
     data_dir: Annotated[Path | None, typer.Option(help="the parent folder of the model's folder")] = None,
     gguf: Annotated[str | None, typer.Option(help="the file of a quantised model")] = None,
     prefix: Annotated[int, typer.Option(min=2, help="tokens of the prompt")] = 64,
     suffix: Annotated[int, typer.Option(min=1, help="tokens to recite")] = 48,
-    starts: Annotated[int, typer.Option(min=1, help="windows per text, at random positions")] = 4,
     seed: Annotated[int, typer.Option(help="seed of the positions")] = 17,
     limit: Annotated[int | None, typer.Option(min=1, help="largest number of windows")] = None,
     min_distinct: Annotated[int, typer.Option(min=1, help="smallest number of distinct tokens in a suffix")] = 16,
@@ -59,4 +59,4 @@ def mine(
         )
     with translate_disk_errors(out.parent):
         mining.write_windows(out, rows)
-    print(f"wrote {out}")
+    print(f"wrote {out}; a suite names it as 'data: {{name: memorized, file: {out}}}'")

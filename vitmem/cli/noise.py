@@ -33,9 +33,9 @@ def noise(
     data: Annotated[str, typer.Option(help="images: a name, or a mapping as in a suite")] = "mnist5k",
     data_dir: DataDir = None,
     rate: Annotated[float | None, typer.Option(help="the rate, for a noise model with one")] = None,
-    seed: Annotated[int, typer.Option(help="the seed of the suite's cell")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, a parameter; may be repeated")] = None,
     sheet: Annotated[Path | None, typer.Option(help="write example images with both labels to this PNG")] = None,
+    seed: Annotated[int, typer.Option(help="the seed of the suite's cell")] = 0,
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
     plugin: Plugin = None,
     as_json: Json = False,
@@ -43,6 +43,8 @@ def noise(
     """Show the labels of a noise model: rates, transition matrix, hash, and images.
 
     Example: vitmem noise instance_dependent --data cifar10 --data-dir ~/data --rate 0.1 --sheet sheet.png
+
+    Example: vitmem noise file --data '{name: image_folder, folder: pets}' --data-dir data --set path=labels.csv
     """
     from vitmem.bench.given_labels import noisy_images
 
@@ -63,6 +65,9 @@ def noise(
         _write_sheet(noisy, sheet, _title(noisy, facts))
         if not as_json:
             print(f"wrote {sheet}")
+    if not as_json:
+        parameters = ", ".join(f"{key}: {_short(shown_file(value))}" for key, value in model.config.items())
+        print(f"a suite names it as 'noise: {{{parameters}}}'")
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from vitmem.errors import InputError, shown
 from vitmem.parsing import parse_yaml
-from vitmem.shipped import find_suite
+from vitmem.shipped import find_suite, shipped
 from vitmem.trainer import TrainerOptions, from_command_line
 
 Plugin = Annotated[list[str] | None, typer.Option(help="a module or .py file to import first; may be repeated")]
@@ -29,6 +29,11 @@ Trainer = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def suite_word(file: Path) -> str:
+    """Return the word for the suite in ``file`` on a command line: the name of a shipped one, or the path."""
+    return file.stem if file.parent == shipped("suites") else str(file)
 
 
 def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:

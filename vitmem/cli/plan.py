@@ -19,7 +19,7 @@ from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.bench.suite_checks import remarks
-from vitmem.cli.options import CacheDir, Device, Json, Plugin, Results, Store, SuiteFile
+from vitmem.cli.options import CacheDir, Device, Json, Plugin, Results, Store, SuiteFile, suite_word
 from vitmem.progress import duration
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, size_text
@@ -30,17 +30,17 @@ FEW = 60
 
 def plan(
     suite: SuiteFile,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="the folder of files in the suite; ids depend on their content")
-    ] = None,
-    results: Results = Path("results"),
-    store: Store = Path("store"),
-    plugin: Plugin = None,
     cells: Annotated[bool, typer.Option("--cells", help="print a line for each cell of a large suite too")] = False,
-    as_json: Json = False,
     measure: Annotated[
         bool, typer.Option("--measure", help="measure a few steps of each network here, instead of reading rows")
     ] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="the folder of files in the suite; ids depend on their content")
+    ] = None,
+    plugin: Plugin = None,
+    results: Results = Path("results"),
+    store: Store = Path("store"),
+    as_json: Json = False,
     steps: Annotated[int, typer.Option(min=1, help="training steps to measure")] = 3,
     device: Device = "auto",
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
@@ -50,7 +50,9 @@ def plan(
     Estimates of time, memory and disk use come from rows and stored folders of the same data and network, with
     --measure from a few steps on this machine.
 
-    Example: vitmem plan demo
+    Example: vitmem plan demo --cells
+
+    Example: vitmem plan mysuite.yaml --measure --data-dir ~/data
     """
     load_plugins(plugin or ())
     made = make_plan(load_suite(suite), suite, data_dir)
@@ -80,6 +82,8 @@ def plan(
     taken = _costs(left, "measured steps" if measure else "rows")
     for line in (*_summary(made, summary, path), *taken, *_lines(made, done, cells)):
         print(line)
+    rest = "makes what is missing" if summary["done"] < len(made.cells) else "prints its table"
+    print(f"vitmem run {suite_word(suite)} {rest}")
 
 
 def _summary(made: Plan, summary: dict[str, Any], rows: Path) -> Iterator[str]:

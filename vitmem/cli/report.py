@@ -26,19 +26,19 @@ from vitmem.shipped import shipped
 
 def report(
     suites: Annotated[list[str] | None, typer.Argument(help="names of suites with rows (default: all)")] = None,
-    results: Results = Path("results"),
-    out: Annotated[Path, typer.Option(help="the folder of the pages and their figures")] = Path("report"),
     store: Store = Path("store"),
     data_dir: Annotated[Path | None, typer.Option(help="the folder of the data, for example images")] = None,
-    cache_dir: CacheDir = Path("~/.cache/vitmem"),
+    out: Annotated[Path, typer.Option(help="the folder of the pages and their figures")] = Path("report"),
     plugin: Plugin = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = Path("~/.cache/vitmem"),
 ) -> None:
     """Write a self-contained HTML page for each suite: tables, figures, images, costs, and a command for each cell.
 
-    Example: vitmem report demo --store store
+    Example: vitmem report demo --store store --data-dir ~/data
     """
     if not results.is_dir():
-        raise InputError(f"--results: no such folder: {results}")
+        raise InputError(f"--results: no such folder: {results}; run a suite first, or give the folder of its rows")
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir: no such folder: {data_dir}")
     load_plugins(plugin or ())
@@ -54,6 +54,7 @@ def report(
             print(f"wrote {page} ({size:.1f} MB), {len(figures)} files of figures in {out / folder.name}")
             for why in material.missing.values():
                 print(f"  {why}")
+    print("open it in a browser" if len(folders) == 1 else f"open them in a browser, such as {page}")
 
 
 def gather(folder: Path, store: Path, data_dir: Path | None, cache_dir: Path) -> Material:

@@ -53,12 +53,19 @@ FEW = 4
 def run(
     suite: SuiteFile,
     data_dir: DataDir = None,
+    workers: Annotated[int, typer.Option(min=1, help="parallel trainings, each with its own cores or its own GPU")] = 1,
+    plugin: Plugin = None,
+    device: Device = "auto",
     results: Results = Path("results"),
     store: Store = Path("store"),
+    only: Annotated[
+        list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of a failed cell")] = False,
+    progress: Annotated[bool, typer.Option(help="show progress bars on a terminal")] = True,
+    prune: Annotated[bool, typer.Option("--prune", help="delete rows of cells no longer in the suite")] = False,
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
-    device: Device = "auto",
     trainer: Trainer = None,
-    workers: Annotated[int, typer.Option(min=1, help="parallel trainings, each with its own cores or its own GPU")] = 1,
     executor: Annotated[str, typer.Option(help="local, or ray: one Ray task per training")] = "local",
     address: Annotated[
         str | None, typer.Option(help="address of the Ray cluster, host:port; 'local' starts one here")
@@ -66,13 +73,6 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option("-E", help="an option of each Ray task, such as num_gpus=0.25; may be repeated")
     ] = None,
-    plugin: Plugin = None,
-    progress: Annotated[bool, typer.Option(help="show progress bars on a terminal")] = True,
-    prune: Annotated[bool, typer.Option("--prune", help="delete rows of cells no longer in the suite")] = False,
-    only: Annotated[
-        list[str] | None, typer.Option(help="the id of a cell, or its first digits; may be repeated")
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of a failed cell")] = False,
 ) -> None:
     """Run all cells of a suite without a row, then write the tables.
 

@@ -16,7 +16,7 @@ from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.store import CLAIMS
 from vitmem.bench.suite import load_suite
-from vitmem.cli.options import Plugin, Results, Store, SuiteFile
+from vitmem.cli.options import Plugin, Results, Store, SuiteFile, suite_word
 from vitmem.cli.run import outcome_text
 from vitmem.progress import duration
 from vitmem.reports.render import counted
@@ -28,11 +28,11 @@ FEW, LINES = 5, 3
 
 def status(
     suite: SuiteFile,
+    store: Store = Path("store"),
+    results: Results = Path("results"),
     data_dir: Annotated[
         Path | None, typer.Option(help="the folder of files in the suite; ids depend on their content")
     ] = None,
-    store: Store = Path("store"),
-    results: Results = Path("results"),
     plugin: Plugin = None,
 ) -> None:
     """Show the progress of a suite: finished, running, failed and missing cells, and the time left.
@@ -58,6 +58,11 @@ def status(
     )
     for line in (*_running(running, plan, done), *_failed(list(failed.values()), store)):
         print(line)
+    word = suite_word(suite)
+    if ids - done:
+        print(f"vitmem work {word} takes a part of it; vitmem run {word} makes all that is left and writes the tables")
+    else:
+        print(f"vitmem run {word} collects the rows and writes the tables")
 
 
 def _running(running: Sequence[tuple[Job, Holder]], plan: Plan, done: set[str]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from vitmem.cli.options import (
     SuiteFile,
     Trainer,
     key_values,
+    suite_word,
     trainer_options,
 )
 from vitmem.errors import InputError
@@ -60,9 +61,9 @@ def submit(
     rows = rows_of(results / plan.suite.name / "rows.jsonl")
     done = finished_ids(rows)
     done |= finished_ids(rows_in_store(plan, store, done))
-    jobs = plan.jobs(done)
+    jobs, word = plan.jobs(done), suite_word(suite)
     if not jobs:
-        print(f"{plan.suite.name}: every cell has a row; nothing is submitted")
+        print(f"{plan.suite.name}: every cell has a row; nothing is submitted. vitmem run {word} writes the tables")
         return
     devices = max(job.training.devices(ran) for job in jobs)
     if devices > 1 and options.get("slots", 1) != 1:
@@ -80,7 +81,7 @@ def submit(
     cells = counted(sum(len(job.cells) for job in jobs), "cell")
     print(f"{plan.suite.name}: {cells} in {counted(len(jobs), 'training')} to do, {counted(tasks, 'task')} submitted")
     print(f"jobs {', '.join(ids[:3])}{' ...' if len(ids) > 3 else ''}; logs: {logs}")
-    print(f"vitmem status {plan.suite.name} shows their progress; vitmem run {plan.suite.name} collects the rows")
+    print(f"vitmem status {word} shows their progress; vitmem run {word} collects the rows")
 
 
 def _options(cluster: str) -> dict[str, object]:

@@ -44,21 +44,23 @@ def _row_ids() -> Any:
 
 
 def tables(
-    results: Results = Path("results"),
+    show: Annotated[str | None, typer.Option("--print", help="only print this table, such as chosen")] = None,
     suite: Suite = None,
     check: Annotated[
         bool, typer.Option("--check", help="write nothing; fail if a committed table or page differs")
     ] = False,
-    show: Annotated[str | None, typer.Option("--print", help="only print this table, such as chosen")] = None,
+    results: Results = Path("results"),
     format: Annotated[str, typer.Option(help="md, tex (booktabs) or csv (fractions, all columns)")] = "md",
     plugin: Plugin = None,
 ) -> None:
     """Write the tables of all suites from their rows, fill the documents that include them and add missing pages.
 
+    Example: vitmem tables --print verdict --suite demo
+
     Example: vitmem tables --check
     """
     if not results.is_dir():
-        raise InputError(f"--results: no such folder: {results}")
+        raise InputError(f"--results: no such folder: {results}; run a suite first, or give the folder of its rows")
     if format not in RENDERERS:
         raise unknown("format", format, RENDERERS)
     load_plugins(plugin or [])
@@ -90,6 +92,8 @@ def tables(
     for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
         names = list(dict.fromkeys(path.stem for path in paths))
         print(f"wrote {', '.join(names)} in {folder}")
+    if written and format == MARKDOWN:
+        print(f"what their columns mean: {results / GLOSSARY}; a page with figures: vitmem report")
 
 
 def _show(results: Path, suite: str | None, name: str, format: str) -> None:
@@ -112,15 +116,19 @@ def _show(results: Path, suite: str | None, name: str, format: str) -> None:
             print(RENDERERS[format](table))
 
 
-def figures(results: Results = Path("results"), suite: Suite = None, plugin: Plugin = None) -> None:
+def figures(suite: Suite = None, results: Results = Path("results"), plugin: Plugin = None) -> None:
     """Draw the figures of all suites from their rows.
 
     Example: vitmem figures --suite demo
     """
     if not results.is_dir():
-        raise InputError(f"--results: no such folder: {results}")
+        raise InputError(f"--results: no such folder: {results}; run a suite first, or give the folder of its rows")
     load_plugins(plugin or [])
     with bars():
         written = importlib.import_module("vitmem.reports.drawing").write_figures(results, suite, belongs)
     for path in written:
         print(f"wrote {path}")
+    if written:
+        print(f"a page with them and the tables: vitmem report{f' {suite}' if suite else ''}")
+    else:
+        print(f"no figure: no cell of {results} is finished; vitmem status SUITE says why")

@@ -17,7 +17,18 @@ from vitmem.bench.plan import make_plan
 from vitmem.bench.plugins import load_plugins
 from vitmem.bench.suite import load_suite
 from vitmem.cli.exits import INTERRUPTED
-from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile, Trainer, trainer_options
+from vitmem.cli.options import (
+    CacheDir,
+    DataDir,
+    Device,
+    Plugin,
+    Results,
+    Store,
+    SuiteFile,
+    Trainer,
+    suite_word,
+    trainer_options,
+)
 from vitmem.cli.run import outcome_text
 from vitmem.errors import InputError, VitmemError, shown
 from vitmem.progress import bars
@@ -31,10 +42,10 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 def work(
     suite: SuiteFile,
-    data_dir: DataDir = None,
     store: Store = Path("store"),
-    results: Results = Path("results"),
     until: Annotated[str | None, typer.Option(help="stop after this time, such as 55m or 2h")] = None,
+    data_dir: DataDir = None,
+    results: Results = Path("results"),
     device: Device = "auto",
     trainer: Trainer = None,
     cache_dir: CacheDir = Path("~/.cache/vitmem"),
@@ -76,6 +87,8 @@ def work(
     print(f"{plan.suite.name}: {counted(sum(made.values()), 'row')} made here, {made['failed']} failed")
     if made["failed"]:
         raise VitmemError(f"{counted(made['failed'], 'cell')} failed; 'vitmem status' gives the reasons")
+    word = suite_word(suite)
+    print(f"vitmem status {word} shows what is left; vitmem run {word} collects the rows")
 
 
 class _Stop:

@@ -27,6 +27,7 @@ from vitmem.bench.store import translate_disk_errors
 from vitmem.errors import InputError, unknown
 from vitmem.files import write_text
 from vitmem.lazy import extra
+from vitmem.progress import track
 from vitmem.specs import Statistics, digest
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def write_analyses(plan: Plan, places: Places, results: Path, names: Sequence[st
     found: dict[str, list[Row]] = {name: [] for name in chosen}
     before: dict[str, dict[int, Tops]] = defaultdict(dict)
     folder = results / plan.suite.name / "analyses"
-    for number, (job, cells) in enumerate(jobs, 1):
+    for number, (job, cells) in enumerate(track(jobs, "analyses", "networks"), 1):
         log.info(f"[{number}/{len(jobs)}] {job.label}")
         seeds = before[digest({**job.training.config, "seed": None})]
         context = _look(job, min(cells, key=_plainness), places, seeds)

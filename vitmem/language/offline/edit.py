@@ -27,6 +27,7 @@ from vitmem.language.models.language_layers import language_blocks
 from vitmem.language.models.skeleton import skeleton_of
 from vitmem.language.offline.checkpoint import Checkpoint
 from vitmem.offline.output import check_new, new_folder
+from vitmem.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def edit_folder(
     with new_folder(out) as partial:
         log.info(f"copying {weights}")
         checkpoint.copy_to(partial)
-        for number, target in enumerate(targets, 1):
+        for number, target in enumerate(track(targets, "editing", "layers"), 1):
             log.info(f"[{number}/{len(targets)}] {target.path}")
             reports[target.path], digests[target.path] = _edit(target, statistics, mass, partial)
         layers_done = {path: {**report.as_dict(), **digests[path]} for path, report in reports.items()}
