@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 
+from vitmem.entries import Information
 from vitmem.reports.aggregate import Estimate, Group, at, estimate
 from vitmem.reports.render import Column, fixed
 from vitmem.rows import Row
@@ -30,6 +32,8 @@ TUNING_COLUMNS = (
         "selection halves",
     ),
 )
+# From information that costs a user nothing to information that only a benchmark has.
+INFORMATION_ORDER = get_args(Information)
 STAGES = ("training", "statistics", "edit", "evaluate")
 SPENT = {"training": "training", "statistics": "statistics", "edit": "edits", "evaluate": "evaluation"}
 
@@ -44,6 +48,12 @@ def information_of(group: Group) -> str | None:
     """Return the information a method uses; ``None`` for the unedited model and when not recorded."""
     recorded = (row.get("edit", {}).get("information") for row in group.rows.values())
     return next((str(name) for name in recorded if name is not None), None)
+
+
+def information_rank(group: Group) -> int:
+    """Return the place of a method's information in ``INFORMATION_ORDER``; not recorded comes last."""
+    given = information_of(group)
+    return INFORMATION_ORDER.index(given) if given in INFORMATION_ORDER else len(INFORMATION_ORDER)
 
 
 def tuning(groups: Sequence[Group]) -> tuple[int | None, Estimate | None]:

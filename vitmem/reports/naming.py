@@ -11,6 +11,7 @@ from vitmem.contents import shown_file
 from vitmem.recipe import shown_call
 from vitmem.registry import EDITS
 from vitmem.reports.aggregate import TRAINING, Config, Group, Training, canonical_text, kept
+from vitmem.reports.budget import information_rank
 from vitmem.reports.escape import one_line_of
 from vitmem.specs import FILE
 
@@ -25,7 +26,7 @@ PLAIN = {
 # Default values of single methods.
 PLAIN_OF = {"protect": {"side": "A"}}
 PLACE = ("method", "blocks", "layers")
-# Methods at the top of a table.
+# Methods before the others of the same information.
 FIRST = ("none", "kfac", "svd")
 # Maximum length of a name in tables, figures and pages.
 LONGEST = 160
@@ -232,6 +233,10 @@ class Names:
         return ", ".join(text for text in (self.method(group), strength_text(group)) if text)
 
     def method_order(self, group: Group) -> tuple[Any, ...]:
+        """Return a key that sorts methods in every table and figure: by information, then as ``leading_order``."""
+        return information_rank(group), *self.leading_order(group)
+
+    def leading_order(self, group: Group) -> tuple[Any, ...]:
         """Return a key that sorts methods: K-FAC, SVD, others by name, controls; plain forms first."""
         rank = FIRST.index(group.method) if group.method in FIRST else len(FIRST) + is_control(group.method)
         return rank, group.method, len(variant(group)), self.method(group)

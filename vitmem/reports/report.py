@@ -61,6 +61,10 @@ class Report:
         methods = self._methods.get(id(training))
         return self._ordered(training.edits) if methods is None else methods
 
+    def leading(self, training: Training) -> list[Group]:
+        """Return the settings of the method shown where one has room: K-FAC, or the first; empty without a method."""
+        return min(self.methods(training), key=lambda some: self.names.leading_order(some[0]), default=[])
+
     def probes(self, training: Training) -> list[list[Group]]:
         """Return the settings of each probe of ``training``, both in order."""
         return self._ordered(training.probes)

@@ -14,7 +14,6 @@ from vitmem.reports.choose import choose
 from vitmem.reports.columns import MEASURES
 from vitmem.reports.report import Report, oracles
 from vitmem.reports.style import COLOURS, bar, many_methods, name_bars, point
-from vitmem.reports.tables.headline import by_information
 
 ORACLE = "oracle"
 
@@ -38,7 +37,7 @@ def methods(report: Report) -> Figure | None:
         for axes, outcome in zip(row, MEASURES, strict=True):
             _panel(axes, outcome, training, some, colour)
         row[0].set_yticks(range(len(some)), [f"{name} ({kind})" if kind != ORACLE else name for kind, name, _ in some])
-        row[0].invert_yaxis()
+        row[0].set_ylim(len(some) - 0.5, -0.5)
         row[1].set_title(report.names.training(training))
     name_bars(figure, (len(group.rows) for some in lines for _, _, group in some if group is not None))
     return figure
@@ -50,7 +49,7 @@ def _lines(report: Report, training: Training) -> list[tuple[str, str, Group | N
     known = [(ORACLE, report.names.method(g), g) for g in (training.base, *oracles(training))]
     lines = [
         (information_of(groups[0]) or "", report.names.method(groups[0]), choose(groups, training.base).group)
-        for groups in by_information(report, training)
+        for groups in report.methods(training)
     ]
     return [*known, *lines]
 

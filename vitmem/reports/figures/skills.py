@@ -36,9 +36,11 @@ def skills(report: Report) -> Figure | None:
     panels = figure.subplots(2 * len(trainings), 1, squeeze=False)[:, 0]
     for training, axes, below in zip(trainings, panels[::2], panels[1::2], strict=True):
         assert training.base is not None
-        chosen = [(report.names.method(g[0]), choose(g, training.base).group) for g in report.methods(training)]
-        shown = [(name, group) for name, group in chosen if group is not None]
-        names = _ordered(report.families, training.base, shown[0][1]) if shown else []
+        chosen = [(groups, choose(groups, training.base).group) for groups in report.methods(training)]
+        shown = [(report.names.method(group), group) for _, group in chosen if group is not None]
+        with_choice = [(groups, group) for groups, group in chosen if group is not None]
+        first = min(with_choice, key=lambda one: report.names.leading_order(one[1]), default=None)
+        names = [] if first is None else _ordered(report.families, training.base, first[1])
         for n, (method, group) in enumerate(shown):
             _bars(axes, names, training.base, group, n, len(shown), COLOURS[n % len(COLOURS)], method)
         axes.axhline(100, color="black", lw=0.7, ls=":")
@@ -48,8 +50,8 @@ def skills(report: Report) -> Figure | None:
         axes.set_ylim(RANGE)
         if shown:
             axes.legend(**BESIDE)
-        along = _along(report.methods(training)[0], shown[0][1]) if shown else []
-        _curves(below, names, training.base, along, shown[0][0] if shown else "")
+        along, label = ([], "") if first is None else (_along(*first), report.names.method(first[1]))
+        _curves(below, names, training.base, along, label)
     name_bars(figure, (len(group.rows) for training in trainings for group in training.edits))
     return figure
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
-from vitmem.entries import Information
 from vitmem.registry import TABLES
-from vitmem.reports.aggregate import Group, Training
-from vitmem.reports.budget import TUNING_COLUMNS, information_of, tuning
+from vitmem.reports.aggregate import Group
+from vitmem.reports.budget import TUNING_COLUMNS, tuning
 from vitmem.reports.choose import choose
 from vitmem.reports.columns import HEAD, MEASURES, RULE, SEEDS, SETTING, measured, named, percent
 from vitmem.reports.naming import setting
@@ -16,8 +14,6 @@ from vitmem.reports.render import Cell, Column, cell_text, ends_text, fixed
 from vitmem.reports.report import Report, oracles
 from vitmem.reports.tables.comparison import TEST, Tested, compared
 
-# From information that costs a user nothing to information that only a benchmark has.
-INFORMATION_ORDER = get_args(Information)
 COLUMNS = (
     *HEAD,
     SETTING,
@@ -50,7 +46,7 @@ def headline(report: Report) -> Iterator[tuple[Cell, ...]]:
 
         for group in (base, *oracles(training)):
             yield *named(report, training, group)[:2], None, None, *measured(group), *against(group), None, None
-        for groups in by_information(report, training):
+        for groups in report.methods(training):
             choice, head = choose(groups, base), named(report, training, groups[0])
             if choice.group is None:
                 yield *head, choice.why, None, *([None] * 2 * len(MEASURES)), *tuning(groups)
@@ -64,13 +60,3 @@ def _shown(one: Tested) -> str:
     if ends is None:
         return cell_text(difference, "change")
     return f"{fixed(100 * difference.mean, 1, sign=True)} ({ends_text(*ends)}){one.mark}"
-
-
-def by_information(report: Report, training: Training) -> list[list[Group]]:
-    """Return the settings of each method of ``training``, methods in the order of their information."""
-
-    def place(groups: list[Group]) -> int:
-        given = information_of(groups[0])
-        return INFORMATION_ORDER.index(given) if given in INFORMATION_ORDER else len(INFORMATION_ORDER)
-
-    return sorted(report.methods(training), key=place)
