@@ -80,6 +80,9 @@ def test_it_loads_whole(page: Any) -> None:
     assert page.title() == "toy – vitmem"
     width = "(images) => images.map((image) => image.complete && image.naturalWidth)"
     assert page.eval_on_selector_all(".gallery img", width) == [32, 32]
+    assert page.locator(".gallery li").first.inner_text().split("\n") == [
+        "shows: cat", "label: dog", "base: dog", "K-FAC: cat",
+    ]  # fmt: skip
     figures = page.eval_on_selector_all("figure img", width)
     assert len(figures) >= 4 and all(found > 100 for found in figures)
     targets = page.evaluate(
@@ -137,15 +140,57 @@ def test_all_folds_open_and_close(page: Any) -> None:
         assert (button.get_attribute("aria-pressed"), button.inner_text()) == (pressed, text)
 
 
-def test_on_a_phone_the_page_does_not_scroll_sideways(page: Any) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_and_the_page_does_not_scroll_sideways(page: Any, width: int, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 844})
     page.locator("#unfold").click()
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    column = page.evaluate("document.querySelector('main').clientWidth")
+    widths = page.eval_on_selector_all("figure img", "(images) => images.map((i) => i.getBoundingClientRect().width)")
+    assert widths and max(widths) <= column and min(widths) > 240
+    # rows are hidden by no box, columns by a box that says so
+    for box in page.locator(".scroll:has(table)").all():
+        hidden = box.evaluate("(box) => box.scrollWidth > box.clientWidth && !box.classList.contains('fits')")
+        hint = box.evaluate("(box) => !box.parentElement.previousElementSibling.hidden")
+        assert hidden == hint
+        assert box.evaluate("(box) => box.classList.contains('fits') || box.scrollHeight <= box.clientHeight + 1")
+
+
+def test_the_setting_is_in_sight(page: Any) -> None:
+    cell = page.locator("#headline tbody tr").nth(1).locator("td.setting")
+    assert cell.is_visible() and cell.bounding_box()["x"] < 640 and cell.inner_text() == "last, fraction 0.002"
+    page.set_viewport_size({"width": 390, "height": 844})
+    head = page.locator("#headline tbody th").nth(1)
+    assert not cell.is_visible() and "fraction 0.002" in head.inner_text()
     box = page.locator("#headline .scroll")
     assert box.evaluate("(box) => box.scrollWidth > box.clientWidth")
     box.evaluate("(box) => { box.scrollLeft = 200; }")
-    left = page.locator("#headline tbody th").first.bounding_box()["x"]
-    assert left == pytest.approx(box.bounding_box()["x"], abs=1)  # the method stays in sight
+    assert head.bounding_box()["x"] == pytest.approx(box.bounding_box()["x"], abs=1)  # the method stays in sight
+
+
+def test_a_wide_figure_can_be_enlarged_on_a_phone(browser: Any, toy: list[Row], tmp_path: Path) -> None:
+    scaled = [
+        {
+            **row,
+            "id": f"{row['id']}u",
+            "config": {**row["config"], "edit": {"method": "uniform_scaling", "factor": 0.9}},
+        }
+        for row in toy
+        if row["config"]["edit"]["method"] == "svd"
+    ]
+    opened = browser.new_page(viewport={"width": 390, "height": 844})
+    opened.goto(drawn([*toy, *scaled], tmp_path).as_uri())
+    button = opened.locator("button.enlarge:visible").first
+    button.focus()
+    opened.keyboard.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true" and button.inner_text() == "Fit to the page"
+    assert opened.evaluate("document.querySelector('.enlarged').scrollWidth") > 390
+    assert opened.evaluate("document.documentElement.scrollWidth") == 390
+    opened.close()
 
 
 def test_in_print_nothing_is_cut_off(page: Any) -> None:
@@ -153,4 +198,5 @@ def test_in_print_nothing_is_cut_off(page: Any) -> None:
     assert not page.locator("#unfold").is_visible()
     cut = page.evaluate("[...document.querySelectorAll('.scroll')].map((b) => getComputedStyle(b).overflowX)")
     assert set(cut) == {"visible"}
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")

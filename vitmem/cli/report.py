@@ -122,4 +122,5 @@ def _galleries(one: Wanted, images: Any, kept: Mapping[str, Mapping[str, Any]]) 
     data = images.noisy.data
     for about, rows in draw(one, images.noisy_report, given, true, predicted):
         pixels = data.train.images[rows].numpy()
-        yield Pictures(about, pixels, given[rows], true[rows], {n: p[rows] for n, p in predicted.items()}, data.classes)
+        labels = {name: p[rows] for name, p in predicted.items()}
+        yield Pictures(about, pixels, given[rows], true[rows], labels, data.classes, one.leading)

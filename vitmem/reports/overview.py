@@ -81,7 +81,7 @@ def lines(report: Report, verdicts: Iterable[Verdict], measures: Sequence[str]) 
 
 def _line(report: Report, part: Sequence[tuple[Training, Verdict | None]], measures: Sequence[str]) -> Line:
     trainings = [training for training, _ in part]
-    words = [_word(report, *one) for one in part]
+    words = [word(report, *one) for one in part]
     shown = [one for one in part if _enough(one[0])] or part
     verdicts = [verdict for _, verdict in shown if verdict is not None]
     leads = tuple(verdict.lead.mean for verdict in verdicts if verdict.lead is not None)
@@ -96,7 +96,7 @@ def _line(report: Report, part: Sequence[tuple[Training, Verdict | None]], measu
         _named(report, [v.edit for v in verdicts if v.edit], measures),
         _named(report, [v.shrinkage for v in verdicts if v.shrinkage], measures[:1]),
         _lead(verdicts, leads),
-        _counted(words),
+        counted_words(words),
         seeds,
         fixed(spent, 1 if spent >= 1 else 2) if spent else None,
         leads,
@@ -146,7 +146,7 @@ def _enough(training: Training) -> bool:
     return before is None or before.mean >= GATE
 
 
-def _word(report: Report, training: Training, verdict: Verdict | None) -> str:
+def word(report: Report, training: Training, verdict: Verdict | None) -> str:
     """Return the verdict on one network in a few words."""
     if not _enough(training):
         return "nothing to remove"
@@ -163,7 +163,7 @@ def _word(report: Report, training: Training, verdict: Verdict | None) -> str:
     return "ahead" if low > 0 else "behind" if high < 0 else "not told apart"
 
 
-def _counted(words: Sequence[str]) -> str:
+def counted_words(words: Sequence[str]) -> str:
     """Return the verdicts in ``words``; of several networks, with the number of networks of each."""
     counts = Counter(words).most_common()
     return words[0] if len(words) == 1 else ", ".join(f"{word} in {count}" for word, count in counts)

@@ -28,11 +28,15 @@ LONGEST = 60
 
 @dataclass(frozen=True)
 class Wanted:
-    """The cells of one training and seed whose predictions a gallery shows, the unedited model's first."""
+    """The cells of one training and seed whose predictions a gallery shows, the unedited model's first.
+
+    ``leading`` is the method whose predictions stand below each image: K-FAC, or the first.
+    """
 
     name: str
     seed: int
     rows: Mapping[str, Row]
+    leading: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,15 @@ class Shown:
     predicted: tuple[Label, ...]
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """Images with their labels; ``cards`` are the places in ``methods`` of those named below each image."""
+
+    images: tuple[Shown, ...]
+    methods: tuple[str, ...]
+    cards: tuple[int, ...]
+
+
 def wanted(report: Report) -> list[Wanted]:
     """Return the galleries of the first trainings: each method at its chosen setting, on the lowest seed."""
     out = []
@@ -67,7 +80,9 @@ def wanted(report: Report) -> list[Wanted]:
             best = choose(groups, base).group
             if best is not None and seed in best.rows:
                 rows[report.names.method(best)] = best.rows[seed]
-        out.append(Wanted(report.names.training(training), seed, rows))
+        leading = report.leading(training)
+        name = report.names.method(leading[0]) if leading else ""
+        out.append(Wanted(report.names.training(training), seed, rows, name))
     return out[:TRAININGS]
 
 
@@ -86,14 +101,27 @@ def draw(
     some = np.sort(np.random.default_rng(0).permutation(noisy_report)[:WRONG])
     total = f"{len(some)} of {len(noisy_report):,} wrongly labelled images of the report half, {DRAWN}"
     yield f"{found.name}, seed {found.seed}: {total}", some
-    edits = list(predicted)[1:]
-    if edits:
+    edit = leading_of(found.leading, predicted)
+    if edit:
         right = (given == true) & (predicted["base"] == true)
-        harmed = np.flatnonzero(right & (predicted[edits[0]] != true))
+        harmed = np.flatnonzero(right & (predicted[edit] != true))
         some = np.sort(np.random.default_rng(0).permutation(harmed)[:HARMED])
-        title = f"{len(some)} of {len(harmed):,} rightly labelled training images that {edits[0]} turned wrong, {DRAWN}"
+        title = f"{len(some)} of {len(harmed):,} rightly labelled training images that {edit} turned wrong, {DRAWN}"
         if len(some):
             yield f"{found.name}, seed {found.seed}: {title} (of {int(right.sum()):,} that the base has right)", some
+
+
+def leading_of(leading: str, predicted: Mapping[str, object]) -> str:
+    """Return ``leading`` if it has predictions, else the first edit that has; empty without an edit."""
+    return leading if leading in predicted else next(iter(list(predicted)[1:]), "")
+
+
+def gallery_of(pictures: Pictures) -> Gallery:
+    """Return the images and predictions of ``pictures`` for the page."""
+    methods = list(pictures.predicted)
+    leading = leading_of(pictures.leading, pictures.predicted)
+    cards = [0, methods.index(leading)] if leading else [0]
+    return Gallery(tuple(shown_pictures(pictures)), tuple(methods), tuple(cards))
 
 
 def shown_pictures(pictures: Pictures) -> list[Shown]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.columns import MEASURES
 from vitmem.reports.naming import setting_order, strength, strength_text, where
-from vitmem.reports.page.look import FEW, slug
-from vitmem.reports.page.material import Drawing, Material
+from vitmem.reports.page.look import FEW, PANEL, slug
+from vitmem.reports.page.material import Drawing, Material, Panels
 from vitmem.reports.render import fixed
 
 # A perceptually uniform map for all kinds of colour vision (Nuñez et al. 2018).
@@ -25,9 +26,11 @@ CHANGES = "The share of its norm by which each edited matrix changes, by strengt
 
 # With more pairs of training and method, only the first training and the first method of the others are drawn.
 MANY = 24
+# Maximum length of a line of blocks and layers.
+LINE = 24
 
 
-def heat_maps(material: Material) -> tuple[list[list[Drawing]], int]:
+def heat_maps(material: Material) -> tuple[list[list[Panels]], int]:
     """Return the maps of each training and method, of measures and of the layers' changes, and the number left out.
 
     With many trainings only a part is drawn, to keep the page readable.
@@ -35,35 +38,34 @@ def heat_maps(material: Material) -> tuple[list[list[Drawing]], int]:
     methods = [(training, material.report.methods(training)) for training in material.judged]
     pairs = [(training, groups) for training, found in methods for groups in found]
     if len(pairs) > MANY:
-        drawn = [
-            (training, groups)
-            for n, (training, found) in enumerate(methods)
-            for groups in found[: None if n == 0 else 1]
-        ]
+        drawn = [(methods[0][0], groups) for groups in methods[0][1]]
+        drawn += [(training, material.report.leading(training)) for training, found in methods[1:] if found]
     else:
         drawn = pairs
     maps = [[*_outcomes(material, *pair), *_changes(material, *pair)] for pair in drawn]
     return [found for found in maps if found], len(pairs) - len(drawn)
 
 
-def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -> list[Drawing]:
+def _outcomes(material: Material, training: Training, groups: Sequence[Group]) -> list[Panels]:
     places, strengths = dict.fromkeys(map(where, groups)), _strengths(groups)
     keys = [k for k in MEASURES if any(g.estimate(at("metrics", k)) is not None for g in groups)]
     if len(places) < FEW or len(strengths) < FEW or not keys:
         return []
-    ticks = _ticks(groups, strengths)
-    width, height = (0.5 * len(strengths) + 0.4) * len(keys) + 1.6, 0.34 * len(places) + 0.6
-    figure = Figure(figsize=(width, height + _room(ticks)), layout="constrained")
+    ticks, rows = _ticks(groups, strengths), [_broken(place) for place in places]
+    height = 0.2 * sum(row.count("\n") + 1 for row in rows) + 0.14 * len(rows) + 0.6
     cells = {(where(g), strength_text(g)): g for g in groups}
-    panels = figure.subplots(1, len(keys), squeeze=False, sharey=True)[0]
-    for axes, key in zip(panels, keys, strict=True):
+    drawings = []
+    for key in keys:
+        figure = Figure(figsize=(max(0.5 * len(strengths) + 1.6, PANEL), height + _room(ticks)), layout="constrained")
+        axes = figure.subplots()
         values = [[_mean(cells.get((p, s)), ("metrics", key), 100.0) for s in strengths] for p in places]
-        _map(axes, np.array(values), list(places), ticks, digits=0)
+        _map(axes, np.array(values), rows, ticks, digits=0)
         axes.set_title(f"{key} (%)")
-    return [_drawing(material, training, groups, "outcomes", figure, OUTCOMES)]
+        drawings.append(_drawing(material, training, groups, f"outcomes-{key}", figure, f"{key}. {OUTCOMES}"))
+    return [Panels(_title(material, training, groups), drawings, OUTCOMES)]
 
 
-def _changes(material: Material, training: Training, groups: Sequence[Group]) -> list[Drawing]:
+def _changes(material: Material, training: Training, groups: Sequence[Group]) -> list[Panels]:
     """Return the map of the layers' changes in the blocks with the most layers."""
     widest = max((_layers(g) for g in groups), key=len)
     inside = [g for g in groups if _layers(g) == widest]
@@ -74,10 +76,17 @@ def _changes(material: Material, training: Training, groups: Sequence[Group]) ->
     paths = [("edit", "layers", layer, "relative_change") for layer in widest]
     values = [[_mean(cells[text], path, 1.0) for text in strengths] for path in paths]
     ticks = _ticks(inside, strengths)
-    width, height = 0.62 * len(strengths) + 3.2, 0.26 * len(widest) + 0.4
+    width, height = 0.62 * len(strengths) + 2.2, 0.26 * len(widest) + 0.4
     figure = Figure(figsize=(width, height + _room(ticks)), layout="constrained")
     _map(figure.subplots(), np.array(values), widest, ticks, digits=2)
-    return [_drawing(material, training, groups, "changes", figure, f"Blocks {where(inside[0])}. {CHANGES}")]
+    caption = f"Blocks {where(inside[0])}. {CHANGES}"
+    drawing = _drawing(material, training, groups, "changes", figure, caption)
+    return [Panels(_title(material, training, groups), [drawing], caption)]
+
+
+def _broken(name: str) -> str:
+    """Return a set of blocks and layers in lines of at most ``LINE`` letters."""
+    return "\n".join(textwrap.wrap(name.replace("+", "+ "), LINE)).replace("+ ", "+")
 
 
 def _strengths(groups: Sequence[Group]) -> list[str]:
@@ -128,11 +137,15 @@ def _map(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], columns: 
             axes.text(j, i, fixed(value, digits), ha="center", va="center", fontsize=7, color=colour)
 
 
+def _title(material: Material, training: Training, groups: Sequence[Group]) -> str:
+    names = material.report.names
+    return f"{names.training(training)}, {names.method(groups[0])}"
+
+
 def _drawing(
     material: Material, training: Training, groups: Sequence[Group], kind: str, figure: Figure, caption: str
 ) -> Drawing:
-    names = material.report.names
-    training_name, method = names.training(training), names.method(groups[0])
-    title = f"{training_name}, {method}"
+    names, title = material.report.names, _title(material, training, groups)
     words = f"{title}, heat map. {caption} The numbers stand in the cells and in the table of all settings."
-    return Drawing(slug(f"heat-{kind}", training_name, method), figure, f"{title}. {caption}", words)
+    name = slug(f"heat-{kind}", names.training(training), names.method(groups[0]))
+    return Drawing(name, figure, kind, words)

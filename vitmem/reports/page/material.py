@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import yaml
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from vitmem.reports.aggregate import Training
 from vitmem.reports.analyses import Analyses
 from vitmem.reports.drawing import draw_figures
 from vitmem.reports.files import tables_of
-from vitmem.reports.page.look import Look, looks
+from vitmem.reports.page.look import Company, Look, companies, looks
 from vitmem.reports.render import Table
 from vitmem.reports.report import Report
 from vitmem.rows import Row
@@ -29,7 +30,7 @@ class Pictures:
     """Images (m, C, H, W) uint8 of one training with their given labels, true labels and predictions.
 
     ``given``, ``true`` and every array of ``predicted`` have m classes, indices into ``classes``; ``predicted`` has the
-    unedited model first, then each method at its chosen setting.
+    unedited model first, then each method at its chosen setting; ``leading`` is the method shown below an image.
     """
 
     about: str
@@ -38,6 +39,7 @@ class Pictures:
     true: NDArray[np.int64]
     predicted: Mapping[str, NDArray[np.int64]]
     classes: Sequence[str]
+    leading: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class Material:
         return Report(self.suite, self.rows, self.analyses)
 
     @cached_property
+    def purpose(self) -> str:
+        """The sentence ``about`` of the suite's file; empty without one."""
+        try:
+            read = yaml.safe_load(self.source) if self.source else None
+        except yaml.YAMLError:
+            return ""
+        return str(read.get("about") or "") if isinstance(read, dict) else ""
+
+    @cached_property
     def tables(self) -> dict[str, Table]:
         """The tables written by ``vitmem tables``, by name."""
         return tables_of(self.report)
@@ -79,8 +90,13 @@ class Material:
 
     @cached_property
     def looks(self) -> dict[str, Look]:
-        """Colour, marker and dashes of each method, the same in every figure."""
+        """Colour, marker and dashes of each method, the same in every figure of the page."""
         return looks(self.report)
+
+    @cached_property
+    def companies(self) -> list[Company]:
+        """The methods drawn together, in order."""
+        return companies(self.report)
 
     @cached_property
     def judged(self) -> list[Training]:
@@ -96,6 +112,15 @@ class Drawing:
     figure: Figure
     caption: str
     alternative: str
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Small figures side by side, or below each other on a narrow screen, with a title and one caption."""
+
+    title: str
+    drawings: list[Drawing]
+    caption: str
 
 
 @dataclass(frozen=True)

@@ -11,45 +11,69 @@ from matplotlib.lines import Line2D
 
 from vitmem.reports.aggregate import Group, Reader, Training, at
 from vitmem.reports.choose import choose
-from vitmem.reports.page.look import Look, in_words, legend_below, slug
-from vitmem.reports.page.material import Drawing, Material
+from vitmem.reports.page.look import HIGH, PANEL, Look, in_words, legend_below, slug
+from vitmem.reports.page.material import Drawing, Material, Panels
 from vitmem.reports.report import oracles
 from vitmem.reports.style import ORACLE_MARKERS
 from vitmem.reports.tables.front import undominated
 
 # Measures against validation, and whether higher is better.
 MEASURES = {"memorized": False, "recovered": True}
+# Settings further from the unedited model, in points of validation, would squeeze the others together.
+FARTHEST = 15.0
 CAPTION = (
     "Each dot is a setting, the mean over the seeds on the report halves. Lines join the settings of a method that no "
     "other setting of it beats in both measures; a ring is the chosen one, the star the unedited model."
 )
+OTHERS = " Grey dots are the settings of the other methods."
+CUT = f" Settings that lose more than {FARTHEST:g} points of validation are left of the panels."
 
 
-def pareto(material: Material) -> list[Drawing]:
-    """Return a drawing for each training whose unedited model has validation and a measure against it."""
-    return [drawing for training in material.judged for drawing in _drawing(material, training)]
+def pareto(material: Material) -> list[Panels]:
+    """Return panels for each training whose unedited model has validation and a measure against it.
+
+    Each measure has a panel for the methods that may see the same, all with the same axes.
+    """
+    return [panels for training in material.judged for panels in _panels(material, training)]
 
 
-def _drawing(material: Material, training: Training) -> list[Drawing]:
+def _panels(material: Material, training: Training) -> list[Panels]:
     report, base = material.report, training.base
     assert base is not None
     keys = [key for key in MEASURES if _points([base], key)]
-    if not keys or not training.edits:
+    methods = {report.names.method(groups[0]): groups for groups in report.methods(training)}
+    here = [company for company in material.companies if methods.keys() & {*company.names}]
+    if not keys or not here:
         return []
     name = report.names.training(training)
-    methods = {report.names.method(groups[0]): groups for groups in report.methods(training)}
-    figure = Figure(figsize=(4.4 * len(keys), 3.7), layout="constrained")
-    for axes, key in zip(figure.subplots(1, len(keys), squeeze=False).flat, keys, strict=True):
-        for method, groups in methods.items():
-            _method(axes, groups, base, key, material.looks[method])
-        _references(axes, training, key)
-        axes.set(xlabel="validation (%)", ylabel=f"{key} (%)")
-    known = {str(g.oracle): report.names.method(g) for g in oracles(training)}
-    shown = {method: material.looks[method] for method in methods}
-    handles = _handles(shown, known, any(base.estimate(_unseen(key)) is not None for key in keys))
-    legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
-    words = f"{name}: {' and '.join(keys)} against validation. {in_words(report, training, [*keys, 'validation'])}"
-    return [Drawing(slug("pareto", name), figure, f"{name}. {CAPTION}", words)]
+    drawings, cut = [], False
+    for key in keys:
+        points = [_points(groups, key) for groups in ([base], oracles(training), *methods.values())]
+        x = np.array([point[0] for some in points for point in some])
+        y = np.array([point[1] for some in points for point in some])
+        least = max(x.min(), _points([base], key)[0][0] - FARTHEST)
+        cut |= bool(x.min() < least)
+        for company in here:
+            figure = Figure(figsize=(PANEL, HIGH), layout="constrained")
+            axes = figure.subplots()
+            shown = {method: methods[method] for method in company.names if method in methods}
+            for groups in (groups for method, groups in methods.items() if method not in shown):
+                axes.plot(*np.array(_points(groups, key)).reshape(-1, 2).T, ls="", marker=".", color="#d4d4d4", ms=3)
+            for method, groups in shown.items():
+                _method(axes, groups, base, key, material.looks[method])
+            _references(axes, training, key)
+            axes.set(xlabel="validation (%)", ylabel=f"{key} (%)", title=company.title)
+            axes.set_xlim(least - 0.05 * (x.max() - least) - 0.1, x.max() + 0.05 * (x.max() - least) + 0.1)
+            axes.set_ylim(0, max(1.08 * y.max(), 1.0))
+            known = {str(g.oracle): report.names.method(g) for g in oracles(training)}
+            looks = {method: material.looks[method] for method in shown}
+            handles = _handles(looks, known, base.estimate(_unseen(key)) is not None)
+            legend_below(figure, handles, [str(handle.get_label()) for handle in handles])
+            title = ", ".join(text for text in (f"{key} against validation", company.title) if text)
+            words = f"{name}: {title}. {in_words(report, training, [key, 'validation'], company.names)}"
+            drawings.append(Drawing(slug("pareto", name, key, company.title), figure, title, words))
+    caption = CAPTION + (OTHERS if len(here) > 1 else "") + (CUT if cut else "")
+    return [Panels(name, drawings, caption)]
 
 
 def _points(groups: list[Group], key: str) -> list[tuple[float, float]]:
@@ -83,7 +107,6 @@ def _references(axes: Axes, training: Training, key: str) -> None:
     unseen = training.base.estimate(_unseen(key))
     if unseen is not None:
         axes.axhline(100 * unseen.mean, color="black", lw=0.9, ls="--")
-    axes.set_ylim(bottom=0)
 
 
 def _unseen(key: str) -> Reader:

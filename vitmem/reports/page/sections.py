@@ -11,9 +11,9 @@ from vitmem.registry import TABLES
 from vitmem.reports.page.accounts import costs, environments, total
 from vitmem.reports.page.cells import cells
 from vitmem.reports.page.curves import training_curves
-from vitmem.reports.page.gallery import shown_pictures
+from vitmem.reports.page.gallery import gallery_of
 from vitmem.reports.page.heat import heat_maps
-from vitmem.reports.page.material import Drawing, Material, Part, Section, sentence
+from vitmem.reports.page.material import Drawing, Material, Panels, Part, Section, sentence
 from vitmem.reports.page.pareto import pareto
 from vitmem.reports.page.strength import strength_curves
 from vitmem.reports.page.tabled import tabled
@@ -33,20 +33,19 @@ def _title(name: str) -> str:
 
 
 def headline(material: Material) -> Section | None:
-    """Return the table of the chosen settings with all its notes."""
+    """Return the table of the chosen settings, and the figures beside it."""
     table = material.tables.get("chosen")
     if table is None:
         return Section(
             "headline", "Results", (sentence("No cell of an unedited model is finished: nothing is chosen."),)
         )
     drawn = [drawing for name in AT_A_GLANCE if (drawing := material.figures.get(name)) is not None]
-    return Section("headline", "Results", (_table(table, notes_open=True), *_figures(drawn)))
+    return Section("headline", "Results", (_table(table), *_figures(drawn)))
 
 
 def fronts(material: Material) -> Section | None:
     """Return measures against validation, and the table of the fronts."""
-    drawings = pareto(material)
-    parts = _figures(drawings)
+    parts = _panels(pareto(material))
     if "front" in material.tables:
         parts.append(_table(material.tables["front"], _title("front")))
     return Section("pareto", "Pareto fronts", tuple(parts)) if parts else None
@@ -54,7 +53,7 @@ def fronts(material: Material) -> Section | None:
 
 def strengths(material: Material) -> Section | None:
     """Return the measures along the change of the weights."""
-    parts = _figures(strength_curves(material))
+    parts = _panels(strength_curves(material))
     return Section("strength", "Strength", tuple(parts)) if parts else None
 
 
@@ -62,14 +61,13 @@ def heat(material: Material) -> Section | None:
     """Return the heat maps, those of the first method of the first training open."""
     maps, left_out = heat_maps(material)
     parts = []
-    for n, drawings in enumerate(maps):
-        title = drawings[0].caption.split(". ")[0]
-        parts.append(Part("figures", drawings, title, folded=n > 0))
+    for n, panels in enumerate(maps):
+        parts.append(Part("panels", panels, panels[0].title, folded=n > 0))
     if parts and left_out:
         parts.append(
             sentence(
-                f"Drawn are all methods of the first training and the first method of the others; the outcomes of the "
-                f"{left_out} other pairs of training and method are in the table of all settings."
+                f"Drawn are all methods of the first training, and of the others K-FAC or their first one; the outcomes of "
+                f"the {left_out} other pairs of training and method are in the table of all settings."
             )
         )
     return Section("heat", "Blocks, layers and strength", tuple(parts)) if parts else None
@@ -96,14 +94,14 @@ def comparisons(material: Material) -> Section | None:
 
 def training(material: Material) -> Section | None:
     """Return the training curves, or the reason why there are none."""
-    parts = _figures(training_curves(material)) or [sentence(material.missing["curves"])]
+    parts = _panels(training_curves(material)) or [sentence(material.missing["curves"])]
     return Section("training", "Training", tuple(parts))
 
 
 def gallery(material: Material) -> Section | None:
     """Return images with their labels before and after, or the reason why there are none."""
     parts = [
-        Part("gallery", (shown_pictures(pictures), list(pictures.predicted)), pictures.about, folded=n > 0)
+        Part("gallery", gallery_of(pictures), pictures.about, folded=n > 1)
         for n, pictures in enumerate(material.pictures)
     ]
     return Section("gallery", "Images", tuple(parts or [sentence(material.missing["pictures"])]))
@@ -159,22 +157,24 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 def sections(material: Material) -> list[Section]:
     """Return the non-empty sections of ``material``."""
     made = [section for make in SECTIONS if (section := make(material)) is not None]
-    _name_apart([part for section in made for part in section.parts if part.kind == "figures"])
+    parts = [part for section in made for part in section.parts]
+    _name_apart([part.content for part in parts if part.kind == "figures"])
+    _name_apart([panels.drawings for part in parts if part.kind == "panels" for panels in part.content])
     return made
 
 
-def _name_apart(parts: Sequence[Part]) -> None:
+def _name_apart(lists: Sequence[list[Drawing]]) -> None:
     """Give drawings with equal file names (``a b``, ``A-b``) distinct ones."""
     seen: Counter[str] = Counter()
-    for part in parts:
-        for n, drawing in enumerate(part.content):
+    for drawings in lists:
+        for n, drawing in enumerate(drawings):
             seen[drawing.name] += 1
             if seen[drawing.name] > 1:
-                part.content[n] = replace(drawing, name=f"{drawing.name}--{seen[drawing.name]}")
+                drawings[n] = replace(drawing, name=f"{drawing.name}--{seen[drawing.name]}")
 
 
-def _table(table: Table, title: str = "", folded: bool = False, notes_open: bool = False) -> Part:
-    return Part("table", (tabled(table), notes_open), title, folded)
+def _table(table: Table, title: str = "", folded: bool = False) -> Part:
+    return Part("table", tabled(table), title, folded)
 
 
 def _figures(drawings: Sequence[Drawing]) -> list[Part]:
@@ -182,4 +182,12 @@ def _figures(drawings: Sequence[Drawing]) -> list[Part]:
     parts = [Part("figures", list(drawings[:OPEN]))] if drawings else []
     if len(drawings) > OPEN:
         parts.append(Part("figures", list(drawings[OPEN:]), f"{len(drawings) - OPEN} more", folded=True))
+    return parts
+
+
+def _panels(found: Sequence[Panels]) -> list[Part]:
+    """Return the first panels open, and the others folded."""
+    parts = [Part("panels", [panels], panels.title) for panels in found[:OPEN]]
+    if len(found) > OPEN:
+        parts.append(Part("panels", list(found[OPEN:]), f"{len(found) - OPEN} more", folded=True))
     return parts

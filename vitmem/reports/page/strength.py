@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from vitmem.reports.aggregate import Group, Training, at
 from vitmem.reports.columns import CHANGE_OF_WEIGHTS, MEASURES
-from vitmem.reports.page.look import FEW, Look, in_words, legend_below, place, slug
-from vitmem.reports.page.material import Drawing, Material
+from vitmem.reports.page.look import FEW, HIGH, PANEL, Company, Look, in_words, legend_below, place, slug
+from vitmem.reports.page.material import Drawing, Material, Panels
 from vitmem.reports.style import bar, bars_note
 
 CAPTION = (
@@ -19,36 +19,41 @@ CAPTION = (
 )
 
 
-def strength_curves(material: Material) -> list[Drawing]:
-    """Return a drawing for each training with a method of several settings."""
-    return [drawing for training in material.judged for drawing in _drawing(material, training)]
+def strength_curves(material: Material) -> list[Panels]:
+    """Return panels for each training, and the methods that may see the same, with a method of several settings."""
+    return [
+        panels
+        for training in material.judged
+        for company in material.companies
+        for panels in _panels(material, training, company)
+    ]
 
 
-def _drawing(material: Material, training: Training) -> list[Drawing]:
+def _panels(material: Material, training: Training, company: Company) -> list[Panels]:
     report, base = material.report, training.base
     assert base is not None
     keys = [key for key in MEASURES if base.estimate(at("metrics", key)) is not None]
     lines = {}
     for groups in report.methods(training):
         settings = [g for g in place(groups, base) if g.estimate(CHANGE_OF_WEIGHTS) is not None]
-        if len(settings) >= FEW:
+        if len(settings) >= FEW and report.names.method(groups[0]) in company.names:
             lines[report.names.method(groups[0])] = sorted(settings, key=_change)
-    if not lines or not keys:
+    if not lines:
         return []
-    name = report.names.training(training)
-    figure = Figure(figsize=(3.3 * len(keys), 3.1), layout="constrained")
-    panels = figure.subplots(1, len(keys), squeeze=False)[0]
-    for axes, key in zip(panels, keys, strict=True):
+    title = ", ".join(text for text in (report.names.training(training), company.title) if text)
+    drawings = []
+    for key in keys:
+        figure = Figure(figsize=(PANEL, HIGH), layout="constrained")
+        axes = figure.subplots()
         for method, groups in lines.items():
             _line(axes, [base, *groups], key, material.looks[method], method)
-        axes.set(xlabel="‖ΔW‖/‖W‖", title=key)
+        axes.set(xlabel="‖ΔW‖/‖W‖", ylabel=f"{key} (%)")
         axes.set_ylim(bottom=0)
-    panels[0].set_ylabel("%")
-    handles, labels = panels[0].get_legend_handles_labels()
-    legend_below(figure, handles, labels)
+        legend_below(figure, *axes.get_legend_handles_labels())
+        words = f"{title}: {key} along the change of the weights. {in_words(report, training, [key], company.names)}"
+        drawings.append(Drawing(slug("strength", title, key), figure, key, words))
     note = bars_note(len(group.rows) for groups in lines.values() for group in groups)
-    words = f"{name}: {', '.join(keys)} along the change of the weights. {in_words(report, training, keys)}"
-    return [Drawing(slug("strength", name), figure, f"{name}. {CAPTION}, {note}.", words)]
+    return [Panels(title, drawings, f"{CAPTION}, {note}.")] if drawings else []
 
 
 def _change(group: Group) -> float:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from pathlib import Path
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from vitmem.files import write_text, writing
 from vitmem.reports.drawing import write_figure
 from vitmem.reports.page.material import Drawing, Material
 from vitmem.reports.page.sections import sections
+from vitmem.reports.page.top import results
 from vitmem.reports.style import STYLE
 
 DPI = 150
@@ -33,12 +34,14 @@ def write_page(material: Material, out: Path) -> list[Path]:
         _settle(drawing.figure)
         svg, png = write_figure(drawing.figure, folder / drawing.name, DPI)
         written.extend((svg, png))
-        return f"data:image/svg+xml;base64,{base64.b64encode(svg.read_bytes()).decode()}"
+        return embedded(svg.read_text(encoding="utf-8"))
 
     page = _templates().get_template("page.html")
     with matplotlib.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
         parts = sections(material)
-    text = page.render(suite=material.suite, about=material.report.about, sections=parts, figure=figure)
+    facts = material.report.about.removeprefix(f"{material.suite}: ")
+    about = {"about": material.purpose, "facts": facts, "results": results(material)}
+    text = page.render(suite=material.suite, sections=parts, figure=figure, **about)
     path = out / f"{material.suite}.html"
     with writing(path):
         write_text(path, text)
@@ -54,11 +57,25 @@ def _settle(figure: Figure) -> None:
     figure.set_layout_engine("none")
 
 
+def embedded(svg: str) -> Markup:
+    """Return an SVG as a data URI for an attribute in single quotes, without comments and white space between lines."""
+    text = " ".join(line.strip() for line in re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL).splitlines())
+    for letter in "%#'&":
+        text = text.replace(letter, f"%{ord(letter):02X}")
+    return Markup(f"data:image/svg+xml,{text}")
+
+
+def breaks(text: str) -> Markup:
+    """Return ``text`` escaped, with places where a narrow cell may break a long name."""
+    return Markup(re.sub(r"(?<=\w)([=+/_]|\.(?!\d))(?=\w)", r"\1<wbr>", str(escape(text))))
+
+
 def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["breaks"] = breaks
     environment.globals["style"] = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))
     environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
     return environment
