@@ -165,7 +165,8 @@ def trial(bed: Bed, run: str, file: str, damage: str, seed: int = 0) -> str:
     else:
         return "traceback"
     told = told or any(words in said for words in ("made again", "anew", "measured again"))
-    told = told or (file.startswith("results") and made > 0)  # the run says how many rows are there and how many to do
+    # the run says how many rows are there and how many to do
+    told = told or ((file.startswith("results") or run == "appended") and made > 0)
     if result(folder) != bed.whole:
         return "silent"
     return "noticed" if told else "harmless"
