@@ -57,7 +57,7 @@ def test_a_run_has_a_page_with_its_curves_and_images(tmp_path: Path, monkeypatch
     assert call(*run).exit_code == 0
     out = call("report", "pages", "--cache-dir", "cache")
     assert out.exit_code == 0 and "left out" not in out.output, out.output
-    assert Path("report/pages/training-vit.svg").is_file()
+    assert Path("report/pages/training-vit-shares.svg").is_file()
     text = Path("report/pages.html").read_text()
     assert text.count("<img ") >= 10  # half of the 20 wrong labels report
     assert "name: pages" in text and f"vitmem run {file} --only {cells[1].id}" in text

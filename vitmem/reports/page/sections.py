@@ -66,7 +66,7 @@ def heat(material: Material) -> Section | None:
     if parts and left_out:
         parts.append(
             sentence(
-                f"Drawn are all methods of the first training, and of the others K-FAC or their first one; the outcomes "
+                f"Drawn are all methods of the first training, of the others K-FAC or their first one; the outcomes "
                 f"of the {left_out} other pairs of training and method are in the table of all settings."
             )
         )
