@@ -137,10 +137,9 @@ def command_line() -> str:
         command = group.resolve_command(context, [name])[1]
         arguments = [p for p in command.params if type(p).__name__ == "TyperArgument"]
         usage = " ".join(p.name.upper() if p.required else f"[{p.name.upper()}]" for p in arguments)
-        text, _, example = (command.help or "").partition("Example:")
+        text, *shown = (command.help or "").split("Example:")
         lines += ["", f"## vitmem {name}", "", f"`vitmem {name} {usage}`".replace(" `", "`"), "", prose(text.strip())]
-        if example:
-            lines += ["", "```console", *(f"$ {one.strip()}" for one in example.strip().splitlines()), "```"]
+        lines += ["", "```console", *(f"$ {one.strip()}" for one in shown), "```"]
         found = []
         for parameter in command.params:
             if parameter.name == "help":

@@ -71,6 +71,7 @@ def test_pages_name_all_there_is(made: Any) -> None:
             assert f"## {entry.name}" in pages[f"{kind}.md"], entry.name
     assert all(f"## vitmem {verb}" in pages["command_line.md"] for verb in VERBS)
     assert "`--data-dir`" in pages["command_line.md"]
+    assert "Example" not in pages["command_line.md"] and "\n$ \n" not in pages["command_line.md"]
     assert all(f"| `{field}` |" in pages["row.md"] for field in Row.__annotations__)
 
 
