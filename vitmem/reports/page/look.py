@@ -93,7 +93,7 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
 
 def slug(*names: str) -> str:
     """Return ``names`` as one file name: small letters, digits and hyphens, truncated."""
-    text = "-".join(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in names)
+    text = "-".join(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in names if name)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
