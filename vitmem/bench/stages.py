@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -120,6 +121,7 @@ def _train(session: Session, folder: Path, seen: Mapping[str, str]) -> None:
     resumed = resumable(folder / CHECKPOINTS) is not None
     with ranks(session.devices, session.device, _prepared, session.training, session.places, folder):
         seconds = session.experiment.train(folder)
+    gc.collect()  # a trainer refers to itself, and its images and weights would stay for many trainings
     record: TrainingRecord = {
         "config": session.training.config,
         "training_seconds": seconds,
