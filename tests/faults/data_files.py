@@ -135,7 +135,8 @@ def matrix(path: Path) -> Any:
 
 
 def own_labels(path: Path) -> Any:
-    return read_labels(path, None, np.arange(20), 4, "abcd", "noise 'file'")
+    known = NoiseContext("x", 4, classes=tuple("abcd"), total=20)
+    return read_labels(path, None, np.arange(20), known, "noise 'file'")
 
 
 def human(path: Path) -> Any:
