@@ -82,7 +82,7 @@ def test_images(tmp_path: Path) -> None:
     suite = HERE / "tiny.yaml"
     out = bands(suite, tmp_path)
     assert out.exit_code == 0, out.exception
-    assert out.output.splitlines()[-1] == f"wrote {tmp_path / 'results' / 'tiny' / 'analyses' / 'bands.csv'}"
+    assert out.output.splitlines()[-2] == f"wrote {tmp_path / 'results' / 'tiny' / 'analyses' / 'bands.csv'}"
     session, factors = trained(suite, tmp_path)
     rows = read("tiny", tmp_path)
     assert [(row["from"], row["to"]) for row in rows[:4]] == [

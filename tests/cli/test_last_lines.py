@@ -35,6 +35,7 @@ LAST = {
     "tables --print verdict": "all columns: results/small/tables/verdict.md; what they mean: results/glossary.md",
     "figures": "a page with them and the tables: vitmem report",
     "report small": "open it in a browser",
+    "site --results results": r"wrote \d+ pages in .*; open .*index.html",
     "analyse small.yaml --only spectrum --device cpu": "tables and figures of them: .*; vitmem report small",
     "list methods": "a suite names one as 'edits: .*'; vitmem check method NAME tries it",
     "check noise symmetric --param rate=0.1": "a suite names it as 'noise: {name: symmetric}'; vitmem run SUITE .*",
