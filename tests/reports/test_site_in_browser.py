@@ -84,7 +84,10 @@ def page(browser: Any) -> Iterator[Any]:
     said: list[str] = []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("requestfailed", lambda request: said.append(request.url))
+    # a figure that loads while the page is left is cancelled, which is no fault of the page
+    opened.on(
+        "requestfailed", lambda request: said.append(request.url) if request.failure != "net::ERR_ABORTED" else None
+    )
     opened.on(
         "request", lambda request: said.append(request.url) if not request.url.startswith(("file:", "data:")) else None
     )
