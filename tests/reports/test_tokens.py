@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
-from vitmem.reports.studies.tokens.figures import dots, headroom
+from vitmem.reports.studies.tokens.figures import headroom
+from vitmem.reports.studies.tokens.figures import images as images_figure
 from vitmem.reports.studies.tokens.figures import tokens as tokens_figure
-from vitmem.reports.studies.tokens.tables import has_tokens, places
+from vitmem.reports.studies.tokens.leads import dots
+from vitmem.reports.studies.tokens.tables import has_sizes, places
 
 from vitmem.registry import FIGURES
 from vitmem.reports.aggregate import by_training, group_rows
@@ -107,13 +109,42 @@ def test_what_stands_below_counts_bases_that_memorize_enough(rows: list[Row]) ->
     assert "- K-FAC: with the whole interval of the lead, 0 ahead and 1 behind of 1 at 1 token\n" in text
 
 
+def more_images(rows: list[Row]) -> list[Row]:
+    """The trainings of one token, again with 16,000 images."""
+    found = [row for row in rows if row["counts"]["tokens"] == 1]
+    for row in list(found):
+        config = {**row["config"], "data": {**row["config"]["data"], "train": 16000}}
+        found.append({**row, "id": row["id"] + "more", "config": config, "counts": {"train": 16000, "tokens": 1}})
+    return found
+
+
+def test_by_training_images(rows: list[Row]) -> None:
+    report = Report("toy", more_images(rows))
+    lines = list(csv.DictReader(io.StringIO(render_tables(report)["tokens.csv"])))
+    leads = {
+        x["images"]: float(x["lead"]) for x in lines if x["method"] == "K-FAC, input side" and x["layers"] != "fc2"
+    }
+    assert leads == pytest.approx(dict.fromkeys(["4000", "16000"], np.mean(np.array(SCALED) - INPUT)))
+    assert tokens_figure(report) is None
+    figure = images_figure(report)
+    assert figure is not None and images_figure(Report("toy", rows)) is None
+    assert [axes.get_ylabel() for axes in figure.axes] == ["residual MLPs", "residual MLPs\nfc2"]
+    assert [axes.get_title() for axes in figure.axes] == ["1 token", ""]
+    assert figure.axes[-1].get_xlabel() == "training images"
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["4,000", "16,000"]
+    places_of_dots = {
+        round(float(x)) for line in figure.axes[0].lines for x in line.get_xdata() if line.get_marker() == "o"
+    }
+    assert places_of_dots == {12, 14}  # octaves
+
+
 def test_one_number_of_tokens_has_no_table(rows: list[Row]) -> None:
     one = [row for row in rows if row["counts"]["tokens"] == 1]
-    assert has_tokens(Report("toy", rows)) and not has_tokens(Report("toy", one))
+    assert has_sizes(Report("toy", rows)) and not has_sizes(Report("toy", one))
     assert "tokens.csv" not in render_tables(Report("toy", one))
     for row in rows:
         del row["counts"]["tokens"]
-    assert not has_tokens(Report("toy", rows))
+    assert not has_sizes(Report("toy", rows))
 
 
 def test_settings_are_of_one_kind_by_the_plainest_statistics(rows: list[Row]) -> None:

@@ -13,7 +13,7 @@ from vitmem.reports.naming import title_of
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
-from .tables import BEST, Place, has_tokens, places
+from .tables import BEST, Place, has_sizes, places
 
 # Methods with their defining parameters; the lead is that of the first.
 SHOWN: tuple[tuple[str, Mapping[str, Any]], ...] = (("kfac_input", {}), ("sap", {}), ("kfac", {}))
@@ -41,7 +41,7 @@ NOTES = (
 @TABLES.register("effect", title="The effect in one line a network", columns=COLUMNS, notes=NOTES)
 def effect(report: Report) -> Iterator[tuple[Cell, ...]]:
     """What is left at no loss, and the lead of the input side, for each training and set of layers."""
-    for place in places(report) if has_tokens(report) else ():
+    for place in places(report) if has_sizes(report) else ():
         if (row := _row(place)) is not None:
             yield row
 

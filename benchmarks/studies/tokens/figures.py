@@ -1,11 +1,10 @@
-"""The lead over shrinkage against the tokens of an image, and against what edited layers carry. Imports matplotlib."""
+"""The lead over shrinkage against tokens, training images and what edited layers carry. Imports matplotlib."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,76 +12,64 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vitmem.registry import FIGURES
-from vitmem.reports.aggregate import Estimate, at
+from vitmem.reports.aggregate import at
 from vitmem.reports.choose import GATE
 from vitmem.reports.report import Report
 from vitmem.reports.style import COLOURS, MARKERS, bar, name_bars
 
-from .tables import Place, contenders, has_tokens, places
+from .leads import IMAGES, TOKENS, Dot, Size, dots
+from .tables import Place, has_sizes
 
-# Horizontal distance, in octaves, between lines with the same number of tokens.
+# Horizontal distance, in octaves, between the methods at one size.
 APART = 0.09
 WIDE = 28  # characters per line beside a panel
 CARRIED = {"ablated_memorized": "memorized", "ablated_validation": "validation"}
 LEAD = "lead over shrinkage (points)"
 LENGTH = {"epochs", "steps"}
-
-
-@dataclass(frozen=True)
-class Dot:
-    """The lead of one method for one set of layers."""
-
-    place: Place
-    method: str
-    lead: Estimate
-    input_side: bool
-
-    @property
-    def told(self) -> bool:
-        """Whether the method is the input side and rows have the metrics with its matrices at zero."""
-        return self.input_side and self.place.site.ablated is not None
-
-
-def dots(report: Report) -> list[Dot]:
-    """Return the lead of every method for every set of layers."""
-    found = []
-    for place in places(report):
-        for first, choice in contenders(place.site):
-            if (lead := place.site.lead(choice)) is not None:
-                found.append(Dot(place, report.names.method(first), lead, first.method == "kfac_input"))
-    return found
-
-
-@FIGURES.register(
-    "tokens",
-    caption="How much less each method leaves memorized than the best shrinkage, in points, at no loss of selection "
-    "accuracy, on the report halves, by the number of tokens that an image is.",
+CAPTION = (
+    "How much less each method leaves memorized than the best shrinkage, in points, at no loss of selection accuracy, "
+    "on the report halves, by "
 )
+
+
+@FIGURES.register("tokens", caption=CAPTION + "the number of tokens that an image is.")
 def tokens(report: Report) -> Figure | None:
-    """The lead over shrinkage: a row a family of network and set of layers, a column a number of images.
+    """The lead over shrinkage against tokens: a row a family of network and set of layers, a column a number of images.
 
     What else differs between trainings of the same family, images and tokens has rows of its own.
     """
-    found = dots(report) if has_tokens(report) else []
-    if not found:
+    return _leads(report, TOKENS, IMAGES)
+
+
+@FIGURES.register("images", caption=CAPTION + "the number of training images.")
+def images(report: Report) -> Figure | None:
+    """The lead over shrinkage against training images, as :func:`tokens` with a column a number of tokens."""
+    return _leads(report, IMAGES, TOKENS)
+
+
+def _leads(report: Report, along: Size, across: Size) -> Figure | None:
+    """Draw the leads against one size, a column each value of the other; ``None`` where the first does not differ."""
+    found = dots(report) if has_sizes(report) else []
+    if len({along.of(dot.place) for dot in found}) < 2:
         return None
     extra = _extra(report, [dot.place for dot in found])
     rows = list(dict.fromkeys(_row(dot.place, extra) for dot in found))
-    images = sorted({dot.place.images for dot in found})
+    columns = sorted({across.of(dot.place) for dot in found})
     methods = list(dict.fromkeys(dot.method for dot in found))
     style = {name: (COLOURS[n % len(COLOURS)], (n - (len(methods) - 1) / 2) * APART) for n, name in enumerate(methods)}
-    figure = Figure(figsize=(2.9 * len(images) + 2.8, 2.1 * len(rows) + 0.9), layout="constrained")
-    panels = figure.subplots(len(rows), len(images), squeeze=False, sharex=True, sharey=True)
+    figure = Figure(figsize=(2.9 * len(columns) + 2.8, 2.1 * len(rows) + 0.9), layout="constrained")
+    panels = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     for line, row in zip(panels, rows, strict=True):
-        for axes, count in zip(line, images, strict=True):
-            _panel(axes, [d for d in found if d.place.images == count and _row(d.place, extra) == row], style)
+        for axes, count in zip(line, columns, strict=True):
+            here = [dot for dot in found if across.of(dot.place) == count and _row(dot.place, extra) == row]
+            _panel(axes, here, along, style)
         line[0].set_ylabel("\n".join(row))
-    for axes, count in zip(panels[0], images, strict=True):
-        axes.set_title(f"{count:,} images")
-    counts = sorted({dot.place.tokens for dot in found})
+    for axes, count in zip(panels[0], columns, strict=True):
+        axes.set_title(across.told(count))
+    counts = sorted({along.of(dot.place) for dot in found})
     for axes in panels[-1]:
-        axes.set_xlabel("tokens of an image")
-        axes.set_xticks([math.log2(count) for count in counts], [str(count) for count in counts])
+        axes.set_xlabel(along.label)
+        axes.set_xticks([math.log2(count) for count in counts], [f"{count:,}" for count in counts])
     figure.supylabel(LEAD, fontsize="medium")
     handles = [Line2D([], [], color=colour, marker="o", ms=4, lw=1, label=name) for name, (colour, _) in style.items()]
     figure.legend(handles=[*handles, *_hollow(found)], loc="outside right center", frameon=False)
@@ -113,13 +100,13 @@ def _row(place: Place, extra: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(text for text in (place.family, extra[id(place)], layers) if text)
 
 
-def _panel(axes: Axes, found: Sequence[Dot], style: Mapping[str, tuple[str, float]]) -> None:
+def _panel(axes: Axes, found: Sequence[Dot], along: Size, style: Mapping[str, tuple[str, float]]) -> None:
     """Draw a line per method; the dotted line is the best shrinkage."""
     axes.axhline(0, color="black", lw=0.7, ls=":")
     for method, (colour, shift) in style.items():
-        own = sorted((dot for dot in found if dot.method == method), key=lambda dot: dot.place.tokens)
+        own = sorted((dot for dot in found if dot.method == method), key=lambda dot: along.of(dot.place))
         if own:
-            x = [math.log2(dot.place.tokens) + shift for dot in own]
+            x = [math.log2(along.of(dot.place)) + shift for dot in own]
             y = [100 * dot.lead.mean for dot in own]
             axes.errorbar(x, y, yerr=[bar(dot.lead) for dot in own], color=colour, lw=1, elinewidth=0.7)
             for left, high, dot in zip(x, y, own, strict=True):
@@ -135,7 +122,7 @@ def headroom(report: Report) -> Figure | None:
 
     What a network still does with the edited matrices at zero lies elsewhere. Shapes are families, colours tokens.
     """
-    found = [dot for dot in dots(report) if dot.told] if has_tokens(report) else []
+    found = [dot for dot in dots(report) if dot.told] if has_sizes(report) else []
     if not found:
         return None
     counts = sorted({dot.place.tokens for dot in found})
@@ -156,9 +143,7 @@ def headroom(report: Report) -> Figure | None:
         axes.set_xlabel(f"{word} with the edited matrices at zero (%)")
     panels[0].set_ylabel(f"{found[0].method}: {LEAD}")
     handles = [Line2D([], [], color="grey", marker=mark, ls="", label=name) for name, mark in shape.items()]
-    handles += [
-        Line2D([], [], color=c, marker="o", ls="", label=f"{n} token{'' if n == 1 else 's'}") for n, c in colour.items()
-    ]
+    handles += [Line2D([], [], color=c, marker="o", ls="", label=TOKENS.told(n)) for n, c in colour.items()]
     figure.legend(handles=[*handles, *_hollow(found)], loc="outside right center", frameon=False)
     name_bars(figure, (dot.lead.n for dot in found))
     return figure

@@ -1,4 +1,4 @@
-"""Lead of curvature over shrinkage by tokens per image and by the contribution of the edited layers. No torch."""
+"""Lead of curvature over shrinkage by training images, tokens per image and what edited layers carry. No torch."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Place:
         return before is not None and before.mean >= GATE - ROUNDING
 
 
-def has_tokens(report: Report) -> bool:
-    """Return whether the networks of a suite have different numbers of tokens per image."""
-    return len({place.tokens for place in places(report)}) > 1
+def has_sizes(report: Report) -> bool:
+    """Return whether the trainings of a suite differ in their number of images or of tokens per image."""
+    return len({(place.images, place.tokens) for place in places(report)}) > 1
 
 
 def places(report: Report) -> list[Place]:
@@ -109,8 +109,8 @@ class Tokens(Table):
     notes = NOTES
 
     def rows(self, report: Report) -> Iterator[tuple[Cell, ...]]:
-        """Yield the base, the best shrinkage and each method with its lead, of suites of several numbers of tokens."""
-        for place in places(report) if has_tokens(report) else ():
+        """Yield the base, the best shrinkage and each method with its lead, where images or tokens differ in number."""
+        for place in places(report) if has_sizes(report) else ():
             site = place.site
             head = (place.family, place.images, place.tokens, place.model, site.layers_text)
             yield (*head, title_of("none"), None, *measured(site.base), None)
