@@ -41,6 +41,15 @@ LAST = {
     "check noise symmetric --param rate=0.1": "a suite names it as 'noise: {name: symmetric}'; vitmem run SUITE .*",
     "noise symmetric --data digits --rate 0.1": "a suite names it as 'noise: {name: symmetric, rate: 0.1}'",
 }
+# With the rows elsewhere: the command on the last line names their folder.
+RENAMED = "my results"
+LAST_THERE = {
+    "tables": "what their columns mean: .*; a page with figures: vitmem report --results 'my results'",
+    "tables --suite small": "what their columns mean: .*: vitmem report small --results 'my results'",
+    "figures": "a page with them and the tables: vitmem report --results 'my results'",
+    "analyse small.yaml --only spectrum --device cpu": ".*: vitmem tables --results 'my results'; "
+    "vitmem figures --results 'my results'; vitmem report small --results 'my results'",
+}
 # What they print needs a language model, or is JSON.
 ELSEWHERE = {"mine", "fit", "edit", "lm-eval", "show", "schema"}
 
@@ -77,6 +86,13 @@ def test_the_last_line_says_where_to_look_next(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     Path("small.yaml").write_text(yaml.safe_dump(SUITE))
     for command, last in LAST.items():
-        out = CliRunner().invoke(app, shlex.split(command), catch_exceptions=False)
-        assert out.exit_code == 0, (command, out.output)
-        assert re.fullmatch(last, out.output.rstrip().splitlines()[-1]), (command, out.output[-500:])
+        ends_with(last, shlex.split(command))
+    Path("results").rename(RENAMED)
+    for command, last in LAST_THERE.items():
+        ends_with(last, [*shlex.split(command), "--results", RENAMED])
+
+
+def ends_with(last: str, command: list[str]) -> None:
+    out = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert out.exit_code == 0, (command, out.output)
+    assert re.fullmatch(last, out.output.rstrip().splitlines()[-1]), (command, out.output[-500:])

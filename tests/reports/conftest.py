@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 Row = dict[str, Any]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+# of a module, since the event loop of playwright would be that of later tests too
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, driven by playwright."""
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if executable is None:
+        pytest.skip(f"needs a browser on the path, one of {', '.join(BROWSERS)}")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install '.[dev]')")
+    with playwright.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 def _make_row(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,24 +12,8 @@ import pytest
 from vitmem.reports.page.material import Material, Pictures
 from vitmem.reports.page.write import write_page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason=f"needs a browser on the path, one of {', '.join(NAMES)}"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("playwright") is None, reason="needs playwright (pip install '.[dev]')"
-    ),
-]
 Row = dict[str, Any]
 DRAWN: dict[str, Path] = {}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with importlib.import_module("playwright.sync_api").sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +11,6 @@ import pytest
 from vitmem.reports.site.write import write_site
 from vitmem.rows import write_rows
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason=f"needs a browser on the path, one of {', '.join(NAMES)}"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("playwright") is None, reason="needs playwright (pip install '.[dev]')"
-    ),
-]
 Row = dict[str, Any]
 DRAWN: dict[str, Path] = {}
 TEXT = """# {0}
@@ -37,14 +26,6 @@ $ vitmem run a_suite_with_a_very_long_name_that_does_not_fit_on_a_phone --data-d
 ```
 """
 PAGES = ("index.html", "a/index.html", "a/tables/sweep.html", "compare.html", "glossary.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with importlib.import_module("playwright.sync_api").sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

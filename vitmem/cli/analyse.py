@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile
+from vitmem.cli.options import CacheDir, DataDir, Device, Plugin, Results, Store, SuiteFile, follow_up
 from vitmem.progress import bars
 
 
@@ -43,4 +43,6 @@ def analyse(
     with bars():
         for path in write_analyses(plan, places, results, only or ()):
             print(f"wrote {path}")
-    print(f"tables and figures of them: vitmem tables; vitmem figures; vitmem report {plan.suite.name}")
+    drawn = (follow_up(verb, results=results) for verb in ("tables", "figures"))
+    page = follow_up("report", plan.suite.name, results=results, store=store)
+    print(f"tables and figures of them: {'; '.join(drawn)}; {page}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,15 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 def suite_word(file: Path) -> str:
     """Return the word for the suite in ``file`` on a command line: the name of a shipped one, or the path."""
     return file.stem if file.parent == shipped("suites") else str(file)
+
+
+def follow_up(verb: str, suite: str | None = None, **folders: Path) -> str:
+    """Return the command of ``verb`` for ``suite``, or for all, that reads the ``folders`` this command was given.
+
+    A folder that is its option's default, such as ``results`` for ``--results``, is left out.
+    """
+    given = [part for name, path in folders.items() if str(path) != name for part in (f"--{name}", str(path))]
+    return shlex.join(["vitmem", verb, *([suite] if suite else []), *given])
 
 
 def key_values(texts: Sequence[str], option: str) -> dict[str, Any]:

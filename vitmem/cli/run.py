@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from vitmem.cli.options import (
     Store,
     SuiteFile,
     Trainer,
+    follow_up,
     key_values,
     trainer_options,
 )
@@ -179,11 +179,10 @@ def _result(rows: Path, store: Path) -> str:
     chosen = terminal(found["chosen"]) if "chosen" in found else "no cell of an unedited model is finished"
     shown = "\n\n".join([chosen, *said[:FEW], *more])
     count = counted(len(list(tables.glob("*.md"))), "table")
-    places = {"--results": rows.parent.parent, "--store": store}
-    given = [part for option, place in places.items() if str(place) != option[2:] for part in (option, str(place))]
-    page = shlex.join(["vitmem", "report", name, *given])
-    meanings = rows.parent.parent / GLOSSARY
-    return f"\n{shown}\n\n{count} in {tables}; what their columns mean: {meanings}; a page with figures: {page}"
+    results = rows.parent.parent
+    page = follow_up("report", name, results=results, store=store)
+    where = f"{count} in {tables}; what their columns mean: {results / GLOSSARY}; a page with figures: {page}"
+    return f"\n{shown}\n\n{where}"
 
 
 def _line(event: Event, progress: Progress, store: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from vitmem.bench.plugins import load_plugins
-from vitmem.cli.options import Plugin, Results
+from vitmem.cli.options import Plugin, Results, follow_up
 from vitmem.errors import InputError, VitmemError, unknown
 from vitmem.progress import bars
 from vitmem.registry import TABLES
@@ -93,7 +93,8 @@ def tables(
         names = list(dict.fromkeys(path.stem for path in paths))
         print(f"wrote {', '.join(names)} in {folder}")
     if written and format == MARKDOWN:
-        print(f"what their columns mean: {results / GLOSSARY}; a page with figures: vitmem report")
+        page = follow_up("report", suite, results=results)
+        print(f"what their columns mean: {results / GLOSSARY}; a page with figures: {page}")
 
 
 def _show(results: Path, suite: str | None, name: str, format: str) -> None:
@@ -129,6 +130,6 @@ def figures(suite: Suite = None, results: Results = Path("results"), plugin: Plu
     for path in written:
         print(f"wrote {path}")
     if written:
-        print(f"a page with them and the tables: vitmem report{f' {suite}' if suite else ''}")
+        print(f"a page with them and the tables: {follow_up('report', suite, results=results)}")
     else:
         print(f"no figure: no cell of {results} is finished; vitmem status SUITE says why")
