@@ -19,6 +19,7 @@ from vitmem.reports.style import STYLE
 
 DPI = 150
 TEMPLATES = Path(__file__).parent / "templates"
+SORTING = Path(__file__).parents[1] / "templates" / "sort.js"
 
 
 def write_page(material: Material, out: Path) -> list[Path]:
@@ -77,5 +78,6 @@ def _templates() -> Environment:
     )  # fmt: skip
     environment.filters["breaks"] = breaks
     environment.globals["style"] = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))
-    environment.globals["script"] = Markup((TEMPLATES / "page.js").read_text(encoding="utf-8"))
+    scripts = (SORTING, TEMPLATES / "page.js")
+    environment.globals["script"] = Markup("\n".join(path.read_text(encoding="utf-8") for path in scripts))
     return environment

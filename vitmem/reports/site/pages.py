@@ -17,7 +17,7 @@ from vitmem.reports.site.places import Drawn, root
 from vitmem.reports.site.shown import FACETS
 
 TEMPLATES = Path(__file__).parent / "templates"
-ASSETS = ("site.css", "site.js")
+ASSETS = (TEMPLATES / "site.css", TEMPLATES / "site.js", Path(__file__).parents[1] / "templates" / "sort.js")
 
 
 class Pages:
@@ -36,9 +36,9 @@ class Pages:
         self.macros: Any = self.templates.get_template("parts.html").module
 
     def assets(self) -> None:
-        """Write the style and the script of all pages."""
-        for name in ASSETS:
-            self._put(name, (TEMPLATES / name).read_text(encoding="utf-8"))
+        """Write the style and the scripts of all pages."""
+        for asset in ASSETS:
+            self._put(asset.name, asset.read_text(encoding="utf-8"))
 
     def write(self, page: str, template: str, **context: Any) -> None:
         """Write ``page`` from ``template``; raises InputError or DiskFullError when it cannot be written."""

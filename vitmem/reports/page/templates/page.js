@@ -1,40 +1,4 @@
-"use strict";
-// Texts are compared piece by piece, the numbers in them by size: "fraction 0.002" before "fraction 0.01".
-const pieces = (text) => text.split(/(\d+(?:\.\d+)?(?:e[-+]?\d+)?)/i).map((p, i) => (i % 2 ? Number(p) : p));
-const key = (cell) => {
-  const text = (cell.dataset.text ?? cell.textContent).trim();
-  if (text === "" || text === "–") return null;
-  return cell.dataset.value === undefined ? pieces(text) : [Number(cell.dataset.value)];
-};
-const compare = (a, b) => {
-  for (let i = 0; i < Math.min(a.length, b.length); i += 1) {
-    if (a[i] === b[i]) continue;
-    if (typeof a[i] === "number" && typeof b[i] === "number") return a[i] - b[i];
-    return String(a[i]).localeCompare(String(b[i]));
-  }
-  return a.length - b.length;
-};
-
-// A column's button sorts up, then down, then puts the rows back; empty cells stay last either way.
-for (const table of document.querySelectorAll("table.sortable")) {
-  const body = table.tBodies[0];
-  const original = [...body.rows];
-  for (const button of table.tHead.querySelectorAll("button")) {
-    button.addEventListener("click", () => {
-      const head = button.parentElement;
-      const next = { ascending: "descending", descending: null }[head.getAttribute("aria-sort")];
-      const order = next === undefined ? "ascending" : next;
-      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-      table.classList.toggle("sorted", order !== null);
-      if (order === null) return body.append(...original);
-      head.setAttribute("aria-sort", order);
-      const keyed = original.map((row) => [key(row.cells[head.cellIndex]), row]);
-      const sign = order === "ascending" ? 1 : -1;
-      keyed.sort(([a], [b]) => (a && b ? sign * compare(a, b) : (a === null) - (b === null)));
-      body.append(...keyed.map(([, row]) => row));
-    });
-  }
-}
+document.querySelectorAll("table.sortable").forEach(sortable);
 
 const unfold = document.getElementById("unfold");
 unfold.addEventListener("click", () => {
