@@ -206,6 +206,15 @@ class TestRowIds:
         with pytest.raises(InputError, match=f"rows.jsonl:1: the config of this row is not that of its id {bad['id']}"):
             read_rows(path, RowIds().belongs)
 
+    @pytest.mark.parametrize("verb", ["plan", "status"])
+    def test_no_verb_counts_a_row_that_was_changed(self, tmp_path: Path, verb: str) -> None:
+        row = read_rows(RESULTS / "demo" / "rows.jsonl")[0]
+        row["config"]["seed"] += 1
+        (tmp_path / "demo").mkdir()
+        (tmp_path / "demo" / "rows.jsonl").write_text(json.dumps(row, sort_keys=True) + "\n")
+        out = CliRunner().invoke(app, [verb, "demo", "--results", str(tmp_path)])
+        assert isinstance(out.exception, InputError) and "is not that of its id" in str(out.exception)
+
     def test_of_an_earlier_version_of_an_entry_it_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = read_rows(RESULTS / "demo" / "rows.jsonl")
         for name in ("none", "kfac", "svd"):

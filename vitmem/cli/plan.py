@@ -13,7 +13,7 @@ import typer
 
 from vitmem.bench.cells import Cell
 from vitmem.bench.costs import Costs, costs
-from vitmem.bench.current import finished_ids, outdated_ids
+from vitmem.bench.current import finished_ids, outdated_ids, rows_of
 from vitmem.bench.journal import rows_in_store
 from vitmem.bench.plan import Job, Plan, make_plan
 from vitmem.bench.plugins import load_plugins
@@ -23,7 +23,6 @@ from vitmem.cli.options import CacheDir, Device, Json, Plugin, Results, Store, S
 from vitmem.progress import duration
 from vitmem.reports.naming import edit_label
 from vitmem.reports.render import counted, size_text
-from vitmem.rows import read_rows
 
 # Largest number of cells with a line each by default.
 FEW = 60
@@ -58,7 +57,7 @@ def plan(
     load_plugins(plugin or ())
     made = make_plan(load_suite(suite), suite, data_dir)
     path = results / made.suite.name / "rows.jsonl"
-    rows = read_rows(path) if path.exists() else []
+    rows = rows_of(path)
     done = finished_ids(rows)
     done |= finished_ids(rows_in_store(made, store, done))
     outdated = outdated_ids(rows) - done
