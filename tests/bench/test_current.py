@@ -25,7 +25,7 @@ from vitmem.bench.suite import load_suite
 from vitmem.cli.main import app
 from vitmem.errors import InputError, VitmemError
 from vitmem.metrics.versions import metric_versions
-from vitmem.registry import EDITS, METRICS
+from vitmem.registry import EDITS, METRICS, edit_of
 from vitmem.rows import read_rows
 from vitmem.training import fit
 
@@ -223,6 +223,22 @@ class TestRowIds:
         assert all(RowIds().belongs(row) for row in found)
         found[0]["config"]["seed"] += 1
         assert not RowIds().belongs(found[0])
+
+
+def test_committed_rows_tell_the_information_that_their_method_declares() -> None:
+    """It is not in ids, so a declaration that was mended would leave old rows wrong in silence."""
+    told: dict[str, set[str]] = {}
+    for path in sorted(RESULTS.glob("*/rows.jsonl")):
+        for row in read_rows(path):
+            edit = row["config"]["edit"]
+            if row["status"] == "ok" and (information := row["edit"].get("information")) is not None:
+                method = {k: v for k, v in edit.items() if k not in ("blocks", "layers")}
+                told.setdefault(json.dumps(method, sort_keys=True), set()).add(information)
+    assert len(told) > 300
+    for method, found in told.items():
+        declared = edit_of(json.loads(method)).information
+        # with given labels as targets of the statistics
+        assert found <= {declared, "noisy labels"} if declared == "unlabelled" else found == {declared}, (method, found)
 
 
 class TestFailures:
