@@ -143,6 +143,10 @@ def test_one_number_of_tokens_has_no_table(rows: list[Row]) -> None:
     assert has_sizes(Report("toy", rows)) and not has_sizes(Report("toy", one))
     assert "tokens.csv" not in render_tables(Report("toy", one))
     for row in rows:
+        if row["counts"]["tokens"] == 4:  # another data set is no other size
+            row["config"]["data"] = {"name": "digits"}
+    assert not has_sizes(Report("toy", rows))
+    for row in rows:
         del row["counts"]["tokens"]
     assert not has_sizes(Report("toy", rows))
 
@@ -192,6 +196,19 @@ def test_what_else_differs_has_rows_of_its_own(rows: list[Row]) -> None:
     figure = tokens_figure(Report("toy", [*rows, *wide]))
     names = sorted(axes.get_ylabel() for axes in figure.axes)
     assert names == sorted(f"residual MLPs\nwidth={w}{layers}" for w in (256, 512) for layers in ("", "\nfc2"))
+
+
+def test_sizes_of_two_data_sets_are_not_joined_by_a_line(rows: list[Row]) -> None:
+    other = []
+    for row in rows:
+        config = {**row["config"], "data": {"name": "digits"}}
+        other.append({**row, "id": row["id"] + "digits", "config": config, "counts": {**row["counts"], "train": 500}})
+    figure = tokens_figure(Report("toy", [*rows, *other]))
+    assert figure is not None
+    labels = {axes.get_ylabel() for axes in figure.axes} - {""}
+    assert labels == {
+        f"residual MLPs\ndata={name}{layers}" for name in ("mnist5k", "digits") for layers in ("", "\nfc2")
+    }
 
 
 def test_the_section_of_the_page(rows: list[Row]) -> None:

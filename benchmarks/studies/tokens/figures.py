@@ -87,7 +87,7 @@ def _extra(report: Report, found: Sequence[Place]) -> dict[int, str]:
                 mine, theirs = parts[id(one)], parts[id(other)]
                 keys = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
                 # the length of training differs between families by design
-                varying.setdefault(one.family, set()).update(keys - LENGTH or keys)
+                varying.setdefault(one.family, {"data"}).update(keys - LENGTH or keys)
     return {
         id(p): " ".join(f"{key}={value}" for key, value in parts[id(p)].items() if key in varying[p.family])
         for p in found

@@ -63,6 +63,7 @@ class Place:
 
     site: Site
     model: str
+    data: str
     family: str
     images: int
     tokens: int
@@ -75,8 +76,9 @@ class Place:
 
 
 def has_sizes(report: Report) -> bool:
-    """Return whether the trainings of a suite differ in their number of images or of tokens per image."""
-    return len({(place.images, place.tokens) for place in places(report)}) > 1
+    """Return whether trainings of a suite on the same data differ in their number of images or of tokens per image."""
+    sizes = {(place.data, place.images, place.tokens) for place in places(report)}
+    return len(sizes) > len({data for data, _, _ in sizes})
 
 
 def places(report: Report) -> list[Place]:
@@ -86,9 +88,9 @@ def places(report: Report) -> list[Place]:
         for site in sites(training):
             tokens, images = (site.base.estimate(read) for read in (TOKENS, IMAGES))
             if tokens is not None and images is not None and site.shrinkage:
-                name = str(training.config["model"]["name"])
+                data, name = (str(training.config[part]["name"]) for part in ("data", "model"))
                 sizes = round(images.mean), round(tokens.mean)
-                found.append(Place(site, report.names.training(training), FAMILIES.get(name, name), *sizes))
+                found.append(Place(site, report.names.training(training), data, FAMILIES.get(name, name), *sizes))
     return sorted(found, key=lambda p: (p.family, p.images, p.site.layers is not None, p.site.layers_text, p.tokens))
 
 
