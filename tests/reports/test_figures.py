@@ -50,6 +50,8 @@ def test_more_methods_than_colours_are_dots_with_intervals(toy: list[Row], tmp_p
             **row,
             "id": f"{row['id']}{n}",
             "config": {**row["config"], "edit": {**row["config"]["edit"], "method": f"m{n}"}},
+            # as of a method that declares none
+            "edit": {k: v for k, v in row.get("edit", {}).items() if k != "information"},
         }
         for row in svd
         for n in range(len(COLOURS))
@@ -62,6 +64,7 @@ def test_more_methods_than_colours_are_dots_with_intervals(toy: list[Row], tmp_p
     assert [axes.get_xlabel() for axes in panels] == ["memorized (%)", "recovered (%)", "validation (%)"]
     names = [text.get_text() for text in panels[0].get_yticklabels()]
     assert names[0] == "base" and len(names) == 1 + 3 + len(COLOURS)
+    assert {f"m{n}" for n in range(len(COLOURS))} < set(names)
     # the base and each chosen method; the random basis has no setting that qualifies
     assert len(panels[0].containers) == len(names) - 1
     assert float(panels[0].containers[0].lines[0].get_xdata()[0]) == pytest.approx(85)  # type: ignore[attr-defined]

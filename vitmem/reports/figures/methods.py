@@ -36,11 +36,15 @@ def methods(report: Report) -> Figure | None:
     for row, training, some in zip(panels, trainings, lines, strict=True):
         for axes, outcome in zip(row, MEASURES, strict=True):
             _panel(axes, outcome, training, some, colour)
-        row[0].set_yticks(range(len(some)), [f"{name} ({kind})" if kind != ORACLE else name for kind, name, _ in some])
+        row[0].set_yticks(range(len(some)), [_label(kind, name) for kind, name, _ in some])
         row[0].set_ylim(len(some) - 0.5, -0.5)
         row[1].set_title(report.names.training(training))
     name_bars(figure, (len(group.rows) for some in lines for _, _, group in some if group is not None))
     return figure
+
+
+def _label(kind: str, name: str) -> str:
+    return name if kind in ("", ORACLE) else f"{name} ({kind})"
 
 
 def _lines(report: Report, training: Training) -> list[tuple[str, str, Group | None]]:
