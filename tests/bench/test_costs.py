@@ -36,6 +36,8 @@ def row(cell: Cell, **taken: float) -> dict[str, Any]:
         seconds["statistics_seconds"] = 10.0
     machine = {"device": "cpu", "device_name": "a processor", "threads": 4}
     ids = {"training": cell.training.id}
+    if cell.statistics_id is not None:
+        ids["statistics"] = cell.statistics_id
     return {
         "schema": 1, "id": cell.id, "suite": "small", "ids": ids, "config": cell.config, "status": "ok",
         "metrics": {}, "selection": {}, "counts": {}, "data": {"sha256": "0"}, "edit": {"layers": {}},
