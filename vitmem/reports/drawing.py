@@ -53,13 +53,21 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
     """Draw the figures of all suites in ``results``, or of one, as SVG and PNG; return the paths.
 
     Without ``suite`` those over all suites are drawn too, into ``results`` itself. ``belongs`` filters rows as in
-    ``read_rows``. Raises InputError when ``suite`` has no rows.
+    ``read_rows``. A figure of an entry that no longer draws the rows of a suite is deleted there. Raises InputError
+    when ``suite`` has no rows.
     """
-    written = []
+    written: list[Path] = []
     over_all = DrawnOverSuites()
+    known = {entry.name for entry in FIGURES.entries()}
     for folder, report in reports(results, suite, belongs):
-        for name, (_, figure) in draw_figures(report).items():
+        drawn = draw_figures(report)
+        for name, (_, figure) in drawn.items():
             written += write_figure(figure, folder / "figures" / name, dpi=120)
+        # it would show the rows of before
+        for file in list((folder / "figures").glob("*.*")):
+            if file.stem in known and file.stem not in drawn and file.suffix in (".svg", ".png"):
+                with writing(file):
+                    file.unlink()
         over_all.observe(report)
     for name, (_, figure) in over_all.draw().items() if suite is None else ():
         written += write_figure(figure, results / name, dpi=120)
