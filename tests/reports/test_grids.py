@@ -65,11 +65,26 @@ def test_chosen_at_each_loss_by_hand(make: Callable[..., Row]) -> None:
         "last, fraction 0.1", "last, fraction 0.01"
     ]  # fmt: skip
     text = render_tables(Report("toy", rows))["grids.md"]
-    assert "at no loss 2 of 3 pairs of training and method are inside their grid; 1 none qualifies" in text
-    assert (
-        "at 2 points 1 of 3 pairs of training and method are inside their grid; 1 at the strong end, 1 at the weak end"
-        in text
-    )
+    assert "at no loss 2 of 3 choices are inside their grid; 1 none qualifies" in text
+    assert "at 2 points 1 of 3 choices are inside their grid; 1 at the strong end, 1 at the weak end" in text
+
+
+def test_each_set_of_layers_has_a_grid_of_its_own(make: Callable[..., Row]) -> None:
+    mixing = {**KFAC, "layers": ["mlp_tokens.fc1", "mlp_tokens.fc2"]}
+    rows = [
+        make({"method": "none"}, 0.9, 0.50, None),
+        make({**KFAC, "fraction": 0.01}, 0.2, 0.40, 0.9),
+        make({**KFAC, "fraction": 0.05}, 0.4, 0.50, 0.6),
+        make({**KFAC, "fraction": 0.1}, 0.5, 0.50, 0.5),
+        # every cut of the token MLPs loses accuracy, which the cut of the model's own layers must not hide
+        make({**mixing, "fraction": 0.1}, 0.1, 0.30, 0.9),
+        make({**mixing, "fraction": 0.5}, 0.2, 0.40, 0.7),
+    ]
+    told = [(r["layers"], r["setting_no_loss"], r["verdict_no_loss"]) for r in table(rows)]
+    assert told == [
+        ("mlp_tokens.fc1+mlp_tokens.fc2", "", "none qualifies"),
+        ("the model's own", "last, fraction 0.05", "inside"),
+    ]
 
 
 def test_a_grid_is_that_of_the_same_blocks_and_other_parameters(make: Callable[..., Row]) -> None:

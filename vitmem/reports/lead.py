@@ -29,6 +29,17 @@ def shrinks(group: Group) -> bool:
     return group.method in SHRINKAGE and all(key.startswith("statistics.") for key in variant(group))
 
 
+def layers_of(group: Group) -> Layers:
+    """Return the layers that an edit names; ``None`` for the model's own."""
+    named = group.config["edit"].get("layers")
+    return None if named is None else tuple(named)
+
+
+def layers_text(layers: Layers) -> str:
+    """Return the layers as a text."""
+    return OWN if layers is None else "+".join(layers)
+
+
 @dataclass(frozen=True)
 class Site:
     """One set of layers of one training: its unedited model ``base`` and the settings that edit these layers."""
@@ -41,7 +52,7 @@ class Site:
     @property
     def layers_text(self) -> str:
         """The layers as a text."""
-        return OWN if self.layers is None else "+".join(self.layers)
+        return layers_text(self.layers)
 
     def settings(self, method: str, **parameters: Any) -> list[Group]:
         """Return the settings of ``method`` with these parameters besides its strength, with plain statistics."""
@@ -93,8 +104,7 @@ def sites(training: Training) -> list[Site]:
         return []
     layer_sets: dict[str, tuple[Layers, list[Group]]] = {}
     for group in training.edits:
-        named = group.config["edit"].get("layers")
-        layers = None if named is None else tuple(named)
+        layers = layers_of(group)
         layer_sets.setdefault(canonical_text(layers), (layers, []))[1].append(group)
     ordered = sorted(layer_sets.values(), key=lambda one: (one[0] is not None, one[0] or ()))
     return [Site(training, training.base, layers, tuple(groups)) for layers, groups in ordered]

@@ -114,7 +114,8 @@ class Bases(Table):
         yield _stand_in(report)
         suites = {one.suite for one in report}
         counts = {name: len({one.training for one in once(report) if one.suite == name}) for name in suites}
-        yield f"trainings by suite: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()) if count)}"
+        told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
+        yield f"trainings by suite, one of two suites in both: {told}"
 
 
 def _count(found: Sequence[Observed]) -> str:

@@ -11,6 +11,7 @@ from vitmem.registry import TABLES
 from vitmem.reports.aggregate import Group, Training, canonical_text
 from vitmem.reports.choose import choose
 from vitmem.reports.columns import CHANGE_OF_WEIGHTS, HEAD, named
+from vitmem.reports.lead import Layers, layers_of, layers_text
 from vitmem.reports.naming import setting, strength, where
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
@@ -23,6 +24,7 @@ ONE, NONE, INSIDE = "one value only", "none qualifies", "inside"
 ORDER = (STRONG, WEAK, END, ONE, NONE, INSIDE)
 COLUMNS = (
     *HEAD,
+    Column("layers", "edited layers", about="those that the edits name"),
     *(
         Column(f"{what}_{end}", f"{title} ({words})")
         for end, (_, words) in LOSSES.items()
@@ -31,8 +33,9 @@ COLUMNS = (
 )
 VERDICTS = [n for n, column in enumerate(COLUMNS) if column.key.startswith("verdict")]
 NOTES = (
-    "for each training and each method with two strengths or more: the setting with the largest fall of memorized on "
-    "the selection halves at no loss of selection accuracy, and at a loss of at most 2 points",
+    "for each training, method with two strengths or more, and set of layers that the edits name: the setting with the "
+    "largest fall of memorized on the selection halves at no loss of selection accuracy, and at a loss of at most 2 "
+    "points",
     "grid: the smallest and the largest tried value of a numeric parameter at the chosen blocks, with the other "
     "parameters as chosen, and the number of values; the stronger end changes the edited weights more (‖ΔW‖/‖W‖, mean "
     "over the seeds)",
@@ -44,14 +47,14 @@ NOTES = (
 
 @TABLES.register("grids")
 class Grids(Table):
-    """The chosen setting and its grid for each method of each training, those not inside first."""
+    """The chosen setting and its grid for each method and set of layers of each training, those not inside first."""
 
     title = "Whether what was chosen lies inside its grid"
     columns = COLUMNS
     notes = NOTES
 
     def rows(self, report: Report) -> list[tuple[Cell, ...]]:
-        """Return a row for each training and method with two strengths or more."""
+        """Return a row for each training, method with two strengths or more, and set of layers."""
         rows = [_row(report, training, base, g) for training, base in report.judged for g in _swept(report, training)]
         return sorted(rows, key=lambda row: sorted(ORDER.index(str(row[n])) for n in VERDICTS))
 
@@ -65,15 +68,19 @@ def _count(verdicts: Sequence[str], words: str) -> str:
     """Return the number inside, and the counts of other verdicts."""
     counts = Counter(verdicts)
     others = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER[:-1] if counts[verdict])
-    inside = f"at {words} {counts[INSIDE]} of {len(verdicts)} pairs of training and method are inside their grid"
+    inside = f"at {words} {counts[INSIDE]} of {len(verdicts)} choices are inside their grid"
     return f"{inside}; {others}" if others else inside
 
 
 def _swept(report: Report, training: Training) -> Iterator[list[Group]]:
-    """Yield the settings of each method that was tried at several strengths."""
-    for groups in report.methods(training):
-        if len({canonical_text(strength(group)) for group in groups}) > 1:
-            yield groups
+    """Yield the settings of each method on each set of layers that were tried at several strengths."""
+    for method in report.methods(training):
+        by_layers: dict[Layers, list[Group]] = {}
+        for group in method:
+            by_layers.setdefault(layers_of(group), []).append(group)
+        for groups in by_layers.values():
+            if len({canonical_text(strength(group)) for group in groups}) > 1:
+                yield groups
 
 
 def _row(report: Report, training: Training, base: Group, groups: list[Group]) -> tuple[Cell, ...]:
@@ -81,7 +88,7 @@ def _row(report: Report, training: Training, base: Group, groups: list[Group]) -
     for drop, _ in LOSSES.values():
         chosen = choose(groups, base, drop).group
         cells += (None, None, NONE) if chosen is None else (setting(chosen), *judged(chosen, groups))
-    return *named(report, training, groups[0]), *cells
+    return *named(report, training, groups[0]), layers_text(layers_of(groups[0])), *cells
 
 
 def judged(chosen: Group, groups: Sequence[Group]) -> tuple[str | None, str]:
