@@ -27,7 +27,7 @@ COLUMNS = (
 )
 NOTES = (
     "best edit: of the edits that read no labels, the setting with the largest fall of memorized on the selection "
-    "halves",
+    "halves; controls are not among them, nor is a basis with one side at random",
     f"best shrinkage: the same choice among the settings of data-free methods, memorized alone; {SHRINKING}",
     "lead: memorized under the best shrinkage minus memorized under the best edit, in points, with its 95 % interval "
     "over the seeds, of one seed over the items; ahead, behind: the interval excludes 0",
