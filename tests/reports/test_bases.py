@@ -117,7 +117,8 @@ def test_a_training_of_two_suites_counts_once(rows: list[Row]) -> None:
     alone = [row for row in rows if row["config"]["seed"] == 0]
     both = table([*seen("a", again), *seen("b", alone)])
     assert float(both["SVD"]["memorized_minus_kfac"]) == pytest.approx(np.mean([0.1, 0.3, -0.05]) + 0.05, abs=1e-6)
-    assert "trainings by suite, one of two suites in both: a 3, b 3" in markdown(bases([*seen("a", again), *seen("b", alone)]))
+    told = markdown(bases([*seen("a", again), *seen("b", alone)]))
+    assert "trainings by suite, one of two suites in both: a 3, b 3" in told
 
 
 def test_side_a_stands_in_for_the_input_side(rows: list[Row], make: Callable[..., list[Row]]) -> None:
