@@ -118,6 +118,6 @@ def check_intervals(suite: str, text: str, interval: str) -> None:
         assert (row["p"].startswith("<") or float(row["p"]) <= 0.05) == out, row
         tested += 1
     # nothing is tested of two seeds, without K-FAC, or of which quantities foretell what less than ten trainings give
-    few = ("variants_cifar10_small", "fashion_tokens", "fashion_tokens_small")
+    few = ("variants_cifar10_small", "fashion_tokens", "fashion_tokens_small", "scaling_cifar10")
     untested = {"interval": ("regime_small", "protect_small"), "spearman_ends": few}
     assert tested or suite in untested.get(interval, ())
