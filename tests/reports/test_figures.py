@@ -57,7 +57,7 @@ def test_more_methods_than_colours_are_dots_with_intervals(toy: list[Row], tmp_p
         for n in range(len(COLOURS))
     ]
     write_rows(tmp_path / "toy" / "rows.jsonl", [*toy, *more])
-    # drawn from rows of before with fewer methods; a picture of one's own stays
+    # figures of older rows with fewer methods; other files stay
     for name in ("tradeoff.png", "tradeoff.svg", "mine.png"):
         (tmp_path / "toy" / "figures").mkdir(exist_ok=True)
         (tmp_path / "toy" / "figures" / name).touch()

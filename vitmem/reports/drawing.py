@@ -63,7 +63,7 @@ def write_figures(results: Path, suite: str | None = None, belongs: Belongs | No
         drawn = draw_figures(report)
         for name, (_, figure) in drawn.items():
             written += write_figure(figure, folder / "figures" / name, dpi=120)
-        # it would show the rows of before
+        # it would show older rows
         for file in list((folder / "figures").glob("*.*")):
             if file.stem in known and file.stem not in drawn and file.suffix in (".svg", ".png"):
                 with writing(file):
