@@ -104,6 +104,17 @@ def test_what_is_not_there_is_said(network: Callable[..., list[Row]]) -> None:
     assert landing(Report("toy", two))[0]["lead"] == "+30.0: no interval"
 
 
+def test_beside_the_paper_stand_the_networks_of_the_most_images(network: Callable[..., list[Row]]) -> None:
+    few, most = network(kfac=0.8), network(kfac=0.1)
+    for row in most:
+        row["counts"]["train"] = row["config"]["data"]["train"] = 50_000
+    lines = landing(Report("scaling_cifar10", [*few, *most]), Report("other", network()), name="paper")
+    assert [line["after the best edit"] for line in lines] == ["K-FAC: 3.5 / 66.5 / 71.7", "K-FAC: 10.0 / 80.0 / 50.0"]
+    assert lines[1]["images and network"].startswith("50,000 of mnist5k; vit")
+    assert lines[1]["lead in points"] == "+40.0 (+40.0 to +40.0): ahead" and lines[0]["lead in points"] == ""
+    assert landing(Report("other", network()), name="paper") == []
+
+
 def test_suites_stand_in_the_order_of_their_leads(network: Callable[..., list[Row]]) -> None:
     reports = [Report("small", network(0.4)), Report("none", network()[:3]), Report("large", network(0.1))]
     assert [line["suite"] for line in landing(*reports)] == ["large", "small", "none"]

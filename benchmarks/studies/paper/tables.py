@@ -13,8 +13,8 @@ from vitmem.reports.report import Report
 from vitmem.reports.tables.suites import THREE
 from vitmem.reports.tables.verdict import SHRINKING, verdicts
 
-# Suites of few networks whose base memorizes enough, each with shrinkage as a control.
-SUITES = ("demo", "imagenette64_noise10", "methods_cifar10_small")
+# Suites with few networks of a size whose base memorizes enough, each with shrinkage as a control.
+SUITES = ("demo", "scaling_cifar10", "imagenette64_noise10", "methods_cifar10_small")
 # Merullo et al. (2025): memorized / recovered / validation of a ViT-B/16 before and after the edit.
 PAPER: tuple[Cell, ...] = (
     "1.28 M of ImageNet; ViT-B/16, 197 tokens (Merullo et al. 2025)",
@@ -50,8 +50,13 @@ class BesideThePaper(Table):
         return f"{self.title}, at no loss of accuracy."
 
     def observe(self, report: Report) -> list[Line]:
-        """Return the lines of a suite that is shown."""
-        return lines(report, verdicts(report), MEASURES) if report.suite in SUITES else []
+        """Return the lines of a suite that is shown, of its networks with the most training images."""
+        if report.suite not in SUITES:
+            return []
+        images = [row.get("counts", {}).get("train", 0) for row in report.rows]
+        largest = [row for row, count in zip(report.rows, images, strict=True) if count == max(images)]
+        shown = Report(report.suite, largest)
+        return lines(shown, verdicts(shown), MEASURES)
 
     def rows(self, report: Sequence[Line]) -> Iterator[tuple[Cell, ...]]:
         """Yield the paper's line, then one a network."""
@@ -61,7 +66,7 @@ class BesideThePaper(Table):
             yield line.cells[1:6]
 
     def remarks(self, report: Sequence[Line], rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield seeds and devices."""
+        """Yield each device with the versions of packages and the numbers of seeds of its networks."""
         for made_by in sorted({made_by for line in report for made_by in line.made_by}):
-            seeds = sorted({str(line.cells[6]).partition(",")[0] for line in report})
-            yield f"{' to '.join(seeds)} seeds each; {made_by}"
+            seeds = sorted({line.seeds for line in report if made_by in line.made_by})
+            yield f"{', '.join(seeds)} seeds each; {made_by}"
