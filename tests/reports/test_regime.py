@@ -230,17 +230,29 @@ def test_the_maps_of_many_methods_stand_in_lines_and_break_no_word(rows: list[Ro
     assert len(places) == 2  # four beside each other, three below
 
 
-def test_of_many_networks_each_has_a_row(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_networks_or_where_each_has_one_recipe_networks_are_rows(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for row in rows:
         config = row["config"]
         config["model"], config["recipe"] = {"name": "vit", "width": config["recipe"]["epochs"]}, {"epochs": 3}
     names = [f"width={width}" for width in SETTINGS]
     above = regime_figure(Report("toy", rows)).axes[0]
-    assert [text.get_text() for text in above.get_xticklabels()] == names  # five are not many
-    monkeypatch.setattr("vitmem.reports.studies.regime.figures.MANY", 4)
-    above = regime_figure(Report("toy", rows)).axes[0]
     assert [text.get_text() for text in above.get_yticklabels()] == names and len(above.patches) == 5 + 1
     assert [text.get_position() for text in above.texts] == [(0, 1), (0, 2), (0, 3), (0, 4)]
+    for row in rows:
+        row["config"]["recipe"] = {"epochs": 2 * row["config"]["model"]["width"]}
+    above = regime_figure(Report("toy", rows)).axes[0]
+    assert [text.get_text() for text in above.get_yticklabels()] == [f"width={w} epochs={2 * w}" for w in SETTINGS]
+    for row in rows:
+        row["config"]["recipe"] = {"epochs": 3}
+    longer = [{**row, "id": f"{row['id']}+", "config": {**row["config"], "recipe": {"epochs": 4}}} for row in rows]
+    above = regime_figure(Report("toy", [*rows, *longer])).axes[0]
+    assert [text.get_text() for text in above.get_xticklabels()] == names  # of two recipes five are not many
+    assert [text.get_text() for text in above.get_yticklabels()] == ["epochs=3", "epochs=4"]
+    monkeypatch.setattr("vitmem.reports.studies.regime.figures.MANY", 4)
+    above = regime_figure(Report("toy", [*rows, *longer])).axes[0]
+    assert [text.get_text() for text in above.get_yticklabels()] == names and len(above.patches) == 2 * (5 + 1)
 
 
 def test_the_ablation_is_no_outcome(rows: list[Row]) -> None:

@@ -48,17 +48,22 @@ MANY = 12
 def regime(report: Report) -> Figure | None:
     """Two panels per method: a map with a cell per training setting, and below it a scatter plot with a point each.
 
-    Rows are recipes and noises, columns models and data; for many models they are swapped.
+    Rows are recipes and noises, columns models and data; for many models they are swapped. Where each network has one
+    recipe and noise, each network is a row of a single column.
     """
     if not has_regime(report):
         return None
     found = list(outcomes(report, ALLOWED))
     methods = list(dict.fromkeys(report.names.method(o.first) for o in found))
     cells = {id(o): (_ways(report, o.training), _networks(report, o.training)) for o in found}
-    down, across = (list(dict.fromkeys(cell[side] for cell in cells.values())) for side in (0, 1))
-    if high := len(across) > max(MANY, len(down)):
-        down, across = across, down
+    networks, ways = {network for _, network in cells.values()}, {way for way, _ in cells.values()}
+    alone = len(networks) > 1 and len(networks) == len(set(cells.values()))  # each network is trained in one way
+    high = alone or len(networks) > max(MANY, len(ways))
+    if alone:
+        cells = {key: (f"{network} {way}".strip(), "") for key, (way, network) in cells.items()}
+    elif high:
         cells = {key: (network, way) for key, (way, network) in cells.items()}
+    down, across = (list(dict.fromkeys(cell[side] for cell in cells.values())) for side in (0, 1))
     width, height = max(0.46 * len(across), 1.9), 0.26 * len(down)
     room = 0.065 * max(map(len, across), default=0)  # inches for the names below the map
     columns = min(len(methods), max(PER_ROW, int((WIDEST_HIGH if high else WIDEST) / width)))
