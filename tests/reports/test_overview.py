@@ -104,6 +104,19 @@ def test_what_is_not_there_is_said(network: Callable[..., list[Row]]) -> None:
     assert landing(Report("toy", two))[0]["lead"] == "+30.0: no interval"
 
 
+def test_leads_that_hang_on_one_setting_are_counted(network: Callable[..., list[Row]]) -> None:
+    weaker = [
+        {**row, "id": f"{row['id']}+", "config": {**row["config"], "edit": {**KFAC, "fraction": 0.2}}}
+        for row in network(kfac=0.4)
+        if row["config"]["edit"]["method"] == "kfac"
+    ]
+    over_all = OverSuites()
+    for name, rows in (("one", network()), ("two", [*network(), *weaker]), ("behind", network(kfac=0.6))):
+        over_all.observe(Report(name, rows))
+    remark, *_ = over_all.tables()["suites"].said
+    assert remark == "1 of 2 networks that are ahead stay ahead without their best setting"
+
+
 def test_beside_the_paper_stand_the_networks_of_the_most_images(network: Callable[..., list[Row]]) -> None:
     few, most = network(kfac=0.8), network(kfac=0.1)
     for row in most:

@@ -14,7 +14,7 @@ from vitmem.outcomes import packed
 from vitmem.reports.drawing import write_figures
 from vitmem.reports.files import render_tables, tables_of
 from vitmem.reports.report import Report
-from vitmem.reports.tables.verdict import verdicts
+from vitmem.reports.tables.verdict import verdicts, without_the_best
 from vitmem.reports.terminal import terminal
 from vitmem.rows import write_rows
 
@@ -110,6 +110,34 @@ def test_shrinkage_that_is_as_good_is_not_called_worse(made: Make, shrunk: float
 def test_shrinkage_that_is_better_is_called_so(made: Make) -> None:
     rows = made([({**INPUT, "fraction": 0.1}, ((0.5, 0.9), (0.5, 0.9))), (SCALED, ((0.2, 0.9), (0.2, 0.9)))])
     assert sentence(rows).endswith("uniform scaling, leaves 20.0 %, 30.0 points less (-30.0 to -30.0).")
+
+
+def without(rows: list[Row]) -> str | None:
+    report = Report("toy", rows)
+    (found,) = verdicts(report)
+    next_best = without_the_best(report, found)
+    return next_best and next_best.sentence
+
+
+def test_a_lead_is_looked_at_without_its_best_setting(made: Make) -> None:
+    best, scaled = ({**INPUT, "fraction": 0.1}, ((0.1, 0.9), (0.1, 0.9))), (SCALED, ((0.6, 0.9), (0.6, 0.9)))
+    second = ({"method": "kfac", "blocks": "all", "fraction": 0.2}, ((0.4, 0.9), (0.2, 0.9)))
+    weaker = ({**INPUT, "fraction": 0.2}, ((0.3, 0.9), (0.3, 0.9)))
+    rows = made([best, second, weaker, scaled])
+    assert without(rows) == (
+        "vit: without K-FAC, input side (all, fraction 0.1) the best setting is K-FAC (all, fraction 0.2), which "
+        "leaves 40.0 %; the best shrinkage, uniform scaling, leaves 60.0 %, 20.0 points more (+20.0 to +20.0)."
+    )
+    assert f"\n- {without(rows)}\n" in render_tables(Report("toy", rows))["grids.md"]
+    for row in rows:  # differences -.1, 0 and +.1 about 20 points: the half-width is 24.8
+        if row["config"]["edit"]["method"] == "kfac":
+            row["metrics"]["memorized"] += 0.1 * (row["config"]["seed"] - 1)
+    assert str(without(rows)).endswith("leaves 60.0 %, which cannot be told apart (-4.8 to +44.8 points).")
+    lost = ({**INPUT, "fraction": 0.2}, ((0.3, 0.8), (0.3, 0.8)))
+    assert str(without(made([best, lost, scaled]))).endswith("fraction 0.1) no setting keeps the accuracy of the base.")
+    # nothing is ahead, or nothing to be ahead of
+    assert without(made([(best[0], ((0.7, 0.9), (0.1, 0.9))), second, scaled])) is None
+    assert without(made([best, second])) is None
 
 
 def test_nothing_qualifies(made: Make) -> None:

@@ -16,7 +16,7 @@ from vitmem.reports.naming import title_of
 from vitmem.reports.notes import data_name, span, versions
 from vitmem.reports.render import Cell, ends_text, fixed
 from vitmem.reports.report import Report
-from vitmem.reports.tables.verdict import Verdict
+from vitmem.reports.tables.verdict import Verdict, without_the_best
 
 # Suites of more networks have one line, with ranges.
 FEW = 2
@@ -39,8 +39,9 @@ class Named(NamedTuple):
 class Line:
     """One line about the networks of a suite: texts, of which those that are missing are ``None``.
 
-    ``leads`` are those of its networks as fractions, ``made_by`` the devices and versions of its rows. ``facets`` are
-    the names of its data and networks, the methods tried and their information, by what they are.
+    ``leads`` are those of its networks as fractions; ``stands`` says of each network that is ahead of shrinkage whether
+    it is without its best setting. ``made_by`` are the devices and versions of its rows, ``facets`` the names of its
+    data and networks, the methods tried and their information, by what they are.
     """
 
     suite: str
@@ -54,6 +55,7 @@ class Line:
     seeds: str
     hours: str | None
     leads: tuple[float, ...]
+    stands: tuple[bool, ...]
     made_by: frozenset[str]
     facets: Mapping[str, tuple[str, ...]]
 
@@ -100,6 +102,7 @@ def _line(report: Report, part: Sequence[tuple[Training, Verdict | None]], measu
         seeds,
         fixed(spent, 1 if spent >= 1 else 2) if spent else None,
         leads,
+        tuple(found.ahead for verdict in verdicts if (found := without_the_best(report, verdict)) is not None),
         frozenset(_maker(row["environment"]) for row in rows if row.get("environment")),
         _facets(report, trainings),
     )

@@ -15,6 +15,7 @@ from vitmem.reports.lead import Layers, layers_of, layers_text
 from vitmem.reports.naming import setting, strength, where
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
+from vitmem.reports.tables.verdict import verdicts, without_the_best
 
 # Allowed losses of selection accuracy, by column suffix and in words.
 LOSSES = {"no_loss": (0.0, "no loss"), "two_points": (0.02, "2 points")}
@@ -42,6 +43,8 @@ NOTES = (
     f"verdict: '{STRONG}': the strongest value was chosen, so a stronger one may be better; '{WEAK}': the weakest "
     f"value was chosen; '{END}': both ends change the weights equally; with several parameters the first of these; "
     f"'{ONE}': one value at the chosen blocks; '{NONE}': every setting loses more, a weaker one may qualify",
+    "sentences: where the best edit without labels is ahead of the best shrinkage at no loss, the best of all its "
+    "other settings beside the same shrinkage: a lead that hangs on a single setting is no lead",
 )
 
 
@@ -59,9 +62,12 @@ class Grids(Table):
         return sorted(rows, key=lambda row: sorted(ORDER.index(str(row[n])) for n in VERDICTS))
 
     def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield the number inside their grid, for each allowed loss."""
+        """Yield the number inside their grid, for each allowed loss, and each lead without its best setting."""
         for n, (_, words) in zip(VERDICTS, LOSSES.values(), strict=True):
             yield _count([str(row[n]) for row in rows], words)
+        for verdict in verdicts(report):
+            if (next_best := without_the_best(report, verdict)) is not None:
+                yield next_best.sentence
 
 
 def _count(verdicts: Sequence[str], words: str) -> str:

@@ -33,6 +33,8 @@ NOTES = (
     "over the seeds, of one seed over the items; ahead, behind: the interval excludes 0",
     f"suites of more than {FEW} networks: ranges over the networks with something to remove, in brackets the number "
     "of networks that a method is the best of, and the number of networks of each verdict",
+    "without their best setting: with the next best setting of all edits and the same shrinkage, which the table "
+    "'grids' of a suite names; a network that several suites share counts in each",
     "order of the suites: by the mean lead",
     SHARED,
 )
@@ -65,7 +67,10 @@ class _Suites(Table):
         yield from (line.cells for line in ordered(report))
 
     def remarks(self, report: Sequence[Line], rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield the devices with the versions of packages, each with the suites that were made by them."""
+        """Yield the number of leads that hang on no setting, and each device with its versions and suites."""
+        stands = [one for line in report for one in line.stands]
+        if stands:
+            yield f"{sum(stands)} of {len(stands)} networks that are ahead stay ahead without their best setting"
         suites: dict[str, set[str]] = {}
         for line in report:
             for made_by in line.made_by:
@@ -104,4 +109,4 @@ class TextSuites(_Suites):
 
 def _chosen(report: Report, training: Training, base: Group) -> Verdict:
     edits, shrinking = ([g for g in report.methods(training) if kind(g[0])] for kind in (is_edit, shrinks))
-    return Verdict(training, best_setting(edits, base, DROP), best_setting(shrinking, base, DROP), "")
+    return Verdict(training, best_setting(edits, base, DROP), best_setting(shrinking, base, DROP), "", DROP)

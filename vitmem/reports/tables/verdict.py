@@ -33,13 +33,15 @@ SHRINKING = "shrinkage: data-free methods (uniform scaling, SVD, random basis)"
 class Verdict:
     """The best edit without labels of one training and the best shrinkage, ``None`` without a lossless setting.
 
-    ``sentence`` states the remaining memorized share under both, on the reporting halves.
+    ``sentence`` states the remaining memorized share under both, on the reporting halves. ``drop`` is the loss of
+    selection accuracy that both were allowed.
     """
 
     training: Training
     edit: Group | None
     shrinkage: Group | None
     sentence: str
+    drop: float = 0.0
 
     @cached_property
     def lead(self) -> Estimate | None:
@@ -52,6 +54,11 @@ class Verdict:
     def ends(self) -> Ends | None:
         """The ends of the 95 % interval of ``lead``, ``None`` without one."""
         return None if self.edit is None or self.shrinkage is None else _ends(self.shrinkage, self.edit)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the whole interval of ``lead`` is above 0."""
+        return self.ends is not None and self.ends[0] > 0
 
 
 @TABLES.register("verdict")
@@ -110,6 +117,23 @@ def _verdict(report: Report, training: Training) -> Verdict | None:
     return Verdict(training, edit, control, sentence)
 
 
+def without_the_best(report: Report, verdict: Verdict) -> Verdict | None:
+    """Return the verdict with the next best of all settings, to see whether a lead hangs on a single one.
+
+    ``None`` unless ``verdict`` is ahead of shrinkage. Its ``edit`` is ``None`` if no other setting keeps the accuracy.
+    """
+    training, best, control = verdict.training, verdict.edit, verdict.shrinkage
+    if training.base is None or best is None or control is None or not verdict.ahead:
+        return None
+    others = [[g for g in groups if g is not best] for groups in report.methods(training) if is_edit(groups[0])]
+    edit = best_setting(filter(None, others), training.base, verdict.drop)
+    about = f"{report.names.training(training)}: without {_named(report, best)}"
+    if edit is None:
+        return Verdict(training, None, control, f"{about} no setting keeps the accuracy of the base.", verdict.drop)
+    left = f"{about} the best setting is {_named(report, edit)}, which leaves {_left(edit)} %"
+    return Verdict(training, edit, control, f"{left}{_beside(report, edit, control, [[control]])}.", verdict.drop)
+
+
 def best_setting(methods: Iterable[Sequence[Group]], base: Group, drop: float = 0.0) -> Group | None:
     """Return the setting of all ``methods`` with the largest drop of selection memorized, or ``None``.
 
@@ -128,7 +152,7 @@ def is_edit(group: Group) -> bool:
 
 def _what_it_did(report: Report, edit: Group, base: Group) -> str:
     """Return the effect of ``edit``: removed and recovered labels, and the cost; or that it has no effect."""
-    name = f"{report.names.method(edit)} ({setting(edit)})" if setting(edit) else report.names.method(edit)
+    name = _named(report, edit)
     before, after = _left(base), _left(edit)
     fall = difference(edit, base, at("metrics", "memorized"))
     ends = _ends(edit, base)
@@ -140,6 +164,10 @@ def _what_it_did(report: Report, edit: Group, base: Group) -> str:
         text += f" and gives {_percent(back[0])} % of these images their true label ({_percent(back[1])} % before)"
     change = difference(edit, base, at("metrics", "validation"))
     return text if change is None else f"{text}, validation {fixed(100 * change.mean, 1, sign=True)} points"
+
+
+def _named(report: Report, group: Group) -> str:
+    return f"{report.names.method(group)} ({setting(group)})" if setting(group) else report.names.method(group)
 
 
 def _beside(report: Report, edit: Group, control: Group | None, shrinking: Sequence[Sequence[Group]]) -> str:
