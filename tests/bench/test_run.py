@@ -217,7 +217,7 @@ def test_workers_end_when_what_started_them_is_stopped(tmp_path: Path, how: sign
             time.sleep(0.2)
         if how == signal.SIGINT:
             os.killpg(process.pid, how)  # as a terminal does: everyone in the foreground gets it
-            assert process.wait(60) == 130
+            assert process.wait(300) == 130
             assert process.stderr is not None
             told = process.stderr.read()
             assert told.endswith("\nstopped; the same command continues from here\n") and "Traceback" not in told
