@@ -44,7 +44,8 @@ NOTES = (
     f"value was chosen; '{END}': both ends change the weights equally; with several parameters the first of these; "
     f"'{ONE}': one value at the chosen blocks; '{NONE}': every setting loses more, a weaker one may qualify",
     "sentences: where the best edit without labels is ahead of the best shrinkage at no loss, the best of all its "
-    "other settings beside the same shrinkage: a lead that hangs on a single setting is no lead",
+    "other settings beside the same shrinkage: a lead that hangs on a single setting may be luck. The next best "
+    "setting may be a near twin of the best",
 )
 
 
