@@ -70,9 +70,8 @@ KINDS = (
 class Observed:
     """Differences in memorized at no loss between one kind and two references on one training: means over its seeds.
 
-    ``over_kfac`` is against K-FAC (``None`` for K-FAC itself), ``over_input`` against the input side (``None`` without
-    one); ``stand_in``: whether K-FAC with ``side=A`` is used as the input side. ``edited``: whether any setting has no
-    loss.
+    ``over_kfac`` is against K-FAC (``None`` for K-FAC itself), ``over_input`` against the edit ``kfac_input`` (``None``
+    for itself, and where the suite lacks it). ``edited``: whether any setting has no loss.
     """
 
     kind: Kind
@@ -82,7 +81,6 @@ class Observed:
     seeds: int
     over_kfac: float | None
     over_input: float | None
-    stand_in: bool
     edited: bool
 
     @cached_property
@@ -124,24 +122,23 @@ def _judged(training: Training) -> bool:
 
 def _of(suite: str, training: Training) -> Iterator[Observed]:
     """Yield the differences of each kind on one training, averaged over its sets of layers."""
-    lines: dict[tuple[int, str], list[tuple[int, float, float | None, bool, bool]]] = {}
+    lines: dict[tuple[int, str], list[tuple[int, float, float | None, bool]]] = {}
     for site in sites(training):
         plain = site.settings("kfac")
         if not plain or LABELS in variant(plain[0]):
             continue
         side = site.settings("kfac_input")
-        stand_in = side or site.settings("kfac", side="A")
-        kfac, inner = _left(site, plain), _left(site, stand_in) if stand_in else None
+        kfac, inner = _left(site, plain), _left(site, side) if side else None
         for (place, labels), groups in _kinds(site, plain[0]).items():
             left = _left(site, groups)
             against = differences(left, kfac, MEMORIZED)
             if against:
-                itself = bool(stand_in) and groups[0] is stand_in[0]
+                itself = bool(side) and groups[0] is side[0]
                 other = None if inner is None or itself else differences(left, inner, MEMORIZED)
-                line = (len(against), _mean(against), _mean(other) if other else None, not side, left is not site.base)
+                line = (len(against), _mean(against), _mean(other) if other else None, left is not site.base)
                 lines.setdefault((place, labels), []).append(line)
     for (place, labels), some in sorted(lines.items()):
-        inputs = [over for _, _, over, *_ in some if over is not None]
+        inputs = [over for _, _, over, _ in some if over is not None]
         yield Observed(
             KINDS[place],
             labels,
@@ -150,7 +147,6 @@ def _of(suite: str, training: Training) -> Iterator[Observed]:
             seeds=min(seeds for seeds, *_ in some),
             over_kfac=None if (place, labels) == (0, SAMPLED) else _mean([over for _, over, *_ in some]),
             over_input=_mean(inputs) if inputs else None,
-            stand_in=any(stand for *_, stand, _ in some),
             edited=any(edited for *_, edited in some),
         )
 

@@ -110,8 +110,9 @@ class Bases(Table):
             yield (line.name, *counts, *against, *other, kind.output, kind.input, kind.importance, line.labels)
 
     def remarks(self, report: Sequence[Observed], rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield the definition of the input side, and the numbers of trainings by suite."""
-        yield _stand_in(report)
+        """Yield the numbers of trainings with the input side, and of trainings by suite."""
+        inputs = {one.training for one in once(report) if one.over_input is not None}
+        yield f"memorized - {INPUT}: on {counted(len(inputs), 'training')}"
         suites = {one.suite for one in report}
         counts = {name: len({one.training for one in once(report) if one.suite == name}) for name in suites}
         told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
@@ -120,15 +121,6 @@ class Bases(Table):
 
 def _count(found: Sequence[Observed]) -> str:
     return counted(len({one.training for one in found}), "training")
-
-
-def _stand_in(found: Sequence[Observed]) -> str:
-    """Return a sentence with the number of trainings that use K-FAC with ``side=A`` as the input side."""
-    told = {one.training: one.stand_in for one in once(found) if one.over_input is not None}
-    if not told:
-        return f"memorized - {INPUT}: no training has it"
-    plain, stand_in = (counted(sum(x is which for x in told.values()), "training") for which in (False, True))
-    return f"memorized - {INPUT}: that of {INPUT} on {plain}, of {KFAC} side=A, in place of it, on {stand_in}"
 
 
 def _tested(values: Sequence[Sequence[float]]) -> list[tuple[Cell, ...]]:
