@@ -10,7 +10,7 @@ from vitmem.reports.columns import MEASURES, NO_LOSS
 from vitmem.reports.overview import Line, lines
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
-from vitmem.reports.tables.suites import THREE
+from vitmem.reports.tables.suites import SIDE, THREE
 from vitmem.reports.tables.verdict import SHRINKING, verdicts
 
 # Suites with few networks of a size whose base memorizes enough, each with shrinkage as a control.
@@ -41,6 +41,7 @@ class BesideThePaper(Table):
     notes = (
         THREE,
         NO_LOSS,
+        SIDE,
         f"best shrinkage: the same choice among the settings of data-free methods; {SHRINKING}",
         "lead: memorized under the best shrinkage minus memorized under the best edit, with its 95 % interval",
     )

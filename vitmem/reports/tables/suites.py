@@ -16,6 +16,7 @@ from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 from vitmem.reports.tables.verdict import SHRINKING, Verdict, best_setting, is_edit, verdicts
 
+SIDE = "K-FAC, input side: keeps whole input directions; K-FAC side=A: pairs of directions in the same order"
 COLUMNS = (
     Column("suite", "suite", page=True),
     Column("network", "data and network"),
@@ -28,6 +29,7 @@ COLUMNS = (
 NOTES = (
     "best edit: of the edits that read no labels, the setting with the largest fall of memorized on the selection "
     "halves; controls are not among them, nor is a basis with one side at random",
+    SIDE,
     f"best shrinkage: the same choice among the settings of data-free methods, memorized alone; {SHRINKING}",
     "lead: memorized under the best shrinkage minus memorized under the best edit, in points, with its 95 % interval "
     "over the seeds, of one seed over the items; ahead, behind: the interval excludes 0",
