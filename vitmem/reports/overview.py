@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vitmem.reports.aggregate import Group, Training, at
+from vitmem.reports.aggregate import Group, Training, at, canonical_text
 from vitmem.reports.budget import hours, information_of
 from vitmem.reports.choose import GATE, judged
 from vitmem.reports.lead import shrinks
@@ -39,8 +39,8 @@ class Named(NamedTuple):
 class Line:
     """One line about the networks of a suite: texts, of which those that are missing are ``None``.
 
-    ``leads`` are those of its networks as fractions; ``stands`` says of each network that is ahead of shrinkage whether
-    it is without its best setting. ``made_by`` are the devices and versions of its rows, ``facets`` the names of its
+    ``leads`` are those of its networks as fractions; ``stands`` says of each training that is ahead of shrinkage, by the
+    canonical text of its configuration, whether it is without its best setting. ``made_by`` are the devices and versions of its rows, ``facets`` the names of its
     data and networks, the methods tried and their information, by what they are.
     """
 
@@ -55,7 +55,7 @@ class Line:
     seeds: str
     hours: str | None
     leads: tuple[float, ...]
-    stands: tuple[bool, ...]
+    stands: Mapping[str, bool]
     made_by: frozenset[str]
     facets: Mapping[str, tuple[str, ...]]
 
@@ -102,10 +102,16 @@ def _line(report: Report, part: Sequence[tuple[Training, Verdict | None]], measu
         seeds,
         fixed(spent, 1 if spent >= 1 else 2) if spent else None,
         leads,
-        tuple(found.ahead for verdict in verdicts if (found := without_the_best(report, verdict)) is not None),
+        {canonical_text(training.config): found.ahead for training, found in _without_best(report, verdicts)},
         frozenset(_maker(row["environment"]) for row in rows if row.get("environment")),
         _facets(report, trainings),
     )
+
+
+def _without_best(report: Report, verdicts: Iterable[Verdict]) -> Iterator[tuple[Training, Verdict]]:
+    for verdict in verdicts:
+        if (found := without_the_best(report, verdict)) is not None:
+            yield verdict.training, found
 
 
 def _facets(report: Report, trainings: Sequence[Training]) -> dict[str, tuple[str, ...]]:

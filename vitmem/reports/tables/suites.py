@@ -36,7 +36,7 @@ NOTES = (
     f"suites of more than {FEW} networks: ranges over the networks with something to remove, in brackets the number "
     "of networks that a method is the best of, and the number of networks of each verdict",
     "without their best setting: with the next best setting of all edits and the same shrinkage, which the table "
-    "'grids' of a suite names; a network that several suites share counts in each",
+    "'grids' of a suite names; a network that several suites share counts once, and stays ahead if it does in each",
     "order of the suites: by the mean lead",
     SHARED,
 )
@@ -70,9 +70,12 @@ class _Suites(Table):
 
     def remarks(self, report: Sequence[Line], rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
         """Yield the number of leads that hang on no setting, and each device with its versions and suites."""
-        stands = [one for line in report for one in line.stands]
+        stands: dict[str, bool] = {}
+        for line in report:
+            for training, ahead in line.stands.items():
+                stands[training] = ahead and stands.get(training, True)
         if stands:
-            yield f"{sum(stands)} of {len(stands)} networks that are ahead stay ahead without their best setting"
+            yield f"{sum(stands.values())} of {len(stands)} networks that are ahead stay ahead without their best setting"
         suites: dict[str, set[str]] = {}
         for line in report:
             for made_by in line.made_by:
