@@ -126,11 +126,13 @@ def test_leads_that_hang_on_one_setting_are_counted_once_a_network(network: Call
     assert stay(one=twice(), again=network()) == told.format(0, 1)
 
 
-def test_beside_the_paper_stand_the_networks_of_the_most_images(network: Callable[..., list[Row]]) -> None:
-    few, most = network(kfac=0.8), network(kfac=0.1)
-    for row in most:
-        row["counts"]["train"] = row["config"]["data"]["train"] = 50_000
-    lines = landing(Report("scaling_cifar10", [*few, *most]), Report("other", network()), name="paper")
+def test_beside_the_paper_stand_the_networks_of_the_most_images_and_tokens(network: Callable[..., list[Row]]) -> None:
+    few, split, most = network(kfac=0.8), network(kfac=0.7), network(kfac=0.1)
+    for rows, tokens in ((split, 1), (most, 4)):
+        for row in rows:
+            row["counts"]["train"] = row["config"]["data"]["train"] = 50_000
+            row["counts"]["tokens"] = row["config"]["model"]["depth"] = tokens
+    lines = landing(Report("scaling_cifar10", [*few, *split, *most]), Report("other", network()), name="paper")
     assert [line["after the best edit"] for line in lines] == ["K-FAC: 3.5 / 66.5 / 71.7", "K-FAC: 10.0 / 80.0 / 50.0"]
     assert lines[1]["images and network"].startswith("50,000 of mnist5k; vit")
     assert lines[1]["lead in points"] == "+40.0 (+40.0 to +40.0): ahead" and lines[0]["lead in points"] == ""
