@@ -64,9 +64,12 @@ class Site:
                 settings.setdefault((len(read), canonical_text(read)), []).append(group)
         return settings[min(settings)] if settings else []
 
-    def chosen(self, groups: Sequence[Group]) -> Choice:
-        """Return the choice among ``groups`` with the largest drop of memorized at no loss of selection accuracy."""
-        return choose(groups, self.base, 0.0)
+    def chosen(self, groups: Sequence[Group], drop: float = 0.0) -> Choice:
+        """Return the choice among ``groups`` with the largest fall of memorized.
+
+        At most ``drop`` of the selection accuracy may be lost.
+        """
+        return choose(groups, self.base, drop)
 
     def left(self, choice: Choice) -> Group:
         """Return the result of ``choice``: the unedited model if every setting loses accuracy."""
@@ -82,9 +85,13 @@ class Site:
         """The choice among all settings that shrink the weights."""
         return self.chosen(self.shrinkage)
 
-    def lead(self, choice: Choice) -> Estimate | None:
-        """Return memorized under the best shrinkage minus memorized under ``choice``, paired over the seeds."""
-        return difference(self.left(self.best_shrinkage), self.left(choice), MEMORIZED)
+    def lead(self, choice: Choice, drop: float = 0.0) -> Estimate | None:
+        """Return memorized under the best shrinkage minus memorized under ``choice``, paired over the seeds.
+
+        ``drop`` is the selection accuracy that the shrinkage may lose.
+        """
+        best = self.chosen(self.shrinkage, drop) if drop else self.best_shrinkage
+        return difference(self.left(best), self.left(choice), MEMORIZED)
 
     def lead_by_seed(self, choice: Choice) -> dict[int, float]:
         """Return ``lead`` by common seed, rounded so that equal values are exactly equal when ranked."""

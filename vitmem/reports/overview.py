@@ -39,9 +39,10 @@ class Named(NamedTuple):
 class Line:
     """One line about the networks of a suite: texts, of which those that are missing are ``None``.
 
-    ``leads`` are those of its networks as fractions; ``stands`` says of each training that is ahead of shrinkage, by the
-    canonical text of its configuration, whether it is without its best setting. ``made_by`` are the devices and versions of its rows, ``facets`` the names of its
-    data and networks, the methods tried and their information, by what they are.
+    ``leads`` are those of its networks as fractions; ``stands`` says of each training that is ahead of shrinkage, by
+    the canonical text of its configuration, whether it is without its best setting. ``made_by`` are the devices and
+    versions of its rows, ``facets`` the names of its data and networks, the methods tried and their information, by
+    what they are.
     """
 
     suite: str

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitmem.entries import Table
 from vitmem.registry import TABLES
-from vitmem.reports.aggregate import Estimate, Group, at
+from vitmem.reports.aggregate import Group, at
 from vitmem.reports.choose import GATE, ROUNDING, Choice
 from vitmem.reports.columns import MEASURES, METHOD, MODEL, NO_LOSS, SEEDS, SETTING, measured, percent
 from vitmem.reports.lead import MEMORIZED, Site, sites
 from vitmem.reports.naming import setting, title_of
-from vitmem.reports.paired import t_interval
 from vitmem.reports.render import Cell, Column
 from vitmem.reports.report import Report
 
@@ -52,7 +50,6 @@ NOTES = (
     f"{NO_LOSS}; a method without one counts as the base, unedited",
     f"{BEST}: one choice among all settings of uniform scaling, SVD and random basis (both sides random), which know "
     "nothing of the data",
-    f"counts of leads are of trainings and layers whose base memorizes at least {100 * GATE:g} %",
     f"{title_of('ablate')}: what is left with the edited matrices at zero, of the largest set of blocks that is edited",
 )
 
@@ -94,55 +91,28 @@ def places(report: Report) -> list[Place]:
     return sorted(found, key=lambda p: (p.family, p.images, p.site.layers is not None, p.site.layers_text, p.tokens))
 
 
-def contenders(site: Site) -> Iterator[tuple[Group, Choice]]:
-    """Yield each method compared with shrinkage: one of its settings, and its choice."""
+def contenders(site: Site, drop: float = 0.0) -> Iterator[tuple[Group, Choice]]:
+    """Yield each method compared with shrinkage: one of its settings, and its choice; ``drop`` may be lost."""
     for method, parameters in AGAINST:
         groups = site.settings(method, **parameters)
         if groups:
-            yield groups[0], site.chosen(groups)
+            yield groups[0], site.chosen(groups, drop)
 
 
-@TABLES.register("tokens")
-class Tokens(Table):
+@TABLES.register("tokens", title="By training and set of layers", columns=COLUMNS, notes=NOTES)
+def tokens(report: Report) -> Iterator[tuple[Cell, ...]]:
     """How much less each method leaves memorized than the best shrinkage, for each training and set of layers."""
-
-    title = "By training and set of layers"
-    columns = COLUMNS
-    notes = NOTES
-
-    def rows(self, report: Report) -> Iterator[tuple[Cell, ...]]:
-        """Yield the base, the best shrinkage and each method with its lead, where images or tokens differ in number."""
-        for place in places(report) if has_sizes(report) else ():
-            site = place.site
-            head = (place.family, place.images, place.tokens, place.model, site.layers_text)
-            yield (*head, title_of("none"), None, *measured(site.base), None)
-            best = site.best_shrinkage
-            yield (*head, BEST, _setting(report, best, named=True), *measured(site.left(best)), None)
-            for first, choice in contenders(site):
-                told = (report.names.method(first), _setting(report, choice), *measured(site.left(choice)))
-                yield (*head, *told, site.lead(choice))
-            if site.ablated is not None:
-                yield (*head, title_of("ablate"), None, *measured(site.ablated, ABLATED), None)
-
-    def remarks(self, report: Report, rows: Sequence[tuple[Cell, ...]]) -> Iterator[str]:
-        """Yield the numbers of trainings in which each method is ahead of shrinkage and behind."""
-        leads: dict[str, dict[int, list[Estimate]]] = {}
-        for place in (place for place in places(report) if place.judged):
-            for first, choice in contenders(place.site):
-                if (lead := place.site.lead(choice)) is not None:
-                    by_tokens = leads.setdefault(report.names.method(first), {})
-                    by_tokens.setdefault(place.tokens, []).append(lead)
-        yield from (f"{name}: {_counted(by_tokens)}" for name, by_tokens in leads.items())
-
-
-def _counted(by_tokens: Mapping[int, list[Estimate]]) -> str:
-    """Return the numbers of intervals of the lead entirely above 0 and entirely below 0, by number of tokens."""
-    parts = []
-    for count in sorted(by_tokens):
-        ends = [t_interval(lead) for lead in by_tokens[count]]
-        ahead, behind = sum(e is not None and e[0] > 0 for e in ends), sum(e is not None and e[1] < 0 for e in ends)
-        parts.append(f"{ahead} ahead and {behind} behind of {len(ends)} at {count} token{'' if count == 1 else 's'}")
-    return f"with the whole interval of the lead, {', '.join(parts)}"
+    for place in places(report) if has_sizes(report) else ():
+        site = place.site
+        head = (place.family, place.images, place.tokens, place.model, site.layers_text)
+        yield (*head, title_of("none"), None, *measured(site.base), None)
+        best = site.best_shrinkage
+        yield (*head, BEST, _setting(report, best, named=True), *measured(site.left(best)), None)
+        for first, choice in contenders(site):
+            told = (report.names.method(first), _setting(report, choice), *measured(site.left(choice)))
+            yield (*head, *told, site.lead(choice))
+        if site.ablated is not None:
+            yield (*head, title_of("ablate"), None, *measured(site.ablated, ABLATED), None)
 
 
 def _setting(report: Report, choice: Choice, named: bool = False) -> str:

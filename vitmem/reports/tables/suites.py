@@ -75,7 +75,8 @@ class _Suites(Table):
             for training, ahead in line.stands.items():
                 stands[training] = ahead and stands.get(training, True)
         if stands:
-            yield f"{sum(stands.values())} of {len(stands)} networks that are ahead stay ahead without their best setting"
+            kept = sum(stands.values())
+            yield f"{kept} of {len(stands)} networks that are ahead stay ahead without their best setting"
         suites: dict[str, set[str]] = {}
         for line in report:
             for made_by in line.made_by:
