@@ -13,15 +13,8 @@ from vitmem.reports.report import Report
 from vitmem.reports.tables.suites import SIDE, THREE
 from vitmem.reports.tables.verdict import SHRINKING, verdicts
 
-# The demo, the axes of tokens and of images, and patches of photographs from two sources.
-SUITES = (
-    "demo",
-    "fashion_tokens",
-    "scaling_cifar10",
-    "fashion_tokens_small",
-    "cifar10_noise10_small",
-    "imagenette64_noise10",
-)
+# The axes of tokens and of images, and patches of photographs from two sources.
+SUITES = ("fashion_tokens", "scaling_cifar10", "fashion_tokens_small", "cifar10_noise10_small", "imagenette64_noise10")
 # Merullo et al. (2025): memorized / recovered / validation of a ViT-B/16 before and after the edit.
 PAPER: tuple[Cell, ...] = (
     "1.28 M of ImageNet; ViT-B/16, 197 tokens (Merullo et al. 2025)",
