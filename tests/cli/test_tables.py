@@ -56,7 +56,7 @@ def test_what_was_written_is_a_line_a_folder(results: Path) -> None:
     lines = CliRunner().invoke(app, ["tables", "--results", str(results)]).output.splitlines()
     assert lines[0].startswith("wrote change, chosen, comparison") and lines[0].endswith(f"in {results}/demo/tables")
     assert lines[1:-1] == [
-        f"wrote paper, suites, glossary in {results}", f"wrote README in {results}/demo", f"wrote README in {results}"
+        f"wrote suites, glossary in {results}", f"wrote README in {results}/demo", f"wrote README in {results}"
     ]  # fmt: skip
     for end in ("tex", "csv"):
         own, over_all = (
@@ -64,7 +64,7 @@ def test_what_was_written_is_a_line_a_folder(results: Path) -> None:
         )
         assert (
             own == lines[0]
-            and over_all == f"wrote paper, suites in {results}"
+            and over_all == f"wrote suites in {results}"
             and (results / "demo" / "tables" / f"chosen.{end}").is_file()
         )
     error = CliRunner().invoke(app, ["tables", "--results", str(results), "--format", "pdf"]).exception
