@@ -67,7 +67,7 @@ class Site:
     def chosen(self, groups: Sequence[Group], drop: float = 0.0) -> Choice:
         """Return the choice among ``groups`` with the largest fall of memorized.
 
-        At most ``drop`` of the selection accuracy may be lost.
+        At most ``drop``, a fraction, of selection accuracy may be lost.
         """
         return choose(groups, self.base, drop)
 
@@ -88,7 +88,7 @@ class Site:
     def lead(self, choice: Choice, drop: float = 0.0) -> Estimate | None:
         """Return memorized under the best shrinkage minus memorized under ``choice``, paired over the seeds.
 
-        ``drop`` is the selection accuracy that the shrinkage may lose.
+        ``drop`` is the selection accuracy that the shrinkage may lose, a fraction.
         """
         best = self.chosen(self.shrinkage, drop) if drop else self.best_shrinkage
         return difference(self.left(best), self.left(choice), MEMORIZED)
